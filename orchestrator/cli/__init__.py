@@ -1,0 +1,49 @@
+"""Floor 6: argv to one request; one small module a command, imported only when that command runs.
+
+This is the one place that wires rooms together, and the one that turns errors into a line and an exit status.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+from orchestrator.cli import arguments
+from orchestrator.model.errors import ConfigError, OrchestrateError
+
+
+def main(argv: list[str]) -> NoReturn:
+    """Run one command; never returns. Ends in os._exit, so that nothing waits for a guardian that is stuck."""
+    _ensure_standard_descriptors()
+    try:
+        options = arguments.parse(argv)
+        status = import_module(f"orchestrator.cli.{options.module}").run(options)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"orchestrate: {problem}", file=sys.stderr)
+        status = error.status
+    except OrchestrateError as error:
+        print(f"orchestrate: {error}", file=sys.stderr)
+        status = error.status
+    except BrokenPipeError:
+        status = 128 + 13
+    _flush()
+    os._exit(status)
+
+
+def _ensure_standard_descriptors() -> None:
+    """Give 0-2 something where they are closed: a pipe of ours under such a number would be taken for the screen."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            pass

@@ -1,0 +1,86 @@
+"""The command line: what `--help` shows is what there is."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from orchestrator import __version__
+from orchestrator.model.errors import UsageError
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that raises instead of printing a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"see `{self.prog} --help`")
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return value
+
+
+def _system_options() -> _Parser:
+    options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    options.add_argument("-f", "--file", metavar="FILE", help="the Procfile (default: ./Procfile)")
+    options.add_argument("-C", "--directory", metavar="DIR", help="go there first")
+    return options
+
+
+def _run_options() -> _Parser:
+    options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    options.add_argument("--home", metavar="DIR", help="where the lock and the state are kept (in DIR/.orchestrate)")
+    options.add_argument(
+        "-t", "--timeout", metavar="SECONDS", type=_seconds, help="grace period between stop signal and kill"
+    )
+    options.add_argument(
+        "--color", choices=["auto", "always", "never"], help="colours (default: auto, on a terminal only)"
+    )
+    return options
+
+
+def build() -> _Parser:
+    """Return the parser. Options of the system stand before or after the command."""
+    system, run = _system_options(), _run_options()
+    parser = _Parser(
+        prog="orchestrate",
+        description="Runs all components of a system under one parent, each in a real terminal of its own.",
+        epilog="Without a command: up.",
+        parents=[system, run],
+        allow_abbrev=False,
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"orchestrate {__version__}")
+    parser.set_defaults(module="up")
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=_Parser)
+
+    for name, text in (("up", "run the system in the foreground"), ("start", "the same")):
+        command = commands.add_parser(
+            name, help=text, description="Runs the system.", parents=[system, run], allow_abbrev=False
+        )
+        command.set_defaults(module="up")
+
+    airflow = commands.add_parser(
+        "airflow",
+        help="run Apache Airflow: database, admin user, all components",
+        description="Runs all of Apache Airflow, as `airflow standalone` does.",
+        parents=[run],
+        allow_abbrev=False,
+    )
+    airflow.add_argument("--airflow", metavar="PATH", help="the airflow command to use (default: the one on PATH)")
+    airflow.set_defaults(module="airflow")
+
+    version = commands.add_parser("version", help="print the version", allow_abbrev=False)
+    version.set_defaults(module="version")
+    return parser
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Parse `argv`; raises UsageError."""
+    defaults = argparse.Namespace(file=None, directory=None, home=None, timeout=None, color=None, airflow=None)
+    return build().parse_args(argv, defaults)

@@ -1,0 +1,149 @@
+"""Runs a system in the foreground: the lock, the screen, the supervisor, and the end of this process.
+
+The order is for speed and for safety: refuse first; then fork; what only draws is imported while the components start.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.surroundings import Surroundings
+from orchestrator.model.errors import HeldError, OrchestrateError
+from orchestrator.model.spec import System
+from orchestrator.runtime import signals
+from orchestrator.runtime.home import Home
+from orchestrator.runtime.lock import Lock, holder
+from orchestrator.runtime.loop import READ, Loop
+
+if TYPE_CHECKING:
+    from orchestrator.supervise.outcome import Outcome
+    from orchestrator.supervise.supervisor import Plan
+
+PATIENCE = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
+RETRY = 0.1  # seconds between looks at a lock whose holder cannot be waited for
+
+
+def run(system: System, directory: Path, here: Surroundings, plan: Callable[[Home], Plan] | None = None) -> int:
+    """Take the home, run the system to its end, give the home back. Returns the exit status, or dies of a signal.
+
+    Raises HeldError where another instance holds the home.
+    """
+    home = Home(directory)
+    lock = take(home)
+    try:
+        _wait_for_old_trees(home)
+        outcome = _supervise(system, home, here, plan)
+        home.forget_holder()
+    finally:
+        lock.release()
+    if outcome.signal:
+        if os.getpid() != 1:
+            signals.die_of(outcome.signal)
+        return 128 + outcome.signal
+    return outcome.status
+
+
+def take(home: Home) -> Lock:
+    """Take the instance lock. Raises HeldError, saying who holds it."""
+    home.make()
+    lock = Lock(home.lock_path)
+    try:
+        taken = lock.take()
+    except OSError as error:
+        raise OrchestrateError(f"unable to open {home.lock_path}: {error.strerror}") from None
+    if not taken:
+        raise HeldError(*_who_holds(home))
+    home.write_holder((Path(sys.argv[0]).name, *sys.argv[1:]))
+    return lock
+
+
+def _who_holds(home: Home) -> tuple[str, str]:
+    pid, record = holder(home.lock_path), home.read_holder()
+    if record is None or (pid is not None and record.pid != pid):
+        return (
+            f"unable to start: another instance holds {home.directory}" + (f" (pid {pid})" if pid else ""),
+            f"end it with `kill {pid}`" if pid else "try again",
+        )
+    return (
+        f"unable to start: another instance holds {home.directory}"
+        f" (pid {record.pid}, since {record.started}, command: {shlex.join(record.command)})",
+        f"end it with `kill {record.pid}`",
+    )
+
+
+def _wait_for_old_trees(home: Home) -> None:
+    """Wait for guardians of a supervisor that was killed: each holds its instance's lock until its tree is empty.
+
+    Signals still have their default action here: there is nothing to clean up yet.
+    """
+    held = [path for path in sorted(home.locks.glob("*.lock")) if not _is_free(path)]
+    if not held:
+        return
+    who = ", ".join(f"{path.stem} (guardian {holder(path) or '?'})" for path in held)
+    print(
+        f"orchestrate: waiting for what an earlier run left and is still ending: {who}",
+        file=sys.stderr,
+        flush=True,
+    )
+    loop = Loop()
+    for path in held:
+        while not _is_free(path):
+            _wait_for(holder(path), loop)
+    loop.close()
+
+
+def _is_free(path: Path) -> bool:
+    lock = Lock(path)
+    if not lock.take():
+        return False
+    lock.release()
+    return True
+
+
+def _wait_for(pid: int | None, loop: Loop) -> None:
+    try:
+        pid_fd = os.pidfd_open(pid or 0)
+    except (AttributeError, OSError):
+        loop.call_in(RETRY, lambda: None)
+        loop.turn()
+        return
+    loop.add(pid_fd, READ, lambda _: None)
+    loop.turn()
+    loop.remove(pid_fd)
+    os.close(pid_fd)
+
+
+def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[Home], Plan] | None) -> Outcome:
+    from orchestrator.output.console import Console, Kind
+    from orchestrator.supervise.stage import Stage, Wrap
+    from orchestrator.supervise.supervisor import Supervisor
+    from orchestrator.text.prefix import Style
+
+    def palette() -> tuple[Wrap, tuple[str, ...]]:
+        from orchestrator.output.palette import CYCLE, OWN, Palette
+
+        return Palette(here.term, here.forced).wrap, (OWN, *CYCLE)
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    hang_up_stops = not signals.inherited_ignored(signal.SIGHUP)
+    loop = Loop()
+    console = Console(loop, 1, lambda error: supervisor.lost_sink(error))
+    if here.colours:
+        style = Style.COLOURS
+    else:
+        style = Style.NO_COLOURS if console.kind is Kind.TERMINAL else Style.BYTES
+    stage = Stage(console, style, system.labels, palette)
+    supervisor = Supervisor(
+        system, home, loop, stage, soft, hang_up_stops, None if plan is None else lambda: plan(home)
+    )
+    outcome = supervisor.run()
+    console.drain(PATIENCE)
+    return outcome

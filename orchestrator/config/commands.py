@@ -1,0 +1,32 @@
+"""Finds out, before anything starts, that a command cannot exist. Only certain misses are told.
+
+A shell line is looked at only where it is one simple command: no operators, no assignment, no expansion in its first
+word. Everything else is the shell's business, at run time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+
+_SIMPLE = re.compile(r"\s*(?:exec\s+)?(?P<word>[\w./+-]+)(?:\s[^|&;()<>\n`]*)?")
+
+# POSIX sh, and what dash, bash and ksh add: these need no file.
+_BUILTINS = frozenset(
+    """. : alias bg break builtin case cd chdir command continue declare do done echo elif else enable esac eval exec
+    exit export false fc fg fi for function getopts hash if jobs kill let local printf pwd read readonly return select
+    set shift source test then time times trap true type typeset ulimit umask unalias unset until wait while""".split()
+)
+
+
+def missing_command(command: str, cwd: str, search_path: str | None) -> str:
+    """Return the word of a shell line that names no executable; empty where it does, or cannot be told."""
+    match = _SIMPLE.fullmatch(command)
+    if not match or match["word"] in _BUILTINS:
+        return ""
+    word = match["word"]
+    if "/" in word:
+        path = os.path.join(cwd, word)
+        return "" if os.access(path, os.X_OK) and not os.path.isdir(path) else word
+    return "" if shutil.which(word, path=search_path) else word

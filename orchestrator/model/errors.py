@@ -1,0 +1,52 @@
+"""The errors a user can cause, each with the exit status it leads to.
+
+`cli` is the one place that turns them into a line on stderr and a status (DESIGN of messages:
+``orchestrate: unable to <verb> <object>: <reason>``, then what to do about it).
+"""
+
+from __future__ import annotations
+
+USAGE_STATUS = 2
+FAILED_STATUS = 1
+NOT_RUNNING_STATUS = 3
+NOT_READY_STATUS = 4
+HELD_STATUS = 75  # EX_TEMPFAIL of sysexits.h: trying again later may work
+
+
+class OrchestrateError(Exception):
+    """A failure that is told in one line, without a traceback.
+
+    `hint` says what the user can do about it; it becomes the second sentence of that line.
+    """
+
+    status = FAILED_STATUS
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}; {self.hint}" if self.hint else message
+
+
+class UsageError(OrchestrateError):
+    """The command line is wrong."""
+
+    status = USAGE_STATUS
+
+
+class ConfigError(OrchestrateError):
+    """A Procfile, a TOML file or a value in it is wrong; `problems` holds one line for each fault found."""
+
+    status = USAGE_STATUS
+
+    def __init__(self, problems: list[str], hint: str = "") -> None:
+        super().__init__("\n".join(problems), hint)
+        self.problems = problems
+
+
+class HeldError(OrchestrateError):
+    """Another instance holds the home."""
+
+    status = HELD_STATUS

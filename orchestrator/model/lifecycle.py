@@ -1,0 +1,95 @@
+"""The lifecycle of one instance, as a total table.
+
+An instance is DOWN until it is wanted. STARTING lasts from the fork of its guardian to the word that the leader runs;
+UP until its readiness probes hold; then READY. Whatever ends the leader, and whoever asked for it, the instance is
+STOPPING until its tree is vacated and its guardian has gone: a restart never overlaps the old tree. KILLING is the
+same with the grace skipped. How it ends is one of three events, chosen by `model.restart`: it ends for good (DOWN),
+it comes back after a pause (BACKOFF), or it is given up (FAILED).
+
+`TABLE` has a row for every pair of State and Event; a pair that cannot happen, or changes nothing, stays where it is.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class State(enum.Enum):
+    """Where an instance stands."""
+
+    DOWN = "down"
+    STARTING = "starting"
+    UP = "up"
+    READY = "ready"
+    STOPPING = "stopping"
+    KILLING = "killing"
+    BACKOFF = "backoff"
+    FAILED = "failed"
+
+
+class Event(enum.Enum):
+    """What can happen to an instance."""
+
+    START = "start is wanted"
+    STARTED = "the leader runs"
+    PROBED = "every readiness probe holds"
+    EXITED = "the leader ended, or never came up"
+    STOP = "a stop is wanted"
+    KILL = "a kill is wanted"
+    ENDED = "vacated, and it stays down"
+    RETRY = "vacated, and it comes back"
+    GIVEN_UP = "vacated, and it is given up"
+    DUE = "the backoff is over"
+
+
+class Action(enum.Enum):
+    """What the driver has to do after a transition."""
+
+    FORK = "fork a guardian"
+    WATCH = "begin to probe"
+    UNWATCH = "end probing"
+    SEND_STOP = "send the guardian Stop"
+    SEND_KILL = "send the guardian Kill"
+    ARM = "arm the backoff timer"
+    DISARM = "disarm the backoff timer"
+
+
+Row = tuple[State, tuple[Action, ...]]
+
+_CHANGES: dict[tuple[State, Event], Row] = {
+    (State.DOWN, Event.START): (State.STARTING, (Action.FORK,)),
+    (State.STARTING, Event.STARTED): (State.UP, (Action.WATCH,)),
+    (State.STARTING, Event.EXITED): (State.STOPPING, ()),
+    (State.STARTING, Event.STOP): (State.STOPPING, (Action.SEND_STOP,)),
+    (State.STARTING, Event.KILL): (State.KILLING, (Action.SEND_KILL,)),
+    (State.UP, Event.PROBED): (State.READY, (Action.UNWATCH,)),
+    (State.UP, Event.EXITED): (State.STOPPING, (Action.UNWATCH,)),
+    (State.UP, Event.STOP): (State.STOPPING, (Action.UNWATCH, Action.SEND_STOP)),
+    (State.UP, Event.KILL): (State.KILLING, (Action.UNWATCH, Action.SEND_KILL)),
+    (State.READY, Event.EXITED): (State.STOPPING, ()),
+    (State.READY, Event.STOP): (State.STOPPING, (Action.SEND_STOP,)),
+    (State.READY, Event.KILL): (State.KILLING, (Action.SEND_KILL,)),
+    (State.STOPPING, Event.KILL): (State.KILLING, (Action.SEND_KILL,)),
+    (State.BACKOFF, Event.START): (State.STARTING, (Action.DISARM, Action.FORK)),
+    (State.BACKOFF, Event.DUE): (State.STARTING, (Action.FORK,)),
+    (State.BACKOFF, Event.STOP): (State.DOWN, (Action.DISARM,)),
+    (State.BACKOFF, Event.KILL): (State.DOWN, (Action.DISARM,)),
+    (State.FAILED, Event.START): (State.STARTING, (Action.FORK,)),
+}
+
+# The tree can be empty in any state in which a guardian lives: a guardian's death skips the steps between.
+RUNNING = frozenset({State.STARTING, State.UP, State.READY, State.STOPPING, State.KILLING})
+for _state in RUNNING:
+    _stop_probing = (Action.UNWATCH,) if _state is State.UP else ()
+    _CHANGES[_state, Event.ENDED] = (State.DOWN, _stop_probing)
+    _CHANGES[_state, Event.RETRY] = (State.BACKOFF, (*_stop_probing, Action.ARM))
+    _CHANGES[_state, Event.GIVEN_UP] = (State.FAILED, _stop_probing)
+
+TABLE: dict[tuple[State, Event], Row] = {
+    (state, event): _CHANGES.get((state, event), (state, ())) for state in State for event in Event
+}
+
+
+def advance(state: State, event: Event) -> Row:
+    """Look up what `event` does in `state`: the next state and what there is to do."""
+    return TABLE[state, event]

@@ -1,0 +1,87 @@
+"""What supervisor and guardian say to each other, and what a guardian is given at its start.
+
+Frozen dataclasses, pickled by multiprocessing. `Started` is followed on the same socket by a duplicate of the pty
+master (`reduction.send_handle`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.model.spec import StopPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """All a guardian needs for one incarnation. `rows` and `columns` size its pty; `descriptors` is the soft
+    RLIMIT_NOFILE that the component gets back."""
+
+    instance: str
+    argv: tuple[str, ...]
+    cwd: str
+    environment: Mapping[str, str]
+    stop: StopPlan
+    lock_path: str
+    rows: int
+    columns: int
+    descriptors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The leader runs; the pty master follows."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed:
+    """Nothing was started: `reason` in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderExited:
+    """The leader ended; `status` is a negative signal number or an exit code (os.waitstatus_to_exitcode).
+
+    `asked` says whether a stop was under way: only the guardian knows what came first.
+    """
+
+    status: int
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Vacated:
+    """The tree is empty (waitpid said ECHILD); the guardian ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """These processes survived the kill; the guardian stays with them."""
+
+    pids: tuple[int, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Run the stop sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Skip the grace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Send one signal to the leader's process group."""
+
+    number: int
+
+
+Up = Started | StartFailed | LeaderExited | Vacated | Stuck
+Down = Stop | Kill | Signal

@@ -1,0 +1,46 @@
+"""Who waits for whom: start order, and the stop order that is its reverse. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from orchestrator.model.spec import Component
+
+
+def find_cycle(components: Iterable[Component]) -> tuple[str, ...]:
+    """Return the names along one cycle of depends_on, first and last the same; empty where there is none."""
+    wants = {c.name: [d.name for d in c.depends_on] for c in components}
+    done: set[str] = set()
+    for root in wants:
+        path: list[str] = []
+        if found := _walk(root, wants, path, done):
+            return found
+    return ()
+
+
+def _walk(name: str, wants: Mapping[str, list[str]], path: list[str], done: set[str]) -> tuple[str, ...]:
+    if name in path:
+        return (*path[path.index(name) :], name)
+    if name in done:
+        return ()
+    path.append(name)
+    for other in wants.get(name, ()):
+        if found := _walk(other, wants, path, done):
+            return found
+    path.pop()
+    done.add(name)
+    return ()
+
+
+def dependents(components: Iterable[Component]) -> dict[str, frozenset[str]]:
+    """Map each name to those that depend on it directly."""
+    all_components = tuple(components)
+    return {
+        c.name: frozenset(o.name for o in all_components if any(d.name == c.name for d in o.depends_on))
+        for c in all_components
+    }
+
+
+def may_stop(candidates: Collection[str], dependents_of: Mapping[str, frozenset[str]]) -> list[str]:
+    """Of the names that still run, those that nobody who still runs depends on."""
+    return [name for name in candidates if not dependents_of.get(name, frozenset()) & set(candidates)]

@@ -1,0 +1,40 @@
+"""Whether an incarnation that ended is followed by another, and after how long. Pure: clock and dice are passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.model.lifecycle import Event
+from orchestrator.model.spec import RestartPlan, RestartPolicy
+
+JITTER = 0.1  # of the backoff, so that components that died together do not come back in step
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`event` is ENDED, RETRY or GIVEN_UP; `delay` the backoff in seconds, `failures` the new history."""
+
+    event: Event
+    delay: float = 0.0
+    failures: tuple[float, ...] = ()
+
+
+def decide(
+    plan: RestartPlan, *, failed: bool, asked: bool, failures: tuple[float, ...], now: float, dice: float
+) -> Verdict:
+    """Decide what follows the end of an incarnation.
+
+    `failed` is whether its status was no success, `asked` whether somebody wanted the end; `failures` are the times
+    of earlier ends that led to a restart; `dice` is a random number in [0, 1). A healthy stretch of `within` seconds
+    empties the history, and so the backoff starts small again.
+    """
+    if asked:
+        return Verdict(Event.ENDED)
+    wanted = plan.policy is RestartPolicy.ALWAYS or (plan.policy is RestartPolicy.ON_FAILURE and failed)
+    if not wanted:
+        return Verdict(Event.GIVEN_UP if failed else Event.ENDED)
+    recent = (*(at for at in failures if now - at < plan.within), now)
+    if len(recent) >= plan.max:
+        return Verdict(Event.GIVEN_UP, failures=recent)
+    pause = min(plan.cap, plan.first * 2.0 ** (len(recent) - 1))
+    return Verdict(Event.RETRY, pause * (1 + JITTER * dice), recent)

@@ -1,0 +1,170 @@
+"""What a system is: components, how each is started, watched, stopped and restarted.
+
+Everything is frozen and validated before the first process exists; after that nobody reads
+`os.environ` or a file again. All times are float seconds.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NAME_PATTERN = re.compile(r"\w[\w.-]*")
+NAME_MAX = 64  # bytes: a name is also a file name, and a label in the prefix of every line
+
+
+class Scope(enum.Enum):
+    """Whom a stop signal reaches: the leader, its process group, or the whole tree."""
+
+    LEADER = "leader"
+    GROUP = "group"
+    TREE = "tree"
+
+
+class OnExit(enum.Enum):
+    """What the end of a component, when it will not be restarted, does to the system."""
+
+    STOP = "stop"
+    IGNORE = "ignore"
+
+
+class Condition(enum.Enum):
+    """What a dependency must have reached before its dependent starts."""
+
+    STARTED = "started"
+    READY = "ready"
+    COMPLETED = "completed"
+    SUCCEEDED = "succeeded"
+
+
+class RestartPolicy(enum.Enum):
+    """When the end of a component that nobody asked for leads to a new incarnation."""
+
+    NEVER = "never"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class StopStep:
+    """One signal of a stop sequence and the seconds to wait before the next step."""
+
+    signal: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlan:
+    """How a component is asked to end. After the last step, or at a KILL in it, its tree is killed."""
+
+    steps: tuple[StopStep, ...] = (StopStep(signal.SIGTERM, 10.0),)
+    scope: Scope = Scope.GROUP
+
+    @property
+    def grace(self) -> float:
+        """Seconds from the first signal to the kill."""
+        return sum(step.wait for step in self.steps)
+
+    def with_grace(self, seconds: float) -> StopPlan:
+        """The same signals within `seconds` in all, each step's share kept."""
+        if self.grace <= 0:
+            return StopPlan((StopStep(self.steps[0].signal, seconds),), self.scope)
+        factor = seconds / self.grace
+        return StopPlan(tuple(StopStep(s.signal, s.wait * factor) for s in self.steps), self.scope)
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPlan:
+    """Restart policy: `first` seconds of backoff doubling up to `cap`; given up after `max` in `within` seconds."""
+
+    policy: RestartPolicy = RestartPolicy.NEVER
+    max: int = 5
+    within: float = 300.0
+    first: float = 1.0
+    cap: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """`name` must have reached `condition` first."""
+
+    name: str
+    condition: Condition = Condition.STARTED
+
+
+@dataclass(frozen=True, slots=True)
+class LogProbe:
+    """Ready once a line of the component's own output, escapes removed, matches `pattern` (re.search)."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProbe:
+    """Ready once GET `url` answers with `status`.
+
+    `healthy` holds JSON pointers (RFC 6901) to strings that must read "healthy"; `fresh` to ISO 8601 times
+    that must be later than this start, so that a stale row of an earlier run does not count.
+    """
+
+    url: str
+    status: int = 200
+    healthy: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    interval: float = 0.5
+    timeout: float = 30.0
+
+
+Probe = LogProbe | HttpProbe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """A configured member of the system.
+
+    `argv` is executed without a shell (a Procfile's line becomes ``sh -c LINE``); `environment` is complete, not
+    added to anything; `source` names the place it was read from (``Procfile:3``); `colour` is a blessed colour name.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    cwd: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    colour: str = ""
+    depends_on: tuple[Dependency, ...] = ()
+    ready: tuple[Probe, ...] = ()
+    restart: RestartPlan = RestartPlan()
+    stop: StopPlan = StopPlan()
+    on_exit: OnExit = OnExit.STOP
+    success: frozenset[int] = frozenset({0})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """All that is run under one supervisor: initial steps, one after another, then components.
+
+    `title` is how the system is called in messages. `members` may be empty while a preset still has to learn them
+    from what its initial steps report; `labels` are the names the prefix leaves room for.
+    """
+
+    title: str
+    init: tuple[Component, ...] = ()
+    components: tuple[Component, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+def name_fault(name: str) -> str:
+    """Say in a few words what is wrong with a component's name; empty where nothing is."""
+    if not NAME_PATTERN.fullmatch(name):
+        return "a name starts with a letter, digit or underscore and goes on with those, dots and hyphens"
+    if len(name.encode()) > NAME_MAX:
+        return f"a name has at most {NAME_MAX} bytes"
+    if re.search(r"\.\d+$", name):
+        return "a name does not end in a dot and digits, as instances do"
+    if name == "orchestrate":
+        return "that is the name of our own messages"
+    return ""

@@ -1,0 +1,169 @@
+"""The screen: where the merged stream goes. This file alone imports blessed for the stream.
+
+What a turn of the loop produced leaves in one write. Nobody waits here: a terminal that does not take bytes (^S, tmux
+copy mode, a stalled ssh) makes the screen skip and say so afterwards; a file or pipe loses nothing, and `full` asks
+the reader of the ptys to pause instead.
+
+Facts: O_NONBLOCK belongs to the open file, which inherited descriptors share with the shell, so 0-2 are left as they
+are and reopened through /proc/self/fd (open(2)). Where that is refused (after `su`), or for a socket, writes wait for
+poll(2) and go in small pieces. The import of blessed costs 0.1-0.3 s: only what draws colours pays it.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import select
+import stat
+from collections.abc import Callable
+
+from orchestrator.runtime.loop import WRITE, Loop
+
+HIGH_WATER = 1 << 18  # bytes waiting for the sink at which readers pause, or a terminal skips
+SMALL = 512  # bytes of one write where a write might block
+
+
+class Kind(enum.Enum):
+    """What standard output is."""
+
+    TERMINAL = "terminal"
+    FILE = "file"
+    STREAM = "stream"  # a pipe or a socket
+
+
+def kind_of(fd: int) -> Kind:
+    """Say what `fd` is."""
+    if os.isatty(fd):
+        return Kind.TERMINAL
+    mode = os.fstat(fd).st_mode
+    return Kind.STREAM if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else Kind.FILE
+
+
+class Console:
+    """A queue of bytes in front of one descriptor. `on_broken` is told, once, why nothing can be written any more."""
+
+    def __init__(self, loop: Loop, fd: int, on_broken: Callable[[OSError], None]) -> None:
+        self.kind = kind_of(fd)
+        self._loop = loop
+        self._on_broken = on_broken
+        self._queue: list[bytes] = []
+        self._size = 0
+        self._watching = False
+        self._broken = False
+        self._skipped_bytes = 0
+        self._skipped_lines = 0
+        self.note: Callable[[int, int], bytes] = lambda lines, size: b""
+        self._fd, self._owned = _reopen(fd, self.kind)
+        self._careful = not self._owned and self.kind is not Kind.FILE
+        loop.after_each_turn(self.flush)
+
+    @property
+    def full(self) -> bool:
+        """Whether readers have to pause. Never for a terminal: that skips."""
+        return self._size >= HIGH_WATER and self.kind is not Kind.TERMINAL
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that the sink has not taken yet."""
+        return self._size
+
+    def size(self) -> tuple[int, int] | None:
+        """Columns and rows of the terminal; None where it has none, or says 0."""
+        try:
+            columns, rows = os.get_terminal_size(self._fd)
+        except OSError:
+            return None
+        return (columns, rows) if columns and rows else None
+
+    def write(self, shown: bytes, *, may_skip: bool = True) -> None:
+        """Queue whole lines. On a terminal that has stalled they are counted and dropped, unless `may_skip` is off."""
+        if self._broken or not shown:
+            return
+        if self._size >= HIGH_WATER and may_skip and self.kind is Kind.TERMINAL:
+            self._skipped_bytes += len(shown)
+            self._skipped_lines += shown.count(b"\n")
+            return
+        self._queue.append(shown)
+        self._size += len(shown)
+
+    def flush(self) -> None:
+        """Write what the sink takes now; the rest follows when it is writable."""
+        if not self._queue or self._watching:
+            return
+        self._write_out()
+
+    def drain(self, patience: float) -> None:
+        """Wait until all is written, as long as something is taken every `patience` seconds."""
+        while self._queue:
+            before = self._size
+            timer = self._loop.call_in(patience, lambda: None)
+            while self._queue and self._size == before and timer.callback is not None:
+                self._loop.turn()
+            if timer.callback is None:
+                return
+            timer.cancel()
+
+    def close(self) -> None:
+        """Let go of the sink. What is still queued is lost."""
+        self._loop.remove(self._fd)
+        if self._owned:
+            os.close(self._fd)
+
+    def _on_writable(self, _: int) -> None:
+        self._write_out()
+
+    def _write_out(self) -> None:
+        data = b"".join(self._queue) if len(self._queue) > 1 else self._queue[0]
+        try:
+            done = self._write_some(data)
+        except OSError as error:
+            self._fail(error)
+            return
+        rest = data[done:]
+        self._queue = [rest] if rest else []
+        self._size = len(rest)
+        if not rest and self._skipped_lines + self._skipped_bytes:
+            self._queue.append(self.note(self._skipped_lines, self._skipped_bytes))
+            self._size = len(self._queue[0])
+            self._skipped_lines = self._skipped_bytes = 0
+        self._watch(bool(self._queue))
+
+    def _write_some(self, data: bytes) -> int:
+        view = memoryview(data)
+        done = 0
+        while done < len(view):
+            if self._careful:
+                poll = select.poll()
+                poll.register(self._fd, select.POLLOUT)
+                if not poll.poll(0):
+                    break
+            try:
+                done += os.write(self._fd, view[done : done + SMALL] if self._careful else view[done:])
+            except BlockingIOError:
+                break
+        return done
+
+    def _watch(self, wanted: bool) -> None:
+        if wanted and not self._watching:
+            self._loop.add(self._fd, WRITE, self._on_writable)
+        elif self._watching and not wanted:
+            self._loop.remove(self._fd)
+        self._watching = wanted
+
+    def _fail(self, error: OSError) -> None:
+        self._broken = True
+        self._queue = []
+        self._size = 0
+        self._watch(False)
+        self._on_broken(error)
+
+
+def _reopen(fd: int, kind: Kind) -> tuple[int, bool]:
+    """Return a descriptor of our own for what `fd` is, non-blocking, or `fd` itself, and whether it is ours."""
+    if kind is not Kind.FILE:
+        try:
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            return os.open(f"/proc/self/fd/{fd}", flags), True
+        except OSError:
+            pass
+    return fd, False

@@ -1,0 +1,1 @@
+"""Floor 5: facts about an installed system, turned into a spec."""

@@ -1,0 +1,1 @@
+"""Floor 3: guardians, ptys and process trees."""

@@ -1,0 +1,61 @@
+"""The duplex pipe between supervisor and guardian: messages, and once a descriptor.
+
+A message is one pickled dataclass, small enough to be written at once. `multiprocessing.Pipe(duplex=True)` is a
+socket pair; a plain pipe could not carry the descriptor.
+"""
+
+from __future__ import annotations
+
+from multiprocessing import reduction
+from multiprocessing.connection import Connection
+from typing import Generic, TypeVar
+
+Out = TypeVar("Out")
+In = TypeVar("In")
+
+
+class ChannelClosed(Exception):
+    """The other side has gone."""
+
+
+class Channel(Generic[Out, In]):
+    """One end of the pipe: sends `Out`, receives `In`."""
+
+    def __init__(self, connection: Connection[Out, In]) -> None:
+        self._connection = connection
+
+    def fileno(self) -> int:
+        """Return the descriptor to watch."""
+        return self._connection.fileno()
+
+    def send(self, message: Out) -> None:
+        """Send one message; raises ChannelClosed."""
+        try:
+            self._connection.send(message)
+        except OSError:
+            raise ChannelClosed from None
+
+    def receive(self) -> In:
+        """Return the next message, waiting for it; raises ChannelClosed at the end."""
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError):
+            raise ChannelClosed from None
+
+    def send_fd(self, fd: int) -> None:
+        """Send a duplicate of `fd`."""
+        try:
+            reduction.send_handle(self._connection, fd, 0)
+        except OSError:
+            raise ChannelClosed from None
+
+    def receive_fd(self) -> int:
+        """Return the descriptor that the other side sent after its last message; raises ChannelClosed."""
+        try:
+            return reduction.recv_handle(self._connection)
+        except (EOFError, RuntimeError, OSError):
+            raise ChannelClosed from None
+
+    def close(self) -> None:
+        """Close our end."""
+        self._connection.close()

@@ -1,0 +1,57 @@
+"""Starts a component under a pseudo-terminal of its own. This file alone imports pexpect.
+
+Facts (ptyprocess 0.7, measured):
+- it runs `preexec_fn` after it has closed all descriptors but 0-2, and reports what that raises; an error of its own
+  `cwd=` is raised inside the forked child instead, so the caller changes directory before.
+- it resets no signal and no limit; `preexec_fn` does.
+- it looks the program up with the PATH in `env`, and an argument list that is empty makes it split the program's name.
+- `close()` and `isalive()` wait and kill: never called. The object has to be kept, its destructor closes the master.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+from collections.abc import Mapping
+
+import pexpect
+
+from orchestrator.runtime import signals
+
+_SPECIAL = re.compile(r"([^\w./+-])", re.ASCII)
+
+
+class Pty:
+    """One component's terminal and its leader. `master_fd` is non-blocking and stays ours."""
+
+    def __init__(
+        self,
+        argv: tuple[str, ...],
+        environment: Mapping[str, str],
+        size: tuple[int, int],
+        descriptors: int,
+    ) -> None:
+        """Start `argv` in the current directory; `size` is (rows, columns), `descriptors` its soft RLIMIT_NOFILE.
+
+        Raises OSError with a reason in words where the program cannot be executed. Signals have to be blocked by the
+        caller: the child empties the mask right before exec.
+        """
+
+        def prepare() -> None:
+            soft, hard = descriptors, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            signals.set_all_default()
+
+        program, *arguments = argv
+        if not arguments:
+            program = _SPECIAL.sub(r"\\\1", program)
+        try:
+            self._spawn = pexpect.spawn(
+                program, arguments, env=dict(environment), preexec_fn=prepare, dimensions=size, timeout=None
+            )
+        except pexpect.ExceptionPexpect:
+            raise FileNotFoundError(f"command not found: {argv[0]}") from None
+        self.pid: int = self._spawn.pid
+        self.master_fd: int = self._spawn.child_fd
+        os.set_blocking(self.master_fd, False)

@@ -1,0 +1,236 @@
+"""Process trees: who descends from whom, who gets a signal, who has ended. This file alone waits and kills.
+
+Facts this relies on:
+- PR_SET_CHILD_SUBREAPER (prctl(2), Linux): orphaned descendants become our children, however they fled (setsid,
+  double fork). macOS has none: there a daemon that leaves the session is out of reach, and the README says so.
+- A child that we have not waited for keeps its pid, so a signal cannot hit a stranger. For deeper descendants the pid
+  is pinned by a pidfd and their parentage read again before the signal goes out (pidfd_open(2)).
+- /proc/PID/task/TID/children (proc(5)): a child is listed under the thread that forked it.
+- PR_SET_PDEATHSIG fires when the forking *thread* ends, and not at all if the parent died before the call.
+"""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_STOP_ROUNDS = 20  # of looking for processes that were forked while others were being stopped
+
+LINUX = sys.platform.startswith("linux")
+_HAS_CHILDREN = os.path.exists(f"/proc/self/task/{threading.get_native_id()}/children")  # CONFIG_PROC_CHILDREN
+_libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A living descendant and the parent it was seen under."""
+
+    pid: int
+    parent: int
+
+
+def become_subreaper() -> None:
+    """Adopt every descendant that loses its parent. Does nothing where the kernel cannot."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def signal_on_parent_death(number: int, parent: int) -> None:
+    """Have the kernel send us `number` when `parent` ends; raises ProcessLookupError if it has ended already."""
+    _prctl(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        raise ProcessLookupError(f"process {parent} ended before its child was set up")
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc is not None and _libc.prctl(option, value, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+NOBODY: frozenset[int] = frozenset()
+
+
+def descendants(root: int, spare: Collection[int] = NOBODY) -> list[Member]:
+    """Return all that descends from `root`, parents before children, zombies included; `spare` and theirs not."""
+    children_of = _children if _HAS_CHILDREN else _children_by_parent().__getitem__
+    found: list[Member] = []
+    queue = [root]
+    for parent in queue:
+        for pid in children_of(parent):
+            if pid not in spare:
+                found.append(Member(pid, parent))
+                queue.append(pid)
+    return found
+
+
+def _children(parent: int) -> list[int]:
+    pids: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{parent}/task"):
+            with open(f"/proc/{parent}/task/{thread}/children", "rb") as file:
+                pids += map(int, file.read().split())
+    except (FileNotFoundError, ProcessLookupError):  # it, or one of its threads, ended meanwhile
+        pass
+    return pids
+
+
+def _children_by_parent() -> collections.defaultdict[int, list[int]]:
+    children: collections.defaultdict[int, list[int]] = collections.defaultdict(list)
+    for pid, parent in _parents():
+        children[parent].append(pid)
+    return children
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    if LINUX:
+        for name in os.listdir("/proc"):
+            if name.isdigit() and (parent := parent_of(int(name))):
+                yield int(name), parent
+        return
+    import subprocess  # macOS: only when a tree has to be walked
+
+    listing = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=False).stdout
+    for line in listing.splitlines():
+        pid, ppid = line.split()
+        yield int(pid), int(ppid)
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return the fields of /proc/PID/stat from the state on; empty where there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def parent_of(pid: int) -> int:
+    """Return the parent's pid; 0 where the process has gone."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def is_zombie(pid: int) -> bool:
+    """Say whether only the exit status of `pid` is left, or not even that."""
+    fields = _stat(pid)
+    return LINUX and (not fields or fields[0] in (b"Z", b"X"))
+
+
+def describe(pid: int) -> str:
+    """Return pid, command line and state, for a message about a process that does not end."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            command = file.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        command = ""
+    fields = _stat(pid)
+    return f"{pid} ({command or '?'}, state {fields[0].decode() if fields else '?'})"
+
+
+def send(pid: int, number: int) -> None:
+    """Signal one child of ours. One that has ended, or is not ours to signal, is passed over."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def send_group(leader: int, number: int) -> None:
+    """Signal the process group of a leader that has not been waited for yet."""
+    try:
+        os.killpg(leader, number)
+    except (ProcessLookupError, PermissionError):
+        send(leader, number)  # between fork and setsid the group does not exist yet
+
+
+def send_tree(root: int, number: int, spare: Collection[int] = NOBODY) -> None:
+    """Signal all that descends from `root`; `root` itself, `spare` and what descends from those not."""
+    _send_members(root, number, descendants(root, spare))
+
+
+def _send_members(root: int, number: int, members: list[Member]) -> None:
+    known = {root}
+    for member in members:
+        known.add(member.pid)
+        if member.parent == root:
+            send(member.pid, number)
+        else:
+            _send_pinned(member.pid, number, known)
+
+
+def _send_pinned(pid: int, number: int, parents: set[int]) -> None:
+    try:
+        fd = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        if not hasattr(os, "pidfd_open"):  # macOS
+            send(pid, number)
+        return
+    try:
+        if parent_of(pid) in parents:
+            signal.pidfd_send_signal(fd, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+    finally:
+        os.close(fd)
+
+
+def kill_tree(root: int, spare: Collection[int] = NOBODY) -> None:
+    """Stop all that descends from `root`, `spare` and theirs not, until no new process appears; then kill it.
+
+    Killing one by one loses against a tree that forks: its children are born between the look and the kill.
+    """
+    stopped: set[int] = set()
+    members: list[Member] = []
+    for _ in range(_STOP_ROUNDS):
+        members = descendants(root, spare)
+        fresh = [m for m in members if m.pid not in stopped]
+        if not fresh:
+            break
+        _send_members(root, signal.SIGSTOP, fresh)
+        stopped.update(m.pid for m in fresh)
+    _send_members(root, signal.SIGKILL, members)
+
+
+def reap_all() -> tuple[list[tuple[int, int]], bool]:
+    """Wait, without blocking, for every child that has ended.
+
+    Returns pairs of pid and status (os.waitstatus_to_exitcode), and whether no child is left at all (ECHILD). For a
+    process that has no other children than its tree, as a guardian, that means: the tree is empty.
+    """
+    ended: list[tuple[int, int]] = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended, True
+        if pid == 0:
+            return ended, False
+        ended.append((pid, os.waitstatus_to_exitcode(status)))
+
+
+def peek_ended() -> int:
+    """Return the pid of a child that has ended and was not waited for; 0 for none. Does not reap it.
+
+    The supervisor may not reap what multiprocessing started: its own bookkeeping waits for those.
+    """
+    try:
+        result = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return 0
+    return result.si_pid if result else 0
+
+
+def reap(pid: int) -> None:
+    """Wait for one child that is known to have ended."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass

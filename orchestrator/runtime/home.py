@@ -1,0 +1,104 @@
+"""The home: the directory whose state the system is, and our own corner in it, `<home>/.orchestrate`.
+
+Ours alone: 0700, owned by us, no symlink; its files are 0600 from their first byte. Paths only; who writes what into
+them is not known here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import stat
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from orchestrator.model.errors import OrchestrateError
+
+CORNER = ".orchestrate"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds the home: `started` is an ISO 8601 UTC time, `command` the argv."""
+
+    pid: int
+    started: str
+    command: tuple[str, ...]
+
+
+class Home:
+    """Knows the paths below one home directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.absolute()
+        self.corner = self.directory / CORNER
+        self.lock_path = self.corner / "lock"
+        self.locks = self.corner / "locks"
+        self.state_path = self.corner / "state.json"
+
+    def instance_lock(self, instance: str) -> Path:
+        """Where the guardian of `instance` keeps its lock."""
+        return self.locks / f"{instance}.lock"
+
+    def make(self) -> None:
+        """Create what is missing. Raises OrchestrateError where the home cannot be ours."""
+        try:
+            for directory in (self.corner, self.locks):
+                self._make_private(directory)
+            ignore = self.corner / ".gitignore"
+            if not ignore.exists():
+                write_private(ignore, b"*\n")
+        except OSError as error:
+            raise OrchestrateError(
+                f"unable to use {self.directory} as home: {error.strerror or error} ({error.filename})",
+                "make it writable, or name another with --home DIR",
+            ) from None
+
+    def _make_private(self, directory: Path) -> None:
+        try:
+            directory.mkdir(mode=0o700)
+        except FileExistsError:
+            pass
+        status = directory.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            raise OrchestrateError(f"unable to use {directory}: it is not a directory", "move it away")
+        if status.st_uid != os.geteuid():
+            raise OrchestrateError(
+                f"unable to use {directory}: it belongs to uid {status.st_uid}",
+                "name another home with --home DIR",
+            )
+        if stat.S_IMODE(status.st_mode) != 0o700:
+            directory.chmod(0o700)
+
+    def write_holder(self, command: tuple[str, ...]) -> None:
+        """Record this process as the one that holds the home."""
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        content = json.dumps({"version": 1, **asdict(Holder(os.getpid(), now, command))}, indent=1)
+        scratch = self.state_path.with_suffix(".new")
+        write_private(scratch, content.encode() + b"\n")
+        scratch.rename(self.state_path)
+
+    def read_holder(self) -> Holder | None:
+        """Return what `write_holder` of the last holder wrote; None where there is nothing that can be read."""
+        try:
+            content = json.loads(self.state_path.read_text(encoding="utf-8"))
+            return Holder(int(content["pid"]), str(content["started"]), tuple(map(str, content["command"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def forget_holder(self) -> None:
+        """Remove the record, before the lock is dropped."""
+        self.state_path.unlink(missing_ok=True)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that is 0600 from its first byte; a symlink in its place is refused (ELOOP)."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600)
+    try:
+        os.fchmod(fd, 0o600)
+        while content:
+            content = content[os.write(fd, content) :]
+    finally:
+        os.close(fd)

@@ -1,0 +1,108 @@
+"""The only place that waits: one selector, one heap of deadlines.
+
+It knows nothing of processes or output. Callbacks are called with the mask of ready events; a callback may remove
+any descriptor, also one whose event is still to be delivered in the same turn.
+
+Kernel facts: epoll(7) refuses regular files (EPERM), so those are never given to the loop: they are always writable.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import selectors
+import time
+from collections.abc import Callable
+
+READ = selectors.EVENT_READ
+WRITE = selectors.EVENT_WRITE
+
+Callback = Callable[[int], None]
+
+
+class Timer:
+    """A deadline in monotonic seconds; `cancel` makes it never fire."""
+
+    __slots__ = ("callback", "when")
+
+    def __init__(self, when: float, callback: Callable[[], None]) -> None:
+        self.when = when
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        """Forget the callback. The heap drops the entry when its time comes."""
+        self.callback = None
+
+
+class Loop:
+    """Waits on descriptors and deadlines and calls back; `turn` is one wait."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._count = itertools.count()
+        self._after_turn: list[Callable[[], None]] = []
+
+    def add(self, fd: int, events: int, callback: Callback) -> None:
+        """Watch `fd` for READ, WRITE or both. The caller keeps owning it."""
+        self._selector.register(fd, events, callback)
+
+    def change(self, fd: int, events: int) -> None:
+        """Watch `fd`, which is known already, for other events."""
+        key = self._selector.get_key(fd)
+        if key.events != events:
+            self._selector.modify(fd, events, key.data)
+
+    def remove(self, fd: int) -> None:
+        """Stop watching `fd`; unknown ones are ignored, so that owners can close in any order."""
+        try:
+            self._selector.unregister(fd)
+        except (KeyError, ValueError):
+            pass
+
+    @staticmethod
+    def now() -> float:
+        """The clock of all deadlines: monotonic seconds."""
+        return time.monotonic()
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+        """Call back once at monotonic time `when`."""
+        timer = Timer(when, callback)
+        heapq.heappush(self._timers, (when, next(self._count), timer))
+        return timer
+
+    def call_in(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call back once in `seconds`."""
+        return self.call_at(time.monotonic() + seconds, callback)
+
+    def after_each_turn(self, callback: Callable[[], None]) -> None:
+        """Call back at the end of every turn: there all output of the turn leaves in one write."""
+        self._after_turn.append(callback)
+
+    def turn(self) -> None:
+        """Wait for one descriptor or deadline, then call back all that are due."""
+        for key, mask in self._selector.select(self._timeout()):
+            if self._selector.get_map().get(key.fd) is key:
+                key.data(mask)
+        self._fire()
+        for callback in self._after_turn:
+            callback()
+
+    def close(self) -> None:
+        """Close the selector's own descriptor."""
+        self._selector.close()
+
+    def _timeout(self) -> float | None:
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+
+    def _fire(self) -> None:
+        if not self._timers:
+            return
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            timer = heapq.heappop(self._timers)[2]
+            if (callback := timer.callback) is not None:
+                timer.callback = None
+                callback()

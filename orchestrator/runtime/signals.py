@@ -1,0 +1,82 @@
+"""Signals as bytes on a descriptor.
+
+The handlers do nothing: the byte that CPython's own C handler writes into the wakeup fd is the signal
+(signal.set_wakeup_fd). Ignored-at-birth signals stay ignored where the caller says so (nohup).
+
+Facts: a full wakeup pipe loses bytes, and warns on stderr unless told not to (warn_on_full_buffer); it holds 64 KiB,
+and it is read to its end at each turn of the loop.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+from types import FrameType
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Be a handler, so that CPython's C handler is installed and writes the byte."""
+
+
+class SignalPipe:
+    """Owns the wakeup fd of this process. Only one can be open at a time."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self.read_fd, self._write_fd = os.pipe()
+        os.set_blocking(self.read_fd, False)
+        os.set_blocking(self._write_fd, False)
+        signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, _nothing)
+            signal.siginterrupt(number, False)
+
+    def read(self) -> list[int]:
+        """Return the signals that came since the last call, in order, without waiting."""
+        try:
+            return list(os.read(self.read_fd, 65536))
+        except BlockingIOError:
+            return []
+
+    def close(self) -> None:
+        """Give up the wakeup fd; the handlers stay, and do nothing."""
+        signal.set_wakeup_fd(-1)
+        os.close(self.read_fd)
+        os.close(self._write_fd)
+
+
+def inherited_ignored(number: int) -> bool:
+    """Say whether this process was started with `number` ignored, as nohup does with SIGHUP."""
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
+def block_all() -> set[signal.Signals]:
+    """Block every signal of this thread; returns the mask to restore. Used around fork: a signal that comes
+    between the fork and the child's own handlers would run the parent's in the child."""
+    return signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # type: ignore[return-value]
+
+
+def restore(mask: Iterable[int]) -> None:
+    """Set the mask that `block_all` returned."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def set_all_default() -> None:
+    """Set every signal to its default and empty the mask, as a program started from a shell expects.
+
+    ptyprocess resets nothing: without this a component inherits the SIGPIPE and SIGXFSZ that CPython ignores, and
+    the INT and QUIT that `sh -c '… &'` ignores (measured).
+    """
+    for number in signal.valid_signals():
+        try:
+            signal.signal(number, signal.SIG_DFL)
+        except OSError:  # KILL and STOP; two that the C library keeps for itself
+            continue
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def die_of(number: int) -> None:
+    """End this process by `number`, so that a calling shell sees what really happened; returns where that fails."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+    signal.raise_signal(number)

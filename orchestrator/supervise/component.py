@@ -1,0 +1,238 @@
+"""One member of the system: the instance of a component, over all its incarnations.
+
+It holds where the instance stands in `model.lifecycle`, talks to the guardian of the present incarnation, and does
+what the table says. What concerns more than one member (order, the end of the system) is the supervisor's.
+"""
+
+from __future__ import annotations
+
+import collections
+import random
+import time
+from typing import Protocol
+
+from orchestrator.model import exits, restart
+from orchestrator.model.lifecycle import RUNNING, Action, Event, State, advance
+from orchestrator.model.messages import (
+    Down,
+    Kill,
+    LeaderExited,
+    Started,
+    StartFailed,
+    Stop,
+    Stuck,
+    Up,
+    Vacated,
+)
+from orchestrator.model.spec import Component
+from orchestrator.process.channel import ChannelClosed
+from orchestrator.process.fork import Forked
+from orchestrator.runtime.loop import READ, Loop, Timer
+
+GUARDIAN_FAILED = 1  # the status of an incarnation whose guardian was killed
+NOT_FOUND = 127  # as sh(1) has it
+
+
+class Host(Protocol):
+    """What a member needs of the system around it."""
+
+    loop: Loop
+
+    def fork(self, member: Member) -> Forked[Down, Up]:
+        """Fork a guardian; raises OSError."""
+
+    def attach(self, member: Member, master_fd: int) -> None:
+        """Read the terminal of a new incarnation."""
+
+    def detach(self, member: Member) -> None:
+        """Read the last words and close the terminal."""
+
+    def watch(self, member: Member) -> None:
+        """Begin to probe; every probe that holds in the end leads to `Event.PROBED`."""
+
+    def unwatch(self, member: Member) -> None:
+        """End probing."""
+
+    def adopt(self, member: Member) -> None:
+        """The guardian died: empty what it left, then call `member.gone`."""
+
+    def stuck(self, member: Member, message: Stuck) -> None:
+        """Something of the tree cannot be killed."""
+
+    def changed(self, member: Member, before: State) -> None:
+        """The member's state is another one now."""
+
+
+class Member:
+    """One instance. `status` and `own_end` tell of the last incarnation: how its leader ended, whether by itself."""
+
+    def __init__(self, spec: Component, host: Host) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.state = State.DOWN
+        self.pid = 0
+        self.since = 0.0
+        self.since_wall = 0.0
+        self.lasted = 0.0
+        self.incarnations = 0
+        self.status: int | None = None
+        self.own_end = False
+        self.reason = ""
+        self.pause = 0.0
+        self.is_stuck = False
+        self._events: collections.deque[Event] = collections.deque()
+        self._asked = False
+        self._vacated = False
+        self._failures: tuple[float, ...] = ()
+        self._timer: Timer | None = None
+        self._guardian: Forked[Down, Up] | None = None
+        self._channel_open = False
+        self._host = host
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is, or may be, a process of it that an end has to wait for."""
+        return self.state in RUNNING and not self.is_stuck
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the last incarnation ended with one of the component's success codes."""
+        return self.status is not None and not self.reason and self.status in self.spec.success
+
+    @property
+    def guardian_pid(self) -> int:
+        """The pid of the present incarnation's guardian; 0 without one."""
+        return self._guardian.pid if self._guardian else 0
+
+    @property
+    def end_in_words(self) -> str:
+        """How the last incarnation ended."""
+        return self.reason or exits.in_words(self.status or 0)
+
+    def handle(self, event: Event) -> None:
+        """Advance the lifecycle and do what that asks for.
+
+        An event that an action brings about waits until the transition before it is complete.
+        """
+        self._events.append(event)
+        if len(self._events) > 1:
+            return
+        while self._events:
+            before = self.state
+            self.state, actions = advance(before, self._events[0])
+            for action in actions:
+                self._do(action)
+            if self.state is not before:
+                self._host.changed(self, before)
+            self._events.popleft()
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Action.FORK:
+                self._fork()
+            case Action.WATCH:
+                self._host.watch(self)
+            case Action.UNWATCH:
+                self._host.unwatch(self)
+            case Action.SEND_STOP:
+                self._send(Stop())
+            case Action.SEND_KILL:
+                self._send(Kill())
+            case Action.ARM:
+                self._timer = self._host.loop.call_in(self.pause, lambda: self.handle(Event.DUE))
+            case Action.DISARM if self._timer is not None:
+                self._timer.cancel()
+
+    def _fork(self) -> None:
+        self.status, self.reason, self.own_end = None, "", False
+        self._asked = self._vacated = False
+        self.since, self.since_wall = time.monotonic(), time.time()
+        self.incarnations += 1
+        try:
+            self._guardian = self._host.fork(self)
+        except OSError as error:
+            reason = f"unable to fork a guardian: {error.strerror}"
+            self._host.loop.call_in(0.0, lambda: self._never_started(reason))
+            return
+        self._channel_open = True
+        self._host.loop.add(self._guardian.channel.fileno(), READ, lambda _: self._on_message())
+
+    def _never_started(self, reason: str) -> None:
+        self.reason, self.status, self.own_end = reason, GUARDIAN_FAILED, True
+        self.handle(Event.EXITED)
+        self.gone()
+
+    def _send(self, message: Down) -> None:
+        self._asked = True
+        if self._guardian is not None and self._channel_open:
+            try:
+                self._guardian.channel.send(message)
+            except ChannelClosed:
+                pass  # it ends; on_guardian_ended follows
+
+    def _on_message(self) -> None:
+        assert self._guardian is not None
+        channel = self._guardian.channel
+        try:
+            message = channel.receive()
+            if isinstance(message, Started):
+                self.pid = message.pid
+                self._host.attach(self, channel.receive_fd())
+        except ChannelClosed:
+            self._close_channel()
+            return
+        match message:
+            case Started():
+                self.handle(Event.STARTED)
+            case StartFailed(reason):
+                self.reason, self.status, self.own_end = reason, NOT_FOUND, True
+                self._vacated = True
+                self.handle(Event.EXITED)
+            case LeaderExited(status, asked):
+                self.status, self.own_end = status, not asked
+                self.lasted = time.monotonic() - self.since
+                self.handle(Event.EXITED)
+            case Vacated():
+                self._vacated = True
+            case Stuck():
+                self.is_stuck = True
+                self._host.stuck(self, message)
+
+    def _close_channel(self) -> None:
+        if self._guardian is not None and self._channel_open:
+            self._channel_open = False
+            self._host.loop.remove(self._guardian.channel.fileno())
+            self._guardian.channel.close()
+
+    def on_guardian_ended(self) -> None:
+        """The guardian's process has ended: hear what it still said, then see whether it left anything behind."""
+        assert self._guardian is not None
+        while self._channel_open:
+            self._on_message()
+        self._guardian.reap()
+        self._guardian = None
+        if self._vacated:
+            self.gone()
+            return
+        if self.status is None:
+            self.own_end = not self._asked
+            self.lasted = time.monotonic() - self.since
+        self.status, self.reason = GUARDIAN_FAILED, "its guardian was killed"
+        self.handle(Event.EXITED)
+        self._host.adopt(self)
+
+    def gone(self) -> None:
+        """Nothing of this incarnation is left: decide what follows."""
+        self.is_stuck = False
+        self.pid = 0
+        self._host.detach(self)
+        verdict = restart.decide(
+            self.spec.restart,
+            failed=not self.succeeded,
+            asked=self._asked,
+            failures=self._failures,
+            now=time.monotonic(),
+            dice=random.random(),
+        )
+        self._failures, self.pause = verdict.failures, verdict.delay
+        self.handle(verdict.event)

@@ -1,0 +1,46 @@
+"""How a system ended, and the exit status that tells it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from orchestrator.model import exits
+from orchestrator.model.errors import FAILED_STATUS
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`status` is the exit code; where `signal` is set the process ends by that signal instead."""
+
+    status: int = 0
+    signal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How one member ended: `status` as os.waitstatus_to_exitcode, `own` whether nobody had asked it to end."""
+
+    status: int
+    own: bool
+    succeeded: bool
+
+
+def of_culprit(culprit: End, others: Iterable[End | None]) -> Outcome:
+    """The system ended because `culprit` did: its own code, and 1 where that is 0 but others had to be stopped.
+
+    `others` holds None for a member that never ran.
+    """
+    code = exits.as_code(culprit.status)
+    if not culprit.succeeded:
+        return Outcome(code or FAILED_STATUS)
+    all_well = all(end is not None and end.own and end.succeeded for end in others)
+    return Outcome(0 if all_well else code or FAILED_STATUS)
+
+
+def of_all(ends: Iterable[End | None]) -> Outcome:
+    """Every member ended by itself, none of them ending the system: 0, or the code of the first that failed."""
+    for end in ends:
+        if end is not None and not end.succeeded:
+            return Outcome(exits.as_code(end.status) or FAILED_STATUS)
+    return Outcome(0)

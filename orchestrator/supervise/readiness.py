@@ -1,0 +1,99 @@
+"""Whether a member is ready: all its probes have held once in this incarnation.
+
+A log probe is decided here, from the lines that pass by. Others are asked by the prober process, at once and then an
+interval after each answer; one that does not hold is no death, it is asked again. Nothing is asked any more once the
+member is ready.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from orchestrator.model.spec import HttpProbe, LogProbe, Probe
+from orchestrator.process.prober import Answer, Question
+from orchestrator.runtime.loop import Loop, Timer
+from orchestrator.text.escapes import no_escapes
+
+
+class Readiness:
+    """The open probes of one incarnation. `done` is called when the last one has held."""
+
+    def __init__(
+        self,
+        name: str,
+        incarnation: int,
+        probes: tuple[Probe, ...],
+        since: float,
+        loop: Loop,
+        ask: Callable[[Question], None],
+        done: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._generation = incarnation
+        self._probes: dict[int, Probe] = dict(enumerate(probes))
+        self._patterns: Mapping[int, re.Pattern[bytes]] = {
+            index: re.compile(p.pattern.encode()) for index, p in self._probes.items() if isinstance(p, LogProbe)
+        }
+        self._answers: dict[int, str] = {}
+        self._timers: dict[int, Timer] = {}
+        self._since = since
+        self._loop = loop
+        self._ask = ask
+        self._done = done
+
+    def begin(self) -> None:
+        """Ask everything for the first time."""
+        for index in list(self._probes):
+            self._put(index)
+        self._check()
+
+    def end(self) -> None:
+        """Forget the probes that are still open."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._probes = {}
+
+    @property
+    def wants_lines(self) -> bool:
+        """Whether a log probe is still open."""
+        return any(index in self._probes for index in self._patterns)
+
+    @property
+    def waiting_for(self) -> str:
+        """In words, what the first open probe is waiting for and what it was last answered."""
+        for index, probe in self._probes.items():
+            if isinstance(probe, LogProbe):
+                return f"no line yet that matches {probe.pattern!r}"
+            return f"{probe.url}: {self._answers.get(index, 'no answer yet')}"
+        return ""
+
+    def see(self, whole: bytes) -> None:
+        """Look for the open log patterns in whole lines."""
+        for line in no_escapes(whole).splitlines():
+            for index, pattern in self._patterns.items():
+                if index in self._probes and pattern.search(line):
+                    del self._probes[index]
+        self._check()
+
+    def hear(self, answer: Answer) -> None:
+        """Take an answer of the prober; one to an earlier incarnation's question does not count."""
+        generation, index = divmod(answer.key[1], 1 << 16)
+        probe = self._probes.get(index)
+        if generation != self._generation or not isinstance(probe, HttpProbe):
+            return
+        self._answers[index] = answer.text
+        if answer.holds:
+            del self._probes[index]
+            self._check()
+        else:
+            self._timers[index] = self._loop.call_in(probe.interval, lambda: self._put(index))
+
+    def _put(self, index: int) -> None:
+        probe = self._probes.get(index)
+        if isinstance(probe, HttpProbe):
+            self._ask(Question((self._name, (self._generation << 16) + index), probe, self._since))
+
+    def _check(self) -> None:
+        if not self._probes:
+            self._done()

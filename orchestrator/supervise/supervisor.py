@@ -1,0 +1,339 @@
+"""The supervisor: one thread, one loop, all members of one system from the first fork to the last reaped child.
+
+It runs the initial steps one after another, then starts every component whose dependencies allow it, and ends in one
+of three ways: a signal, the end of a component that the system cannot do without, or the end of all. The stop goes
+against the order of dependencies, what does not depend at the same time.
+
+What a signal means: INT, TERM and HUP stop; INT again, half a second later or more, skips the grace (npm and ssh
+deliver one Ctrl-C twice); QUIT has no grace from the start. Which of them it was is the exit status.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from orchestrator.model import exits, order
+from orchestrator.model.errors import FAILED_STATUS
+from orchestrator.model.lifecycle import Event, State
+from orchestrator.model.messages import Down, Launch, Stuck, Up
+from orchestrator.model.spec import Component, Condition, OnExit, System
+from orchestrator.output.console import Kind
+from orchestrator.process import tree
+from orchestrator.process.fork import Forked, fork_guardian
+from orchestrator.runtime import signals
+from orchestrator.runtime.home import Home
+from orchestrator.runtime.loop import READ, Loop
+from orchestrator.supervise.component import Member
+from orchestrator.supervise.multiplexer import Multiplexer, Stream
+from orchestrator.supervise.orphans import Orphanage
+from orchestrator.supervise.outcome import End, Outcome, of_all, of_culprit
+from orchestrator.supervise.probes import Probers
+from orchestrator.supervise.stage import Stage
+
+SECOND_INTERRUPT = 0.5
+QUIT_STATUS = 128 + signal.SIGQUIT
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a preset learned from its initial steps: the components, and the lines to show once all are ready."""
+
+    components: tuple[Component, ...]
+    banner: tuple[str, ...] = ()
+
+
+class Supervisor:
+    """Runs one system. `plan` is called when the initial steps have succeeded; `descriptors` is the soft
+    RLIMIT_NOFILE that components get."""
+
+    def __init__(
+        self,
+        system: System,
+        home: Home,
+        loop: Loop,
+        stage: Stage,
+        descriptors: int,
+        hang_up_stops: bool = True,
+        plan: Callable[[], Plan] | None = None,
+    ) -> None:
+        self.loop = loop
+        self._system = system
+        self._home = home
+        self._stage = stage
+        self._descriptors = descriptors
+        self._plan = plan or (lambda: Plan(system.components))
+        self._banner: tuple[str, ...] = ()
+        self._multiplexer = Multiplexer(loop, stage.console)
+        self._streams: dict[str, Stream] = {}
+        self._steps = [Member(step, self) for step in system.init]
+        self._members: list[Member] = []
+        self._dependents: Mapping[str, frozenset[str]] = {}
+        self._orphanage = Orphanage(loop, self._own_pids, self._orphans_gone, self._orphans_stuck)
+        self._bereaved: list[Member] = []
+        self._probers = Probers(loop, self._probed)
+        self._outcome: Outcome | None = None
+        self._culprit: Member | None = None
+        self._stopping_since: float | None = None
+        self._finished = False
+        self._was_ready = False
+        wanted = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGWINCH]
+        self._signals = signals.SignalPipe([*wanted, signal.SIGHUP] if hang_up_stops else wanted)
+        loop.add(self._signals.read_fd, READ, lambda _: self._on_signals())
+
+    def run(self) -> Outcome:
+        """Run the system to its end and return how it ended."""
+        tree.become_subreaper()
+        self._start_next()
+        while not self._finished:
+            self.loop.turn()
+        self._probers.close()
+        return self._outcome or self._judge()
+
+    # Start
+
+    def _start_next(self) -> None:
+        """Start the next initial step, or, after the last, the components."""
+        for step in self._steps:
+            if step.state is State.DOWN and not step.incarnations:
+                step.handle(Event.START)
+                return
+        plan = self._plan()
+        self._banner = plan.banner
+        self._members = [Member(component, self) for component in plan.components]
+        self._dependents = order.dependents(plan.components)
+        self._stage.make_room(m.name for m in self._members)
+        self._probers.fork_if_needed(plan.components)
+        self._start_possible()
+
+    def _start_possible(self) -> None:
+        for member in self._members:
+            if not member.incarnations and all(self._reached(d.name, d.condition) for d in member.spec.depends_on):
+                member.handle(Event.START)
+
+    def _reached(self, name: str, condition: Condition) -> bool:
+        member = next(m for m in self._members if m.name == name)
+        match condition:
+            case Condition.STARTED:
+                return member.state in (State.UP, State.READY) or member.status is not None
+            case Condition.READY:
+                return member.state is State.READY
+            case Condition.COMPLETED:
+                return member.state in (State.DOWN, State.FAILED) and member.status is not None
+            case Condition.SUCCEEDED:
+                return member.state is State.DOWN and member.succeeded
+
+    # What members ask for (component.Host)
+
+    def fork(self, member: Member) -> Forked[Down, Up]:
+        """Fork a guardian for a new incarnation."""
+        rows, columns = self._stage.pty_size
+        spec = member.spec
+        return fork_guardian(
+            Launch(
+                instance=member.name,
+                argv=spec.argv,
+                cwd=spec.cwd,
+                environment=spec.environment,
+                stop=spec.stop,
+                lock_path=str(self._home.instance_lock(member.name)),
+                rows=rows,
+                columns=columns,
+                descriptors=self._descriptors,
+            )
+        )
+
+    def attach(self, member: Member, master_fd: int) -> None:
+        """Read the terminal of a new incarnation."""
+        self._streams[member.name] = self._multiplexer.open(master_fd, self._stage.painter(member.spec))
+
+    def detach(self, member: Member) -> None:
+        """Read its last words."""
+        if stream := self._streams.pop(member.name, None):
+            self._multiplexer.close(stream)
+
+    def watch(self, member: Member) -> None:
+        """Begin to probe."""
+        self._probers.watch(member, self._streams[member.name])
+
+    def unwatch(self, member: Member) -> None:
+        """End probing."""
+        self._probers.unwatch(member)
+
+    def adopt(self, member: Member) -> None:
+        """Empty what a dead guardian left."""
+        self._bereaved.append(member)
+        self._orphanage.empty()
+
+    def stuck(self, member: Member, message: Stuck) -> None:
+        """Say what cannot be killed, and do not wait for it."""
+        self._say_stuck(member.name, message.why)
+        if self._stopping_since is not None:
+            self._stop_possible()
+
+    def changed(self, member: Member, before: State) -> None:
+        """Follow a member's change of state with what it means for the others."""
+        if member.state is State.READY and not self._is_step(member):
+            self._start_possible()
+            self._check_ready()
+        elif member.state is State.UP:
+            self._start_possible()
+        elif member.state is State.BACKOFF:
+            self._tell(f"{member.name} {member.end_in_words}; starting it again in {member.pause:.1f} s")
+        elif member.state in (State.DOWN, State.FAILED) and before is not State.BACKOFF:
+            self._ended(member)
+        elif member.state in (State.DOWN, State.FAILED):
+            self._stop_possible()
+
+    # The end
+
+    def _ended(self, member: Member) -> None:
+        if self._stopping_since is not None:
+            self._tell(f"{member.name} stopped ({member.end_in_words})")
+            self._stop_possible()
+        elif self._is_step(member) and member.succeeded:
+            self._start_next()
+        elif member.status is not None and (self._is_step(member) or member.spec.on_exit is OnExit.STOP):
+            self._culprit = member
+            after = "" if member.reason else f" after {member.lasted:.1f} s"
+            self._tell(f"{member.name} {self._failed_words(member)}{after}")
+            self._stop(None)
+        else:
+            self._tell(f"{member.name} {member.end_in_words}")
+            self._start_possible()
+            if not any(m.runs or m.state is State.BACKOFF for m in self._members):
+                self._stop(None)
+
+    def _failed_words(self, member: Member) -> str:
+        return f"did not start: {member.reason}" if member.reason and not member.pid else member.end_in_words
+
+    def _stop(self, outcome: Outcome | None) -> None:
+        if self._stopping_since is None:
+            self._stopping_since = self.loop.now()
+            self._outcome = outcome
+            self._multiplexer.hurry()
+            if any(m.runs for m in self._everyone()):
+                self._tell("Shutting down components")
+            self._stop_possible()
+
+    def _stop_possible(self) -> None:
+        if self._stopping_since is None:
+            return
+        running = {m.name: m for m in self._everyone() if m.runs or m.state is State.BACKOFF}
+        for name in order.may_stop(running, self._dependents):
+            running[name].handle(Event.STOP)
+        if not self._finished and not any(m.runs for m in self._everyone()) and not self._bereaved:
+            self._finished = True
+            if self._was_ready or self._outcome is not None:
+                self._tell("Complete")
+
+    def _kill(self) -> None:
+        for member in self._everyone():
+            member.handle(Event.KILL)
+        self._orphanage.kill()
+
+    def _judge(self) -> Outcome:
+        ends = {m.name: self._end_of(m) for m in self._everyone()}
+        if any(m.is_stuck for m in self._everyone()):
+            return Outcome(FAILED_STATUS)
+        if self._culprit is None:
+            return of_all(ends.values())
+        culprit = ends.pop(self._culprit.name)
+        assert culprit is not None
+        return of_culprit(culprit, (ends[m.name] for m in self._members if m.name in ends))
+
+    @staticmethod
+    def _end_of(member: Member) -> End | None:
+        if member.status is None:
+            return None
+        return End(member.status, member.own_end, member.succeeded)
+
+    # Events
+
+    def _on_signals(self) -> None:
+        for number in self._signals.read():
+            match number:
+                case signal.SIGCHLD:
+                    pass
+                case signal.SIGWINCH:
+                    self._multiplexer.resize(*self._stage.pty_size)
+                case signal.SIGQUIT:
+                    self._stop_by(number, Outcome(QUIT_STATUS))
+                    self._kill()
+                case _:
+                    self._stop_by(number, Outcome(signal=number))
+        self._reap()
+
+    def _stop_by(self, number: int, outcome: Outcome) -> None:
+        since = self._stopping_since
+        if since is None:
+            self._tell(f"{exits.signal_name(number)} received")
+            self._stop(outcome)
+        elif number == signal.SIGINT and self.loop.now() - since >= SECOND_INTERRUPT:
+            self._tell("second Ctrl-C: killing what is left")
+            self._kill()
+
+    def _reap(self) -> None:
+        while pid := tree.peek_ended():
+            for member in self._everyone():
+                if member.guardian_pid == pid:
+                    member.on_guardian_ended()
+                    break
+            else:
+                if not self._probers.reap(pid):
+                    tree.reap(pid)
+        self._orphanage.check()
+
+    def _own_pids(self) -> set[int]:
+        return {m.guardian_pid for m in self._everyone()} | self._probers.pids
+
+    def _orphans_gone(self) -> None:
+        bereaved, self._bereaved = self._bereaved, []
+        for member in bereaved:
+            member.gone()
+
+    def _orphans_stuck(self, why: str) -> None:
+        for member in self._bereaved:
+            member.is_stuck = True
+        self._say_stuck(", ".join(m.name for m in self._bereaved), why)
+        self._bereaved = []
+        self._stop_possible()
+
+    def _say_stuck(self, name: str, why: str) -> None:
+        self._tell(f"unable to kill what is left of {name}: {why}")
+
+    def _probed(self, member: Member) -> None:
+        member.handle(Event.PROBED)
+
+    def _check_ready(self) -> None:
+        if not self._was_ready and self._stopping_since is None and all(m.state is State.READY for m in self._members):
+            self._was_ready = True
+            for line in self._banner:
+                self._tell(line)
+
+    def lost_sink(self, error: OSError) -> None:
+        """Nobody reads our output any more: end, as a program does that writes into a closed pipe."""
+        if error.errno == errno.EPIPE:
+            self._stop(Outcome(signal=signal.SIGPIPE))
+        elif self._stage.console.kind is Kind.TERMINAL:
+            self._stop(Outcome(signal=signal.SIGHUP))
+        else:
+            print(
+                f"orchestrate: unable to write to standard output: {error.strerror}; stopping",
+                file=sys.stderr,
+            )
+            self._stop(Outcome(FAILED_STATUS))
+
+    # Helpers
+
+    def _everyone(self) -> Iterable[Member]:
+        return (*self._steps, *self._members)
+
+    def _is_step(self, member: Member) -> bool:
+        return member in self._steps
+
+    def _tell(self, text: str) -> None:
+        self._stage.tell(text)

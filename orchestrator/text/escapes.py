@@ -1,0 +1,124 @@
+"""What of a component's bytes may reach the merged screen.
+
+A component owns its pty and may do there what it likes; the merged screen belongs to everybody. So of all escape
+sequences (ECMA-48) only SGR (colours) and hyperlinks (OSC 8) pass; cursor movement, clear screen, titles, clipboard,
+device queries and mode changes do not. A sequence never reaches over the end of its line, so an unterminated one
+cannot eat what follows. Bytes that are no UTF-8, and C1 controls hidden in it, are shown as U+FFFD: some terminals
+take a bare 0x9b for CSI.
+"""
+
+from __future__ import annotations
+
+import re
+
+ESC = b"\x1b"
+
+SGR = re.compile(rb"\x1b\[[0-9;:]*m")
+LINK = re.compile(rb"\x1b\]8;[^\x07\x1b]*(?:\x07|\x1b\\)")
+
+# One alternative a class of ECMA-48, each also in the form that the end of the line cut off. The parameter runs are
+# bounded by their byte classes, so the expression is linear in the length of the line.
+ANY = re.compile(
+    rb"\x1b(?:"
+    rb"\[[0-?]*[ -/]*(?:[@-~]|$)?"  # CSI
+    rb"|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC, DCS, SOS, PM, APC: strings
+    rb"|[ -/]+[0-~]?"  # nF: character sets
+    rb"|[0-Z\\^-~]"  # Fp, Fe, Fs
+    rb"|$)?"
+)
+
+# All C0 controls but TAB, and DEL: BEL would ring, SO and SI would switch the character set of the whole screen.
+CONTROLS = bytes(b for b in range(32) if b != 9) + b"\x7f"
+
+_C1 = re.compile("[\x80-\x9f]")
+RESET = b"\x1b[m"
+LINK_END = b"\x1b]8;;\x1b\\"
+
+
+def keep_colours(line: bytes) -> bytes:
+    """Remove every escape sequence but SGR and hyperlinks, and all other control characters but TAB."""
+    if ESC in line:
+        line = ANY.sub(_allowed, line)
+        if ESC in line:
+            return b"".join(_clean_between(line))
+    return _clean(line)
+
+
+def no_escapes(line: bytes) -> bytes:
+    """Remove every escape sequence; all other bytes stay as they are, for a file or a pipe."""
+    return ANY.sub(b"", line) if ESC in line else line
+
+
+def plain(line: bytes) -> bytes:
+    """Remove every escape sequence and all control characters but TAB, for a terminal without colours."""
+    return _clean(no_escapes(line))
+
+
+def final_state(line: bytes) -> bytes:
+    """Replay carriage returns and backspaces of one line as a terminal would, by whole rewrites.
+
+    What a progress bar draws last is what stands there at the end: each CR begins the line anew; a rewrite that is
+    shorter than what it covers is taken for the whole line. A CR at the very end rewrites nothing.
+    """
+    if b"\r" in line:
+        parts = [part for part in line.split(b"\r") if part]
+        line = parts[-1] if parts else b""
+    while b"\b" in line:
+        line, count = _BACKSPACE.subn(b"", line)
+        if not count:
+            return line.replace(b"\b", b"")
+    return line
+
+
+_BACKSPACE = re.compile(rb"[^\x80-\xbf\x1b\b][\x80-\xbf]*\x08")
+
+
+def _allowed(match: re.Match[bytes]) -> bytes:
+    sequence = match.group()
+    return sequence if SGR.fullmatch(sequence) or LINK.fullmatch(sequence) else b""
+
+
+def _clean_between(line: bytes) -> list[bytes]:
+    pieces: list[bytes] = []
+    position = 0
+    for match in ANY.finditer(line):
+        pieces.append(_clean(line[position : match.start()]))
+        pieces.append(match.group())
+        position = match.end()
+    pieces.append(_clean(line[position:]))
+    return pieces
+
+
+def _clean(text: bytes) -> bytes:
+    text = text.translate(None, CONTROLS)
+    if text.isascii():
+        return text
+    return _C1.sub("�", text.decode("utf-8", "replace")).encode()
+
+
+def open_style(style: bytes, line: bytes) -> bytes:
+    """Return the SGR that is in force after `line`, where `style` was before it.
+
+    A reset (`ESC [ m`, or a 0 that leads a sequence) drops all that came before. Bounded: an application that only
+    ever adds keeps its last kilobyte.
+    """
+    for match in SGR.finditer(line):
+        sequence = match.group()
+        parameters = sequence[2:-1]
+        if parameters in (b"", b"0", b"00"):
+            style = b""
+        elif parameters.startswith(b"0;"):
+            style = sequence
+        elif not style.endswith(sequence):
+            style += sequence
+    if len(style) > 1024:
+        style = style[style.index(ESC, len(style) - 1024) :]
+    return style
+
+
+def open_link(link: bytes, line: bytes) -> bytes:
+    """Return the hyperlink that is open after `line`, where `link` was before it; empty for none."""
+    for match in LINK.finditer(line):
+        sequence = match.group()
+        link = b"" if re.fullmatch(rb"\x1b\]8;[^;]*;(?:\x07|\x1b\\)", sequence) else sequence
+    return link
