@@ -42,6 +42,14 @@ def _run_options() -> _Parser:
     options.add_argument(
         "--color", choices=["auto", "always", "never"], help="colours (default: auto, on a terminal only)"
     )
+    options.add_argument("-T", "--timestamps", action="store_true", help="the time of day before each line")
+    options.add_argument("--no-prefix", action="store_true", help="lines without the component's name")
+    options.add_argument("--json", action="store_true", help="one JSON object a line: time, component, instance, text")
+    options.add_argument(
+        "--quiet", metavar="NAME", action="append", help="keep a component's lines off the screen (not out of its log)"
+    )
+    options.add_argument("--log-dir", metavar="DIR", help="where the log files go (default: HOME/.orchestrate/logs)")
+    options.add_argument("--no-log", action="store_true", help="keep no log files")
     return options
 
 
@@ -80,7 +88,23 @@ def build() -> _Parser:
     return parser
 
 
+_DEFAULTS: dict[str, object] = {
+    "file": None,
+    "directory": None,
+    "home": None,
+    "timeout": None,
+    "color": None,
+    "timestamps": False,
+    "no_prefix": False,
+    "json": False,
+    "quiet": (),
+    "log_dir": None,
+    "no_log": False,
+    "airflow": None,
+}
+
+
 def parse(argv: list[str]) -> argparse.Namespace:
-    """Parse `argv`; raises UsageError."""
-    defaults = argparse.Namespace(file=None, directory=None, home=None, timeout=None, color=None, airflow=None)
-    return build().parse_args(argv, defaults)
+    """Parse `argv`; raises UsageError. Options stand before or after the command, so their defaults are set here."""
+    options = build().parse_args(argv)
+    return argparse.Namespace(**{**_DEFAULTS, **vars(options)})

@@ -5,6 +5,7 @@ The order is for speed and for safety: refuse first; then fork; what only draws 
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import shlex
@@ -23,7 +24,10 @@ from orchestrator.runtime.lock import Lock, holder
 from orchestrator.runtime.loop import READ, Loop
 
 if TYPE_CHECKING:
+    from orchestrator.output.console import Console
+    from orchestrator.output.palette import Palette
     from orchestrator.supervise.outcome import Outcome
+    from orchestrator.supervise.stage import Stage
     from orchestrator.supervise.supervisor import Plan
 
 PATIENCE = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
@@ -121,29 +125,70 @@ def _wait_for(pid: int | None, loop: Loop) -> None:
 
 
 def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[Home], Plan] | None) -> Outcome:
-    from orchestrator.output.console import Console, Kind
-    from orchestrator.supervise.stage import Stage, Wrap
+    from orchestrator.output.console import Console
     from orchestrator.supervise.supervisor import Supervisor
-    from orchestrator.text.prefix import Style
-
-    def palette() -> tuple[Wrap, tuple[str, ...]]:
-        from orchestrator.output.palette import CYCLE, OWN, Palette
-
-        return Palette(here.term, here.forced).wrap, (OWN, *CYCLE)
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     hang_up_stops = not signals.inherited_ignored(signal.SIGHUP)
     loop = Loop()
     console = Console(loop, 1, lambda error: supervisor.lost_sink(error))
-    if here.colours:
-        style = Style.COLOURS
-    else:
-        style = Style.NO_COLOURS if console.kind is Kind.TERMINAL else Style.BYTES
-    stage = Stage(console, style, system.labels, palette)
     supervisor = Supervisor(
-        system, home, loop, stage, soft, hang_up_stops, None if plan is None else lambda: plan(home)
+        system,
+        home,
+        loop,
+        _stage(console, system, home, here),
+        soft,
+        hang_up_stops,
+        None if plan is None else lambda: plan(home),
     )
     outcome = supervisor.run()
     console.drain(PATIENCE)
     return outcome
+
+
+def _stage(console: Console, system: System, home: Home, here: Surroundings) -> Stage:
+    from orchestrator.output.console import Kind
+    from orchestrator.output.screen import Screen
+    from orchestrator.supervise.stage import Presentation, Stage, Wrap
+    from orchestrator.text.prefix import Style
+
+    @functools.cache
+    def blessed() -> Palette:
+        from orchestrator.output.palette import Palette
+
+        return Palette(here.term, here.forced)
+
+    def palette() -> tuple[Wrap, tuple[str, ...]]:
+        from orchestrator.output.palette import CYCLE, OWN
+
+        return blessed().wrap, (OWN, *CYCLE)
+
+    def cut(shown: bytes, columns: int) -> bytes:
+        return blessed().cut(shown, columns)
+
+    if here.colours:
+        style = Style.COLOURS
+    else:
+        style = Style.NO_COLOURS if console.kind is Kind.TERMINAL else Style.BYTES
+    presentation = Presentation(
+        style,
+        prefix=here.view.prefix,
+        timestamps=here.view.timestamps,
+        json=here.view.json,
+        quiet=here.view.quiet,
+        logs=log_directory(home, here),
+    )
+    return Stage(Screen(console, cut if here.erases else None), presentation, system.labels, palette)
+
+
+def log_directory(home: Home, here: Surroundings) -> Path | None:
+    """Make the directory of the log files and return it; None where none are wanted."""
+    if not here.view.log:
+        return None
+    directory = here.view.log_directory or home.logs
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OrchestrateError(f"unable to make {directory}: {error.strerror}", "use --no-log to go without") from None
+    return directory.absolute()

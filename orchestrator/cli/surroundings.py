@@ -6,20 +6,35 @@ import argparse
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 # The size belongs to each component's own pty; NOTIFY_SOCKET and ORCHESTRATE_* are between us and our caller.
 _OURS = ("COLUMNS", "LINES", "NOTIFY_SOCKET")
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """How the user wants the stream: `log_directory` None means the home's own."""
+
+    prefix: bool
+    timestamps: bool
+    json: bool
+    quiet: frozenset[str]
+    log: bool
+    log_directory: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """`environment` is what components start from; `colours` whether to draw any, `forced` also without a terminal;
-    `term` the terminal's type."""
+    `term` the terminal's type, `erases` whether it can erase a row."""
 
     environment: dict[str, str]
     colours: bool
     forced: bool
     term: str
+    erases: bool
+    view: View
 
 
 def read(options: argparse.Namespace) -> Surroundings:
@@ -32,7 +47,16 @@ def read(options: argparse.Namespace) -> Surroundings:
     environment = {k: v for k, v in environ.items() if k not in _OURS and not k.startswith("ORCHESTRATE_")}
     if not terminal or not term:
         environment["TERM"] = "xterm-256color"
-    return Surroundings(environment, colours, colours and not terminal, term)
+    view = View(
+        prefix=not options.no_prefix,
+        timestamps=options.timestamps,
+        json=options.json,
+        quiet=frozenset(options.quiet),
+        log=not options.no_log,
+        log_directory=Path(options.log_dir) if options.log_dir else None,
+    )
+    erases = terminal and term not in ("", "dumb") and not view.json
+    return Surroundings(environment, colours, colours and not terminal, term, erases, view)
 
 
 def _wanted_colours(option: str | None, environ: Mapping[str, str]) -> str:

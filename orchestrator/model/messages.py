@@ -1,4 +1,4 @@
-"""What supervisor and guardian say to each other, and what a guardian is given at its start.
+"""What supervisor, guardians and prober say to each other, and what a guardian is given at its start.
 
 Frozen dataclasses, pickled by multiprocessing. `Started` is followed on the same socket by a duplicate of the pty
 master (`reduction.send_handle`).
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.model.spec import StopPlan
+from orchestrator.model.spec import HttpProbe, StopPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,25 @@ class Signal:
     """Send one signal to the leader's process group."""
 
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """To the prober: ask `probe` once. `since` is the wall-clock time (seconds) that its `fresh` times have to be
+    later than."""
+
+    key: tuple[str, int]
+    probe: HttpProbe
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """From the prober: what came of the question with this key; `text` says in a few words what was seen."""
+
+    key: tuple[str, int]
+    holds: bool
+    text: str
 
 
 Up = Started | StartFailed | LeaderExited | Vacated | Stuck

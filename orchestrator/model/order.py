@@ -8,8 +8,8 @@ from orchestrator.model.spec import Component
 
 
 def find_cycle(components: Iterable[Component]) -> tuple[str, ...]:
-    """Return the names along one cycle of depends_on, first and last the same; empty where there is none."""
-    wants = {c.name: [d.name for d in c.depends_on] for c in components}
+    """Return the names along one cycle of depends_on and stop_before, first and last the same; empty without one."""
+    wants = {c.name: [*(d.name for d in c.depends_on), *c.stop_before] for c in components}
     done: set[str] = set()
     for root in wants:
         path: list[str] = []
@@ -33,12 +33,13 @@ def _walk(name: str, wants: Mapping[str, list[str]], path: list[str], done: set[
 
 
 def dependents(components: Iterable[Component]) -> dict[str, frozenset[str]]:
-    """Map each name to those that depend on it directly."""
+    """Map each name to those that have to be down before it is asked to stop."""
     all_components = tuple(components)
-    return {
-        c.name: frozenset(o.name for o in all_components if any(d.name == c.name for d in o.depends_on))
-        for c in all_components
-    }
+    return {c.name: frozenset(o.name for o in all_components if _relies_on(o, c.name)) for c in all_components}
+
+
+def _relies_on(component: Component, name: str) -> bool:
+    return name in component.stop_before or any(d.name == name for d in component.depends_on)
 
 
 def may_stop(candidates: Collection[str], dependents_of: Mapping[str, frozenset[str]]) -> list[str]:

@@ -104,7 +104,8 @@ class LogProbe:
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """Ready once GET `url` answers with `status`.
+    """Ready once GET `url` answers with `status`. A component's HTTP probes are asked one after another, each when
+    the one before it has held.
 
     `healthy` holds JSON pointers (RFC 6901) to strings that must read "healthy"; `fresh` to ISO 8601 times
     that must be later than this start, so that a stale row of an earlier run does not count.
@@ -127,6 +128,7 @@ class Component:
 
     `argv` is executed without a shell (a Procfile's line becomes ``sh -c LINE``); `environment` is complete, not
     added to anything; `source` names the place it was read from (``Procfile:3``); `colour` is a blessed colour name.
+    `stop_before` names those that are not asked to stop before this one is down; it does not delay the start.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Component:
     source: str = ""
     colour: str = ""
     depends_on: tuple[Dependency, ...] = ()
+    stop_before: tuple[str, ...] = ()
     ready: tuple[Probe, ...] = ()
     restart: RestartPlan = RestartPlan()
     stop: StopPlan = StopPlan()

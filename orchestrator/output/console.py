@@ -52,10 +52,9 @@ class Console:
         self._broken = False
         self._skipped_bytes = 0
         self._skipped_lines = 0
-        self.note: Callable[[int, int], bytes] = lambda lines, size: b""
+        self.skipped_note: Callable[[int, int], bytes] = lambda lines, size: b""
         self._fd, self._owned = _reopen(fd, self.kind)
         self._careful = not self._owned and self.kind is not Kind.FILE
-        loop.after_each_turn(self.flush)
 
     @property
     def full(self) -> bool:
@@ -75,16 +74,20 @@ class Console:
             return None
         return (columns, rows) if columns and rows else None
 
-    def write(self, shown: bytes, *, may_skip: bool = True) -> None:
-        """Queue whole lines. On a terminal that has stalled they are counted and dropped, unless `may_skip` is off."""
+    def write(self, shown: bytes, *, may_skip: bool = True) -> bool:
+        """Queue bytes. On a terminal that has stalled they are counted and dropped, unless `may_skip` is off.
+
+        Returns whether they were queued.
+        """
         if self._broken or not shown:
-            return
+            return False
         if self._size >= HIGH_WATER and may_skip and self.kind is Kind.TERMINAL:
             self._skipped_bytes += len(shown)
             self._skipped_lines += shown.count(b"\n")
-            return
+            return False
         self._queue.append(shown)
         self._size += len(shown)
+        return True
 
     def flush(self) -> None:
         """Write what the sink takes now; the rest follows when it is writable."""
@@ -123,7 +126,7 @@ class Console:
         self._queue = [rest] if rest else []
         self._size = len(rest)
         if not rest and self._skipped_lines + self._skipped_bytes:
-            self._queue.append(self.note(self._skipped_lines, self._skipped_bytes))
+            self._queue.append(self.skipped_note(self._skipped_lines, self._skipped_bytes))
             self._size = len(self._queue[0])
             self._skipped_lines = self._skipped_bytes = 0
         self._watch(bool(self._queue))

@@ -21,7 +21,7 @@ CYCLE = (
     "bright_magenta",
     "red",
 )
-OWN = "bright_white"
+OWN = "bold"
 
 
 class Palette:
@@ -37,6 +37,10 @@ class Palette:
                 stream=sys.__stdout__,
                 force_styling=force,
             )
+
+    def cut(self, shown: bytes, columns: int) -> bytes:
+        """Shorten `shown`, one line with its styles, to so many columns of the terminal; wide characters count two."""
+        return str(self._terminal.truncate(shown.decode("utf-8", "replace"), columns)).encode()
 
     def wrap(self, colour: str, text: str) -> bytes:
         """Return `text` in `colour`, a blessed name, and back to normal.

@@ -66,9 +66,12 @@ class Forked(Generic[Out, In]):
         self._process.join()
 
 
-def fork_guardian(launch: Launch) -> Forked[Down, Up]:
-    """Fork a guardian that starts `launch` at once. Raises OSError."""
-    return Forked(f"guardian of {launch.instance}", guardian.run, launch)
+def fork_guardian(launch: Launch, log: Callable[[], guardian.Log | None]) -> Forked[Down, Up]:
+    """Fork a guardian that starts `launch` at once; `log` opens the log that it writes once we are gone.
+
+    Raises OSError.
+    """
+    return Forked(f"guardian of {launch.instance}", guardian.run, launch, log)
 
 
 def _open_descriptors() -> Collection[int]:

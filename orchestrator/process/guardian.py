@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from multiprocessing.connection import Connection
+from typing import Protocol
 
 from orchestrator.model.ending import (
     Act,
@@ -64,7 +65,23 @@ _KEPT = {
 }
 
 
-def run(launch: Launch, connection: Connection[Up, Down], inherited: Collection[int], parent: int) -> None:
+class Log(Protocol):
+    """Where a component's bytes are kept."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take a chunk."""
+
+    def finish(self) -> None:
+        """The incarnation has ended."""
+
+
+def run(
+    launch: Launch,
+    log: Callable[[], Log | None],
+    connection: Connection[Up, Down],
+    inherited: Collection[int],
+    parent: int,
+) -> None:
     """Be the guardian of one incarnation: the target of a forked multiprocessing.Process, all signals blocked.
 
     `inherited` are the descriptors that the supervisor had open; `parent` is its pid. Never returns.
@@ -72,7 +89,7 @@ def run(launch: Launch, connection: Connection[Up, Down], inherited: Collection[
     channel: Channel[Up, Down] = Channel(connection)
     try:
         _isolate(inherited, connection.fileno())
-        _Watch(launch, channel, parent).run()
+        _Watch(launch, log, channel, parent).run()
     except ChannelClosed:
         pass
     except BaseException as error:  # noqa: BLE001 - this process has no terminal to print it on
@@ -113,8 +130,10 @@ def _isolate(inherited: Collection[int], channel_fd: int) -> None:
 class _Watch:
     """One incarnation, from its start until its tree is vacated."""
 
-    def __init__(self, launch: Launch, channel: Channel[Up, Down], parent: int) -> None:
+    def __init__(self, launch: Launch, log: Callable[[], Log | None], channel: Channel[Up, Down], parent: int) -> None:
         self._launch = launch
+        self._open_log = log
+        self._log: Log | None = None
         self._channel: Channel[Up, Down] | None = channel
         self._parent = parent
         self._loop = Loop()
@@ -140,6 +159,10 @@ class _Watch:
         self._on_signal(READ)  # the leader may have ended while signals were blocked
         while not self._vacated:
             self._loop.turn()
+        if self._channel is None:
+            self._on_drain(READ)
+        if self._log is not None:
+            self._log.finish()
 
     def _start(self) -> bool:
         launch = self._launch
@@ -190,14 +213,16 @@ class _Watch:
         self._channel.close()
         self._channel = None
         if self._pty is not None:
+            self._log = self._open_log()
             self._loop.add(self._pty.master_fd, READ, self._on_drain)
         self._advance(Cause.STOP)
 
     def _on_drain(self, _: int) -> None:
         assert self._pty is not None
         try:
-            while os.read(self._pty.master_fd, 65536):
-                pass
+            while chunk := os.read(self._pty.master_fd, 65536):
+                if self._log is not None:
+                    self._log.write(chunk)
         except BlockingIOError:
             pass
         except OSError:  # EIO: nobody has the slave open any more

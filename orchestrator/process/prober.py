@@ -21,29 +21,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from orchestrator.model.messages import Answer, Question
 from orchestrator.model.spec import HttpProbe
 from orchestrator.process import tree
 from orchestrator.runtime import signals
 
 BODY_MAX = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Ask `probe` once. `since` is the wall-clock time (seconds) that its `fresh` times have to be later than."""
-
-    key: tuple[str, int]
-    probe: HttpProbe
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of the question with this key; `text` says in a few words what was seen."""
-
-    key: tuple[str, int]
-    holds: bool
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Home:
         self.corner = self.directory / CORNER
         self.lock_path = self.corner / "lock"
         self.locks = self.corner / "locks"
+        self.logs = self.corner / "logs"
         self.state_path = self.corner / "state.json"
 
     def instance_lock(self, instance: str) -> Path:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from orchestrator.model.messages import Answer, Question
 from orchestrator.model.spec import Component, HttpProbe
-from orchestrator.process import prober
 from orchestrator.process.channel import ChannelClosed
 from orchestrator.process.fork import Forked
-from orchestrator.process.prober import Answer, Question
 from orchestrator.runtime.loop import READ, Loop
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.multiplexer import Stream
@@ -36,6 +35,8 @@ class Probers:
             self._fork()
 
     def _fork(self) -> None:
+        from orchestrator.process import prober  # urllib and what it needs: only systems that are asked pay for it
+
         self._process = Forked("prober", prober.run)
         self._loop.add(self._process.channel.fileno(), READ, lambda _: self._on_answer())
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from orchestrator.model.messages import Answer, Question
 from orchestrator.model.spec import HttpProbe, LogProbe, Probe
-from orchestrator.process.prober import Answer, Question
 from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.text.escapes import no_escapes
 

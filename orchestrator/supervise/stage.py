@@ -1,41 +1,63 @@
-"""What the supervisor shows: our own lines, and a painter with its prefix for each member."""
+"""What the supervisor shows and records: our own lines, and for each member a painter and a log."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
 from orchestrator.model.spec import Component
-from orchestrator.output.console import Console, Kind
-from orchestrator.text.prefix import Painter, Style
+from orchestrator.output.console import Kind
+from orchestrator.output.logfile import LogFile
+from orchestrator.output.screen import Screen
+from orchestrator.supervise.multiplexer import Stream
+from orchestrator.text.prefix import JsonPainter, Painter, PrefixPainter, Style
 
 OWN_NAME = "orchestrate"
 SEPARATOR = " | "
 WITHOUT_TERMINAL = (40, 120)  # rows and columns of a pty where stdout is no terminal
 NARROWEST = 20  # columns that are left to a component however long the prefix
+CLOCK_WIDTH = len("00:00:00.000 ")
 
 Wrap = Callable[[str, str], bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """How the stream is shown. `quiet` names components whose lines are not; `logs` is where the log files are
+    kept, None for none."""
+
+    style: Style
+    prefix: bool = True
+    timestamps: bool = False
+    json: bool = False
+    quiet: frozenset[str] = frozenset()
+    logs: Path | None = None
+
+
 class Stage:
-    """Prefixes lines. `palette` makes the function that colours a prefix; it is called at the first line, when the
-    components have been forked already, because it imports blessed."""
+    """Prefixes lines. `palette` returns the function that colours a prefix, and the colours to take in turn, our own
+    first; it is called at the first line, when the components have been forked already, because it imports blessed."""
 
     def __init__(
         self,
-        console: Console,
-        style: Style,
+        screen: Screen,
+        presentation: Presentation,
         names: Iterable[str],
         palette: Callable[[], tuple[Wrap, tuple[str, ...]]],
     ) -> None:
-        self.console = console
-        self._style = style
+        self.screen = screen
+        self._how = presentation
         self._palette = palette
         self._width = 0
         self._colours: dict[str, str] = {}
         self._wrap: Wrap | None = None
         self._cycle: tuple[str, ...] = ()
         self._own: Painter | None = None
+        self._own_log = self._log_file(OWN_NAME, lambda text: None)
         self.make_room(names)
+        screen.console.skipped_note = self._skipped_note
 
     def make_room(self, names: Iterable[str]) -> None:
         """Pad all prefixes from now on to the longest of these names too."""
@@ -45,32 +67,59 @@ class Stage:
     @property
     def pty_size(self) -> tuple[int, int]:
         """Rows and columns for a component's pty: the terminal's, less the prefix."""
-        if self.console.kind is not Kind.TERMINAL:
-            return WITHOUT_TERMINAL
-        size = self.console.size()
+        size = self.screen.console.size() if self.screen.console.kind is Kind.TERMINAL else None
         if size is None:
             return WITHOUT_TERMINAL
         columns, rows = size
-        return rows, max(NARROWEST, columns - self._width - len(SEPARATOR))
+        taken = (self._width + len(SEPARATOR) if self._how.prefix else 0) + CLOCK_WIDTH * self._how.timestamps
+        return rows, max(NARROWEST, columns - taken)
 
-    def painter(self, component: Component) -> Painter:
-        """Return a painter for a component's lines, in its own colour or the next one of the cycle."""
-        return Painter(self._prefix(component.name, component.colour), self._style)
+    def stream(self, component: Component, instance: str, master_fd: int) -> Stream:
+        """Return the stream of a new incarnation, painted in its own colour or the next one of the cycle."""
+        return Stream(
+            master_fd,
+            self._painter(component.name, instance, component.colour),
+            log=self._log_file(instance, self.tell),
+            shown=component.name not in self._how.quiet,
+        )
 
-    def tell(self, text: str) -> None:
-        """Show a line of our own; never skipped."""
+    def drain_log(self, instance: str) -> LogFile | None:
+        """Return the log for a guardian that has lost us: it goes on where we stopped."""
+        return self._log_file(instance, lambda text: None, continues=True)
+
+    def tell(self, text: str, secret: str = "") -> None:
+        """Show lines of our own, never skipped; in them `secret` is kept out of the log."""
         if self._own is None:
-            self._own = Painter(self._prefix(OWN_NAME, ""), Style.NO_COLOURS)
-        self.console.write(self._own.paint("".join(f"{line}\n" for line in text.split("\n")).encode()), may_skip=False)
+            self._own = self._painter(OWN_NAME, OWN_NAME, "")
+        lines = "".join(f"{line}\n" for line in text.split("\n"))
+        self.screen.show(self._own.paint(lines.encode()), may_skip=False)
+        if self._own_log is not None:
+            self._own_log.write((lines.replace(secret, "…") if secret else lines).encode())
+
+    def _painter(self, name: str, instance: str, colour: str) -> Painter:
+        if self._how.json:
+            return JsonPainter(name, instance, time.time)
+        prefix = self._prefix(instance, colour) if self._how.prefix else b""
+        return PrefixPainter(prefix, self._how.style, time.time if self._how.timestamps else None)
+
+    def _log_file(self, instance: str, report: Callable[[str], None], *, continues: bool = False) -> LogFile | None:
+        if self._how.logs is None:
+            return None
+        return LogFile(self._how.logs / f"{instance}.log", report, continues=continues)
+
+    def _skipped_note(self, lines: int, size: int) -> bytes:
+        where = f"; {self._how.logs} has them" if self._how.logs else ""
+        own = self._own or self._painter(OWN_NAME, OWN_NAME, "")
+        return own.paint(f"the terminal took nothing: skipped {lines:,} lines ({size:,} bytes){where}\n".encode())
 
     def _prefix(self, name: str, colour: str) -> bytes:
         label = name.ljust(self._width) + SEPARATOR
-        if self._style is not Style.COLOURS:
+        if self._how.style is not Style.COLOURS:
             return label.encode()
         if self._wrap is None:
             self._wrap, self._cycle = self._palette()
         if name not in self._colours:
-            own = sum(1 for other in self._colours if other != OWN_NAME)
-            chosen = self._cycle[0] if name == OWN_NAME else self._cycle[1:][own % (len(self._cycle) - 1)]
-            self._colours[name] = colour or chosen
+            taken = sum(1 for other in self._colours if other != OWN_NAME)
+            next_one = self._cycle[0] if name == OWN_NAME else self._cycle[1:][taken % (len(self._cycle) - 1)]
+            self._colours[name] = colour or next_one
         return self._wrap(self._colours[name], label)

@@ -67,7 +67,7 @@ class Supervisor:
         self._descriptors = descriptors
         self._plan = plan or (lambda: Plan(system.components))
         self._banner: tuple[str, ...] = ()
-        self._multiplexer = Multiplexer(loop, stage.console)
+        self._multiplexer = Multiplexer(loop, stage.screen)
         self._streams: dict[str, Stream] = {}
         self._steps = [Member(step, self) for step in system.init]
         self._members: list[Member] = []
@@ -143,12 +143,14 @@ class Supervisor:
                 rows=rows,
                 columns=columns,
                 descriptors=self._descriptors,
-            )
+            ),
+            lambda: self._stage.drain_log(member.name),
         )
 
     def attach(self, member: Member, master_fd: int) -> None:
         """Read the terminal of a new incarnation."""
-        self._streams[member.name] = self._multiplexer.open(master_fd, self._stage.painter(member.spec))
+        stream = self._stage.stream(member.spec, member.name, master_fd)
+        self._streams[member.name] = self._multiplexer.open(stream)
 
     def detach(self, member: Member) -> None:
         """Read its last words."""
@@ -270,6 +272,8 @@ class Supervisor:
     def _stop_by(self, number: int, outcome: Outcome) -> None:
         since = self._stopping_since
         if since is None:
+            if number == signal.SIGINT:
+                self._stage.screen.begin_row()  # over the ^C that the terminal has echoed
             self._tell(f"{exits.signal_name(number)} received")
             self._stop(outcome)
         elif number == signal.SIGINT and self.loop.now() - since >= SECOND_INTERRUPT:
@@ -318,7 +322,7 @@ class Supervisor:
         """Nobody reads our output any more: end, as a program does that writes into a closed pipe."""
         if error.errno == errno.EPIPE:
             self._stop(Outcome(signal=signal.SIGPIPE))
-        elif self._stage.console.kind is Kind.TERMINAL:
+        elif self._stage.screen.console.kind is Kind.TERMINAL:
             self._stop(Outcome(signal=signal.SIGHUP))
         else:
             print(

@@ -54,23 +54,34 @@ def plain(line: bytes) -> bytes:
     return _clean(no_escapes(line))
 
 
-def final_state(line: bytes) -> bytes:
-    """Replay carriage returns and backspaces of one line as a terminal would, by whole rewrites.
+def unterminated(text: bytes) -> int:
+    """Return where an escape sequence or a character begins that the end of `text` cuts off; its length for none.
 
-    What a progress bar draws last is what stands there at the end: each CR begins the line anew; a rewrite that is
-    shorter than what it covers is taken for the whole line. A CR at the very end rewrites nothing.
+    The one cut that cannot be moved is in a string (OSC, DCS, …) of more than SEQUENCE_MAX bytes: see `STRING_OPEN`.
     """
-    if b"\r" in line:
-        parts = [part for part in line.split(b"\r") if part]
-        line = parts[-1] if parts else b""
-    while b"\b" in line:
-        line, count = _BACKSPACE.subn(b"", line)
-        if not count:
-            return line.replace(b"\b", b"")
-    return line
+    start = max(0, len(text) - SEQUENCE_MAX)
+    escape = text.rfind(ESC, start)
+    if (
+        escape >= 0
+        and (match := ANY.match(text, escape))
+        and match.end() == len(text)
+        and not _COMPLETE.fullmatch(match[0])
+    ):
+        return escape
+    for back in range(1, min(4, len(text)) + 1):
+        byte = text[-back]
+        if byte >= 0xC0:
+            wanted = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(text) - back if wanted > back else len(text)
+        if byte < 0x80:
+            break
+    return len(text)
 
 
-_BACKSPACE = re.compile(rb"[^\x80-\xbf\x1b\b][\x80-\xbf]*\x08")
+SEQUENCE_MAX = 4096
+STRING_OPEN = re.compile(rb"\x1b[\]PX^_][^\x07\x1b]*\Z")
+STRING_END = re.compile(rb"\x07|\x1b\\?")
+_COMPLETE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-OQ-WYZ\\`-~])")
 
 
 def _allowed(match: re.Match[bytes]) -> bytes:

@@ -2,22 +2,30 @@
 
 The line discipline ends lines with CR LF (OPOST, ONLCR); a component's own CR LF arrives as CR CR LF. The end of a
 line is one LF and all CR right before it. A line without an end is bounded: at LINE_MAX bytes it is handed on in
-pieces, so that no component can grow our memory.
+pieces, and of a row that is rewritten by CR only the last rewrite is kept, so no component can grow our memory.
 """
 
 from __future__ import annotations
 
-LINE_MAX = 1 << 16
+from orchestrator.text.escapes import SEQUENCE_MAX, open_style, unterminated
+
+LINE_MAX = 1 << 21
 
 
 class LineSplitter:
-    """Collects chunks until a line is whole. `pending` is the unfinished one."""
+    """Collects chunks until a line is whole."""
 
-    __slots__ = ("_parts", "_size")
+    __slots__ = ("_parts", "_size", "piece")
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._size = 0
+        self.piece = b""
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there is an unfinished line."""
+        return self._size > 0
 
     @property
     def pending(self) -> bytes:
@@ -29,7 +37,8 @@ class LineSplitter:
     def feed(self, chunk: bytes) -> bytes:
         """Take a chunk; return all that is whole now: bytes that end in LF, or nothing.
 
-        An over-long line is cut by an LF of ours.
+        Where the unfinished line has grown too long, `piece` is set to the part of it that has to be shown now, before
+        what is fed next; the caller takes it and sets it back.
         """
         end = chunk.rfind(b"\n") + 1
         if end:
@@ -40,13 +49,31 @@ class LineSplitter:
             whole = b""
             self._parts.append(chunk)
             self._size += len(chunk)
+        if self._size > SEQUENCE_MAX and b"\r" in chunk:
+            self._forget_rewritten()
         if self._size > LINE_MAX:
-            whole += self.flush()
+            self._cut()
         return whole
 
     def flush(self) -> bytes:
         """Return the unfinished line with an end of ours, or nothing; forget it."""
         rest = self.pending
-        self._parts = []
-        self._size = 0
+        self._keep(b"")
         return rest + b"\n" if rest else b""
+
+    def _keep(self, rest: bytes) -> None:
+        self._parts = [rest] if rest else []
+        self._size = len(rest)
+
+    def _forget_rewritten(self) -> None:
+        text = self.pending
+        last = text.rstrip(b"\r").rfind(b"\r")
+        before = text.rfind(b"\r", 0, last) if last > 0 else -1
+        if before >= 0:  # two rewrites are kept: the last may be shorter, or cut off here
+            self._keep(open_style(b"", text[:before]) + text[before + 1 :])
+
+    def _cut(self) -> None:
+        text = self.pending
+        cut = unterminated(text)
+        self.piece = text[:cut]
+        self._keep(text[cut:])

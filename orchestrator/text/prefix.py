@@ -7,11 +7,18 @@ Most output needs none of that: a chunk of printable characters in lines that en
 from __future__ import annotations
 
 import enum
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Protocol
 
 from orchestrator.text import escapes
+from orchestrator.text.row import replay
 
 # What the fast path lets through: printable ASCII, TAB, CR, LF, and bytes of UTF-8 (checked apart).
 _PLAIN = bytes(b for b in range(256) if b in b"\t\r\n" or (b >= 32 and b != 127))
+CUT = "…".encode()  # stands where a line that is too long was cut
 
 
 class Style(enum.Enum):
@@ -22,34 +29,76 @@ class Style(enum.Enum):
     BYTES = "bytes"
 
 
-class Painter:
-    """Turns the whole lines of one component into shown bytes. Remembers what style a line left open."""
-
-    __slots__ = ("_join", "_link", "_open", "prefix", "style")
-
-    def __init__(self, prefix: bytes, style: Style) -> None:
-        self.prefix = prefix
-        self.style = style
-        self._join = b"\n" + prefix
-        self._open = b""
-        self._link = b""
+class Painter(Protocol):
+    """Turns the lines of one component into shown bytes."""
 
     def paint(self, whole: bytes) -> bytes:
-        """Return `whole`, which ends in LF, with a prefix on each line."""
+        """Return `whole`, lines that each end in LF, as they are shown."""
+
+    def paint_piece(self, piece: bytes) -> bytes:
+        """Return a piece of a line that is too long for one, as a line of its own, marked."""
+
+    def paint_tail(self, pending: bytes) -> bytes:
+        """Return an unfinished line as it stands now, without an end; changes nothing."""
+
+
+def clock(now: float) -> bytes:
+    """Local time of day with milliseconds; `now` is seconds since the epoch."""
+    return time.strftime("%H:%M:%S", time.localtime(now)).encode() + b".%03d " % int(now % 1 * 1000)
+
+
+class PrefixPainter:
+    """Puts a prefix before each line. Remembers what style a line left open, and whether it was cut."""
+
+    __slots__ = ("_cut", "_in_string", "_link", "_open", "_stamp", "prefix", "style")
+
+    def __init__(self, prefix: bytes, style: Style, stamp: Callable[[], float] | None = None) -> None:
+        """`stamp` returns the time of day that lines are marked with; None for no time."""
+        self.prefix = prefix
+        self.style = style
+        self._stamp = stamp
+        self._open = b""
+        self._link = b""
+        self._cut = False
+        self._in_string = False
+
+    def paint(self, whole: bytes) -> bytes:
+        """Return `whole`, which ends in LF, with the prefix on each line."""
+        prefix = self._prefix()
         if self._is_plain(whole):
-            return self.prefix + whole[:-2].replace(b"\r\n", self._join) + b"\n"
+            return prefix + whole[:-2].replace(b"\r\n", b"\n" + prefix) + b"\n"
         lines = whole.split(b"\n")
         lines.pop()
-        return b"".join([self.prefix + self.paint_line(line) + b"\n" for line in lines])
+        return b"".join([prefix + self._line(line) + b"\n" for line in lines])
 
-    def paint_line(self, line: bytes) -> bytes:
-        """Return one line, without its LF, as it is shown, without prefix."""
+    def paint_piece(self, piece: bytes) -> bytes:
+        """Return a piece of a line that is too long, marked where it is cut."""
+        shown = self._prefix() + self._line(piece, ends=False) + CUT + b"\n"
+        self._cut = True
+        return shown
+
+    def paint_tail(self, pending: bytes) -> bytes:
+        """Return an unfinished line as it stands now, its style closed."""
+        state = self._open, self._link, self._cut, self._in_string
+        shown = self._prefix() + self._line(pending)
+        self._open, self._link, self._cut, self._in_string = state
+        return shown
+
+    def _prefix(self) -> bytes:
+        return self.prefix if self._stamp is None else clock(self._stamp()) + self.prefix
+
+    def _line(self, line: bytes, *, ends: bool = True) -> bytes:
+        lead = CUT if self._cut else b""
+        if self._in_string:
+            line = _after_string(line)
+        self._in_string = not ends and bool(escapes.STRING_OPEN.search(line))
+        self._cut = False
         line = line.rstrip(b"\r")
         if b"\r" in line or b"\b" in line:
-            line = escapes.final_state(line)
+            line = replay(line)
         if self.style is Style.COLOURS:
-            return self._styled(escapes.keep_colours(line))
-        return escapes.no_escapes(line) if self.style is Style.BYTES else escapes.plain(line)
+            return lead + self._styled(escapes.keep_colours(line))
+        return lead + (escapes.no_escapes(line) if self.style is Style.BYTES else escapes.plain(line))
 
     def _styled(self, line: bytes) -> bytes:
         before = self._link + self._open
@@ -60,9 +109,48 @@ class Painter:
         return before + line + after
 
     def _is_plain(self, whole: bytes) -> bool:
+        if self._open or self._link or self._cut:
+            return False
         ends = whole.count(b"\r\n")
-        if ends != whole.count(b"\r") or ends != whole.count(b"\n") or self._open or self._link:
+        if ends != whole.count(b"\r") or ends != whole.count(b"\n"):
             return False
         if whole.translate(None, _PLAIN):
             return False
         return self.style is Style.BYTES or whole.isascii()
+
+
+def _after_string(line: bytes) -> bytes:
+    end = escapes.STRING_END.search(line)
+    return line[end.end() :] if end else b""
+
+
+class JsonPainter:
+    """One JSON object a line: time (UTC), component, instance, text."""
+
+    def __init__(self, component: str, instance: str, now: Callable[[], float]) -> None:
+        self._component = component
+        self._instance = instance
+        self._now = now
+
+    def paint(self, whole: bytes) -> bytes:
+        """Return an object for each line."""
+        lines = whole.split(b"\n")
+        lines.pop()
+        return b"".join([self._object(line) for line in lines])
+
+    def paint_piece(self, piece: bytes) -> bytes:
+        """Return an object for a piece of a line that is too long; `cut` says that the line goes on."""
+        return self._object(piece, cut=True)
+
+    def paint_tail(self, pending: bytes) -> bytes:
+        """Return nothing: an unfinished line is no object yet."""
+        return b""
+
+    def _object(self, line: bytes, **more: bool) -> bytes:
+        line = line.rstrip(b"\r")
+        if b"\r" in line or b"\b" in line:
+            line = replay(line)
+        at = datetime.fromtimestamp(self._now(), timezone.utc).isoformat(timespec="microseconds")
+        text = escapes.no_escapes(line).decode("utf-8", "replace")
+        entry = {"time": at, "component": self._component, "instance": self._instance, "text": text, **more}
+        return json.dumps(entry, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,59 @@
+"""The merged stream on the console: whole lines, and below them at most one unfinished line.
+
+The unfinished line (a prompt, a progress bar) stands last, cut to the width. Another component's line erases it,
+prints, and it is drawn again below; of several the newest is shown. Only a terminal has one: into a file or a pipe a
+line waits for its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from orchestrator.output.console import Console, Kind
+
+ERASE = b"\r\x1b[K"
+
+
+class Screen:
+    """Collects what a turn of the loop shows; at its end everything leaves in one write.
+
+    `cut` shortens shown bytes to a number of columns; None where the terminal cannot erase, and so shows no tails.
+    """
+
+    def __init__(self, console: Console, cut: Callable[[bytes, int], bytes] | None) -> None:
+        self.console = console
+        self.shows_tails = console.kind is Kind.TERMINAL and cut is not None
+        self._cut = cut
+        self._tails: dict[Hashable, bytes] = {}
+        self._drawn = False
+
+    def show(self, shown: bytes, *, may_skip: bool = True) -> None:
+        """Show whole lines."""
+        if self._drawn:
+            self._erase()
+        self.console.write(shown, may_skip=may_skip)
+
+    def set_tail(self, owner: Hashable, shown: bytes) -> None:
+        """Make this the unfinished line of `owner`; empty bytes remove it."""
+        before = self._tails.pop(owner, None)
+        if shown:
+            self._tails[owner] = shown
+        if self._drawn and (before is not None or shown):
+            self._erase()
+
+    def begin_row(self) -> None:
+        """Overwrite what the terminal itself has echoed, such as `^C`."""
+        if self.shows_tails:
+            self._erase()
+
+    def end_turn(self) -> None:
+        """Draw the newest unfinished line again, and write everything out."""
+        if self._tails and not self._drawn and self._cut is not None:
+            columns = (self.console.size() or (80, 24))[0]
+            tail = next(reversed(self._tails.values()))
+            self._drawn = self.console.write(self._cut(tail, columns - 1))
+        self.console.flush()
+
+    def _erase(self) -> None:
+        self._drawn = False
+        self.console.write(ERASE, may_skip=False)
