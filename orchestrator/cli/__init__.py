@@ -6,16 +6,21 @@ This is the one place that wires rooms together, and the one that turns errors i
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import traceback
 from importlib import import_module
 from typing import NoReturn
 
 from orchestrator.cli import arguments
-from orchestrator.model.errors import ConfigError, OrchestrateError
+from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
 
 
 def main(argv: list[str]) -> NoReturn:
-    """Run one command; never returns. Ends in os._exit, so that nothing waits for a guardian that is stuck."""
+    """Run one command; never returns.
+
+    Ends in os._exit in any case: multiprocessing would wait for guardians at exit, and they wait for our end.
+    """
     _ensure_standard_descriptors()
     try:
         options = arguments.parse(argv)
@@ -28,7 +33,10 @@ def main(argv: list[str]) -> NoReturn:
         print(f"orchestrate: {error}", file=sys.stderr)
         status = error.status
     except BrokenPipeError:
-        status = 128 + 13
+        status = 128 + signal.SIGPIPE
+    except BaseException:  # noqa: BLE001 - a fault of ours: without os._exit multiprocessing would wait for guardians
+        traceback.print_exc()
+        status = FAILED_STATUS
     _flush()
     os._exit(status)
 

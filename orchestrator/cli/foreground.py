@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.supervise.supervisor import Plan
 
 PATIENCE = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
+TERMINAL_PATIENCE = 0.3  # the same for a terminal that has been stopped
 RETRY = 0.1  # seconds between looks at a lock whose holder cannot be waited for
 
 
@@ -125,7 +126,7 @@ def _wait_for(pid: int | None, loop: Loop) -> None:
 
 
 def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[Home], Plan] | None) -> Outcome:
-    from orchestrator.output.console import Console
+    from orchestrator.output.console import Console, Kind
     from orchestrator.supervise.supervisor import Supervisor
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -142,9 +143,10 @@ def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[H
         hang_up_stops,
         None if plan is None else lambda: plan(home),
     )
-    outcome = supervisor.run()
-    console.drain(PATIENCE)
-    return outcome
+    try:
+        return supervisor.run()
+    finally:
+        console.drain(PATIENCE if console.kind is not Kind.TERMINAL else TERMINAL_PATIENCE)
 
 
 def _stage(console: Console, system: System, home: Home, here: Surroundings) -> Stage:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from orchestrator.runtime.loop import WRITE, Loop
 
 HIGH_WATER = 1 << 18  # bytes waiting for the sink at which readers pause, or a terminal skips
+LOW_WATER = HIGH_WATER // 4  # … at which they go on
 SMALL = 512  # bytes of one write where a write might block
 
 
@@ -50,6 +51,7 @@ class Console:
         self._size = 0
         self._watching = False
         self._broken = False
+        self._skipping = False
         self._skipped_bytes = 0
         self._skipped_lines = 0
         self.skipped_note: Callable[[int, int], bytes] = lambda lines, size: b""
@@ -81,7 +83,9 @@ class Console:
         """
         if self._broken or not shown:
             return False
-        if self._size >= HIGH_WATER and may_skip and self.kind is Kind.TERMINAL:
+        if self._size >= HIGH_WATER and self.kind is Kind.TERMINAL:
+            self._skipping = True
+        if self._skipping and may_skip:
             self._skipped_bytes += len(shown)
             self._skipped_lines += shown.count(b"\n")
             return False
@@ -125,9 +129,11 @@ class Console:
         rest = data[done:]
         self._queue = [rest] if rest else []
         self._size = len(rest)
-        if not rest and self._skipped_lines + self._skipped_bytes:
-            self._queue.append(self.skipped_note(self._skipped_lines, self._skipped_bytes))
-            self._size = len(self._queue[0])
+        if self._skipping and self._size <= LOW_WATER:
+            self._skipping = False
+            note = self.skipped_note(self._skipped_lines, self._skipped_bytes)
+            self._queue.append(note)
+            self._size += len(note)
             self._skipped_lines = self._skipped_bytes = 0
         self._watch(bool(self._queue))
 

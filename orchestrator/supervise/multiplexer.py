@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from orchestrator.output.console import HIGH_WATER
+from orchestrator.output.console import LOW_WATER
 from orchestrator.output.screen import Screen
 from orchestrator.runtime.loop import READ, Loop, Timer
 from orchestrator.text.lines import LineSplitter
@@ -205,7 +205,7 @@ class Multiplexer:
     def _balance(self) -> None:
         self._screen.end_turn()
         if self._paused:
-            if self._console.waiting < HIGH_WATER // 2:
+            if self._console.waiting <= LOW_WATER:
                 self._resume()
         elif self._patient and self._console.full:
             self._paused = True

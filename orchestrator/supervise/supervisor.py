@@ -20,13 +20,14 @@ from orchestrator.model import exits, order
 from orchestrator.model.errors import FAILED_STATUS
 from orchestrator.model.lifecycle import Event, State
 from orchestrator.model.messages import Down, Launch, Stuck, Up
-from orchestrator.model.spec import Component, Condition, OnExit, System
+from orchestrator.model.spec import Component, Condition, OnExit, RestartPolicy, System
 from orchestrator.output.console import Kind
 from orchestrator.process import tree
 from orchestrator.process.fork import Forked, fork_guardian
 from orchestrator.runtime import signals
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import READ, Loop
+from orchestrator.supervise import news
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.multiplexer import Multiplexer, Stream
 from orchestrator.supervise.orphans import Orphanage
@@ -35,15 +36,19 @@ from orchestrator.supervise.probes import Probers
 from orchestrator.supervise.stage import Stage
 
 SECOND_INTERRUPT = 0.5
+PROGRESS = 5.0  # seconds between two words on who is not ready yet
 QUIT_STATUS = 128 + signal.SIGQUIT
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a preset learned from its initial steps: the components, and the lines to show once all are ready."""
+    """What a preset learned from its initial steps: the components, lines to show before they start (`notes`) and
+    once all are ready (`banner`). In the banner `secret` is kept out of the log."""
 
     components: tuple[Component, ...]
+    notes: tuple[str, ...] = ()
     banner: tuple[str, ...] = ()
+    secret: str = ""
 
 
 class Supervisor:
@@ -67,8 +72,10 @@ class Supervisor:
         self._descriptors = descriptors
         self._plan = plan or (lambda: Plan(system.components))
         self._banner: tuple[str, ...] = ()
+        self._secret = ""
         self._multiplexer = Multiplexer(loop, stage.screen)
         self._streams: dict[str, Stream] = {}
+        self._last_words: dict[str, bytes] = {}
         self._steps = [Member(step, self) for step in system.init]
         self._members: list[Member] = []
         self._dependents: Mapping[str, frozenset[str]] = {}
@@ -102,12 +109,25 @@ class Supervisor:
                 step.handle(Event.START)
                 return
         plan = self._plan()
-        self._banner = plan.banner
+        self._banner, self._secret = plan.banner, plan.secret
         self._members = [Member(component, self) for component in plan.components]
         self._dependents = order.dependents(plan.components)
         self._stage.make_room(m.name for m in self._members)
+        for line in plan.notes:
+            self._tell(line)
         self._probers.fork_if_needed(plan.components)
         self._start_possible()
+        if not self._members:
+            self._stop(None)
+        self.loop.call_in(PROGRESS, self._tell_progress)
+
+    def _tell_progress(self) -> None:
+        """While not everything is ready, say from time to time for whom we wait, and what the last probe answered."""
+        if self._was_ready or self._stopping_since is not None:
+            return
+        for name, reason in self._probers.waiting().items():
+            self._tell(f"waiting for {name}: {reason}")
+        self.loop.call_in(PROGRESS, self._tell_progress)
 
     def _start_possible(self) -> None:
         for member in self._members:
@@ -156,6 +176,7 @@ class Supervisor:
         """Read its last words."""
         if stream := self._streams.pop(member.name, None):
             self._multiplexer.close(stream)
+            self._last_words[member.name] = stream.recent
 
     def watch(self, member: Member) -> None:
         """Begin to probe."""
@@ -179,12 +200,17 @@ class Supervisor:
     def changed(self, member: Member, before: State) -> None:
         """Follow a member's change of state with what it means for the others."""
         if member.state is State.READY and not self._is_step(member):
+            if self._was_ready:
+                self._tell(f"{member.name} is ready again")
             self._start_possible()
             self._check_ready()
         elif member.state is State.UP:
             self._start_possible()
+        elif member.state is State.STOPPING and member.own_end and not self._ends_well(member):
+            self._tell(news.death(member))
         elif member.state is State.BACKOFF:
-            self._tell(f"{member.name} {member.end_in_words}; starting it again in {member.pause:.1f} s")
+            self._tell_last_lines(member)
+            self._tell(news.comeback(member))
         elif member.state in (State.DOWN, State.FAILED) and before is not State.BACKOFF:
             self._ended(member)
         elif member.state in (State.DOWN, State.FAILED):
@@ -200,17 +226,23 @@ class Supervisor:
             self._start_next()
         elif member.status is not None and (self._is_step(member) or member.spec.on_exit is OnExit.STOP):
             self._culprit = member
-            after = "" if member.reason else f" after {member.lasted:.1f} s"
-            self._tell(f"{member.name} {self._failed_words(member)}{after}")
+            self._tell_last_lines(member)
+            if member.state is State.FAILED and member.spec.restart.policy is not RestartPolicy.NEVER:
+                self._tell(news.surrender(member))
             self._stop(None)
         else:
-            self._tell(f"{member.name} {member.end_in_words}")
+            self._tell_last_lines(member)
             self._start_possible()
             if not any(m.runs or m.state is State.BACKOFF for m in self._members):
                 self._stop(None)
 
-    def _failed_words(self, member: Member) -> str:
-        return f"did not start: {member.reason}" if member.reason and not member.pid else member.end_in_words
+    def _ends_well(self, member: Member) -> bool:
+        return self._stopping_since is not None or (self._is_step(member) and member.succeeded)
+
+    def _tell_last_lines(self, member: Member) -> None:
+        if not member.succeeded and not self._is_step(member):
+            if lines := news.last_lines(member.name, self._last_words.pop(member.name, b"")):
+                self._tell(lines)
 
     def _stop(self, outcome: Outcome | None) -> None:
         if self._stopping_since is None:
@@ -316,7 +348,7 @@ class Supervisor:
         if not self._was_ready and self._stopping_since is None and all(m.state is State.READY for m in self._members):
             self._was_ready = True
             for line in self._banner:
-                self._tell(line)
+                self._stage.tell(line, secret=self._secret)
 
     def lost_sink(self, error: OSError) -> None:
         """Nobody reads our output any more: end, as a program does that writes into a closed pipe."""
