@@ -26,6 +26,12 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of lines")
+    return int(text)
+
+
 def _system_options() -> _Parser:
     options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     options.add_argument("-f", "--file", metavar="FILE", help="the Procfile (default: ./Procfile)")
@@ -83,6 +89,27 @@ def build() -> _Parser:
     airflow.add_argument("--airflow", metavar="PATH", help="the airflow command to use (default: the one on PATH)")
     airflow.set_defaults(module="airflow")
 
+    logs = commands.add_parser(
+        "logs",
+        help="print what components have written, from their log files",
+        description="Prints the log files of all components, or of those named, merged by time.",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    logs.add_argument("names", nargs="*", metavar="NAME", help="a component's name, or a pattern like 'web*'")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is written, until Ctrl-C")
+    logs.add_argument("-n", "--lines", metavar="N", type=_count, help="only the last N lines")
+    logs.add_argument("--since", metavar="TIME", help="only lines since then: 5m, 1h30m, 14:05, 2026-01-31T14:05")
+    logs.add_argument("--until", metavar="TIME", help="only lines until then")
+    logs.add_argument("--grep", metavar="RE", help="only lines that match a regular expression")
+    logs.add_argument("-T", "--timestamps", action="store_true", help="the UTC time before each line")
+    logs.add_argument("--json", action="store_true", help="one JSON object a line: time, instance, text")
+    logs.add_argument("--no-color", action="store_const", const="never", dest="color", help="without colours")
+    logs.add_argument("-C", "--directory", metavar="DIR", help="go there first")
+    logs.add_argument("--home", metavar="DIR", help="the home (default: this directory)")
+    logs.add_argument("--log-dir", metavar="DIR", help="where the log files are (default: HOME/.orchestrate/logs)")
+    logs.set_defaults(module="logs")
+
     version = commands.add_parser("version", help="print the version", allow_abbrev=False)
     version.set_defaults(module="version")
     return parser
@@ -100,6 +127,12 @@ _DEFAULTS: dict[str, object] = {
     "quiet": (),
     "log_dir": None,
     "no_log": False,
+    "names": (),
+    "follow": False,
+    "lines": None,
+    "since": None,
+    "until": None,
+    "grep": None,
     "airflow": None,
 }
 
