@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -10,9 +11,13 @@ def main() -> None:
     """Run the command line and end the process with its status.
 
     Until the supervisor has its own handlers nothing is running that would have to be cleaned up, so Ctrl-C acts as
-    it does on a C program: at once, without a traceback.
+    it does on a C program: at once, without a traceback. To PID 1 of a container the kernel delivers only signals
+    that have a handler (pid_namespaces(7)), so there it gets one.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if os.getpid() == 1:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, lambda n, _: os._exit(128 + n))
     from orchestrator import cli
 
     cli.main(sys.argv[1:])

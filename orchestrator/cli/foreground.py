@@ -5,6 +5,7 @@ The order is for speed and for safety: refuse first; then fork; what only draws 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import resource
@@ -19,7 +20,7 @@ from orchestrator.cli.surroundings import Surroundings
 from orchestrator.model.errors import HeldError, OrchestrateError
 from orchestrator.model.spec import System
 from orchestrator.runtime import signals
-from orchestrator.runtime.home import Home
+from orchestrator.runtime.home import Home, running
 from orchestrator.runtime.lock import Lock, holder
 from orchestrator.runtime.loop import READ, Loop
 
@@ -35,16 +36,25 @@ TERMINAL_PATIENCE = 0.3  # the same for a terminal that has been stopped
 RETRY = 0.1  # seconds between looks at a lock whose holder cannot be waited for
 
 
-def run(system: System, directory: Path, here: Surroundings, plan: Callable[[Home], Plan] | None = None) -> int:
+def run(system: System, directory: Path, here: Surroundings) -> int:
     """Take the home, run the system to its end, give the home back. Returns the exit status, or dies of a signal.
 
     Raises HeldError where another instance holds the home.
     """
+    return run_made(lambda home: (system, None), directory, here)
+
+
+def run_made(
+    make: Callable[[Home], tuple[System, Callable[[], Plan] | None]], directory: Path, here: Surroundings, fd: int = 1
+) -> int:
+    """The same for a preset: `make` is called once the home is ours and nothing of an earlier run is left in it, and
+    what it returns to make the plan with once the initial steps have succeeded. `fd` is the screen."""
     home = Home(directory)
     lock = take(home)
     try:
         _wait_for_old_trees(home)
-        outcome = _supervise(system, home, here, plan)
+        system, plan = make(home)
+        outcome = _supervise(system, home, here, plan, fd)
         home.forget_holder()
     finally:
         lock.release()
@@ -71,11 +81,10 @@ def take(home: Home) -> Lock:
 
 def _who_holds(home: Home) -> tuple[str, str]:
     pid, record = holder(home.lock_path), home.read_holder()
-    if record is None or (pid is not None and record.pid != pid):
-        return (
-            f"unable to start: another instance holds {home.directory}" + (f" (pid {pid})" if pid else ""),
-            f"end it with `kill {pid}`" if pid else "try again",
-        )
+    if pid is not None and (record is None or record.pid != pid):
+        record = running(pid)  # it has just taken the lock, and not written its record yet
+    if record is None:
+        return f"unable to start: another instance holds {home.directory}", "try again"
     return (
         f"unable to start: another instance holds {home.directory}"
         f" (pid {record.pid}, since {record.started}, command: {shlex.join(record.command)})",
@@ -125,15 +134,16 @@ def _wait_for(pid: int | None, loop: Loop) -> None:
     os.close(pid_fd)
 
 
-def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[Home], Plan] | None) -> Outcome:
+def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[], Plan] | None, fd: int) -> Outcome:
     from orchestrator.output.console import Console, Kind
     from orchestrator.supervise.supervisor import Supervisor
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with contextlib.suppress(ValueError, OSError):  # macOS says that the hard limit is infinite, and refuses that
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     hang_up_stops = not signals.inherited_ignored(signal.SIGHUP)
     loop = Loop()
-    console = Console(loop, 1, lambda error: supervisor.lost_sink(error))
+    console = Console(loop, fd, lambda error: supervisor.lost_sink(error))
     supervisor = Supervisor(
         system,
         home,
@@ -141,7 +151,7 @@ def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[H
         _stage(console, system, home, here),
         soft,
         hang_up_stops,
-        None if plan is None else lambda: plan(home),
+        plan,
     )
     try:
         return supervisor.run()

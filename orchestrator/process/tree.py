@@ -216,16 +216,26 @@ def reap_all() -> tuple[list[tuple[int, int]], bool]:
         ended.append((pid, os.waitstatus_to_exitcode(status)))
 
 
-def peek_ended() -> int:
+def peek_ended(own: Collection[int]) -> int:
     """Return the pid of a child that has ended and was not waited for; 0 for none. Does not reap it.
 
-    The supervisor may not reap what multiprocessing started: its own bookkeeping waits for those.
+    The supervisor may not reap what multiprocessing started: its own bookkeeping waits for those. Where there is no
+    waitid(2) (macOS before CPython 3.13) only `own` children are looked at, and reaped; none is ever adopted there.
     """
+    if not hasattr(os, "waitid"):
+        return next((pid for pid in own if pid and _has_ended(pid)), 0)
     try:
         result = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return 0
     return result.si_pid if result else 0
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return False
 
 
 def reap(pid: int) -> None:

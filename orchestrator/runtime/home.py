@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import stat
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -91,6 +92,18 @@ class Home:
     def forget_holder(self) -> None:
         """Remove the record, before the lock is dropped."""
         self.state_path.unlink(missing_ok=True)
+
+
+def running(pid: int) -> Holder | None:
+    """Return what the kernel knows of a process (proc(5)); None where it has gone, or there is no /proc."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        ticks = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError):
+        return None
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    started = datetime.datetime.fromtimestamp(booted + ticks / os.sysconf("SC_CLK_TCK"), datetime.timezone.utc)
+    return Holder(pid, started.isoformat(timespec="seconds"), tuple(os.fsdecode(word) for word in command))
 
 
 def write_private(path: Path, content: bytes) -> None:
