@@ -34,6 +34,8 @@ def main(argv: list[str]) -> NoReturn:
         status = error.status
     except BrokenPipeError:
         status = 128 + signal.SIGPIPE
+    except SystemExit as error:  # argparse has printed its help
+        status = int(error.code or 0)
     except BaseException:  # noqa: BLE001 - a fault of ours: without os._exit multiprocessing would wait for guardians
         traceback.print_exc()
         status = FAILED_STATUS
