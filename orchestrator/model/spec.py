@@ -105,7 +105,7 @@ class LogProbe:
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
     """Ready once GET `url` answers with `status`. A component's HTTP probes are asked one after another, each when
-    the one before it has held.
+    the one before it has held, the first when all log probes hold.
 
     `healthy` holds JSON pointers (RFC 6901) to strings that must read "healthy"; `fresh` to ISO 8601 times
     that must be later than this start, so that a stale row of an earlier run does not count.

@@ -1,8 +1,8 @@
 """Whether a member is ready: all its probes have held once in this incarnation.
 
-A log probe is decided here, from the lines that pass by. Others are asked by the prober process, at once and then an
-interval after each answer; one that does not hold is no death, it is asked again. Nothing is asked any more once the
-member is ready.
+A log probe is decided here, from the lines that pass by. When all of them hold, the HTTP probes are asked by the prober
+process, one after another in their order, again an interval after each answer: one that does not hold is no death.
+Nothing is asked any more once the member is ready.
 """
 
 from __future__ import annotations
@@ -36,22 +36,20 @@ class Readiness:
             index: re.compile(p.pattern.encode()) for index, p in self._probes.items() if isinstance(p, LogProbe)
         }
         self._answers: dict[int, str] = {}
-        self._timers: dict[int, Timer] = {}
+        self._timer: Timer | None = None
         self._since = since
         self._loop = loop
         self._ask = ask
         self._done = done
 
     def begin(self) -> None:
-        """Ask everything for the first time."""
-        for index in list(self._probes):
-            self._put(index)
-        self._check()
+        """Begin, or begin again, with what is open."""
+        self._go_on()
 
     def end(self) -> None:
         """Forget the probes that are still open."""
-        for timer in self._timers.values():
-            timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._probes = {}
 
     @property
@@ -62,19 +60,24 @@ class Readiness:
     @property
     def waiting_for(self) -> str:
         """In words, what the first open probe is waiting for and what it was last answered."""
-        for index, probe in self._probes.items():
+        for probe in self._probes.values():
             if isinstance(probe, LogProbe):
                 return f"no line yet that matches {probe.pattern!r}"
-            return f"{probe.url}: {self._answers.get(index, 'no answer yet')}"
+        for index, probe in self._probes.items():
+            if isinstance(probe, HttpProbe):
+                return f"{probe.url}: {self._answers.get(index, 'no answer yet')}"
         return ""
 
     def see(self, whole: bytes) -> None:
         """Look for the open log patterns in whole lines."""
+        if not self.wants_lines:
+            return
         for line in no_escapes(whole).splitlines():
             for index, pattern in self._patterns.items():
                 if index in self._probes and pattern.search(line):
                     del self._probes[index]
-        self._check()
+        if not self.wants_lines:
+            self._go_on()
 
     def hear(self, answer: Answer) -> None:
         """Take an answer of the prober; one to an earlier incarnation's question does not count."""
@@ -85,15 +88,15 @@ class Readiness:
         self._answers[index] = answer.text
         if answer.holds:
             del self._probes[index]
-            self._check()
+            self._go_on()
         else:
-            self._timers[index] = self._loop.call_in(probe.interval, lambda: self._put(index))
+            self._timer = self._loop.call_in(probe.interval, self._go_on)
 
-    def _put(self, index: int) -> None:
-        probe = self._probes.get(index)
-        if isinstance(probe, HttpProbe):
-            self._ask(Question((self._name, (self._generation << 16) + index), probe, self._since))
-
-    def _check(self) -> None:
+    def _go_on(self) -> None:
+        """Ask the first probe that is open; where none is, the member is ready."""
         if not self._probes:
             self._done()
+        elif not self.wants_lines:
+            index, probe = next(iter(self._probes.items()))
+            if isinstance(probe, HttpProbe):
+                self._ask(Question((self._name, (self._generation << 16) + index), probe, self._since))

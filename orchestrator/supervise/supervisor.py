@@ -13,14 +13,14 @@ from __future__ import annotations
 import errno
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.model import exits, order
+from orchestrator.model import exits
 from orchestrator.model.errors import FAILED_STATUS
 from orchestrator.model.lifecycle import Event, State
 from orchestrator.model.messages import Down, Launch, Stuck, Up
-from orchestrator.model.spec import Component, Condition, OnExit, RestartPolicy, System
+from orchestrator.model.spec import Component, OnExit, RestartPolicy, System
 from orchestrator.output.console import Kind
 from orchestrator.process import tree
 from orchestrator.process.fork import Forked, fork_guardian
@@ -31,8 +31,9 @@ from orchestrator.supervise import news
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.multiplexer import Multiplexer, Stream
 from orchestrator.supervise.orphans import Orphanage
-from orchestrator.supervise.outcome import End, Outcome, of_all, of_culprit
+from orchestrator.supervise.outcome import Outcome
 from orchestrator.supervise.probes import Probers
+from orchestrator.supervise.roster import Roster
 from orchestrator.supervise.stage import Stage
 
 SECOND_INTERRUPT = 0.5
@@ -76,9 +77,7 @@ class Supervisor:
         self._multiplexer = Multiplexer(loop, stage.screen)
         self._streams: dict[str, Stream] = {}
         self._last_words: dict[str, bytes] = {}
-        self._steps = [Member(step, self) for step in system.init]
-        self._members: list[Member] = []
-        self._dependents: Mapping[str, frozenset[str]] = {}
+        self._roster = Roster(system.init, self)
         self._orphanage = Orphanage(loop, self._own_pids, self._orphans_gone, self._orphans_stuck)
         self._bereaved: list[Member] = []
         self._probers = Probers(loop, self._probed)
@@ -98,26 +97,24 @@ class Supervisor:
         while not self._finished:
             self.loop.turn()
         self._probers.close()
-        return self._outcome or self._judge()
+        return self._outcome or self._roster.judge(self._culprit)
 
     # Start
 
     def _start_next(self) -> None:
         """Start the next initial step, or, after the last, the components."""
-        for step in self._steps:
-            if step.state is State.DOWN and not step.incarnations:
-                step.handle(Event.START)
-                return
+        if step := self._roster.next_step():
+            step.handle(Event.START)
+            return
         plan = self._plan()
         self._banner, self._secret = plan.banner, plan.secret
-        self._members = [Member(component, self) for component in plan.components]
-        self._dependents = order.dependents(plan.components)
-        self._stage.make_room(m.name for m in self._members)
+        self._roster.fill(plan.components)
+        self._stage.make_room(m.name for m in self._roster.members)
         for line in plan.notes:
             self._tell(line)
         self._probers.fork_if_needed(plan.components)
         self._start_possible()
-        if not self._members:
+        if not self._roster.members:
             self._stop(None)
         self.loop.call_in(PROGRESS, self._tell_progress)
 
@@ -130,21 +127,8 @@ class Supervisor:
         self.loop.call_in(PROGRESS, self._tell_progress)
 
     def _start_possible(self) -> None:
-        for member in self._members:
-            if not member.incarnations and all(self._reached(d.name, d.condition) for d in member.spec.depends_on):
-                member.handle(Event.START)
-
-    def _reached(self, name: str, condition: Condition) -> bool:
-        member = next(m for m in self._members if m.name == name)
-        match condition:
-            case Condition.STARTED:
-                return member.state in (State.UP, State.READY) or member.status is not None
-            case Condition.READY:
-                return member.state is State.READY
-            case Condition.COMPLETED:
-                return member.state in (State.DOWN, State.FAILED) and member.status is not None
-            case Condition.SUCCEEDED:
-                return member.state is State.DOWN and member.succeeded
+        for member in self._roster.startable():
+            member.handle(Event.START)
 
     # What members ask for (component.Host)
 
@@ -199,7 +183,7 @@ class Supervisor:
 
     def changed(self, member: Member, before: State) -> None:
         """Follow a member's change of state with what it means for the others."""
-        if member.state is State.READY and not self._is_step(member):
+        if member.state is State.READY and not self._roster.is_step(member):
             if self._was_ready:
                 self._tell(f"{member.name} is ready again")
             self._start_possible()
@@ -222,9 +206,9 @@ class Supervisor:
         if self._stopping_since is not None:
             self._tell(f"{member.name} stopped ({member.end_in_words})")
             self._stop_possible()
-        elif self._is_step(member) and member.succeeded:
+        elif self._roster.is_step(member) and member.succeeded:
             self._start_next()
-        elif member.status is not None and (self._is_step(member) or member.spec.on_exit is OnExit.STOP):
+        elif member.status is not None and (self._roster.is_step(member) or member.spec.on_exit is OnExit.STOP):
             self._culprit = member
             self._tell_last_lines(member)
             if member.state is State.FAILED and member.spec.restart.policy is not RestartPolicy.NEVER:
@@ -233,14 +217,14 @@ class Supervisor:
         else:
             self._tell_last_lines(member)
             self._start_possible()
-            if not any(m.runs or m.state is State.BACKOFF for m in self._members):
+            if not self._roster.anyone_active:
                 self._stop(None)
 
     def _ends_well(self, member: Member) -> bool:
-        return self._stopping_since is not None or (self._is_step(member) and member.succeeded)
+        return self._stopping_since is not None or (self._roster.is_step(member) and member.succeeded)
 
     def _tell_last_lines(self, member: Member) -> None:
-        if not member.succeeded and not self._is_step(member):
+        if not member.succeeded and not self._roster.is_step(member):
             if lines := news.last_lines(member.name, self._last_words.pop(member.name, b"")):
                 self._tell(lines)
 
@@ -249,41 +233,24 @@ class Supervisor:
             self._stopping_since = self.loop.now()
             self._outcome = outcome
             self._multiplexer.hurry()
-            if any(m.runs for m in self._everyone()):
+            if self._roster.anyone_runs:
                 self._tell("Shutting down components")
             self._stop_possible()
 
     def _stop_possible(self) -> None:
         if self._stopping_since is None:
             return
-        running = {m.name: m for m in self._everyone() if m.runs or m.state is State.BACKOFF}
-        for name in order.may_stop(running, self._dependents):
-            running[name].handle(Event.STOP)
-        if not self._finished and not any(m.runs for m in self._everyone()) and not self._bereaved:
+        for member in self._roster.stoppable():
+            member.handle(Event.STOP)
+        if not self._finished and not self._roster.anyone_runs and not self._bereaved:
             self._finished = True
             if self._was_ready or self._outcome is not None:
                 self._tell("Complete")
 
     def _kill(self) -> None:
-        for member in self._everyone():
+        for member in self._roster.everyone:
             member.handle(Event.KILL)
         self._orphanage.kill()
-
-    def _judge(self) -> Outcome:
-        ends = {m.name: self._end_of(m) for m in self._everyone()}
-        if any(m.is_stuck for m in self._everyone()):
-            return Outcome(FAILED_STATUS)
-        if self._culprit is None:
-            return of_all(ends.values())
-        culprit = ends.pop(self._culprit.name)
-        assert culprit is not None
-        return of_culprit(culprit, (ends[m.name] for m in self._members if m.name in ends))
-
-    @staticmethod
-    def _end_of(member: Member) -> End | None:
-        if member.status is None:
-            return None
-        return End(member.status, member.own_end, member.succeeded)
 
     # Events
 
@@ -313,18 +280,15 @@ class Supervisor:
             self._kill()
 
     def _reap(self) -> None:
-        while pid := tree.peek_ended():
-            for member in self._everyone():
-                if member.guardian_pid == pid:
-                    member.on_guardian_ended()
-                    break
-            else:
-                if not self._probers.reap(pid):
-                    tree.reap(pid)
+        while pid := tree.peek_ended(self._own_pids()):
+            if member := self._roster.guarded_by(pid):
+                member.on_guardian_ended()
+            elif not self._probers.reap(pid):
+                tree.reap(pid)
         self._orphanage.check()
 
     def _own_pids(self) -> set[int]:
-        return {m.guardian_pid for m in self._everyone()} | self._probers.pids
+        return {m.guardian_pid for m in self._roster.everyone} | self._probers.pids
 
     def _orphans_gone(self) -> None:
         bereaved, self._bereaved = self._bereaved, []
@@ -345,7 +309,7 @@ class Supervisor:
         member.handle(Event.PROBED)
 
     def _check_ready(self) -> None:
-        if not self._was_ready and self._stopping_since is None and all(m.state is State.READY for m in self._members):
+        if not self._was_ready and self._stopping_since is None and self._roster.all_ready:
             self._was_ready = True
             for line in self._banner:
                 self._stage.tell(line, secret=self._secret)
@@ -364,12 +328,6 @@ class Supervisor:
             self._stop(Outcome(FAILED_STATUS))
 
     # Helpers
-
-    def _everyone(self) -> Iterable[Member]:
-        return (*self._steps, *self._members)
-
-    def _is_step(self, member: Member) -> bool:
-        return member in self._steps
 
     def _tell(self, text: str) -> None:
         self._stage.tell(text)

@@ -1,0 +1,101 @@
+"""The members of a system: who may start, who may stop, who is still there, and what the end of all of them means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from orchestrator.model import order
+from orchestrator.model.errors import FAILED_STATUS
+from orchestrator.model.lifecycle import State
+from orchestrator.model.spec import Component, Condition
+from orchestrator.supervise.component import Host, Member
+from orchestrator.supervise.outcome import End, Outcome, of_all, of_culprit
+
+
+class Roster:
+    """Initial steps, and components once they are known. Looks at members; what it finds the supervisor does."""
+
+    def __init__(self, steps: Iterable[Component], host: Host) -> None:
+        self._host = host
+        self.steps = [Member(step, host) for step in steps]
+        self.members: list[Member] = []
+        self._by_name: dict[str, Member] = {}
+        self._dependents: Mapping[str, frozenset[str]] = {}
+
+    def fill(self, components: tuple[Component, ...]) -> None:
+        """Make a member of every component."""
+        self.members = [Member(component, self._host) for component in components]
+        self._by_name = {member.name: member for member in self.members}
+        self._dependents = order.dependents(components)
+
+    @property
+    def everyone(self) -> tuple[Member, ...]:
+        """Steps and members."""
+        return (*self.steps, *self.members)
+
+    def is_step(self, member: Member) -> bool:
+        """Whether this is an initial step."""
+        return member in self.steps
+
+    def next_step(self) -> Member | None:
+        """The first initial step that has not run yet."""
+        return next((step for step in self.steps if not step.incarnations), None)
+
+    def startable(self) -> list[Member]:
+        """Members that have never run and whose dependencies allow it now."""
+        return [m for m in self.members if not m.incarnations and self._is_allowed(m)]
+
+    def _is_allowed(self, member: Member) -> bool:
+        return all(_reached(self._by_name[d.name], d.condition) for d in member.spec.depends_on)
+
+    def stoppable(self) -> list[Member]:
+        """Of those that run, or would come back, the ones that no such member depends on."""
+        there = {m.name: m for m in self.everyone if m.runs or m.state is State.BACKOFF}
+        return [there[name] for name in order.may_stop(there, self._dependents)]
+
+    @property
+    def anyone_runs(self) -> bool:
+        """Whether some process of the system has to be waited for."""
+        return any(m.runs for m in self.everyone)
+
+    @property
+    def anyone_active(self) -> bool:
+        """Whether some member runs, or will come back by itself."""
+        return any(m.runs or m.state is State.BACKOFF for m in self.members)
+
+    @property
+    def all_ready(self) -> bool:
+        """Whether every member is ready."""
+        return all(m.state is State.READY for m in self.members)
+
+    def guarded_by(self, pid: int) -> Member | None:
+        """The member whose guardian is `pid`."""
+        return next((m for m in self.everyone if m.guardian_pid == pid), None)
+
+    def judge(self, culprit: Member | None) -> Outcome:
+        """How the system ended, without a signal: because of `culprit`, or because everybody ended."""
+        if any(m.is_stuck for m in self.everyone):
+            return Outcome(FAILED_STATUS)
+        if culprit is None:
+            return of_all(_end_of(m) for m in self.everyone)
+        end = _end_of(culprit)
+        assert end is not None
+        return of_culprit(end, (_end_of(m) for m in self.members if m is not culprit))
+
+
+def _reached(member: Member, condition: Condition) -> bool:
+    match condition:
+        case Condition.STARTED:
+            return member.state in (State.UP, State.READY) or member.status is not None
+        case Condition.READY:
+            return member.state is State.READY
+        case Condition.COMPLETED:
+            return member.state in (State.DOWN, State.FAILED) and member.status is not None
+        case Condition.SUCCEEDED:
+            return member.state is State.DOWN and member.succeeded
+
+
+def _end_of(member: Member) -> End | None:
+    if member.status is None:
+        return None
+    return End(member.status, member.own_end, member.succeeded)
