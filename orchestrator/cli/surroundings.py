@@ -47,6 +47,8 @@ def read(options: argparse.Namespace) -> Surroundings:
     environment = {k: v for k, v in environ.items() if k not in _OURS and not k.startswith("ORCHESTRATE_")}
     if not terminal or not term:
         environment["TERM"] = "xterm-256color"
+    if colours:
+        os.environ.pop("NO_COLOR", None)  # decided here; blessed would decide again, the other way
     view = View(
         prefix=not options.no_prefix,
         timestamps=options.timestamps,
