@@ -1,0 +1,168 @@
+"""The supervisor's end of the socket in the home, served by its one loop.
+
+Nobody can hold it up: a client that sends garbage gets an error, one that sends no end of line is cut off at LINE_MAX,
+one that does not read is cut off at BACKLOG_MAX, one that vanishes is forgotten. What a request means is not known
+here: `handle` is called with it and the client, and may answer now or later.
+
+Only this user and root are let in: the socket is 0600 in a 0700 directory, and the peer's uid is asked of the kernel
+(SO_PEERCRED, unix(7)).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.control.address import short_path
+from orchestrator.model.control import MalformedRequest, Reply, Request, decode_request
+from orchestrator.runtime.loop import READ, WRITE, Loop
+
+LINE_MAX = 1 << 16
+BACKLOG_MAX = 1 << 20
+CLIENTS_MAX = 64
+
+
+class Client:
+    """One connection. `on_close`, where set by who answers, is called once when it has gone."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        loop: Loop,
+        handle: Callable[[Request, Client], None],
+        forget: Callable[[Client], None],
+    ) -> None:
+        self._forget = forget
+        self._connection = connection
+        self._loop = loop
+        self._handle = handle
+        self._received = b""
+        self._unsent = b""
+        self._answering = False
+        self._closing = False
+        self.open = True
+        self.on_close: Callable[[], None] | None = None
+        loop.add(connection.fileno(), READ, self._on_event)
+
+    def send(self, reply: Reply) -> None:
+        """Send a reply; the last one closes the connection."""
+        if not self.open or self._closing:
+            return
+        self._unsent += reply.encode()
+        self._closing = reply.last
+        if len(self._unsent) > BACKLOG_MAX:
+            self.close()
+        else:
+            self._flush()
+
+    def close(self) -> None:
+        """Forget the client."""
+        if not self.open:
+            return
+        self.open = False
+        self._loop.remove(self._connection.fileno())
+        self._connection.close()
+        self._forget(self)
+        if self.on_close is not None:
+            self.on_close()
+
+    def _on_event(self, mask: int) -> None:
+        if mask & WRITE:
+            self._flush()
+        if mask & READ and self.open:
+            self._receive()
+
+    def _receive(self) -> None:
+        try:
+            data = self._connection.recv(LINE_MAX)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+        elif not self._answering:  # one request a connection; what follows is read and dropped
+            self._received += data
+            self._take_line()
+
+    def _take_line(self) -> None:
+        line, end, _ = self._received.partition(b"\n")
+        if not end and len(self._received) <= LINE_MAX:
+            return
+        self._answering = True
+        self._received = b""
+        try:
+            if len(line) > LINE_MAX:
+                raise MalformedRequest(f"a line has at most {LINE_MAX} bytes")
+            request = decode_request(line)
+        except MalformedRequest as error:
+            self.send(Reply(ok=False, error=str(error), status=2))
+            return
+        self._handle(request, self)
+
+    def _flush(self) -> None:
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._connection.send(self._unsent) :]
+        except BlockingIOError:
+            self._loop.change(self._connection.fileno(), READ | WRITE)
+            return
+        except OSError:
+            self.close()
+            return
+        if self._closing:
+            self.close()
+        else:
+            self._loop.change(self._connection.fileno(), READ)
+
+
+class Server:
+    """Listens on the socket. The caller holds the home's lock, so whatever stands at `path` is left over."""
+
+    def __init__(self, path: Path, loop: Loop, handle: Callable[[Request, Client], None]) -> None:
+        """Raises OSError where the socket cannot be made."""
+        self._path = path
+        self._loop = loop
+        self._handle = handle
+        self._clients: set[Client] = set()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            with short_path(path) as name:
+                self._socket.bind(name)
+        finally:
+            os.umask(before)
+        self._socket.listen(CLIENTS_MAX)
+        loop.add(self._socket.fileno(), READ, lambda _: self._accept())
+
+    def close(self) -> None:
+        """Stop listening; clients that still wait for an answer lose their connection."""
+        self._loop.remove(self._socket.fileno())
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+        for client in list(self._clients):
+            client.close()
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._socket.accept()
+        except OSError:  # it has gone again, or there is no descriptor left: others wait in the backlog
+            return
+        if len(self._clients) >= CLIENTS_MAX or not _is_ours(connection):
+            connection.close()
+            return
+        connection.setblocking(False)
+        self._clients.add(Client(connection, self._loop, self._handle, self._clients.discard))
+
+
+def _is_ours(connection: socket.socket) -> bool:
+    if not hasattr(socket, "SO_PEERCRED"):  # macOS: the modes of socket and directory have to do
+        return True
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", credentials)
+    return uid in (0, os.geteuid())
