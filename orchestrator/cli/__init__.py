@@ -12,7 +12,7 @@ import traceback
 from importlib import import_module
 from typing import NoReturn
 
-from orchestrator.cli import arguments
+from orchestrator.cli import arguments, surroundings
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
 
 
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> NoReturn:
     """
     _ensure_standard_descriptors()
     try:
-        options = arguments.parse(argv)
+        options = surroundings.with_defaults(arguments.parse(argv))
         status = import_module(f"orchestrator.cli.{options.module}").run(options)
     except ConfigError as error:
         for problem in error.problems:

@@ -3,121 +3,152 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any
 
 from orchestrator import __version__
-from orchestrator.model.errors import UsageError
+from orchestrator.cli import options
+from orchestrator.cli.options import NoCommandError, Parser
+
+Add = Callable[..., Parser]
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser that raises instead of printing a page of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, f"see `{self.prog} --help`")
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of lines")
-    return int(text)
-
-
-def _system_options() -> _Parser:
-    options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    options.add_argument("-f", "--file", metavar="FILE", help="the Procfile (default: ./Procfile)")
-    options.add_argument("-C", "--directory", metavar="DIR", help="go there first")
-    return options
-
-
-def _run_options() -> _Parser:
-    options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    options.add_argument("--home", metavar="DIR", help="where the lock and the state are kept (in DIR/.orchestrate)")
-    options.add_argument(
-        "-t", "--timeout", metavar="SECONDS", type=_seconds, help="grace period between stop signal and kill"
-    )
-    options.add_argument(
-        "--color", choices=["auto", "always", "never"], help="colours (default: auto, on a terminal only)"
-    )
-    options.add_argument("-T", "--timestamps", action="store_true", help="the time of day before each line")
-    options.add_argument("--no-prefix", action="store_true", help="lines without the component's name")
-    options.add_argument("--json", action="store_true", help="one JSON object a line: time, component, instance, text")
-    options.add_argument(
-        "--quiet", metavar="NAME", action="append", help="keep a component's lines off the screen (not out of its log)"
-    )
-    options.add_argument("--log-dir", metavar="DIR", help="where the log files go (default: HOME/.orchestrate/logs)")
-    options.add_argument("--no-log", action="store_true", help="keep no log files")
-    return options
-
-
-def build() -> _Parser:
+def build() -> Parser:
     """Return the parser. Options of the system stand before or after the command."""
-    system, run = _system_options(), _run_options()
-    parser = _Parser(
+    definition, selection, place, stream = (
+        options.definition(),
+        options.selection(),
+        options.place(),
+        options.stream(),
+    )
+    parser = Parser(
         prog="orchestrate",
         description="Runs all components of a system under one parent, each in a real terminal of its own.",
         epilog="Without a command: up.",
-        parents=[system, run],
+        parents=[definition, selection, place, stream],
         allow_abbrev=False,
     )
     parser.add_argument("-V", "--version", action="version", version=f"orchestrate {__version__}")
+    _add_dry_run(parser)
     parser.set_defaults(module="up")
-    commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=_Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
+
+    def add(name: str, text: str, *parents: Parser, module: str = "", **more: Any) -> Parser:
+        command: Parser = commands.add_parser(
+            name,
+            help=text,
+            parents=list(parents),
+            allow_abbrev=False,
+            argument_default=argparse.SUPPRESS,
+            **{"description": text[:1].upper() + text[1:] + ".", **more},
+        )
+        command.set_defaults(module=module or name)
+        return command
 
     for name, text in (("up", "run the system in the foreground"), ("start", "the same")):
-        command = commands.add_parser(
-            name, help=text, description="Runs the system.", parents=[system, run], allow_abbrev=False
-        )
-        command.set_defaults(module="up")
+        up = add(name, text, definition, selection, place, stream, module="up", description="Runs the system.")
+        options.names(up)
+        _add_dry_run(up)
+    _add_readers(add, definition, selection, place)
+    _add_airflow(add("airflow", "run Apache Airflow: database, admin user, all components", place, stream))
+    _add_logs(add)
+    add("version", "print the version")
+    return parser
 
-    airflow = commands.add_parser(
-        "airflow",
-        help="run Apache Airflow: database, admin user, all components",
-        description="Runs all of Apache Airflow, as `airflow standalone` does.",
-        parents=[run],
-        allow_abbrev=False,
+
+def _add_dry_run(parser: Parser) -> None:
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="print what would be started, and start nothing",
     )
-    airflow.add_argument("--airflow", metavar="PATH", help="the airflow command to use (default: the one on PATH)")
-    airflow.set_defaults(module="airflow")
 
-    logs = commands.add_parser(
+
+def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser) -> None:
+    """Add the commands that read the definition and start nothing of it."""
+    check = add("check", "say everything that is wrong in the definition", definition, selection, place)
+    options.names(check)
+
+    config = add(
+        "config", "print the definition, merged and resolved, without its secrets", definition, selection, place
+    )
+    options.names(config)
+    config.add_argument("--json", action="store_true", help="as JSON")
+    config.add_argument("--schema", action="store_true", help="print the JSON Schema of orchestrate.toml instead")
+
+    env = add("env", "print each variable of a component, and where it comes from", definition)
+    env.add_argument("name", nargs="?", metavar="NAME", help="a component or instance (default: what all start from)")
+    env.add_argument("--reveal", action="store_true", help="print secrets too")
+    env.add_argument("--json", action="store_true", help="as JSON")
+
+    graph = add("graph", "print who waits for whom", definition, selection)
+    options.names(graph)
+    shape = graph.add_mutually_exclusive_group()
+    shape.add_argument("--mermaid", dest="shape", action="store_const", const="mermaid", help="as a Mermaid diagram")
+    shape.add_argument("--dot", dest="shape", action="store_const", const="dot", help="as a Graphviz diagram")
+
+    run = add(
+        "run",
+        "run one command in a component's environment, in this terminal",
+        definition,
+        usage="orchestrate run [options] [NAME] [-- COMMAND...]",
+        description="Runs a component's command, or COMMAND in its environment, or COMMAND in the environment that all"
+        " start from. In this terminal; ends with its exit status.",
+    )
+    run.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME", help="a component or instance")
+
+
+def _add_airflow(parser: Parser) -> None:
+    parser.description = "Runs all of Apache Airflow, as `airflow standalone` does."
+    parser.add_argument(
+        "action",
+        nargs="?",
+        default=None,
+        choices=["info", "password"],
+        help="tell about it instead: version, home, URL, executor and database; or the admin's password",
+    )
+    parser.add_argument("--airflow", metavar="PATH", help="the airflow command, or its environment (default: on PATH)")
+    parser.add_argument("--only", metavar="NAMES", help="only these components, separated by commas")
+    parser.add_argument("--except", dest="without", metavar="NAMES", help="all but these components")
+    parser.add_argument("--port", metavar="PORT", type=options.port, help="the port of the web interface")
+    parser.add_argument("--bind", metavar="ADDRESS", help="the address the web interface listens on")
+    parser.add_argument("--any-port", action="store_true", help="take free ports instead of those that are taken")
+
+
+def _add_logs(add: Add) -> None:
+    logs = add(
         "logs",
-        help="print what components have written, from their log files",
+        "print what components have written, from their log files",
         description="Prints the log files of all components, or of those named, merged by time.",
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
     )
     logs.add_argument("names", nargs="*", metavar="NAME", help="a component's name, or a pattern like 'web*'")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what is written, until Ctrl-C")
-    logs.add_argument("-n", "--lines", metavar="N", type=_count, help="only the last N lines")
+    logs.add_argument("-n", "--lines", metavar="N", type=options.count, help="only the last N lines")
     logs.add_argument("--since", metavar="TIME", help="only lines since then: 5m, 1h30m, 14:05, 2026-01-31T14:05")
     logs.add_argument("--until", metavar="TIME", help="only lines until then")
     logs.add_argument("--grep", metavar="RE", help="only lines that match a regular expression")
     logs.add_argument("-T", "--timestamps", action="store_true", help="the UTC time before each line")
-    logs.add_argument("--json", action="store_true", help="one JSON object a line: time, instance, text")
+    logs.add_argument("--json", action="store_true", help="one JSON object a line: time, component, instance, text")
     logs.add_argument("--no-color", action="store_const", const="never", dest="color", help="without colours")
     logs.add_argument("-C", "--directory", metavar="DIR", help="go there first")
     logs.add_argument("--home", metavar="DIR", help="the home (default: this directory)")
     logs.add_argument("--log-dir", metavar="DIR", help="where the log files are (default: HOME/.orchestrate/logs)")
-    logs.set_defaults(module="logs")
-
-    version = commands.add_parser("version", help="print the version", allow_abbrev=False)
-    version.set_defaults(module="version")
-    return parser
 
 
+# Set after parsing: an option stands before or after its command, and a default of the later would hide the earlier.
 _DEFAULTS: dict[str, object] = {
     "file": None,
     "directory": None,
+    "env": None,
+    "env_override": False,
+    "base_port": None,
+    "only": None,
+    "without": None,
+    "formation": None,
+    "profile": None,
+    "no_deps": False,
+    "no_tty": None,
     "home": None,
     "timeout": None,
     "color": None,
@@ -127,17 +158,39 @@ _DEFAULTS: dict[str, object] = {
     "quiet": (),
     "log_dir": None,
     "no_log": False,
+    "log_size": None,
+    "log_files": None,
+    "dry_run": False,
     "names": (),
+    "name": None,
+    "words": (),
+    "command": (),
+    "reveal": False,
+    "schema": False,
+    "shape": "text",
     "follow": False,
     "lines": None,
     "since": None,
     "until": None,
     "grep": None,
     "airflow": None,
+    "action": None,
+    "port": None,
+    "bind": None,
+    "any_port": False,
 }
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """Parse `argv`; raises UsageError. Options stand before or after the command, so their defaults are set here."""
-    options = build().parse_args(argv)
-    return argparse.Namespace(**{**_DEFAULTS, **vars(options)})
+    """Parse `argv`; raises UsageError. After `--` stands a command for `run`, as it is."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    words, command = argv[:end], argv[end + 1 :]
+    try:
+        found = build().parse_args(words)
+    except NoCommandError as error:
+        # `orchestrate web` is `orchestrate up web`.
+        found = build().parse_args(["up", *words])
+        found.no_command = str(error)
+    if found.module != "run":
+        found.names = [*getattr(found, "names", ()), *command]
+    return argparse.Namespace(**{**_DEFAULTS, **vars(found), "command": tuple(command)})

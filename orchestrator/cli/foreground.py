@@ -160,6 +160,7 @@ def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[]
 
 
 def _stage(console: Console, system: System, home: Home, here: Surroundings) -> Stage:
+    from orchestrator.output import logfile
     from orchestrator.output.console import Kind
     from orchestrator.output.screen import Screen
     from orchestrator.supervise.stage import Presentation, Stage, Wrap
@@ -190,6 +191,8 @@ def _stage(console: Console, system: System, home: Home, here: Surroundings) -> 
         json=here.view.json,
         quiet=here.view.quiet,
         logs=log_directory(home, here),
+        log_size=here.view.log_size or logfile.SIZE,
+        log_files=here.view.log_files or logfile.KEPT,
     )
     return Stage(Screen(console, cut if here.erases else None), presentation, system.labels, palette)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import itertools
-import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -17,30 +16,45 @@ from orchestrator.cli import surroundings
 from orchestrator.config.times import parse_time
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.output import logreader
-from orchestrator.output.logreader import Line
+from orchestrator.output.logreader import Line, Logs
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.watch import DirectoryWatch
 from orchestrator.text import escapes
-from orchestrator.text.prefix import PrefixPainter, Style
+from orchestrator.text.prefix import JsonPainter, PrefixPainter, Style
 
 STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
+_REPLICA = re.compile(r"\.\d+$")
 
 Show = Callable[[Line], bytes]
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the lines asked for, and with --follow those that come, until Ctrl-C."""
+    try:
+        return _run(options)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise OrchestrateError(f"unable to print logs: {where}{error.strerror}") from None
+
+
+def _run(options: argparse.Namespace) -> int:
     directory = _directory(options)
-    logs = logreader.instances(directory)
-    names = _select(options.names, logs)
-    keep = _filter(options)
+    since, until = _time(options.since, "--since"), _time(options.until, "--until")
+    keep = _filter(options.grep, since, until)
+    wants = _wants(options.names, directory)
     watch = DirectoryWatch(directory) if options.follow else None
-    follower = logreader.Follower(directory, names if options.names else None) if options.follow else None
-    show = _show(options, names)
-    _print(map(show, _history(logs, names, options.lines, keep)))
-    while watch is not None and follower is not None:
+    logs = Logs(directory, wants)
+    show = _show(options, max(map(len, logs.readers), default=0))
+    _print(map(show, _history(logs, options, since, keep)))
+    while watch is not None:
         watch.wait()
-        _print(show(line) for line in follower.news() if keep(line))
+        _print(show(line) for line in logs.news() if keep(line))
+        if logs.missed:
+            print("orchestrate: some lines were rotated away before they could be read", file=sys.stderr)
+            for reader in logs.readers.values():
+                reader.missed = False
     return 0
 
 
@@ -52,90 +66,99 @@ def _directory(options: argparse.Namespace) -> Path:
     return directory
 
 
-def _select(patterns: list[str], logs: Iterable[str]) -> list[str]:
-    if not patterns:
-        return list(logs)
+def _wants(patterns: list[str], directory: Path) -> Callable[[str], bool]:
+    """Return whether an instance is wanted: it, or the component it is an instance of, matches one of the patterns."""
+    found = list(logreader.instances(directory))
+
+    def matches(instance: str, pattern: str) -> bool:
+        return fnmatch.fnmatchcase(instance, pattern) or fnmatch.fnmatchcase(_component(instance), pattern)
+
     for pattern in patterns:
-        if not fnmatch.filter(logs, pattern):
-            raise OrchestrateError(f"unable to find a log of {pattern!r}", f"there are: {', '.join(logs) or 'none'}")
-    return [name for name in logs if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+        if not any(matches(name, pattern) for name in found):
+            raise OrchestrateError(f"unable to find a log of {pattern!r}", f"there are: {', '.join(found) or 'none'}")
+    return lambda instance: not patterns or any(matches(instance, pattern) for pattern in patterns)
 
 
-def _filter(options: argparse.Namespace) -> Callable[[Line], bool]:
-    since, until = _stamp(options.since, "--since"), _stamp(options.until, "--until")
+def _component(instance: str) -> str:
+    return _REPLICA.sub("", instance)
+
+
+def _filter(grep: str | None, since: datetime | None, until: datetime | None) -> Callable[[Line], bool]:
+    first, last = _stamp(since), _stamp(until)
     try:
-        pattern = re.compile(os.fsencode(options.grep)) if options.grep else None
+        pattern = re.compile(os.fsencode(grep)) if grep else None
     except re.error as error:
-        raise UsageError(f"--grep {options.grep!r} is no regular expression: {error}") from None
+        raise UsageError(f"--grep {grep!r} is no regular expression: {error}") from None
 
     def keep(line: Line) -> bool:
-        if (since and line.stamp < since) or (until and line.stamp > until):
+        if (first and line.stamp < first) or (last and line.stamp > last):
             return False
         return pattern is None or bool(pattern.search(escapes.no_escapes(line.text)))
 
     return keep
 
 
-def _stamp(text: str | None, option: str) -> bytes:
+def _time(text: str | None, option: str) -> datetime | None:
     if text is None:
-        return b""
+        return None
     time = parse_time(text, datetime.now(timezone.utc))
     if time is None:
         raise UsageError(f"{option} {text!r} is no time", "write 5m, 1h30m, 14:05 or 2026-01-31T14:05")
-    return time.strftime(STAMP).encode()
+    return time
+
+
+def _stamp(time: datetime | None) -> bytes:
+    return time.strftime(STAMP).encode() if time else b""
 
 
 def _history(
-    logs: dict[str, list[Path]], names: list[str], count: int | None, keep: Callable[[Line], bool]
+    logs: Logs, options: argparse.Namespace, since: datetime | None, keep: Callable[[Line], bool]
 ) -> Iterable[Line]:
+    count, whole = options.lines, options.follow
     if count is None:
-        return filter(keep, logreader.merge(logreader.history(logs[name], name, b"") for name in names))
-    wanted = count
+        return filter(keep, logs.history(since.timestamp() if since else 0.0, whole=whole))
+    wanted, before = count, -1
     while True:  # the filter may drop lines: look further back until there are enough, or no more
-        ends = [logreader.last_lines(logs[name], name, wanted) for name in names]
-        lines = [line for line in logreader.merge(ends) if keep(line)]
-        if len(lines) >= count or all(len(end) < wanted for end in ends):
-            return lines[-count:] if count else []
-        wanted *= 4
+        ends = list(logs.last(wanted, whole=whole))
+        lines = list(filter(keep, ends))
+        if len(lines) >= count or len(ends) == before:
+            return lines[len(lines) - min(count, len(lines)) :]
+        wanted, before = wanted * 4, len(ends)
 
 
-def _show(options: argparse.Namespace, names: list[str]) -> Show:
+def _show(options: argparse.Namespace, width: int) -> Show:
     if options.json:
         return _as_json
     here = surroundings.read(options)
-    width = max(map(len, names), default=0)
     painters: dict[str, PrefixPainter] = {}
     style = Style.COLOURS if here.colours else Style.NO_COLOURS if os.isatty(1) else Style.BYTES
-    prefixes = _prefixes(here, width)
+    prefixes = _prefixes(here)
 
     def show(line: Line) -> bytes:
         painter = painters.get(line.instance)
         if painter is None:
-            painter = painters[line.instance] = PrefixPainter(next(prefixes)(line.instance), style)
+            prefix = prefixes(line.instance, f"{line.instance.ljust(width)} | ")
+            painter = painters[line.instance] = PrefixPainter(prefix, style)
         time = line.stamp + b" " if options.timestamps else b""
-        return time + painter.paint(line.text + b"\n")
+        return time + (painter.paint(line.text + b"\n") if line.ends else painter.paint_piece(line.text))
 
     return show
 
 
-def _prefixes(here: surroundings.Surroundings, width: int) -> Iterator[Callable[[str], bytes]]:
+def _prefixes(here: surroundings.Surroundings) -> Callable[[str, str], bytes]:
     if not here.colours:
-        return itertools.repeat(lambda name: f"{name.ljust(width)} | ".encode())
+        return lambda instance, text: text.encode()
     from orchestrator.output.palette import CYCLE, OWN, Palette
 
     wrap = Palette(here.term, here.forced).wrap
     colours = itertools.cycle(CYCLE)
-
-    def paint(name: str) -> bytes:
-        return wrap(OWN if name == "orchestrate" else next(colours), f"{name.ljust(width)} | ")
-
-    return itertools.repeat(paint)
+    return lambda instance, text: wrap(OWN if instance == "orchestrate" else next(colours), text)
 
 
 def _as_json(line: Line) -> bytes:
-    text = escapes.no_escapes(line.text).decode("utf-8", "replace")
-    entry = {"time": line.stamp.decode(), "instance": line.instance, "text": text}
-    return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+    painter = JsonPainter(_component(line.instance), line.instance, lambda: 0.0)
+    more = {} if line.ends else {"cut": True}
+    return painter.entry(line.stamp.decode(), line.text, **more)
 
 
 def _print(shown: Iterable[bytes]) -> None:

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.cli.options import COLOURS, seconds
+from orchestrator.model.errors import UsageError
+
 # The size belongs to each component's own pty; NOTIFY_SOCKET and ORCHESTRATE_* are between us and our caller.
 _OURS = ("COLUMNS", "LINES", "NOTIFY_SOCKET")
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How the user wants the stream: `log_directory` None means the home's own."""
+    """How the user wants the stream: None means the home's own `log_directory`, and the usual size and count."""
 
     prefix: bool
     timestamps: bool
@@ -22,6 +25,8 @@ class View:
     quiet: frozenset[str]
     log: bool
     log_directory: Path | None
+    log_size: int | None
+    log_files: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ def read(options: argparse.Namespace) -> Surroundings:
         quiet=frozenset(options.quiet),
         log=not options.no_log,
         log_directory=Path(options.log_dir) if options.log_dir else None,
+        log_size=options.log_size,
+        log_files=options.log_files,
     )
     erases = terminal and term not in ("", "dumb") and not view.json
     return Surroundings(environment, colours, colours and not terminal, term, erases, view)
@@ -68,4 +75,25 @@ def _wanted_colours(option: str | None, environ: Mapping[str, str]) -> str:
         return "never"
     if environ.get("FORCE_COLOR", "0") not in ("", "0"):
         return "always"
-    return environ.get("ORCHESTRATE_COLOR", "auto")
+    wanted = environ.get("ORCHESTRATE_COLOR") or "auto"
+    if wanted not in COLOURS:
+        raise UsageError(f"ORCHESTRATE_COLOR in the environment is {wanted!r}", f"write {', '.join(COLOURS)}")
+    return wanted
+
+
+def with_defaults(options: argparse.Namespace) -> argparse.Namespace:
+    """Return the options with ORCHESTRATE_HOME, _FILE and _TIMEOUT in the place of those that were not given.
+
+    Several files in ORCHESTRATE_FILE are separated as in PATH. Raises UsageError.
+    """
+    environ = os.environ
+    if options.home is None and environ.get("ORCHESTRATE_HOME"):
+        options.home = environ["ORCHESTRATE_HOME"]
+    if options.file is None and environ.get("ORCHESTRATE_FILE"):
+        options.file = [name for name in environ["ORCHESTRATE_FILE"].split(os.pathsep) if name]
+    if options.timeout is None and environ.get("ORCHESTRATE_TIMEOUT"):
+        try:
+            options.timeout = seconds(environ["ORCHESTRATE_TIMEOUT"])
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"ORCHESTRATE_TIMEOUT in the environment: {error}") from None
+    return options

@@ -26,7 +26,18 @@ def missing_command(command: str, cwd: str, search_path: str | None) -> str:
     if not match or match["word"] in _BUILTINS:
         return ""
     word = match["word"]
+    return "" if _is_there(word, cwd, search_path) else word
+
+
+def missing(command: str | tuple[str, ...], program: str, cwd: str, search_path: str | None) -> str:
+    """Return the word of a command, a shell line or an argv that runs `program`, that names no executable."""
+    if isinstance(command, str):
+        return missing_command(command, cwd, search_path)
+    return "" if _is_there(program, cwd, search_path) else program
+
+
+def _is_there(word: str, cwd: str, search_path: str | None) -> bool:
     if "/" in word:
         path = os.path.join(cwd, word)
-        return "" if os.access(path, os.X_OK) and not os.path.isdir(path) else word
-    return "" if shutil.which(word, path=search_path) else word
+        return os.access(path, os.X_OK) and not os.path.isdir(path)
+    return shutil.which(word, path=search_path) is not None

@@ -15,7 +15,7 @@ from orchestrator.model.spec import HttpProbe, StopPlan
 @dataclass(frozen=True, slots=True)
 class Launch:
     """All a guardian needs for one incarnation. `rows` and `columns` size its pty; `descriptors` is the soft
-    RLIMIT_NOFILE that the component gets back."""
+    RLIMIT_NOFILE that the component gets back. Without `tty` it gets pipes."""
 
     instance: str
     argv: tuple[str, ...]
@@ -26,13 +26,16 @@ class Launch:
     rows: int
     columns: int
     descriptors: int
+    tty: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The leader runs; the pty master follows."""
+    """The leader runs; the pty master follows. With `errors_apart` two pipes follow instead: its standard output and
+    its standard error."""
 
     pid: int
+    errors_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

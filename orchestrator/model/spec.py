@@ -129,6 +129,10 @@ class Component:
     `argv` is executed without a shell (a Procfile's line becomes ``sh -c LINE``); `environment` is complete, not
     added to anything; `source` names the place it was read from (``Procfile:3``); `colour` is a blessed colour name.
     `stop_before` names those that are not asked to stop before this one is down; it does not delay the start.
+
+    `name` is the instance's; `component` the configured name, where there are several instances of it. Without `tty`
+    it gets pipes instead of a terminal. Of an initial step: where `unless` succeeds it is skipped; after `timeout`
+    seconds it has failed.
     """
 
     name: str
@@ -144,6 +148,10 @@ class Component:
     stop: StopPlan = StopPlan()
     on_exit: OnExit = OnExit.STOP
     success: frozenset[int] = frozenset({0})
+    component: str = ""
+    tty: bool = True
+    unless: tuple[str, ...] = ()
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

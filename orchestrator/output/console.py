@@ -2,15 +2,18 @@
 
 What a turn of the loop produced leaves in one write. Nobody waits here: a terminal that does not take bytes (^S, tmux
 copy mode, a stalled ssh) makes the screen skip and say so afterwards; a file or pipe loses nothing, and `full` asks
-the reader of the ptys to pause instead.
+the reader of the ptys to pause instead. Only in a `hurry`, when readers must not pause any more, does a pipe skip too,
+much later.
 
 Facts: O_NONBLOCK belongs to the open file, which inherited descriptors share with the shell, so 0-2 are left as they
 are and reopened through /proc/self/fd (open(2)). Where that is refused (after `su`), or for a socket, writes wait for
-poll(2) and go in small pieces. The import of blessed costs 0.1-0.3 s: only what draws colours pays it.
+poll(2) and go in small pieces: a pty hands its room out in units of 256 bytes (tty_buffer.c), so that much never
+blocks. The import of blessed costs 0.1-0.3 s: only what draws colours pays it.
 """
 
 from __future__ import annotations
 
+import collections
 import enum
 import os
 import select
@@ -21,7 +24,10 @@ from orchestrator.runtime.loop import WRITE, Loop
 
 HIGH_WATER = 1 << 18  # bytes waiting for the sink at which readers pause, or a terminal skips
 LOW_WATER = HIGH_WATER // 4  # … at which they go on
-SMALL = 512  # bytes of one write where a write might block
+OWN_MAX = 4 * HIGH_WATER  # bytes waiting at which even our own lines are skipped
+HURRY_MAX = 1 << 24  # bytes waiting for a pipe at which it skips, in a hurry
+JOIN_MAX = 1 << 20  # bytes that are copied for the sake of one write
+SMALL = 256  # bytes of one write where a write might block
 
 
 class Kind(enum.Enum):
@@ -47,10 +53,11 @@ class Console:
         self.kind = kind_of(fd)
         self._loop = loop
         self._on_broken = on_broken
-        self._queue: list[bytes] = []
+        self._queue: collections.deque[bytes | memoryview] = collections.deque()
         self._size = 0
         self._watching = False
         self._broken = False
+        self._skip_at = HIGH_WATER if self.kind is Kind.TERMINAL else None
         self._skipping = False
         self._skipped_bytes = 0
         self._skipped_lines = 0
@@ -76,22 +83,32 @@ class Console:
             return None
         return (columns, rows) if columns and rows else None
 
-    def write(self, shown: bytes, *, may_skip: bool = True) -> bool:
-        """Queue bytes. On a terminal that has stalled they are counted and dropped, unless `may_skip` is off.
+    def hurry(self) -> None:
+        """From now on no reader can pause: skip in the end, whatever the sink is."""
+        if self._skip_at is None:
+            self._skip_at = HURRY_MAX
+
+    def write(self, shown: bytes, *, may_skip: bool = True, counts: bool = True) -> bool:
+        """Queue bytes. Where the sink has stalled they are counted and dropped, unless `may_skip` is off; without
+        `counts` they are dropped silently.
 
         Returns whether they were queued.
         """
         if self._broken or not shown:
             return False
-        if self._size >= HIGH_WATER and self.kind is Kind.TERMINAL:
+        if self._skip_at is not None and self._size >= self._skip_at:
             self._skipping = True
-        if self._skipping and may_skip:
-            self._skipped_bytes += len(shown)
-            self._skipped_lines += shown.count(b"\n")
+        if self._skipping and (may_skip or self._size >= self._skip_at_last()):
+            if counts:
+                self._skipped_bytes += len(shown)
+                self._skipped_lines += shown.count(b"\n")
             return False
         self._queue.append(shown)
         self._size += len(shown)
         return True
+
+    def _skip_at_last(self) -> int:
+        return (self._skip_at or 0) + OWN_MAX
 
     def flush(self) -> None:
         """Write what the sink takes now; the rest follows when it is writable."""
@@ -120,25 +137,37 @@ class Console:
         self._write_out()
 
     def _write_out(self) -> None:
-        data = b"".join(self._queue) if len(self._queue) > 1 else self._queue[0]
         try:
-            done = self._write_some(data)
+            while self._queue and self._write_first():
+                pass
         except OSError as error:
             self._fail(error)
             return
-        rest = data[done:]
-        self._queue = [rest] if rest else []
-        self._size = len(rest)
         if self._skipping and self._size <= LOW_WATER:
             self._skipping = False
-            note = self.skipped_note(self._skipped_lines, self._skipped_bytes)
-            self._queue.append(note)
-            self._size += len(note)
+            if self._skipped_bytes:
+                note = self.skipped_note(self._skipped_lines, self._skipped_bytes)
+                self._queue.append(note)
+                self._size += len(note)
             self._skipped_lines = self._skipped_bytes = 0
         self._watch(bool(self._queue))
 
-    def _write_some(self, data: bytes) -> int:
-        view = memoryview(data)
+    def _write_first(self) -> bool:
+        """Write the first part of the queue; False once the sink takes no more."""
+        if len(self._queue) > 1 and self._size <= JOIN_MAX:
+            joined = b"".join(self._queue)
+            self._queue.clear()
+            self._queue.append(joined)
+        data = memoryview(self._queue[0])
+        done = self._write_some(data)
+        self._size -= done
+        if done == len(data):
+            self._queue.popleft()
+            return True
+        self._queue[0] = data[done:]
+        return False
+
+    def _write_some(self, view: memoryview) -> int:
         done = 0
         while done < len(view):
             if self._careful:
@@ -161,7 +190,7 @@ class Console:
 
     def _fail(self, error: OSError) -> None:
         self._broken = True
-        self._queue = []
+        self._queue.clear()
         self._size = 0
         self._watch(False)
         self._on_broken(error)

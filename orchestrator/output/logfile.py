@@ -1,8 +1,9 @@
 """One instance's log: each line as it was written, after a UTC timestamp. Rotated by size, by rename.
 
-A fault (disk full, read-only) is reported once and costs nobody but the log: writing is tried again, and what was lost
-is said when it works again. Rotation happens between two lines, so no line is doubled or torn: `web.log` becomes
-`web.log.1`, and so on; who follows the old file by its descriptor reads it to its end.
+A fault (disk full, read-only) is reported once and costs nobody but the log: writing is tried again, and when it works
+again, what was lost is said, and marked in the file. Rotation happens between two lines, so no line is doubled or
+torn: `web.log` becomes `web.log.1`, and so on; who follows the old file by its descriptor reads it to its end. Only a
+line without an end goes on in the next file, where it has no timestamp of its own.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from pathlib import Path
 
 SIZE = 50 * 1000 * 1000
 KEPT = 5
+UNENDED_MAX = 1 << 20  # bytes above the size at which a file ends within a line
 TRY_AGAIN = 5.0  # seconds after a fault
+LOOK_AGAIN = 1.0  # seconds between two looks whether somebody has removed the file
 STAMP_WIDTH = len("2026-01-01T00:00:00.000000Z ")
-
-Report = Callable[[str], None]
 
 
 def stamp(now: float) -> bytes:
@@ -26,16 +27,47 @@ def stamp(now: float) -> bytes:
     return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ ").encode()
 
 
+class Faults:
+    """Tells, in words, what keeps logs from being written: each reason once, however many logs it hits."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._hit: dict[str, set[Path]] = {}
+
+    def failed(self, path: Path, reason: str, what: str = "write") -> None:
+        """Take note that `path` cannot be written, or rotated."""
+        key = f"{what}: {reason}"
+        is_new = key not in self._hit
+        self._hit.setdefault(key, set()).add(path)
+        if is_new:
+            self._tell(f"unable to {what} {path}: {reason}; components go on, trying again")
+
+    def recovered(self, path: Path, lost: int) -> None:
+        """Take note that `path` is written again."""
+        self._forget(path)
+        self._tell(f"{path} is written again" + (f"; {lost:,} bytes are missing in it" if lost else ""))
+
+    def given_up(self, path: Path, lost: int) -> None:
+        """Take note that `path` was still not written when the incarnation ended."""
+        self._forget(path)
+        self._tell(f"{lost:,} bytes are missing in {path}")
+
+    def _forget(self, path: Path) -> None:
+        for paths in self._hit.values():
+            paths.discard(path)
+        self._hit = {key: paths for key, paths in self._hit.items() if paths}
+
+
 class LogFile:
-    """Appends chunks of a terminal's bytes to `path`; `report` is told, in words, of faults and recoveries."""
+    """Appends chunks of a terminal's bytes to `path`; `faults` is told when that fails and when it works again."""
 
     def __init__(
-        self, path: Path, report: Report, *, continues: bool = False, size: int = SIZE, kept: int = KEPT
+        self, path: Path, faults: Faults, *, continues: bool = False, size: int = SIZE, kept: int = KEPT
     ) -> None:
         """`size` is the bytes after which a new file is begun, `kept` how many files there are in all. `continues`
         says that an unfinished line at the end of the file goes on with the first chunk."""
         self.path = path
-        self._report = report
+        self._faults = faults
         self._continues = continues
         self._limit = size
         self._kept = kept
@@ -44,7 +76,9 @@ class LogFile:
         self._at_start = True
         self._held = b""
         self._lost = 0
+        self._is_faulty = False
         self._retry_at = 0.0
+        self._look_at = 0.0
 
     def write(self, chunk: bytes) -> None:
         """Append a chunk, which may end anywhere in a line."""
@@ -52,83 +86,127 @@ class LogFile:
             chunk, self._held = self._held + chunk, b""
         if chunk.endswith(b"\r"):
             chunk, self._held = chunk[:-1], b"\r"
+        if not chunk:
+            return
+        now = time.time()
+        self._look_for_removal(now)
         if self._fd < 0 and not self._open():
             self._lost += len(chunk)
             return
-        now = stamp(time.time())
-        mark = b"\n" + now
+        time_mark = stamp(now)
+        mark = b"\n" + time_mark
         if chunk.count(b"\n") == chunk.count(b"\r\n"):
             body = chunk.replace(b"\r\n", mark)
         else:
             body = chunk.replace(b"\r\n", b"\n").replace(b"\n", mark)
-        if self._at_start and body:
-            body = now + body
-        self._at_start = self._at_start if not body else body.endswith(mark)
         if self._at_start:
-            body = body[: len(body) - len(now)]
-        self._append(body, len(chunk))
-        if self._at_start and self._written >= self._limit:
-            self._rotate()
+            body = time_mark + body
+        self._at_start = chunk.endswith(b"\n")
+        if self._at_start:
+            body = body[: -len(time_mark)]
+        if self._written + len(body) < self._limit:
+            self._append(body, len(chunk))
+        else:
+            self._append_over(body, len(chunk))
 
     def finish(self) -> None:
         """End an unfinished line and close the file; a later write opens it again."""
-        if self._held:
-            held, self._held = self._held, b""
-            self._append(held, 1)
+        if self._held and (self._fd >= 0 or self._open()):
+            self._append(stamp(time.time()) + self._held if self._at_start else self._held, 1)
+            self._held, self._at_start = b"", False
         if self._fd >= 0 and not self._at_start:
             self._append(b"\n", 0)
+        if self._is_faulty:
+            self._retry_at = 0.0
+            if not self._open() and self._lost:
+                self._faults.given_up(self.path, self._lost)
+                self._lost = 0
         self._at_start = True
         self._close()
 
     def _open(self) -> bool:
-        if self._lost and time.monotonic() < self._retry_at:
+        """Open the file, at the beginning of a line where the last fault or the last run tore one."""
+        if self._is_faulty and time.monotonic() < self._retry_at:
             return False
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = os.open(self.path, flags, 0o600)
             self._written = os.lseek(self._fd, 0, os.SEEK_END)
             torn = self._written > 0 and os.pread(self._fd, 1, self._written - 1) != b"\n"
-            self._at_start = not (torn and self._continues)
-            if torn and not self._continues:
-                os.write(self._fd, b"\n")
+            self._at_start = not (torn and self._continues and not self._is_faulty)
+            if torn and self._at_start:
+                self._write_all(b"\n")
+            if self._lost:
+                missing = f"[orchestrate: {self._lost:,} bytes are missing here]\n"
+                self._write_all(stamp(time.time()) + missing.encode())
         except OSError as error:
             self._fault(error)
             return False
+        if self._is_faulty:
+            lost, self._lost, self._is_faulty = self._lost, 0, False
+            self._faults.recovered(self.path, lost)  # may lead back here: our own messages are logged too
         return True
 
     def _append(self, body: bytes, counted: int) -> None:
         if self._fd < 0:
-            return
-        view = memoryview(body)
-        try:
-            while view:
-                done = os.write(self._fd, view)
-                self._written += done
-                view = view[done:]
-        except OSError as error:
-            self._fault(error)
             self._lost += counted
             return
-        if self._lost:
-            self._report(f"{self.path} is written again; {self._lost:,} bytes are missing in it")
-            self._lost = 0
+        before = self._written
+        try:
+            self._write_all(body)
+        except OSError as error:
+            self._lost += min(counted, len(body) - (self._written - before))
+            self._fault(error)
+
+    def _append_over(self, body: bytes, counted: int) -> None:
+        """Append what goes beyond the size: begin a new file after the last whole line of it."""
+        cut = body.rfind(b"\n") + 1
+        if cut:
+            self._append(body[:cut], counted * cut // len(body))
+        elif self._written + len(body) < self._limit + UNENDED_MAX:
+            self._append(body, counted)
+            return
+        if self._fd >= 0:
+            self._rotate()
+        if rest := body[cut:]:
+            at_start = self._at_start
+            if self._fd >= 0 or self._open():
+                self._at_start = at_start
+            self._append(rest, counted - counted * cut // len(body))
+
+    def _write_all(self, body: bytes) -> None:
+        view = memoryview(body)
+        while view:
+            done = os.write(self._fd, view)
+            self._written += done
+            view = view[done:]
 
     def _fault(self, error: OSError) -> None:
-        if not self._lost:
-            self._lost = 1
-            self._report(f"unable to write {self.path}: {error.strerror}; components go on, trying again")
         self._close()
         self._retry_at = time.monotonic() + TRY_AGAIN
+        if not self._is_faulty:
+            self._is_faulty = True
+            self._faults.failed(self.path, error.strerror or str(error))
+
+    def _look_for_removal(self, now: float) -> None:
+        if self._fd >= 0 and not self._look_at <= now < self._look_at + LOOK_AGAIN:
+            self._look_at = now
+            if os.fstat(self._fd).st_nlink == 0:
+                self._close()
 
     def _rotate(self) -> None:
         try:
+            if self._kept < 2:
+                self.path.unlink()
             for number in range(self._kept - 2, 0, -1):
                 older = self.path.with_name(f"{self.path.name}.{number}")
                 if older.exists():
                     older.rename(self.path.with_name(f"{self.path.name}.{number + 1}"))
-            self.path.rename(self.path.with_name(f"{self.path.name}.1"))
+            if self._kept >= 2:
+                self.path.rename(self.path.with_name(f"{self.path.name}.1"))
         except OSError as error:
-            self._report(f"unable to rotate {self.path}: {error.strerror}")
+            self._faults.failed(self.path, error.strerror or str(error), "rotate")
             self._written = 0  # tried again after as much again
             return
         self._close()

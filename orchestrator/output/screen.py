@@ -26,12 +26,17 @@ class Screen:
         self._cut = cut
         self._tails: dict[Hashable, bytes] = {}
         self._drawn = False
+        self._last_cut: tuple[bytes, int, bytes] = (b"", 0, b"")
+        self.written = 0
 
-    def show(self, shown: bytes, *, may_skip: bool = True) -> None:
-        """Show whole lines."""
+    def show(self, shown: bytes, *, may_skip: bool = True) -> bool:
+        """Show whole lines; False where they are skipped. `written` counts the bytes of those that are not."""
         if self._drawn:
             self._erase()
-        self.console.write(shown, may_skip=may_skip)
+        taken = self.console.write(shown, may_skip=may_skip)
+        if taken:
+            self.written += len(shown)
+        return taken
 
     def set_tail(self, owner: Hashable, shown: bytes) -> None:
         """Make this the unfinished line of `owner`; empty bytes remove it."""
@@ -49,10 +54,17 @@ class Screen:
     def end_turn(self) -> None:
         """Draw the newest unfinished line again, and write everything out."""
         if self._tails and not self._drawn and self._cut is not None:
-            columns = (self.console.size() or (80, 24))[0]
-            tail = next(reversed(self._tails.values()))
-            self._drawn = self.console.write(self._cut(tail, columns - 1))
+            self._drawn = self.console.write(self._cut_tail(), counts=False)
         self.console.flush()
+
+    def _cut_tail(self) -> bytes:
+        """Return the newest unfinished line, cut to the width; while others flood it is drawn again at every turn."""
+        assert self._cut is not None
+        columns = (self.console.size() or (80, 24))[0]
+        tail = next(reversed(self._tails.values()))
+        if self._last_cut[:2] != (tail, columns):
+            self._last_cut = (tail, columns, self._cut(tail, columns - 1))
+        return self._last_cut[2]
 
     def _erase(self) -> None:
         self._drawn = False

@@ -16,7 +16,7 @@ import os
 import signal
 from collections.abc import Callable, Collection
 from multiprocessing.connection import Connection
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.model.ending import (
     Act,
@@ -49,8 +49,14 @@ from orchestrator.runtime import signals
 from orchestrator.runtime.lock import Lock, holder
 from orchestrator.runtime.loop import READ, Loop, Timer
 
+if TYPE_CHECKING:
+    from orchestrator.process.pipes import Pipes
+
 # Ours alone, so that it cannot be mistaken for a signal that somebody sends to a whole group.
 PARENT_DEATH = signal.SIGRTMAX if tree.LINUX else signal.SIGUSR1
+
+DRAIN_READS = 16  # of one descriptor in one turn
+LAST_READS = 1024  # once the tree has gone, should somebody outside it go on writing
 
 # Faults keep their action (a crash of a guardian should be one), STOP and KILL cannot be had, CHLD is the news.
 _KEPT = {
@@ -141,7 +147,7 @@ class _Watch:
         self._ending = Ending(launch.stop)
         self._timer: Timer | None = None
         self._lock = Lock.at(launch.lock_path)
-        self._pty: Pty | None = None
+        self._leader: Pty | Pipes | None = None
         self._vacated = False
 
     def run(self) -> None:
@@ -160,7 +166,8 @@ class _Watch:
         while not self._vacated:
             self._loop.turn()
         if self._channel is None:
-            self._on_drain(READ)
+            for fd in self._leader.output_fds if self._leader else ():
+                self._drain(fd, LAST_READS)
         if self._log is not None:
             self._log.finish()
 
@@ -172,20 +179,21 @@ class _Watch:
             return False
         try:
             os.chdir(launch.cwd)
-            self._pty = Pty(launch.argv, launch.environment, (launch.rows, launch.columns), launch.descriptors)
+            self._leader = _start_leader(launch)
         except OSError as error:
             self._say(StartFailed(_reason(error)))
             return False
         os.chdir("/")
-        self._say(Started(self._pty.pid), self._pty.master_fd)
+        fds = self._leader.output_fds
+        self._say(Started(self._leader.pid, errors_apart=len(fds) > 1), *fds)
         return True
 
-    def _say(self, message: Up, fd: int | None = None) -> None:
+    def _say(self, message: Up, *fds: int) -> None:
         if self._channel is None:
             return
         try:
             self._channel.send(message)
-            if fd is not None:
+            for fd in fds:
                 self._channel.send_fd(fd)
         except ChannelClosed:
             self._on_orphaned()
@@ -202,8 +210,8 @@ class _Watch:
                 self._advance(Cause.STOP)
             case Kill():
                 self._advance(Cause.KILL)
-            case Signal(number) if self._pty is not None and self._ending.phase in (Phase.RUN, Phase.STOP):
-                tree.send_group(self._pty.pid, number)
+            case Signal(number) if self._leader is not None and self._ending.phase in (Phase.RUN, Phase.STOP):
+                tree.send_group(self._leader.pid, number)
 
     def _on_orphaned(self) -> None:
         """The supervisor has gone: run the stop, and read the pty in its place."""
@@ -212,28 +220,34 @@ class _Watch:
         self._loop.remove(self._channel.fileno())
         self._channel.close()
         self._channel = None
-        if self._pty is not None:
+        if self._leader is not None:
             self._log = self._open_log()
-            self._loop.add(self._pty.master_fd, READ, self._on_drain)
+            for fd in self._leader.output_fds:
+                self._loop.add(fd, READ, lambda _, fd=fd: self._drain(fd))  # type: ignore[misc]
         self._advance(Cause.STOP)
 
-    def _on_drain(self, _: int) -> None:
-        assert self._pty is not None
+    def _drain(self, fd: int, reads: int = DRAIN_READS) -> None:
+        """Log what is there. Bounded: a flood must not keep us from the signals and deadlines of the stop."""
         try:
-            while chunk := os.read(self._pty.master_fd, 65536):
+            for _ in range(reads):
+                if not (chunk := os.read(fd, 65536)):
+                    break
                 if self._log is not None:
                     self._log.write(chunk)
+            else:
+                return
         except BlockingIOError:
-            pass
+            return
         except OSError:  # EIO: nobody has the slave open any more
-            self._loop.remove(self._pty.master_fd)
+            pass
+        self._loop.remove(fd)
 
     def _on_signal(self, _: int) -> None:
         if PARENT_DEATH in self._signals.read() and os.getppid() != self._parent:
             self._on_orphaned()
         ended, self._vacated = tree.reap_all()
         for pid, status in ended:
-            if self._pty is not None and pid == self._pty.pid:
+            if self._leader is not None and pid == self._leader.pid:
                 self._say(LeaderExited(status, asked=self._ending.phase is not Phase.RUN))
                 self._advance(Cause.LEADER_GONE)
             else:
@@ -267,14 +281,22 @@ class _Watch:
                 self._say(Stuck(tuple(left), ", ".join(map(tree.describe, left[:5]))))
 
     def _send(self, number: int) -> None:
-        assert self._pty is not None
+        assert self._leader is not None
         match self._launch.stop.scope:
             case Scope.LEADER:
-                tree.send(self._pty.pid, number)
+                tree.send(self._leader.pid, number)
             case Scope.GROUP:
-                tree.send_group(self._pty.pid, number)
+                tree.send_group(self._leader.pid, number)
             case Scope.TREE:
                 tree.send_tree(os.getpid(), number)
+
+
+def _start_leader(launch: Launch) -> Pty | Pipes:
+    if launch.tty:
+        return Pty(launch.argv, launch.environment, (launch.rows, launch.columns), launch.descriptors)
+    from orchestrator.process.pipes import Pipes  # and subprocess: who has terminals only does not pay for it
+
+    return Pipes(launch.argv, launch.environment, launch.descriptors)
 
 
 def _reason(error: OSError) -> str:

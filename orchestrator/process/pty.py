@@ -55,3 +55,8 @@ class Pty:
         self.pid: int = self._spawn.pid
         self.master_fd: int = self._spawn.child_fd
         os.set_blocking(self.master_fd, False)
+
+    @property
+    def output_fds(self) -> tuple[int, ...]:
+        """What its output is read from."""
+        return (self.master_fd,)

@@ -1,4 +1,5 @@
-"""Waits until something in a directory changes. Linux: inotify(7); elsewhere a look every second.
+"""Waits until something in a directory changes. Linux: inotify(7); elsewhere, or with none of them left, a look every
+second.
 
 One event tells that there is something to look at, not what: the reader compares what it knows with what is there.
 """
@@ -20,28 +21,27 @@ class DirectoryWatch:
     """Watches one directory, files in it included, not below."""
 
     def __init__(self, directory: Path) -> None:
-        """Raises OSError where the directory cannot be watched."""
         self._loop = Loop()
-        self._fd = -1
-        if sys.platform.startswith("linux"):
-            self._fd = self._inotify(directory)
+        self._fd = _inotify(directory) if sys.platform.startswith("linux") else -1
+        if self._fd >= 0:
             self._loop.add(self._fd, READ, self._on_event)
 
     def wait(self) -> None:
-        """Return when something has changed since the last call."""
+        """Return when something has changed since the last call, or, blind, after LOOK_AGAIN."""
         if self._fd < 0:
             self._loop.call_in(LOOK_AGAIN, lambda: None)
         self._loop.turn()
 
-    @staticmethod
-    def _inotify(directory: Path) -> int:
-        libc = ctypes.CDLL(None, use_errno=True)
-        fd: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        mask = _MODIFY | _MOVED_FROM | _MOVED_TO | _CREATE
-        if fd < 0 or libc.inotify_add_watch(fd, os.fsencode(directory), mask) < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(directory))
-        return fd
-
     def _on_event(self, _: int) -> None:
         os.read(self._fd, 1 << 16)
+
+
+def _inotify(directory: Path) -> int:
+    """Return a descriptor that is readable after a change; -1 where the user's instances or watches are used up."""
+    libc = ctypes.CDLL(None)
+    fd: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    mask = _MODIFY | _MOVED_FROM | _MOVED_TO | _CREATE
+    if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(directory), mask) < 0:
+        os.close(fd)
+        return -1
+    return fd

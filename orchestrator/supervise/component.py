@@ -44,6 +44,9 @@ class Host(Protocol):
     def attach(self, member: Member, master_fd: int) -> None:
         """Read the terminal of a new incarnation."""
 
+    def attach_errors(self, member: Member, error_fd: int) -> None:
+        """Read its standard error too: it has pipes instead of a terminal."""
+
     def detach(self, member: Member) -> None:
         """Read the last words and close the terminal."""
 
@@ -178,6 +181,8 @@ class Member:
             if isinstance(message, Started):
                 self.pid = message.pid
                 self._host.attach(self, channel.receive_fd())
+                if message.errors_apart:
+                    self._host.attach_errors(self, channel.receive_fd())
         except ChannelClosed:
             self._close_channel()
             return

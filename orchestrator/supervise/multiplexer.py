@@ -2,11 +2,13 @@
 
 One `read` is at most 4095 bytes of a pty, so each readable master is read several times in a row and its lines are
 painted in one piece. Where the sink is full (a pipe or file; never a terminal) all masters are left unread until it has
-drained: the line discipline then blocks the writers. During a stop nobody is slowed: what exceeds STOP_MAX is counted
-and dropped.
+drained: the line discipline then blocks the writers. During a stop nobody is slowed: there the console skips in the
+end.
 
 Facts: a master answers EIO once no process has the slave open, and only after all that was written has been read
-(n_tty flushes its buffers first), so reading until EIO or EAGAIN after the tree is vacated misses nothing.
+(n_tty flushes its buffers first), so reading until EIO or EAGAIN after the tree is vacated misses nothing. EIO is not
+for ever: a process of the session may open /dev/tty again. Until then level-triggered epoll(7) would report the hang-up
+without end, so such a master is parked in an edge-triggered one, which tells of the next byte only.
 """
 
 from __future__ import annotations
@@ -21,18 +23,21 @@ from typing import Protocol
 
 from orchestrator.output.console import LOW_WATER
 from orchestrator.output.screen import Screen
+from orchestrator.runtime.edge import EdgeWatch
 from orchestrator.runtime.loop import READ, Loop, Timer
 from orchestrator.text.lines import LineSplitter
 from orchestrator.text.prefix import Painter
+from orchestrator.text.row import rewrites
 
 READS = 16  # of one master in one turn, before the others get theirs
 READ_SIZE = 1 << 16
 LAST_WORDS = 1 << 22  # bytes read after the tree has gone, should somebody outside it hold the slave open
-STOP_MAX = 1 << 24  # bytes queued for a sink that takes nothing, while stopping
 TAIL_AFTER = 0.1  # seconds until an unfinished line is shown
 REDRAW_AFTER = 1.0  # seconds between two states of a row that is rewritten
 TAIL_MAX = 8192  # bytes of an unfinished line that are looked at
 RECENT = 8192  # bytes of the last lines that are kept to explain an end
+FEW = 1024  # bytes of one turn that do not make a flood
+NEAR = 2000  # bytes shown since, up to which somebody who looks at the end has these lines before his eyes
 
 Watcher = Callable[[bytes], None]
 
@@ -49,7 +54,11 @@ class Log(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """One open master. `watcher`, where set, sees every whole line too; `shown` is off for a quiet component."""
+    """One open master. `watcher`, where set, sees every whole line too; `shown` is off for a quiet component.
+
+    `recent` is the end of what it printed, and `seen_at` where in the merged stream that stands, None where it was
+    not shown.
+    """
 
     master_fd: int
     painter: Painter
@@ -58,7 +67,10 @@ class Stream:
     splitter: LineSplitter = field(default_factory=LineSplitter)
     watcher: Watcher | None = None
     recent: bytes = b""
+    seen_at: int | None = 0
+    terminal: bool = True
     open: bool = True
+    parked: bool = False
     line_since: float = 0.0
     tail_at: float = 0.0
     tail_timer: Timer | None = None
@@ -74,7 +86,7 @@ class Multiplexer:
         self._by_fd: dict[int, Stream] = {}
         self._paused = False
         self._patient = True
-        self.dropped = 0
+        self._parked = EdgeWatch(loop)
         loop.after_each_turn(self._balance)
 
     def open(self, stream: Stream) -> Stream:
@@ -91,69 +103,75 @@ class Multiplexer:
         while left > 0 and (data := self._read(stream, READS)):
             left -= len(data)
             self._take(stream, data)
-        if stream.open:
-            self._end(stream)
+        self._end(stream)
         self._hide_tail(stream)
-        self._show(stream, stream.splitter.flush())
+        if rest := stream.splitter.flush():
+            self._show(stream, rest)
+        if stream.seen_at is not None and self._screen.written - stream.seen_at <= NEAR:
+            stream.recent = b""
         if stream.log is not None:
             stream.log.finish()
 
     def resize(self, rows: int, columns: int) -> None:
         """Give every pty a new size; its foreground group gets SIGWINCH from the kernel (TIOCSWINSZ)."""
-        for fd in self._by_fd:
-            fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        for fd, stream in self._by_fd.items():
+            if stream.terminal:
+                fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def hurry(self) -> None:
         """From now on slow nobody down: a stop is under way."""
         self._patient = False
+        self._console.hurry()
         self._resume()
 
     def _listen(self, stream: Stream) -> None:
-        self._loop.add(stream.master_fd, READ, lambda _: self._on_readable(stream))
+        if not stream.parked:
+            self._loop.add(stream.master_fd, READ, lambda _: self._on_readable(stream))
 
     def _on_readable(self, stream: Stream) -> None:
         if data := self._read(stream, READS):
             self._take(stream, data)
 
     def _read(self, stream: Stream, times: int) -> bytes:
-        """Return what is there, at most `times` reads of it; closes the master where the other side has gone."""
+        """Return what is there, at most `times` reads of it; parks the master where the other side has gone."""
         if not stream.open:
             return b""
         chunks: list[bytes] = []
         try:
             for _ in range(times):
                 chunks.append(os.read(stream.master_fd, READ_SIZE))
+                if not chunks[-1]:
+                    self._end(stream)
+                    break
         except BlockingIOError:
             pass
         except OSError:
-            self._end(stream)
+            self._park(stream)
         return b"".join(chunks)
 
     def _take(self, stream: Stream, data: bytes) -> None:
         if stream.log is not None:
             stream.log.write(data)
         splitter = stream.splitter
-        whole = splitter.feed(data)
-        self._show(stream, whole)
-        if splitter.piece:
-            self._put(stream, stream.painter.paint_piece(splitter.piece))
+        if whole := splitter.feed(data):
+            self._show(stream, whole)
+        if piece := splitter.piece:
             splitter.piece = b""
+            stream.recent = piece[-RECENT:]
+            self._put(stream, stream.painter.paint_piece(piece) if stream.shown else b"")
         if self._screen.shows_tails and stream.shown:
             self._follow_tail(stream, b"\n" in data)
 
     def _show(self, stream: Stream, whole: bytes) -> None:
-        if whole:
-            stream.recent = whole[-RECENT:] if len(whole) >= RECENT else (stream.recent + whole)[-RECENT:]
-            if stream.watcher is not None:
-                stream.watcher(whole)
-            if stream.shown:
-                self._put(stream, stream.painter.paint(whole))
+        stream.recent = whole[-RECENT:] if len(whole) >= RECENT else (stream.recent + whole)[-RECENT:]
+        if stream.watcher is not None:
+            stream.watcher(whole)
+        self._put(stream, stream.painter.paint(whole) if stream.shown else b"")
 
     def _put(self, stream: Stream, shown: bytes) -> None:
-        if not self._patient and self._console.waiting > STOP_MAX:
-            self.dropped += len(shown)
-        else:
-            self._screen.show(shown)
+        # Where one component floods a slow terminal, the few words of the others are not skipped with it.
+        may_skip = stream.seen_at is None or len(shown) > FEW
+        stream.seen_at = self._screen.written if shown and self._screen.show(shown, may_skip=may_skip) else None
 
     # The unfinished line
 
@@ -175,17 +193,18 @@ class Multiplexer:
         stream.tail_timer = None
         if not stream.splitter.has_pending:
             return
-        pending = stream.splitter.pending
-        if len(pending) > TAIL_MAX:
-            pending = pending[:TAIL_MAX]
-        wait = REDRAW_AFTER if b"\r" in pending.rstrip(b"\r") else TAIL_AFTER
+        splitter = stream.splitter
+        rewritten = splitter.rewritten or rewrites(splitter.pending.rstrip(b"\r"))
+        wait = REDRAW_AFTER if rewritten else TAIL_AFTER
         due = max(stream.line_since + TAIL_AFTER, stream.tail_at + wait if stream.tail_at else 0.0)
         now = self._loop.now()
         if now < due:
             self._arm_tail(stream, due)
             return
         stream.tail_at = now
-        self._screen.set_tail(stream, stream.painter.paint_tail(pending))
+        if rewritten:
+            splitter.compact()
+        self._screen.set_tail(stream, stream.painter.paint_tail(splitter.pending[:TAIL_MAX]))
 
     def _hide_tail(self, stream: Stream) -> None:
         if stream.tail_timer is not None:
@@ -196,11 +215,30 @@ class Multiplexer:
 
     # The end of a master, and of patience
 
+    def _park(self, stream: Stream) -> None:
+        if not stream.parked:
+            self._loop.remove(stream.master_fd)
+            stream.parked = self._parked.add(stream.master_fd, lambda: self._on_edge(stream))
+            if not stream.parked:
+                self._end(stream)
+
+    def _on_edge(self, stream: Stream) -> None:
+        data = b"" if self._paused else self._read(stream, READS)
+        if data or self._paused:
+            self._parked.remove(stream.master_fd)
+            stream.parked = False
+            if not self._paused:
+                self._listen(stream)
+        if data:
+            self._take(stream, data)
+
     def _end(self, stream: Stream) -> None:
-        stream.open = False
-        del self._by_fd[stream.master_fd]
-        self._loop.remove(stream.master_fd)
-        os.close(stream.master_fd)
+        if stream.open:
+            stream.open = False
+            del self._by_fd[stream.master_fd]
+            self._loop.remove(stream.master_fd)
+            self._parked.remove(stream.master_fd)
+            os.close(stream.master_fd)
 
     def _balance(self) -> None:
         self._screen.end_turn()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from orchestrator.supervise.component import Member
 from orchestrator.text.escapes import no_escapes
+from orchestrator.text.row import replay, rewrites
 
 LAST_LINES = 5
+LENGTH_MAX = 1000  # characters of one of them
 
 
 def death(member: Member) -> str:
@@ -18,9 +20,15 @@ def death(member: Member) -> str:
 
 def last_lines(name: str, recent: bytes) -> str:
     """The end of what it printed, for a reader who did not watch; empty where it printed nothing."""
-    lines = [line.rstrip() for line in no_escapes(recent).decode("utf-8", "replace").splitlines()]
+    lines = [_in_words(line) for line in recent.split(b"\n")[-2 * LAST_LINES :]]
     kept = [line for line in lines if line][-LAST_LINES:]
     return "\n".join([f"the last lines of {name}:", *(f"    {line}" for line in kept)]) if kept else ""
+
+
+def _in_words(line: bytes) -> str:
+    line = line.rstrip(b"\r")
+    text = no_escapes(replay(line) if rewrites(line) else line).decode("utf-8", "replace").rstrip()
+    return text if len(text) <= LENGTH_MAX else f"…{text[-LENGTH_MAX:]}"
 
 
 def comeback(member: Member) -> str:

@@ -70,13 +70,12 @@ class Readiness:
 
     def see(self, whole: bytes) -> None:
         """Look for the open log patterns in whole lines."""
-        if not self.wants_lines:
-            return
-        for line in no_escapes(whole).splitlines():
-            for index, pattern in self._patterns.items():
-                if index in self._probes and pattern.search(line):
-                    del self._probes[index]
-        if not self.wants_lines:
+        wanted = {index: pattern for index, pattern in self._patterns.items() if index in self._probes}
+        lines = no_escapes(whole).splitlines() if wanted else []
+        found = [index for index, pattern in wanted.items() if any(map(pattern.search, lines))]
+        for index in found:
+            del self._probes[index]
+        if found and len(found) == len(wanted):
             self._go_on()
 
     def hear(self, answer: Answer) -> None:

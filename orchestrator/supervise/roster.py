@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from orchestrator.model import order
 from orchestrator.model.errors import FAILED_STATUS
 from orchestrator.model.lifecycle import State
-from orchestrator.model.spec import Component, Condition
+from orchestrator.model.spec import Component, Condition, OnExit
 from orchestrator.supervise.component import Host, Member
 from orchestrator.supervise.outcome import End, Outcome, of_all, of_culprit
 
@@ -17,7 +18,17 @@ class Roster:
 
     def __init__(self, steps: Iterable[Component], host: Host) -> None:
         self._host = host
-        self.steps = [Member(step, host) for step in steps]
+        self.steps: list[Member] = []
+        self._checks: dict[Member, Member] = {}
+        self._skipped: list[Member] = []
+        self._told: set[str] = set()
+        for spec in steps:
+            step = Member(spec, host)
+            if spec.unless:
+                check = Member(replace(spec, argv=spec.unless, unless=()), host)
+                self._checks[check] = step
+                self.steps.append(check)
+            self.steps.append(step)
         self.members: list[Member] = []
         self._by_name: dict[str, Member] = {}
         self._dependents: Mapping[str, frozenset[str]] = {}
@@ -38,8 +49,50 @@ class Roster:
         return member in self.steps
 
     def next_step(self) -> Member | None:
-        """The first initial step that has not run yet."""
-        return next((step for step in self.steps if not step.incarnations), None)
+        """The first initial step that has not run yet. Before a step runs what it says `unless` of."""
+        return next((step for step in self.steps if not step.incarnations and step not in self._skipped), None)
+
+    def goes_on_after(self, step: Member) -> bool:
+        """Whether an initial step's end lets the next one begin: a failed check only means that its step has to run."""
+        if step in self._checks:
+            if step.succeeded:
+                self._skipped.append(self._checks[step])
+            return True
+        return step.succeeded
+
+    def is_check(self, member: Member) -> bool:
+        """Whether it finds out if a step has to run: its failure is none."""
+        return member in self._checks
+
+    def is_skipped(self, check: Member) -> bool:
+        """Whether this is a check that succeeded."""
+        return self._checks.get(check) in self._skipped
+
+    def is_awaited(self, member: Member) -> bool:
+        """Whether the end that this member has come to is what another one waits for."""
+        enough = {Condition.COMPLETED, Condition.SUCCEEDED} if member.succeeded else {Condition.COMPLETED}
+        wanted = (d for m in self.members for d in m.spec.depends_on)
+        return any(d.name == member.name and d.condition in enough for d in wanted)
+
+    def hopeless(self) -> dict[str, str]:
+        """Of the members that never ran, those that cannot start any more, and in words why; each is told once."""
+        fresh: dict[str, str] = {}
+        while found := next(filter(None, map(self._why_never, self.members)), None):
+            self._told.add(found[0])
+            fresh[found[0]] = found[1]
+        return fresh
+
+    def _why_never(self, member: Member) -> tuple[str, str] | None:
+        if member.incarnations or member.name in self._told:
+            return None
+        for dependency in member.spec.depends_on:
+            other = self._by_name[dependency.name]
+            if other.name in self._told:
+                return member.name, f"{other.name} cannot start"
+            at_rest = other.state in (State.DOWN, State.FAILED) and other.status is not None
+            if at_rest and not _reached(other, dependency.condition):
+                return member.name, f"it needs {other.name} {dependency.condition.value}, which {other.end_in_words}"
+        return None
 
     def startable(self) -> list[Member]:
         """Members that have never run and whose dependencies allow it now."""
@@ -66,7 +119,12 @@ class Roster:
     @property
     def all_ready(self) -> bool:
         """Whether every member is ready."""
-        return all(m.state is State.READY for m in self.members)
+        return all(m.state is State.READY or self._is_done(m) for m in self.members)
+
+    def _is_done(self, member: Member) -> bool:
+        """Whether it has ended well, and was meant to."""
+        ended = member.state is State.DOWN and member.succeeded
+        return ended and (member.spec.on_exit is OnExit.IGNORE or self.is_awaited(member))
 
     def guarded_by(self, pid: int) -> Member | None:
         """The member whose guardian is `pid`."""
@@ -77,7 +135,8 @@ class Roster:
         if any(m.is_stuck for m in self.everyone):
             return Outcome(FAILED_STATUS)
         if culprit is None:
-            return of_all(_end_of(m) for m in self.everyone)
+            outcome = of_all(_end_of(m) for m in self.everyone if m not in self._checks)
+            return outcome if outcome.status or not self._told else Outcome(FAILED_STATUS)
         end = _end_of(culprit)
         assert end is not None
         return of_culprit(end, (_end_of(m) for m in self.members if m is not culprit))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from orchestrator.model.spec import Component
 from orchestrator.output.console import Kind
-from orchestrator.output.logfile import LogFile
+from orchestrator.output.linelog import LineLog
+from orchestrator.output.logfile import KEPT, SIZE, Faults, LogFile
 from orchestrator.output.screen import Screen
 from orchestrator.supervise.multiplexer import Stream
 from orchestrator.text.prefix import JsonPainter, Painter, PrefixPainter, Style
@@ -17,6 +18,7 @@ from orchestrator.text.prefix import JsonPainter, Painter, PrefixPainter, Style
 OWN_NAME = "orchestrate"
 SEPARATOR = " | "
 WITHOUT_TERMINAL = (40, 120)  # rows and columns of a pty where stdout is no terminal
+ERRORS = "bright_red"  # the bar before a line of standard error, where that is apart
 NARROWEST = 20  # columns that are left to a component however long the prefix
 CLOCK_WIDTH = len("00:00:00.000 ")
 
@@ -26,7 +28,7 @@ Wrap = Callable[[str, str], bytes]
 @dataclass(frozen=True, slots=True)
 class Presentation:
     """How the stream is shown. `quiet` names components whose lines are not; `logs` is where the log files are
-    kept, None for none."""
+    kept, None for none, each of `log_size` bytes and `log_files` for each instance."""
 
     style: Style
     prefix: bool = True
@@ -34,6 +36,8 @@ class Presentation:
     json: bool = False
     quiet: frozenset[str] = frozenset()
     logs: Path | None = None
+    log_size: int = SIZE
+    log_files: int = KEPT
 
 
 class Stage:
@@ -55,7 +59,8 @@ class Stage:
         self._wrap: Wrap | None = None
         self._cycle: tuple[str, ...] = ()
         self._own: Painter | None = None
-        self._own_log = self._log_file(OWN_NAME, lambda text: None)
+        self._faults = Faults(self.tell)
+        self._own_log = self._log_file(OWN_NAME, self._faults)
         self.make_room(names)
         screen.console.skipped_note = self._skipped_note
 
@@ -78,14 +83,23 @@ class Stage:
         """Return the stream of a new incarnation, painted in its own colour or the next one of the cycle."""
         return Stream(
             master_fd,
-            self._painter(component.name, instance, component.colour),
-            log=self._log_file(instance, self.tell),
-            shown=component.name not in self._how.quiet,
+            self._painter(component.component or component.name, instance, component.colour),
+            log=self._log_file(instance, self._faults),
+            shown=self._how.quiet.isdisjoint((component.name, component.component)),
         )
+
+    def errors(self, component: Component, output: Stream, error_fd: int) -> Stream:
+        """Return the stream of a component's standard error, beside `output`: a red bar, the same log, line by line."""
+        log = None
+        if isinstance(output.log, LogFile):
+            log, output.log = LineLog(output.log), LineLog(output.log)
+        painter = self._painter(component.component or component.name, component.name, component.colour, ERRORS)
+        output.terminal = False
+        return Stream(error_fd, painter, log=log, shown=output.shown, terminal=False)
 
     def drain_log(self, instance: str) -> LogFile | None:
         """Return the log for a guardian that has lost us: it goes on where we stopped."""
-        return self._log_file(instance, lambda text: None, continues=True)
+        return self._log_file(instance, Faults(lambda text: None), continues=True)
 
     def tell(self, text: str, secret: str = "") -> None:
         """Show lines of our own, never skipped; in them `secret` is kept out of the log."""
@@ -96,23 +110,26 @@ class Stage:
         if self._own_log is not None:
             self._own_log.write((lines.replace(secret, "…") if secret else lines).encode())
 
-    def _painter(self, name: str, instance: str, colour: str) -> Painter:
+    def _painter(self, name: str, instance: str, colour: str, bar: str = "") -> Painter:
         if self._how.json:
             return JsonPainter(name, instance, time.time)
-        prefix = self._prefix(instance, colour) if self._how.prefix else b""
+        prefix = self._prefix(instance, colour, bar) if self._how.prefix else b""
         return PrefixPainter(prefix, self._how.style, time.time if self._how.timestamps else None)
 
-    def _log_file(self, instance: str, report: Callable[[str], None], *, continues: bool = False) -> LogFile | None:
-        if self._how.logs is None:
+    def _log_file(self, instance: str, faults: Faults, *, continues: bool = False) -> LogFile | None:
+        how = self._how
+        if how.logs is None:
             return None
-        return LogFile(self._how.logs / f"{instance}.log", report, continues=continues)
+        path = how.logs / f"{instance}.log"
+        return LogFile(path, faults, continues=continues, size=how.log_size, kept=how.log_files)
 
     def _skipped_note(self, lines: int, size: int) -> bytes:
+        who = "the terminal" if self.screen.console.kind is Kind.TERMINAL else "the reader of this"
         where = f"; {self._how.logs} has them" if self._how.logs else ""
         own = self._own or self._painter(OWN_NAME, OWN_NAME, "")
-        return own.paint(f"the terminal took nothing: skipped {lines:,} lines ({size:,} bytes){where}\n".encode())
+        return own.paint(f"{who} did not keep up: skipped {lines:,} lines ({size:,} bytes){where}\n".encode())
 
-    def _prefix(self, name: str, colour: str) -> bytes:
+    def _prefix(self, name: str, colour: str, bar: str = "") -> bytes:
         label = name.ljust(self._width) + SEPARATOR
         if self._how.style is not Style.COLOURS:
             return label.encode()
@@ -122,4 +139,6 @@ class Stage:
             taken = sum(1 for other in self._colours if other != OWN_NAME)
             next_one = self._cycle[0] if name == OWN_NAME else self._cycle[1:][taken % (len(self._cycle) - 1)]
             self._colours[name] = colour or next_one
+        if bar:
+            return self._wrap(self._colours[name], name.ljust(self._width)) + self._wrap(bar, SEPARATOR)
         return self._wrap(self._colours[name], label)

@@ -10,6 +10,7 @@ deliver one Ctrl-C twice); QUIT has no grace from the start. Which of them it wa
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import signal
 import sys
@@ -75,7 +76,9 @@ class Supervisor:
         self._banner: tuple[str, ...] = ()
         self._secret = ""
         self._multiplexer = Multiplexer(loop, stage.screen)
+        self._hang_up_stops = hang_up_stops
         self._streams: dict[str, Stream] = {}
+        self._errors: dict[str, Stream] = {}
         self._last_words: dict[str, bytes] = {}
         self._roster = Roster(system.init, self)
         self._orphanage = Orphanage(loop, self._own_pids, self._orphans_gone, self._orphans_stuck)
@@ -105,6 +108,8 @@ class Supervisor:
         """Start the next initial step, or, after the last, the components."""
         if step := self._roster.next_step():
             step.handle(Event.START)
+            if limit := step.spec.timeout:
+                self.loop.call_in(limit, lambda: self._step_timed_out(step, limit))
             return
         plan = self._plan()
         self._banner, self._secret = plan.banner, plan.secret
@@ -117,6 +122,12 @@ class Supervisor:
         if not self._roster.members:
             self._stop(None)
         self.loop.call_in(PROGRESS, self._tell_progress)
+
+    def _step_timed_out(self, step: Member, limit: float) -> None:
+        if step.runs and step.status is None and self._stopping_since is None:
+            step.reason = f"took longer than {limit:g} s"
+            self._tell(f"{step.name} {step.reason}")
+            step.handle(Event.STOP)
 
     def _tell_progress(self) -> None:
         """While not everything is ready, say from time to time for whom we wait, and what the last probe answered."""
@@ -147,6 +158,7 @@ class Supervisor:
                 rows=rows,
                 columns=columns,
                 descriptors=self._descriptors,
+                tty=spec.tty,
             ),
             lambda: self._stage.drain_log(member.name),
         )
@@ -156,11 +168,19 @@ class Supervisor:
         stream = self._stage.stream(member.spec, member.name, master_fd)
         self._streams[member.name] = self._multiplexer.open(stream)
 
+    def attach_errors(self, member: Member, error_fd: int) -> None:
+        """Read its standard error too; log probes look at both."""
+        output = self._streams[member.name]
+        errors = self._stage.errors(member.spec, output, error_fd)
+        errors.watcher = lambda whole: output.watcher(whole) if output.watcher else None
+        self._errors[member.name] = self._multiplexer.open(errors)
+
     def detach(self, member: Member) -> None:
         """Read its last words."""
-        if stream := self._streams.pop(member.name, None):
+        streams = [self._streams.pop(member.name, None), self._errors.pop(member.name, None)]
+        for stream in filter(None, streams):
             self._multiplexer.close(stream)
-            self._last_words[member.name] = stream.recent
+        self._last_words[member.name] = b"".join(stream.recent for stream in streams if stream)
 
     def watch(self, member: Member) -> None:
         """Begin to probe."""
@@ -206,9 +226,11 @@ class Supervisor:
         if self._stopping_since is not None:
             self._tell(f"{member.name} stopped ({member.end_in_words})")
             self._stop_possible()
-        elif self._roster.is_step(member) and member.succeeded:
+        elif self._roster.is_step(member) and self._roster.goes_on_after(member):
+            if self._roster.is_skipped(member):
+                self._tell(f"{member.name} is skipped: what it says `unless` of is so")
             self._start_next()
-        elif member.status is not None and (self._roster.is_step(member) or member.spec.on_exit is OnExit.STOP):
+        elif member.status is not None and self._ends_all(member):
             self._culprit = member
             self._tell_last_lines(member)
             if member.state is State.FAILED and member.spec.restart.policy is not RestartPolicy.NEVER:
@@ -217,16 +239,25 @@ class Supervisor:
         else:
             self._tell_last_lines(member)
             self._start_possible()
+            for name, reason in self._roster.hopeless().items():
+                self._tell(f"{name} is not started: {reason}")
+            self._check_ready()
             if not self._roster.anyone_active:
                 self._stop(None)
 
+    def _ends_all(self, member: Member) -> bool:
+        if self._roster.is_step(member):
+            return True
+        return member.spec.on_exit is OnExit.STOP and not self._roster.is_awaited(member)
+
     def _ends_well(self, member: Member) -> bool:
-        return self._stopping_since is not None or (self._roster.is_step(member) and member.succeeded)
+        fine = self._roster.is_step(member) and (member.succeeded or self._roster.is_check(member))
+        return self._stopping_since is not None or fine
 
     def _tell_last_lines(self, member: Member) -> None:
-        if not member.succeeded and not self._roster.is_step(member):
-            if lines := news.last_lines(member.name, self._last_words.pop(member.name, b"")):
-                self._tell(lines)
+        recent = self._last_words.pop(member.name, b"")
+        if not member.succeeded and (lines := news.last_lines(member.name, recent)):
+            self._tell(lines)
 
     def _stop(self, outcome: Outcome | None) -> None:
         if self._stopping_since is None:
@@ -319,12 +350,15 @@ class Supervisor:
         if error.errno == errno.EPIPE:
             self._stop(Outcome(signal=signal.SIGPIPE))
         elif self._stage.screen.console.kind is Kind.TERMINAL:
-            self._stop(Outcome(signal=signal.SIGHUP))
+            if self._hang_up_stops:
+                self._stop(Outcome(signal=signal.SIGHUP))
         else:
-            print(
-                f"orchestrate: unable to write to standard output: {error.strerror}; stopping",
-                file=sys.stderr,
-            )
+            with contextlib.suppress(OSError):  # standard error may be the same full file
+                print(
+                    f"orchestrate: unable to write to standard output: {error.strerror}; stopping",
+                    file=sys.stderr,
+                    flush=True,
+                )
             self._stop(Outcome(FAILED_STATUS))
 
     # Helpers

@@ -3,45 +3,53 @@
 A component owns its pty and may do there what it likes; the merged screen belongs to everybody. So of all escape
 sequences (ECMA-48) only SGR (colours) and hyperlinks (OSC 8) pass; cursor movement, clear screen, titles, clipboard,
 device queries and mode changes do not. A sequence never reaches over the end of its line, so an unterminated one
-cannot eat what follows. Bytes that are no UTF-8, and C1 controls hidden in it, are shown as U+FFFD: some terminals
-take a bare 0x9b for CSI.
+cannot eat what follows; CAN and SUB end one too. Bytes that are no UTF-8, and C1 controls hidden in it, are shown as
+U+FFFD: some terminals take a bare 0x9b for CSI.
 """
 
 from __future__ import annotations
 
 import re
 
-ESC = b"\x1b"
+from orchestrator.text.sgr import SGR, open_style
 
-SGR = re.compile(rb"\x1b\[[0-9;:]*m")
-LINK = re.compile(rb"\x1b\]8;[^\x07\x1b]*(?:\x07|\x1b\\)")
+ESC = b"\x1b"
+SEQUENCE_MAX = 4096  # bytes of a sequence that is waited for
+
+# A URI is printable ASCII (so says the OSC 8 proposal): a control character in it could end the sequence early.
+LINK = re.compile(rb"\x1b\]8;[ -~]{0,4000}(?:\x07|\x1b\\)")
 
 # One alternative a class of ECMA-48, each also in the form that the end of the line cut off. The parameter runs are
 # bounded by their byte classes, so the expression is linear in the length of the line.
-ANY = re.compile(
-    rb"\x1b(?:"
+_REST = (
+    rb"(?:"
     rb"\[[0-?]*[ -/]*(?:[@-~]|$)?"  # CSI
-    rb"|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC, DCS, SOS, PM, APC: strings
+    rb"|[\]PX^_][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"  # OSC, DCS, SOS, PM, APC: strings
     rb"|[ -/]+[0-~]?"  # nF: character sets
     rb"|[0-Z\\^-~]"  # Fp, Fe, Fs
     rb"|$)?"
 )
+ANY = re.compile(rb"\x1b" + _REST)
+_ALL_BUT_SGR = re.compile(rb"\x1b(?!" + SGR.pattern.removeprefix(rb"\x1b") + rb")" + _REST)
 
 # All C0 controls but TAB, and DEL: BEL would ring, SO and SI would switch the character set of the whole screen.
 CONTROLS = bytes(b for b in range(32) if b != 9) + b"\x7f"
+_CONTROLS_BUT_ESC = CONTROLS.replace(ESC, b"")
 
-_C1 = re.compile("[\x80-\x9f]")
+C1 = re.compile("[\x80-\x9f]")
+_LINK_BEGIN = b"\x1b]8;"
 RESET = b"\x1b[m"
 LINK_END = b"\x1b]8;;\x1b\\"
+_NO_LINK = re.compile(rb"\x1b\]8;[^;]*;(?:\x07|\x1b\\)")
 
 
 def keep_colours(line: bytes) -> bytes:
     """Remove every escape sequence but SGR and hyperlinks, and all other control characters but TAB."""
     if ESC in line:
-        line = ANY.sub(_allowed, line)
-        if ESC in line:
-            return b"".join(_clean_between(line))
-    return _clean(line)
+        if _LINK_BEGIN in line:  # their ends are control characters too
+            return b"".join(_clean_between(ANY.sub(_allowed, line)))
+        line = _ALL_BUT_SGR.sub(b"", line)
+    return _clean(line, _CONTROLS_BUT_ESC)
 
 
 def no_escapes(line: bytes) -> bytes:
@@ -78,9 +86,8 @@ def unterminated(text: bytes) -> int:
     return len(text)
 
 
-SEQUENCE_MAX = 4096
-STRING_OPEN = re.compile(rb"\x1b[\]PX^_][^\x07\x1b]*\Z")
-STRING_END = re.compile(rb"\x07|\x1b\\?")
+STRING_OPEN = re.compile(rb"\x1b[\]PX^_][^\x07\x18\x1a\x1b]*\Z")
+STRING_END = re.compile(rb"[\x07\x18\x1a]|\x1b\\?")
 _COMPLETE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-OQ-WYZ\\`-~])")
 
 
@@ -100,36 +107,35 @@ def _clean_between(line: bytes) -> list[bytes]:
     return pieces
 
 
-def _clean(text: bytes) -> bytes:
-    text = text.translate(None, CONTROLS)
+def _clean(text: bytes, controls: bytes = CONTROLS) -> bytes:
+    text = text.translate(None, controls)
     if text.isascii():
         return text
-    return _C1.sub("�", text.decode("utf-8", "replace")).encode()
-
-
-def open_style(style: bytes, line: bytes) -> bytes:
-    """Return the SGR that is in force after `line`, where `style` was before it.
-
-    A reset (`ESC [ m`, or a 0 that leads a sequence) drops all that came before. Bounded: an application that only
-    ever adds keeps its last kilobyte.
-    """
-    for match in SGR.finditer(line):
-        sequence = match.group()
-        parameters = sequence[2:-1]
-        if parameters in (b"", b"0", b"00"):
-            style = b""
-        elif parameters.startswith(b"0;"):
-            style = sequence
-        elif not style.endswith(sequence):
-            style += sequence
-    if len(style) > 1024:
-        style = style[style.index(ESC, len(style) - 1024) :]
-    return style
+    return C1.sub("�", text.decode("utf-8", "replace")).encode()
 
 
 def open_link(link: bytes, line: bytes) -> bytes:
     """Return the hyperlink that is open after `line`, where `link` was before it; empty for none."""
     for match in LINK.finditer(line):
         sequence = match.group()
-        link = b"" if re.fullmatch(rb"\x1b\]8;[^;]*;(?:\x07|\x1b\\)", sequence) else sequence
+        link = b"" if _NO_LINK.fullmatch(sequence) else sequence
     return link
+
+
+__all__ = [
+    "ANY",
+    "C1",
+    "ESC",
+    "LINK_END",
+    "RESET",
+    "SEQUENCE_MAX",
+    "SGR",
+    "STRING_END",
+    "STRING_OPEN",
+    "keep_colours",
+    "no_escapes",
+    "open_link",
+    "open_style",
+    "plain",
+    "unterminated",
+]

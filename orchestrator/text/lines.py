@@ -2,12 +2,14 @@
 
 The line discipline ends lines with CR LF (OPOST, ONLCR); a component's own CR LF arrives as CR CR LF. The end of a
 line is one LF and all CR right before it. A line without an end is bounded: at LINE_MAX bytes it is handed on in
-pieces, and of a row that is rewritten by CR only the last rewrite is kept, so no component can grow our memory.
+pieces, and a row that writes over itself (a progress bar, a spinner) is replaced by what stands on it, so no component
+can grow our memory.
 """
 
 from __future__ import annotations
 
-from orchestrator.text.escapes import SEQUENCE_MAX, open_style, unterminated
+from orchestrator.text.escapes import SEQUENCE_MAX, STRING_OPEN, unterminated
+from orchestrator.text.row import compact, rewrites
 
 LINE_MAX = 1 << 21
 
@@ -15,12 +17,14 @@ LINE_MAX = 1 << 21
 class LineSplitter:
     """Collects chunks until a line is whole."""
 
-    __slots__ = ("_parts", "_size", "piece")
+    __slots__ = ("_compact_at", "_parts", "_size", "piece", "rewritten")
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._size = 0
+        self._compact_at = SEQUENCE_MAX
         self.piece = b""
+        self.rewritten = False
 
     @property
     def has_pending(self) -> bool:
@@ -45,32 +49,42 @@ class LineSplitter:
             whole = b"".join((*self._parts, chunk[:end])) if self._parts else chunk[:end]
             self._parts = [chunk[end:]] if end < len(chunk) else []
             self._size = len(chunk) - end
+            self._compact_at = SEQUENCE_MAX
+            self.rewritten = False
         else:
             whole = b""
             self._parts.append(chunk)
             self._size += len(chunk)
-        if self._size > SEQUENCE_MAX and b"\r" in chunk:
-            self._forget_rewritten()
+        if self._size > self._compact_at:
+            self.compact()
         if self._size > LINE_MAX:
             self._cut()
         return whole
+
+    def compact(self) -> None:
+        """Where the unfinished line has written over itself, replace it by what stands on the row now.
+
+        `rewritten` says so from then on. The threshold doubles with what is left, so the cost stays linear.
+        """
+        text = self.pending
+        cut = unterminated(text)
+        if string := STRING_OPEN.search(text, 0, cut):
+            cut = string.start()
+        if rewrites(text[:cut].rstrip(b"\r")):
+            self.rewritten = True
+            self._keep(compact(text[:cut]) + text[cut:])
+        self._compact_at = max(SEQUENCE_MAX, 2 * self._size)
 
     def flush(self) -> bytes:
         """Return the unfinished line with an end of ours, or nothing; forget it."""
         rest = self.pending
         self._keep(b"")
+        self.rewritten = False
         return rest + b"\n" if rest else b""
 
     def _keep(self, rest: bytes) -> None:
         self._parts = [rest] if rest else []
         self._size = len(rest)
-
-    def _forget_rewritten(self) -> None:
-        text = self.pending
-        last = text.rstrip(b"\r").rfind(b"\r")
-        before = text.rfind(b"\r", 0, last) if last > 0 else -1
-        if before >= 0:  # two rewrites are kept: the last may be shorter, or cut off here
-            self._keep(open_style(b"", text[:before]) + text[before + 1 :])
 
     def _cut(self) -> None:
         text = self.pending

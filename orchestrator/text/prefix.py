@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Protocol
 
 from orchestrator.text import escapes
-from orchestrator.text.row import replay
+from orchestrator.text.row import replay, rewrites
 
 # What the fast path lets through: printable ASCII, TAB, CR, LF, and bytes of UTF-8 (checked apart).
 _PLAIN = bytes(b for b in range(256) if b in b"\t\r\n" or (b >= 32 and b != 127))
@@ -65,8 +66,8 @@ class PrefixPainter:
     def paint(self, whole: bytes) -> bytes:
         """Return `whole`, which ends in LF, with the prefix on each line."""
         prefix = self._prefix()
-        if self._is_plain(whole):
-            return prefix + whole[:-2].replace(b"\r\n", b"\n" + prefix) + b"\n"
+        if end := self._plain_end(whole):
+            return prefix + whole[: -len(end)].replace(end, b"\n" + prefix) + b"\n"
         lines = whole.split(b"\n")
         lines.pop()
         return b"".join([prefix + self._line(line) + b"\n" for line in lines])
@@ -80,7 +81,7 @@ class PrefixPainter:
     def paint_tail(self, pending: bytes) -> bytes:
         """Return an unfinished line as it stands now, its style closed."""
         state = self._open, self._link, self._cut, self._in_string
-        shown = self._prefix() + self._line(pending)
+        shown = self._prefix() + self._line(pending[: escapes.unterminated(pending)])
         self._open, self._link, self._cut, self._in_string = state
         return shown
 
@@ -94,7 +95,7 @@ class PrefixPainter:
         self._in_string = not ends and bool(escapes.STRING_OPEN.search(line))
         self._cut = False
         line = line.rstrip(b"\r")
-        if b"\r" in line or b"\b" in line:
+        if rewrites(line):
             line = replay(line)
         if self.style is Style.COLOURS:
             return lead + self._styled(escapes.keep_colours(line))
@@ -108,15 +109,25 @@ class PrefixPainter:
         after = (escapes.RESET if self._open else b"") + (escapes.LINK_END if self._link else b"")
         return before + line + after
 
-    def _is_plain(self, whole: bytes) -> bool:
+    def _plain_end(self, whole: bytes) -> bytes:
+        """Return how all lines end where nothing but the prefix is to be done, nothing where they need more."""
         if self._open or self._link or self._cut:
-            return False
-        ends = whole.count(b"\r\n")
-        if ends != whole.count(b"\r") or ends != whole.count(b"\n"):
-            return False
+            return b""
+        returns = whole.count(b"\r")
+        if returns and (returns != whole.count(b"\r\n") or returns != whole.count(b"\n")):
+            return b""
         if whole.translate(None, _PLAIN):
-            return False
-        return self.style is Style.BYTES or whole.isascii()
+            return b""
+        return (b"\r\n" if returns else b"\n") if self.style is Style.BYTES or _is_text(whole) else b""
+
+
+def _is_text(whole: bytes) -> bool:
+    if whole.isascii():
+        return True
+    try:
+        return escapes.C1.search(whole.decode()) is None
+    except UnicodeDecodeError:
+        return False
 
 
 def _after_string(line: bytes) -> bytes:
@@ -136,21 +147,32 @@ class JsonPainter:
         """Return an object for each line."""
         lines = whole.split(b"\n")
         lines.pop()
-        return b"".join([self._object(line) for line in lines])
+        time = self._time()
+        return b"".join([self.entry(time, line) for line in lines])
 
     def paint_piece(self, piece: bytes) -> bytes:
         """Return an object for a piece of a line that is too long; `cut` says that the line goes on."""
-        return self._object(piece, cut=True)
+        return self.entry(self._time(), piece, cut=True)
 
     def paint_tail(self, pending: bytes) -> bytes:
         """Return nothing: an unfinished line is no object yet."""
         return b""
 
-    def _object(self, line: bytes, **more: bool) -> bytes:
+    def entry(self, time: str, line: bytes, **more: bool) -> bytes:
+        """Return the object for one line, given without its LF, which was written at `time`."""
         line = line.rstrip(b"\r")
-        if b"\r" in line or b"\b" in line:
+        if rewrites(line):
             line = replay(line)
-        at = datetime.fromtimestamp(self._now(), timezone.utc).isoformat(timespec="microseconds")
         text = escapes.no_escapes(line).decode("utf-8", "replace")
-        entry = {"time": at, "component": self._component, "instance": self._instance, "text": text, **more}
-        return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+        entry = {"time": time, "component": self._component, "instance": self._instance, "text": text, **more}
+        return _JSON_LEAVES.sub(_escaped, json.dumps(entry, ensure_ascii=False)).encode() + b"\n"
+
+    def _time(self) -> str:
+        return datetime.fromtimestamp(self._now(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+_JSON_LEAVES = re.compile("[\x7f-\x9f]")  # a terminal may act on what json leaves as it is
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match.group()):04x}"

@@ -1,20 +1,34 @@
-"""One row of a terminal: what stands on it after carriage returns, backspaces and erasures.
+"""One row of a terminal: what stands on it after carriage returns, backspaces, motions and erasures.
 
 A progress bar rewrites its row many times; what counts is what a terminal would show there in the end. Knows the
-controls that stay on one row (CR, BS, CSI K, C, D and G) and SGR; everything else is dropped. Each character counts
-as one cell.
+controls that stay on one row (CR, BS, TAB, CSI C D G ` K X P @) and SGR; everything else is dropped. The row is as
+wide as it has to be: it does not wrap.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
-from orchestrator.text.escapes import ANY, RESET, SGR, open_style
+from orchestrator.text.escapes import ANY, CONTROLS, RESET, SGR, open_style
 
-CELLS_MAX = 1 << 14  # of a longer line only the last rewrite is kept, without replay
+CELLS_MAX = 1 << 14  # of a longer row only the last rewrite is kept, without replay
+SEGMENTS_MAX = 1 << 12  # rewrites that are looked at one by one
+COLUMNS_MAX = 1000  # no motion goes further
+TAB = 8
 
-_TOKEN = re.compile(rb"\r|\x08|" + ANY.pattern + rb"|[^\r\x08\x1b]+", re.DOTALL)
-_MOTION = re.compile(rb"\x1b\[(\d*)([CDGK])")
+_TOKEN = re.compile(rb"\r+|\x08+|\t|" + ANY.pattern + rb"|[^\r\x08\t\x1b]+", re.DOTALL)
+_MOTION = re.compile(rb"\x1b\[(\d{0,6})([CDGKXP@`])")
+_MOVES_BACK = re.compile(rb"\x1b\[(?:\d*[CDG`]|[12]K)")  # without one of these, CR or BS no row is rewritten
+_SHIFTS = re.compile(rb"\x1b\[\d*[P@]")
+_ERASES_ALL = re.compile(rb"(?:\x1b\[[0-9;:]{0,250}m)*\x1b\[[02]?K")  # at the beginning of the row
+_OVERSTRUCK = re.compile(rb"[ -~]\x08(?=[ -~])")
+_NO_CELL = bytes(b for b in CONTROLS if b not in b"\r\b\x1b")
+
+
+def rewrites(line: bytes) -> bool:
+    """Say whether `line` writes over itself, so that it has to be replayed; a CR at its very end does not count."""
+    return b"\r" in line or b"\b" in line or (b"\x1b[" in line and bool(_MOVES_BACK.search(line)))
 
 
 def replay(line: bytes) -> bytes:
@@ -22,31 +36,101 @@ def replay(line: bytes) -> bytes:
 
     A CR at the very end rewrites nothing. The style that the line leaves open stays open.
     """
-    line = line.rstrip(b"\r")
+    line = _less_hidden(line.rstrip(b"\r"))
     if len(line) > CELLS_MAX:
         cut = line.rfind(b"\r") + 1
         return open_style(b"", line[:cut]) + line[cut:].replace(b"\b", b"")
     row = _Row()
-    for match in _TOKEN.finditer(line):
-        row.take(match.group())
+    row.write(line)
     return row.render()
 
 
+def compact(line: bytes) -> bytes:
+    """Return a shorter line after which any continuation gives the same row as after `line`, which rewrites itself.
+
+    `line` must not end within a sequence or a character.
+    """
+    line = _less_hidden(line)
+    if len(line) > CELLS_MAX:
+        last = line.rstrip(b"\r").rfind(b"\r")
+        before = line.rfind(b"\r", 0, last) if last > 0 else -1
+        # Two rewrites are kept: the last may be shorter, or not written to its end.
+        return open_style(b"", line[:before]) + line[before + 1 :] if before >= 0 else line
+    row = _Row()
+    row.write(line)
+    return row.render() + row.back_to_position()
+
+
+def _less_hidden(line: bytes) -> bytes:
+    """Drop what was certainly written over: most of a long progress bar, at the speed of C."""
+    if b"\b" in line:
+        line = _OVERSTRUCK.sub(b"", line)
+    if line.count(b"\r") < 2:
+        return line
+    segments = line.split(b"\r")
+    if not _SHIFTS.search(line):
+        covered = max(map(_width, segments[-3:]))  # UTF-8 takes at least as many bytes as cells
+        segments[:-3] = [s for s in segments[:-3] if len(s) > covered or b"\x1b" in s or b"\b" in s or b"\t" in s]
+    backwards = [segments.pop()]
+    covered = _width(backwards[0])
+    while segments and len(backwards) < SEGMENTS_MAX and not _SHIFTS.search(backwards[-1]):
+        if _ERASES_ALL.match(backwards[-1]):
+            backwards.append(open_style(b"", b"\r".join(segments)))
+            segments = []
+            break
+        segment = segments.pop()
+        width = _width(segment)
+        if 0 <= width <= covered:
+            if b"\x1b" in segment:
+                backwards.append(b"".join(SGR.findall(segment)))
+        else:
+            backwards += (b"\r", segment)
+            covered = max(covered, width)
+    return b"\r".join((*segments, b"".join(reversed(backwards))))
+
+
+def _width(segment: bytes) -> int:
+    """Return the cells that a segment of text and SGR takes; -1 where it has other controls."""
+    if b"\x1b" in segment:
+        segment = SGR.sub(b"", segment)
+    if b"\x1b" in segment or b"\b" in segment or b"\t" in segment:
+        return -1
+    segment = segment.translate(None, _NO_CELL)
+    return len(segment) if segment.isascii() else sum(map(cells, segment.decode("utf-8", "surrogateescape")))
+
+
+def cells(character: str) -> int:
+    """Return how many columns a character takes: 0 (combining), 1 or 2 (Unicode Standard Annex 11)."""
+    if character.isascii():
+        return 1
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
 class _Row:
-    """Cells of (style, character), a position, and the style in force."""
+    """Cells of (style, character), a position, and the style in force. The second cell of a wide one is empty."""
 
     def __init__(self) -> None:
         self._cells: list[tuple[bytes, str]] = []
         self._at = 0
         self._style = b""
 
-    def take(self, token: bytes) -> None:
-        if token == b"\r":
+    def write(self, line: bytes) -> None:
+        for match in _TOKEN.finditer(line):
+            self._take(match.group())
+
+    def _take(self, token: bytes) -> None:
+        first = token[0]
+        if first == 0x0D:
             self._at = 0
-        elif token == b"\b":
-            self._at = max(0, self._at - 1)
-        elif not token.startswith(b"\x1b"):
-            self._put(token.decode("utf-8", "surrogateescape"))
+        elif first == 0x08:
+            self._at = max(0, self._at - len(token))
+        elif first == 0x09:
+            self._at += TAB - self._at % TAB
+            self._pad(self._at)
+        elif first != 0x1B:
+            self._put(token.translate(None, _NO_CELL).decode("utf-8", "surrogateescape"))
         elif SGR.fullmatch(token):
             self._style = open_style(self._style, token)
         elif match := _MOTION.fullmatch(token):
@@ -55,27 +139,74 @@ class _Row:
     def _put(self, text: str) -> None:
         self._pad(self._at)
         style = self._style
-        self._cells[self._at : self._at + len(text)] = [(style, character) for character in text]
-        self._at += len(text)
+        if text.isascii():
+            self._replace([(style, character) for character in text])
+            return
+        for character in text:
+            width = cells(character)
+            if width:
+                self._replace([(style, character), (style, "")][:width])
+            elif self._at > 0:
+                self._combine(character)
+
+    def _replace(self, new: list[tuple[bytes, str]]) -> None:
+        end = self._at + len(new)
+        self._split(self._at)
+        self._split(end)
+        self._cells[self._at : end] = new
+        self._at = end
+
+    def _combine(self, mark: str) -> None:
+        at = self._at - 1
+        if at > 0 and self._cells[at][1] == "":
+            at -= 1
+        style, base = self._cells[at]
+        if len(base) < 16:
+            self._cells[at] = (style, base + mark)
+
+    def _split(self, at: int) -> None:
+        """A wide character that is written over by half leaves a blank where its other half was."""
+        if 0 < at < len(self._cells) and self._cells[at][1] == "":
+            for half in (at - 1, at):
+                self._cells[half] = (self._cells[half][0], " ")
 
     def _pad(self, width: int) -> None:
         if len(self._cells) < width:
             self._cells += [(b"", " ")] * (width - len(self._cells))
 
     def _move(self, what: bytes, count: int) -> None:
+        at, some = self._at, min(COLUMNS_MAX, max(1, count))
         if what == b"C":
-            self._at = min(CELLS_MAX, self._at + max(1, count))
+            self._at = min(at + some, max(at, COLUMNS_MAX))
         elif what == b"D":
-            self._at = max(0, self._at - max(1, count))
-        elif what == b"G":
-            self._at = min(CELLS_MAX, max(1, count) - 1)
+            self._at = max(0, at - some)
+        elif what in b"G`":
+            self._at = some - 1
+        elif what == b"X":
+            self._blank(at, min(at + some, len(self._cells)))
+        elif what == b"P":
+            self._split(at)
+            self._split(at + some)
+            del self._cells[at : at + some]
+        elif what == b"@":
+            if at < len(self._cells):
+                self._split(at)
+                self._cells[at:at] = [(b"", " ")] * some
+                del self._cells[CELLS_MAX:]
         elif count == 0:
-            del self._cells[self._at :]
+            self._split(at)
+            del self._cells[at:]
         elif count == 2:
             self._cells = []
         elif count == 1:
-            self._pad(self._at + 1)
-            self._cells[: self._at + 1] = [(b"", " ")] * (self._at + 1)
+            self._pad(at + 1)
+            self._blank(0, at + 1)
+
+    def _blank(self, start: int, end: int) -> None:
+        if start < end:
+            self._split(start)
+            self._split(end)
+            self._cells[start:end] = [(b"", " ")] * (end - start)
 
     def render(self) -> bytes:
         pieces: list[str] = []
@@ -88,6 +219,11 @@ class _Row:
         if style != self._style:
             pieces.append(_change(style, self._style))
         return "".join(pieces).encode("utf-8", "surrogateescape")
+
+    def back_to_position(self) -> bytes:
+        if self._at == len(self._cells):
+            return b""
+        return b"\r\x1b[%dC" % self._at if self._at else b"\r"
 
 
 def _change(before: bytes, after: bytes) -> str:

@@ -32,13 +32,15 @@ class Component:
 @dataclass(frozen=True)
 class Contender:
     """`argv` makes the command line, writing what it needs into the run's directory. `prefix` is the pattern before
-    the lines of a component, whose names are all of one length; `own` that of the runner's own lines."""
+    the lines of a component, whose names are all of one length; `own` that of the runner's own lines. `may_skip`: it
+    leaves out what a terminal does not take in time."""
 
     name: str
     argv: Callable[[Path, list[Component]], list[str]]
     prefix: Callable[[str], str]
     own: str = ""
     strips_colours: bool = False  # where its output is no terminal
+    may_skip: bool = False
 
 
 def environment() -> dict[str, str]:
@@ -80,6 +82,7 @@ def _orchestrate(name: str, options: tuple[str, ...], strips_colours: bool) -> C
         lambda component: f"{component:{OWN_WIDTH}} | ",
         f"{'orchestrate':{OWN_WIDTH}} | ",
         strips_colours,
+        may_skip=True,
     )
 
 
@@ -94,7 +97,7 @@ def honchos() -> list[Contender]:
                 *(sys.executable, "-c", "from honcho.command import main; main()"),
                 *("start", "-f", _procfile(directory, components)),
             ],
-            lambda component: f"??:??:?? {component:6} | ",
+            lambda component: f"??:??:?? {component + '.1':6} | ",
             "??:??:?? system",
         )
     ]

@@ -12,8 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.running import PATIENCE
-from benchmarks.workspace import BenchError
+from benchmarks.running import PATIENCE, Run
 
 ROWS_COLUMNS = (40, 120)  # of the sink where it is a pty
 
@@ -36,13 +35,13 @@ class Gate:
         if self._gate_fd >= 0:
             os.close(self._gate_fd)
 
-    def wait_ready(self, count: int) -> None:
-        """Wait until so many producers stand at the gate."""
-        self._wait(b"r", count)
+    def wait_ready(self, count: int, run: Run) -> None:
+        """Wait until so many producers of `run` stand at the gate."""
+        self._wait(b"r", count, run)
 
-    def wait_done(self, count: int) -> None:
-        """Wait until so many producers have written everything."""
-        self._wait(b"d", count)
+    def wait_done(self, count: int, run: Run) -> None:
+        """Wait until so many producers of `run` have written everything."""
+        self._wait(b"d", count, run)
 
     def open(self) -> float:
         """Let the producers begin; return the monotonic time of that."""
@@ -51,10 +50,10 @@ class Gate:
         self._gate_fd = -1
         return began
 
-    def _wait(self, word: bytes, count: int) -> None:
+    def _wait(self, word: bytes, count: int, run: Run) -> None:
         while count:
-            if not select.select([self._roll_fd], [], [], PATIENCE)[0]:
-                raise BenchError(f"{count} producers did not say {word.decode()!r}")
+            if self._roll_fd not in select.select([self._roll_fd, run.pid_fd], [], [], PATIENCE)[0]:
+                raise run.failure(f"{count} producers did not say {word.decode()!r}")
             count -= os.read(self._roll_fd, count).count(word)
 
 

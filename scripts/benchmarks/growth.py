@@ -58,9 +58,9 @@ def _sizes(contender: Contender, is_read: bool, seconds: float, space: Workspace
         flood = f"exec {space.program('flood')} {gate.arguments} a plain 100 0"
         with Run(contender, [Component(f"flood-{n}", flood) for n in range(FLOODS)], space, sink.stdout_fd) as run:
             sink.let_go()
-            gate.wait_ready(FLOODS)
-            time.sleep(INTERVAL)
+            gate.wait_ready(FLOODS, run)
             own = run.own()
+            processes.wait_quiet(own)
             sizes = [_memory(own)]
             gate.open()
             end = time.monotonic() + seconds
@@ -68,7 +68,6 @@ def _sizes(contender: Contender, is_read: bool, seconds: float, space: Workspace
                 time.sleep(INTERVAL)
                 sizes.append(_memory(own))
             sink.go_on()
-            run.stop()
     return sizes
 
 

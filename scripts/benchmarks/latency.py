@@ -7,7 +7,7 @@ as slower than all others.
 
 import math
 
-from benchmarks import report
+from benchmarks import processes, report
 from benchmarks.contenders import Component, Contender, honchos, limit, orchestrates, standalone_alike
 from benchmarks.flow import Gate, Sink
 from benchmarks.report import Column, Row
@@ -55,11 +55,11 @@ def _delays(contender: Contender, beside_flood: bool, lines: int, space: Workspa
         ][: 1 + beside_flood]
         with Run(contender, components, space, sink.stdout_fd) as run:
             sink.let_go()
-            gate.wait_ready(len(components))
+            gate.wait_ready(len(components), run)
+            processes.wait_quiet(run.own())
             gate.open()
-            gate.wait_done(1)
+            gate.wait_done(1, run)
             sink.wait_complete(PATIENCE)
-            run.stop()
         said = sink.finish()
     came = sorted(int(word) / 1e6 for word in said[:lines] if word != "complete")
     return came + [math.inf] * (lines - len(came))

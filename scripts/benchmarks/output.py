@@ -1,8 +1,8 @@
 """Output: bytes a second from components to the sink, every line checked, beside a C program as the limit.
 
 What is measured, and what is fair:
-- Producers are started first and wait; the time runs from the instant they are let go to the arrival of the last
-  payload line at the sink. Start-up and shutdown are not in it.
+- Producers are started first and wait; the time runs from the instant they are let go, once the runner is quiet, to the
+  arrival of the last payload line at the sink. Start-up and shutdown are not in it.
 - A sink in C checks content, order and prefix of every line, and is the same for all. It takes part of one of the
   machine's cores from all of them alike.
 - CPU is that of the runner's own processes, its supervisor and helpers, over the same time; producers and sink are not
@@ -28,7 +28,7 @@ from benchmarks.flow import Gate, Sink
 from benchmarks.report import Column, Row
 from benchmarks.running import PATIENCE, Run, Settings
 from benchmarks.turns import interleaved
-from benchmarks.workspace import BenchError, Workspace
+from benchmarks.workspace import Workspace
 
 SECONDS = 1.0  # of one measurement
 FIRST_BYTES = 400_000  # of the run that finds out the speed
@@ -68,6 +68,10 @@ class Case:
     def line_bytes(self) -> int:
         """What one line has when the producer writes it."""
         return len(self.head) + self.length
+
+    def may_lose(self, contender: Contender) -> bool:
+        """Whether lines may be left out."""
+        return self.sink == "pty" and contender.may_skip
 
     @property
     def keeps_colours(self) -> bool:
@@ -124,7 +128,7 @@ def _rows(case: Case, settings: Settings, space: Workspace) -> list[Row]:
     entrants = _contenders(case, space)
     lines = {c.name: _suitable_lines(case, c, settings, space) for c in entrants}
     samples = interleaved(entrants, settings.repetitions(7), lambda c: relay(case, c, lines[c.name], space))
-    return [_row(case, name, figures, samples[LIMIT]) for name, figures in samples.items()]
+    return [_row(case, contender, samples[contender.name], samples[LIMIT]) for contender in entrants]
 
 
 def _contenders(case: Case, space: Workspace) -> list[Contender]:
@@ -140,13 +144,17 @@ def _contenders(case: Case, space: Workspace) -> list[Contender]:
 def _suitable_lines(case: Case, contender: Contender, settings: Settings, space: Workspace) -> int:
     """Return how many lines each producer should write, so that one measurement takes about SECONDS."""
     line = case.line_bytes * case.count
-    if settings.quick:
-        return QUICK_BYTES // line + 1
-    try:
-        speed = relay(case, contender, FIRST_BYTES // line + 1, space).speed * 1e6
-    finally:
-        processes.end_strays()
-    return int(min(max(speed * SECONDS, FIRST_BYTES), MOST_BYTES)) // line + 1
+    size = QUICK_BYTES if settings.quick else FIRST_BYTES
+    while not settings.quick:
+        try:
+            figures = relay(case, contender, size // line + 1, space)
+        finally:
+            processes.end_strays()
+        enough = figures.seconds >= SECONDS / 4
+        size = min(int(size * SECONDS / figures.seconds), MOST_BYTES, size * 20)
+        if enough or size == MOST_BYTES:
+            break
+    return size // line + 1
 
 
 def relay(case: Case, contender: Contender, lines: int, space: Workspace) -> Figures:
@@ -162,24 +170,24 @@ def relay(case: Case, contender: Contender, lines: int, space: Workspace) -> Fig
         ]
         with Run(contender, components, space, sink.stdout_fd) as run:
             sink.let_go()
-            gate.wait_ready(case.count)
+            gate.wait_ready(case.count, run)
             own = run.own()
+            processes.wait_quiet(own)
             cpu_before = processes.cpu_time(own)
             began = gate.open()
-            _wait_for_all(case, contender, gate, sink)
+            _wait_for_all(case, contender, gate, sink, run)
             cpu = processes.cpu_time(own) - cpu_before
         *_, counts_text = sink.finish()
         counts = json.loads(counts_text)
     return Figures(lines * case.line_bytes * case.count, counts["last"] - began, cpu, counts)
 
 
-def _wait_for_all(case: Case, contender: Contender, gate: Gate, sink: Sink) -> None:
-    if case.sink == "pty":
-        gate.wait_done(case.count)
+def _wait_for_all(case: Case, contender: Contender, gate: Gate, sink: Sink, run: Run) -> None:
+    if case.may_lose(contender):
+        gate.wait_done(case.count, run)
         sink.wait_complete(LAST_LINES)
     elif not sink.wait_complete(PATIENCE):
-        said = sink.finish() if case.sink == "file" else []
-        raise BenchError(f"{contender.name}: {case.name}: lines are lost {said}")
+        raise run.failure(f"{case.name} into a {case.sink}: not all lines have come")
 
 
 def _producer_command(case: Case, gate: Gate, id_: str, lines: int, space: Workspace) -> str:
@@ -195,13 +203,13 @@ def _sink_command(case: Case, contender: Contender, names: list[str], lines: int
     return [space.program("sink"), kind, str(case.length), str(lines), contender.own, *prefixes]
 
 
-def _row(case: Case, name: str, figures: list[Figures], limits: list[Figures]) -> Row:
-    lossless = case.sink != "pty" or name == LIMIT
+def _row(case: Case, contender: Contender, figures: list[Figures], limits: list[Figures]) -> Row:
+    lossless = not case.may_lose(contender)
     lines = figures[0].counts["good"] + figures[0].counts["missing"]
     return {
         "case": case.name,
         "sink": case.sink,
-        "contender": name,
+        "contender": contender.name,
         "speed": report.median(f.speed for f in figures),
         "ratio": report.paired_ratio([f.speed for f in figures], [f.speed for f in limits]),
         "cpu": report.median(f.cpu_per_gb for f in figures),

@@ -3,15 +3,29 @@
 import ctypes
 import os
 import signal
+import time
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
+QUIET = 0.1  # seconds
 _TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds
 
 
 def become_subreaper() -> None:
     """Adopt whatever a runner leaves behind, so that `end_strays` finds it (prctl(2))."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_tree(root: int) -> None:
+    """Kill a runner and all that descends from it at once; the caller waits for `root`.
+
+    Asked to end, some runners do not (honcho, while it prints), and what is measured is over.
+    """
+    for pid in (root, *_below(root)):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
 
 
 def end_strays() -> int:
@@ -50,6 +64,14 @@ def cpu_time(pids: list[int]) -> float:
     """
     stats = [_read(pid, "stat").rpartition(b")")[2].split() for pid in pids]
     return sum(int(fields[11]) + int(fields[12]) for fields in stats if fields) * _TICK
+
+
+def wait_quiet(pids: list[int]) -> None:
+    """Wait until these processes have used less than a clock tick in QUIET seconds: their start-up is over."""
+    before, now = -1.0, cpu_time(pids)
+    while now > before:
+        time.sleep(QUIET)
+        before, now = now, cpu_time(pids)
 
 
 def switches(pids: list[int]) -> int:

@@ -1,5 +1,6 @@
 """Runs one contender over some components, from its exec to its end."""
 
+import math
 import os
 import re
 import select
@@ -14,7 +15,8 @@ from benchmarks import processes
 from benchmarks.contenders import Component, Contender, environment
 from benchmarks.workspace import BenchError, Workspace
 
-PATIENCE = 120.0  # seconds for anything to happen before a measurement is given up
+PATIENCE = 60.0  # seconds for anything to happen before a measurement is given up
+STOP_PATIENCE = 15.0  # seconds for the end after a SIGTERM
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,11 @@ class Settings:
 
 
 class Run:
-    """A contender at work, in a session and a directory of its own. Its output goes to `stdout_fd`, or else to a pipe
-    that is read here. Times are monotonic seconds; `began` is right before its exec."""
+    """A contender at work, in a session and a directory of its own.
+
+    Its output goes to `stdout_fd`, or else to a pipe that is read here. Times are monotonic seconds; `began` is right
+    before its exec. `pid_fd` is readable at its end.
+    """
 
     def __init__(
         self, contender: Contender, components: Sequence[Component], space: Workspace, stdout_fd: int | None = None
@@ -56,7 +61,7 @@ class Run:
             )
         if stdout_fd is None:
             os.close(write_fd)
-        self._pid_fd = os.pidfd_open(self.pid)
+        self.pid_fd = os.pidfd_open(self.pid)
 
     def __enter__(self) -> "Run":
         return self
@@ -64,11 +69,11 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it, by force after an error, and close what is open."""
+        """End it by force, where it was not stopped, and close what is open."""
         if self._process.returncode is None:
-            self.stop() if kind is None else self._process.kill()
+            processes.end_tree(self.pid)
             self._process.wait()
-        os.close(self._pid_fd)
+        os.close(self.pid_fd)
         if self._read_fd >= 0:
             os.close(self._read_fd)
 
@@ -87,7 +92,7 @@ class Run:
         unseen = 0
         while len(seen) < count:
             if not self._read():
-                raise BenchError(f"{self._name}: {len(seen)} of {count} lines came\n{self._last_words()}")
+                raise self.failure(f"{len(seen)} of {count} lines came")
             arrived = time.monotonic()
             for match in re.finditer(pattern, self.text[unseen:]):
                 seen.add(match.group())
@@ -95,34 +100,34 @@ class Run:
         return arrived
 
     def stop(self) -> float:
-        """Send SIGTERM and wait for the end, reading what is still said; return the seconds that took."""
+        """Send SIGTERM and wait for the end, reading what is still said; return the seconds that took.
+
+        Infinite where it has not ended after STOP_PATIENCE.
+        """
         began = time.monotonic()
         self._process.send_signal(signal.SIGTERM)
-        while not self._wait_ended():
-            self._read()
-        ended = time.monotonic()
-        self._process.wait()
-        return ended - began
-
-    def _wait_ended(self) -> bool:
-        fds = [self._pid_fd] if self._read_fd < 0 else [self._pid_fd, self._read_fd]
-        ready = select.select(fds, [], [], PATIENCE)[0]
-        if not ready:
-            raise BenchError(f"{self._name} does not end\n{self._last_words()}")
-        return self._pid_fd in ready
+        while (left := began + STOP_PATIENCE - time.monotonic()) > 0:
+            ready = select.select([self.pid_fd, self._read_fd], [], [], left)[0]
+            if self.pid_fd in ready:
+                return time.monotonic() - began
+            if ready and not self._read():
+                select.select([self.pid_fd], [], [], left)
+        return math.inf
 
     def _read(self) -> bool:
         """Read once; False at the end, or where nothing comes."""
         if not select.select([self._read_fd], [], [], PATIENCE)[0]:
             return False
         data = os.read(self._read_fd, 1 << 16)
-        if not data and self._process.poll() is None:
-            select.select([self._pid_fd], [], [], PATIENCE)
         self.text += data
         return bool(data)
 
-    def _last_words(self) -> str:
-        return (self.text[-1000:] + self._errors.read_bytes()[-2000:]).decode("utf-8", "replace")
+    def failure(self, what: str) -> BenchError:
+        """Return an error that says what went wrong, whether the runner is still there, and what it last said."""
+        ended = self._process.poll()
+        state = "" if ended is None else f" (it has ended: {ended})"
+        words = (self.text[-1000:] + self._errors.read_bytes()[-2000:]).decode("utf-8", "replace")
+        return BenchError(f"{self._name}: {what}{state}\n{words}".rstrip())
 
 
 def silent_components(count: int, space: Workspace) -> list[Component]:

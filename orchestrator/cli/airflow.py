@@ -1,0 +1,68 @@
+"""`orchestrate airflow`: all of Apache Airflow in the foreground; `info` and `password` tell about it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from orchestrator.cli import foreground, surroundings
+from orchestrator.cli.surroundings import Surroundings
+from orchestrator.model.errors import OrchestrateError, UsageError
+from orchestrator.presets.airflow import find, plan
+from orchestrator.presets.airflow.facts import NAMES
+from orchestrator.presets.airflow.find import Installation
+from orchestrator.presets.airflow.preset import Preset, Wishes
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run one of the command's actions; returns the exit status."""
+    here = surroundings.read(options)
+    wishes = read_wishes(options, here)
+    installation = find.find(options.airflow, here.environment.get("PATH"))
+    home = home_directory(options.home, here)
+    if options.action is None:
+        return foreground.run_made(Preset(installation, home, here.environment, wishes).make, home, here)
+    return _tell(options, installation, home, here)
+
+
+def _tell(options: argparse.Namespace, installation: Installation, home: Path, here: Surroundings) -> int:
+    from orchestrator.cli import airflow_info
+
+    return airflow_info.run(options, installation, home, here)
+
+
+def read_wishes(options: argparse.Namespace, here: Surroundings) -> Wishes:
+    """Return what the command line asks for. Raises UsageError."""
+    return Wishes(
+        only=component_names(options.only, "--only"),
+        without=component_names(options.without, "--except"),
+        port=options.port,
+        any_port=options.any_port,
+        bind=options.bind,
+        stop=plan.STOP if options.timeout is None else plan.STOP.with_grace(options.timeout),
+        show_password=os.isatty(1) and not here.view.json,
+    )
+
+
+def component_names(text: str | None, option: str) -> frozenset[str]:
+    """Return the names in a comma-separated list. Raises UsageError where no version of Airflow has such a one."""
+    names = frozenset(name.strip() for name in (text or "").split(",") if name.strip())
+    for name in sorted(names - set(NAMES)):
+        raise UsageError(f"argument {option}: {name!r} is no component of Airflow", f"there are {', '.join(NAMES)}")
+    if text is not None and not names:
+        raise UsageError(f"argument {option}: no component is named")
+    return names
+
+
+def home_directory(named: str | None, here: Surroundings) -> Path:
+    """Return AIRFLOW_HOME, as Airflow would find it; made where it is missing. Raises OrchestrateError."""
+    text = named or here.environment.get("AIRFLOW_HOME") or "~/airflow"
+    path = Path(os.path.expanduser(os.path.expandvars(text))).absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OrchestrateError(
+            f"unable to make AIRFLOW_HOME {path}: {error.strerror}", "name another with --home DIR"
+        ) from None
+    return path

@@ -1,0 +1,44 @@
+"""`orchestrate config`: the merged, resolved definition, as TOML or JSON, without its secrets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from functools import partial
+from typing import Any
+
+from orchestrator.cli import planning, surroundings
+from orchestrator.cli import sources as reading
+from orchestrator.config import plain, selection, writer
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print it; raises ConfigError with all that is wrong."""
+    if options.schema:
+        from orchestrator.config import schema
+
+        print(schema.text(), end="")
+        return 0
+    sources = reading.read(options, surroundings.read(options))
+    resolved, notes = planning.plan(options, sources)
+    planning.tell(notes)
+    add_file = partial(reading.add_file_of, sources)
+    chosen, _ = selection.select(sources.definition.components, planning.wishes(options))
+    ports = {
+        c.name: int(c.environment["PORT"]) for c in resolved.system.components if c.environment["PORT"].isdecimal()
+    }
+    names = {one.member.name for one in chosen}
+    tree: dict[str, Any] = {"init": {}, "components": {}}
+    for step in sources.definition.init:
+        tree["init"][step.name] = plain.trim(plain.of_member(step, None, sources.layers, add_file, sources.report))
+    for one in chosen:
+        first = ports.get(one.instances[0], planning.BASE_PORT)
+        member = plain.of_member(one.member, first, sources.layers, add_file, sources.report)
+        depends_on = {name: condition for name, condition in member["depends_on"].items() if name in names}
+        tree["components"][one.member.name] = plain.trim({**member, "replicas": one.count, "depends_on": depends_on})
+    sources.report.check()
+    tree = {"env_file": list(sources.env_files), **{key: tree[key] for key in ("init", "components") if tree[key]}}
+    text = json.dumps(tree, indent=2) + "\n" if options.json else writer.write(tree)
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    return 0

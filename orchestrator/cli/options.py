@@ -1,0 +1,170 @@
+"""Groups of options that several commands share, and the parser they belong to."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from orchestrator.model.errors import UsageError
+
+DAY = 86400
+COLOURS = ("auto", "always", "never")
+
+
+class NoCommandError(UsageError):
+    """The first word is no command."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises instead of printing a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError(message, f"see `{self.prog} --help`")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in (action.choices or ()):
+            raise NoCommandError(f"{value!r} is no command", f"see `{self.prog} --help`")
+        super()._check_value(action, value)
+
+
+class Gather(argparse.Action):
+    """Like `append`, but also across the command: `-f a up -f b` are two files. The parsers share the action."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._values: list[Any] = []
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Take one more value."""
+        self._values.append(values)
+        setattr(namespace, self.dest, list(self._values))
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= DAY:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return value
+
+
+def count(text: str) -> int:
+    """Read a number of lines."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of lines")
+    return int(text)
+
+
+def size(text: str) -> int:
+    """Read a number of bytes, with k, M or G for thousands, millions or milliards of them."""
+    match = re.fullmatch(r"([0-9]{1,15})([kmg]?)b?", text.lower())
+    if not match or not int(match[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes")
+    unit: int = 1000 ** " kmg".index(match[2] or " ")
+    return int(match[1]) * unit
+
+
+def files(text: str) -> int:
+    """Read a number of files, one at least."""
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of files")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """Read the number of a port."""
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return int(text)
+
+
+def _group() -> Parser:
+    return Parser(add_help=False, argument_default=argparse.SUPPRESS)
+
+
+def definition() -> Parser:
+    """Return the options that say where the system is defined."""
+    options = _group()
+    options.add_argument(
+        "-f",
+        "--file",
+        metavar="FILE",
+        action=Gather,
+        help="a Procfile, or a file *.toml; several are merged, - is standard input"
+        " (default: ./orchestrate.toml, else ./Procfile)",
+    )
+    options.add_argument("-C", "--directory", metavar="DIR", help="go there first")
+    options.add_argument(
+        "-e", "--env", metavar="FILES", action=Gather, help="files of variables, separated by commas (default: .env)"
+    )
+    options.add_argument(
+        "--env-override", action="store_true", help="these files beat the variables of the shell (default: they do not)"
+    )
+    options.add_argument(
+        "-p", "--port", dest="base_port", metavar="BASE", type=port, help="PORT of the first component (default: 5000)"
+    )
+    return options
+
+
+def selection() -> Parser:
+    """Return the options that say which components of it run."""
+    options = _group()
+    options.add_argument(
+        "-l", "--only", metavar="NAMES", action=Gather, help="only these, separated by commas, and what they need"
+    )
+    options.add_argument("-x", "--except", dest="without", metavar="NAMES", action=Gather, help="all but these")
+    options.add_argument(
+        "-m", "--formation", metavar="NAME=N", action=Gather, help="how many instances of each: web=2,worker=1,all=1"
+    )
+    options.add_argument("--profile", metavar="NAME", action=Gather, help="also the components of this profile")
+    options.add_argument("--no-deps", action="store_true", help="do not start what the named ones depend on")
+    options.add_argument("--no-tty", metavar="NAMES", action=Gather, help="pipes instead of a terminal for these")
+    return options
+
+
+def place() -> Parser:
+    """Return the options that say where the state is kept."""
+    options = _group()
+    options.add_argument("--home", metavar="DIR", help="where the lock and the state are kept (in DIR/.orchestrate)")
+    options.add_argument(
+        "-t", "--timeout", metavar="SECONDS", type=seconds, help="grace period between stop signal and kill"
+    )
+    return options
+
+
+def stream() -> Parser:
+    """Return the options that say how the output looks."""
+    options = _group()
+    options.add_argument("--color", choices=COLOURS, help="colours (default: auto, on a terminal only)")
+    options.add_argument("-T", "--timestamps", action="store_true", help="the time of day before each line")
+    options.add_argument("--no-prefix", action="store_true", help="lines without the component's name")
+    options.add_argument("--json", action="store_true", help="one JSON object a line: time, component, instance, text")
+    options.add_argument(
+        "--quiet", metavar="NAME", action=Gather, help="keep a component's lines off the screen (not out of its log)"
+    )
+    options.add_argument("--log-dir", metavar="DIR", help="where the log files go (default: HOME/.orchestrate/logs)")
+    options.add_argument("--no-log", action="store_true", help="keep no log files")
+    options.add_argument(
+        "--log-size", metavar="BYTES", type=size, help="begin a new log file after so many, like 500k (default: 50M)"
+    )
+    options.add_argument(
+        "--log-files", metavar="N", type=files, help="how many files to keep of each log, in all (default: 5)"
+    )
+    return options
+
+
+def names(parser: argparse.ArgumentParser) -> None:
+    """Add the names of components."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a component, or a pattern like 'web*' (default: all)")

@@ -1,0 +1,147 @@
+"""The options of a command and what was read, to the system that runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from orchestrator.cli import sources as reading
+from orchestrator.cli.sources import Sources
+from orchestrator.config import commands, selection
+from orchestrator.config.environment import PORT_MAX, SHELL, Layers, Variable, Variables
+from orchestrator.config.report import Report, did_you_mean
+from orchestrator.config.resolve import Resolved, Settings, resolve
+from orchestrator.config.selection import Selected, Wishes
+from orchestrator.config.validate import validate
+from orchestrator.model.errors import UsageError
+from orchestrator.model.spec import Component, Condition
+
+BASE_PORT = 5000
+
+
+def plan(options: argparse.Namespace, sources: Sources) -> tuple[Resolved, list[str]]:
+    """Return the system, and what the user should be told about it. Raises ConfigError with all that is wrong."""
+    report = sources.report
+    validate(sources.definition, report)
+    if not sources.definition.components:
+        report.check()
+    chosen, told = selection.select(sources.definition.components, wishes(options))
+    resolved = resolve_chosen(options, sources, chosen)
+    check_commands(sources, chosen, resolved, report)
+    report.check()
+    return resolved, [*told, *report.notes]
+
+
+def tell(notes: list[str]) -> None:
+    """Say what is no error and yet worth a line."""
+    for note in notes:
+        print(f"orchestrate: {note}", file=sys.stderr)
+
+
+def home_of(options: argparse.Namespace, sources: Sources) -> Path:
+    """Return the directory whose state the system is."""
+    return Path(options.home) if options.home else Path(sources.definition.directory)
+
+
+def wishes(options: argparse.Namespace) -> Wishes:
+    """Return which components the options ask for. Raises UsageError."""
+    return Wishes(
+        names=[*options.names, *_split(options.only)],
+        without=_split(options.without),
+        profiles=_split(options.profile),
+        formation=selection.parse_formation(",".join(options.formation or ())),
+        dependencies=not options.no_deps,
+    )
+
+
+def _split(texts: list[str] | None) -> list[str]:
+    return [word.strip() for text in texts or () for word in text.split(",") if word.strip()]
+
+
+def resolve_chosen(options: argparse.Namespace, sources: Sources, chosen: list[Selected]) -> Resolved:
+    """Return the spec of the chosen components."""
+    settings = Settings(
+        port=_base_port(options.base_port, sources.layers, sources.report),
+        grace=options.timeout,
+        no_tty=_split(options.no_tty),
+    )
+    add_file = partial(reading.add_file_of, sources)
+    return resolve(sources.definition, chosen, sources.layers, settings, add_file, sources.report)
+
+
+def _base_port(option: int | None, layers: Layers, report: Report) -> Variable:
+    if option is not None:
+        return Variable(str(option), "-p")
+    variable = layers.flat().get("PORT")
+    if variable is None:
+        return Variable(str(BASE_PORT), "")
+    text = variable.value
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) <= PORT_MAX):
+        origin = "PORT in the environment" if variable.origin == SHELL else variable.origin
+        report.problem(origin, f"{text!r:.40} is no port to begin with")
+        return Variable(str(BASE_PORT), "")
+    return variable
+
+
+def check_commands(sources: Sources, chosen: list[Selected], resolved: Resolved, report: Report) -> None:
+    """Report commands and directories that certainly are not there.
+
+    What an initial step, or a component that has to end first, may still bring about is not certain.
+    """
+    specs = {spec.name: spec for spec in (*resolved.system.init, *resolved.system.components)}
+    first = sources.definition.init[:1]
+    last = (Condition.COMPLETED, Condition.SUCCEEDED)
+    free = [one for one in chosen if not first and not any(d.condition in last for d in one.member.depends_on)]
+    for member, name in [*((step, step.name) for step in first), *((one.member, one.instances[0]) for one in free)]:
+        spec = specs[name]
+        if not Path(spec.cwd).is_dir():
+            report.problem(member.where("cwd"), f"{member.name}: there is no directory {spec.cwd}")
+        elif word := commands.missing(member.command, spec.argv[0], spec.cwd, spec.environment.get("PATH")):
+            report.problem(member.where("command"), f"{member.name}: command not found: {word}")
+
+
+def find(sources: Sources, name: str) -> tuple[Selected, int]:
+    """Return the component, or initial step, of this name or with an instance of this name, and the instance's number.
+
+    Raises UsageError.
+    """
+    definition = sources.definition
+    for index, member in enumerate((*definition.components, *definition.init)):
+        one = Selected(member, max(1, member.replicas), index)
+        if name == member.name:
+            return one, 1
+        if name in one.instances:
+            return one, one.instances.index(name) + 1
+    known = [member.name for member in (*definition.components, *definition.init)]
+    hint = did_you_mean(name, known).removeprefix("; ") or f"there are: {', '.join(known)}"
+    raise UsageError(f"there is no component {name!r}", hint)
+
+
+def _resolved(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Resolved, str]:
+    one, number = find(sources, name)
+    if one.member in sources.definition.init:
+        only = replace(sources, definition=replace(sources.definition, init=(one.member,)))
+        resolved, instance = resolve_chosen(options, only, []), name
+    else:
+        only = replace(sources, definition=replace(sources.definition, init=()))
+        resolved, instance = resolve_chosen(options, only, [one]), one.instances[number - 1]
+    sources.report.check()
+    return resolved, instance
+
+
+def variables_of(options: argparse.Namespace, sources: Sources, name: str | None) -> Variables:
+    """Return the variables of one instance; without a name those that all start from."""
+    if name is None:
+        sources.report.check()
+        return sources.layers.flat()
+    resolved, instance_name = _resolved(options, sources, name)
+    return resolved.variables[instance_name]
+
+
+def instance(options: argparse.Namespace, sources: Sources, name: str) -> Component:
+    """Return the spec of one instance."""
+    resolved, instance_name = _resolved(options, sources, name)
+    return next(c for c in (*resolved.system.init, *resolved.system.components) if c.name == instance_name)

@@ -1,0 +1,66 @@
+"""`orchestrate run`: one command in a component's environment, in the user's own terminal. It replaces this process."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from orchestrator.cli import planning, sources, surroundings
+from orchestrator.cli.sources import Sources
+from orchestrator.config.resolve import SHELL
+from orchestrator.model.errors import OrchestrateError, UsageError
+
+NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as sh(1) has it
+
+
+def run(options: argparse.Namespace) -> int:
+    """Execute the command; returns only by an error."""
+    here = surroundings.read(options)
+    read = sources.read(options, here)
+    name, argv = _what(options, read)
+    variables = planning.variables_of(options, read, name)
+    cwd = read.definition.directory
+    if name is not None:
+        spec = planning.instance(options, read, name)
+        argv, cwd = argv or spec.argv, spec.cwd
+    planning.tell(read.report.notes)
+    environment = {key: variable.value for key, variable in variables.items()}
+    if here.term:
+        environment["TERM"] = here.term  # this terminal, not a pty of ours
+    else:
+        environment.pop("TERM", None)
+    _execute(argv, cwd, environment)
+
+
+def _what(options: argparse.Namespace, read: Sources) -> tuple[str | None, tuple[str, ...]]:
+    """Return whose environment it is, None for no component's, and the command, empty for the component's own."""
+    words, command = tuple(options.words), options.command
+    known = {member.name for member in (*read.definition.init, *read.definition.components)}
+    if not words and not command:
+        raise UsageError("nothing to run", "name a component, or a command after --")
+    if words and (words[0] in known or words[0].rpartition(".")[0] in known):
+        if len(words) > 1:
+            raise UsageError(f"{words[1]!r} follows the component {words[0]}", "write a command of your own after --")
+        return words[0], command
+    if words and command:
+        planning.find(read, words[0])
+    return None, (*words, *command)
+
+
+def _execute(argv: tuple[str, ...], cwd: str, environment: dict[str, str]) -> NoReturn:
+    try:
+        os.chdir(cwd)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # CPython ignores them, and exec would keep that
+            signal.signal(number, signal.SIG_DFL)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execvpe(argv[0], argv, environment)
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        reason = getattr(error, "strerror", None) or str(error)
+        failure = OrchestrateError(f"unable to run {argv[0] if argv[0] != SHELL else argv[-1]}: {reason.lower()}")
+        failure.status = NOT_FOUND if missing else NOT_EXECUTABLE
+        raise failure from None

@@ -1,0 +1,64 @@
+"""What files say of a system, before variables are expanded, members selected and instances counted. Frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.config.report import Place
+from orchestrator.model.spec import Dependency, OnExit, Probe, RestartPlan, StopPlan
+
+Command = str | tuple[str, ...]  # a line for `sh -c`, or an argv that no shell sees
+Path = tuple[str | int, ...]
+
+_STOP = StopPlan()
+_RESTART = RestartPlan()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One component or initial step. `places` says where each of its keys is written, `place` where itself is.
+
+    Of a component: `replicas`, `profiles`, `port` (a number, or text that becomes one), `depends_on`, `ready`,
+    `restart`, `on_exit`, `success_exit_codes`. Of a step: `unless`, `timeout` (seconds).
+    """
+
+    name: str
+    command: Command
+    place: Place
+    places: Mapping[Path, Place] = field(default_factory=dict)
+    cwd: str = "."
+    environment: Mapping[str, str] = field(default_factory=dict)
+    env_file: tuple[str, ...] = ()
+    tty: bool = True
+    stop: StopPlan = _STOP
+    replicas: int = 1
+    profiles: tuple[str, ...] = ()
+    port: int | str | None = None
+    depends_on: tuple[Dependency, ...] = ()
+    ready: tuple[Probe, ...] = ()
+    restart: RestartPlan = _RESTART
+    on_exit: OnExit = OnExit.STOP
+    success_exit_codes: frozenset[int] = frozenset({0})
+    unless: Command = ()
+    timeout: float | None = None
+
+    def where(self, *path: str | int) -> Place:
+        """Return the place of a key, or of the nearest thing around it that has one."""
+        for end in range(len(path), 0, -1):
+            if place := self.places.get(path[:end]):
+                return place
+        return self.place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """A whole system. `env_file` is None where no file names any: then `.env` is read if it exists. `names` holds
+    every name that is defined, also where what it names is wrong."""
+
+    title: str
+    directory: str
+    env_file: tuple[tuple[str, Place], ...] | None = None
+    init: tuple[Member, ...] = ()
+    components: tuple[Member, ...] = ()
+    names: frozenset[str] = frozenset()

@@ -1,0 +1,113 @@
+"""`.env` files: NAME=value lines. Pure.
+
+Read as foreman, honcho, python-dotenv and docker compose read them where they agree; where they do not, as compose:
+`export NAME=value`; blanks around the sign; ` # comment` after a value without quotes; in single quotes everything is
+literal; in double quotes \\n, \\t, \\" and their like are characters; in quotes a value may go on over several lines;
+${VAR} (never $VAR) is expanded but in single quotes. A name alone says nothing, as the shell's own value stays.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from orchestrator.config.expansion import escape
+
+_START = re.compile(
+    r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][\w.-]*)[ \t]*(?:(?P<sign>=|:(?=[ \t]))[ \t]*)?", re.ASCII
+)
+_VOID = re.compile(r"[ \t]*(?:#.*)?\r?$", re.MULTILINE)
+_SINGLE = re.compile(r"'(?P<value>(?:\\['\\]|[^'])*)'", re.DOTALL)
+_DOUBLE = re.compile(r'"(?P<value>(?:\\.|[^"\\])*)"', re.DOTALL)
+_PLAIN = re.compile(r"(?P<value>[^\r\n]*?)(?:[ \t]+#[^\n]*|[ \t]*)\r?$", re.MULTILINE)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"'}
+_FORM = re.compile(r"\$\{[A-Za-z_]\w*(?::?[-?+][^{}\n]*)?\}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """`template` is for `expansion.expand`; `line` counts from 1."""
+
+    name: str
+    template: str
+    line: int
+
+
+def parse(text: str, source: str) -> tuple[list[Assignment], list[str]]:
+    """Return the assignments in their order, and a line for each problem. `source` is the file's name."""
+    found: list[Assignment] = []
+    problems: list[str] = []
+    text = text.removeprefix("\ufeff")
+    at, line = 0, 1
+    while at < len(text):
+        end = _take(text, at, line, source, found, problems)
+        line += text.count("\n", at, end)
+        at = end
+    return found, problems
+
+
+def _take(text: str, at: int, line: int, source: str, found: list[Assignment], problems: list[str]) -> int:
+    """Read what begins at `at`, the beginning of a line; return where the next line begins."""
+    if void := _VOID.match(text, at):
+        return void.end() + 1
+    stop = text.find("\n", at)
+    stop = len(text) if stop < 0 else stop
+    start = _START.match(text, at, stop)
+    if start and not start["sign"] and _VOID.match(text, start.end()):
+        return stop + 1
+    if not start or not start["sign"]:
+        problems.append(f"{source}:{line}: not a `NAME=value` line: {_shown(text[at:stop])}")
+        return stop + 1
+    name, at = start["name"], start.end()
+    quote = text[at : at + 1]
+    quoted = {"'": _SINGLE, '"': _DOUBLE}.get(quote)
+    if quote == "#" and text[at - 1] in " \t":
+        found.append(Assignment(name, "", line))
+        return stop + 1
+    match = quoted.match(text, at) if quoted else _PLAIN.match(text, at)
+    if quoted and (match is None or "\0" in match[0]):
+        problems.append(f"{source}:{line}: {name}: the quote {quote} has no end")
+        return stop + 1
+    assert match is not None
+    if quoted and not (void := _VOID.match(text, match.end())):
+        problems.append(f"{source}:{line}: {name}: something follows the closing quote {quote}")
+        return _next_line(text, match.end())
+    value = _template(match["value"].replace("\r\n", "\n"), quote if quoted else "")
+    if "\0" in value:
+        problems.append(f"{source}:{line}: {name}: a NUL byte cannot be in a variable")
+    else:
+        found.append(Assignment(name, value, line))
+    return _next_line(text, match.end())
+
+
+def _next_line(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end + 1
+
+
+def _template(value: str, quote: str) -> str:
+    if quote == "'":
+        return escape(re.sub(r"\\(['\\])", r"\1", value))
+    if quote != '"':
+        return _keep_forms(value)
+    parts, at = [], 0
+    for match in _ESCAPE.finditer(value):
+        parts.append(_keep_forms(value[at : match.start()]))
+        parts.append("$$" if match[1] == "$" else escape(_ESCAPES.get(match[1], match[0])))
+        at = match.end()
+    return "".join(parts) + _keep_forms(value[at:])
+
+
+def _keep_forms(text: str) -> str:
+    """Make every dollar literal that does not begin a well-formed `${…}`: passwords have dollars in them."""
+    parts, at = [], 0
+    for match in _FORM.finditer(text):
+        parts += [escape(text[at : match.start()]), match[0]]
+        at = match.end()
+    return "".join(parts) + escape(text[at:])
+
+
+def _shown(line: str) -> str:
+    """Name the line without its value, which may be a secret."""
+    return repr(line.partition("=")[0].strip()[:30] + ("=…" if "=" in line else ""))

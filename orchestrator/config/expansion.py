@@ -1,0 +1,82 @@
+"""`${VAR}` and its forms, as sh(1) and docker compose have them. Pure.
+
+${VAR}             its value; nothing, and a note, where it is not set
+${VAR:-default}    default where it is not set or empty; ${VAR-default} only where it is not set
+${VAR:?message}    an error with this message; ${VAR?message} likewise
+${VAR:+other}      other where it is set and not empty; ${VAR+other} where it is set
+$$                 a dollar; any other dollar stays as it is
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_OPERATORS = (":-", ":?", ":+", "-", "?", "+")
+DEEPEST = 20  # defaults within defaults
+
+Lookup = Callable[[str], str | None]
+
+
+class ExpansionError(ValueError):
+    """The text is no template, or a variable that it demands is not set. Says so in words."""
+
+
+def expand(text: str, lookup: Lookup, unset: Callable[[str], None] = lambda name: None, depth: int = 0) -> str:
+    """Return `text` with its variables replaced. `unset` is told each name that has neither value nor default."""
+    if depth > DEEPEST:
+        raise ExpansionError("too many defaults within defaults")
+    parts: list[str] = []
+    at = 0
+    while (dollar := text.find("$", at)) >= 0:
+        parts.append(text[at:dollar])
+        following = text[dollar + 1 : dollar + 2]
+        if following == "{":
+            end = _closing(text, dollar + 2)
+            parts.append(_value(text[dollar + 2 : end], lookup, unset, depth))
+            at = end + 1
+        else:
+            parts.append("$")
+            at = dollar + (2 if following == "$" else 1)
+    parts.append(text[at:])
+    return "".join(parts)
+
+
+def _closing(text: str, at: int) -> int:
+    depth = 1
+    for match in re.compile(r"\$\$|\$\{|\}").finditer(text, at):
+        if match[0] != "$$":
+            depth += 1 if match[0] == "${" else -1
+        if depth == 0:
+            return match.start()
+    raise ExpansionError("a '${' without its '}'; write $$ for a dollar")
+
+
+def _value(inner: str, lookup: Lookup, unset: Callable[[str], None], depth: int) -> str:
+    match = _NAME.match(inner)
+    if not match:
+        raise ExpansionError(f"'${{{inner}}}' names no variable; write $$ for a dollar")
+    name, rest = match[0], inner[match.end() :]
+    operator = next((o for o in _OPERATORS if rest.startswith(o)), "")
+    if rest and not operator:
+        raise ExpansionError(
+            f"'${{{inner}}}' is no form of expansion; there are ${{VAR}}, ${{VAR:-default}}, ${{VAR:?message}}"
+        )
+    value, word = lookup(name), rest[len(operator) :]
+    present = bool(value) if operator.startswith(":") else value is not None
+    match operator[-1:]:
+        case "+":
+            return expand(word, lookup, unset, depth + 1) if present else ""
+        case "-" if not present:
+            return expand(word, lookup, unset, depth + 1)
+        case "?" if not present:
+            raise ExpansionError(f"{name} is not set: {expand(word, lookup, unset, depth + 1) or 'it has to be'}")
+    if value is None:
+        unset(name)
+    return value or ""
+
+
+def escape(text: str) -> str:
+    """Return a template that expands to `text`."""
+    return text.replace("$", "$$")

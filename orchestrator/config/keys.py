@@ -1,0 +1,251 @@
+"""The keys of orchestrate.toml: one table for reading, for the JSON Schema and for what is told of a mistake.
+
+A key is an entry here and a field of `definition.Member` (tests hold that). A new probe is one entry of PROBES.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestrator.config.shapes import ByType, Choice, Flag, Key, ListOf, Made, MapOf, Number, Shape, Table, Text
+from orchestrator.model.spec import (
+    Condition,
+    Dependency,
+    HttpProbe,
+    LogProbe,
+    OnExit,
+    Probe,
+    RestartPlan,
+    RestartPolicy,
+    Scope,
+    StopPlan,
+    StopStep,
+    name_fault,
+)
+
+DAY = 86400.0
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
+NAME = r"^\w[\w.-]*$"
+
+
+def _words(kind: Any, **aliases: Any) -> Choice:
+    return Choice({member.value: member for member in kind}, aliases)
+
+
+def _variable_fault(name: str) -> str:
+    return "" if re.match(VARIABLE, name) else "a variable starts with a letter or underscore"
+
+
+def _signal(word: str | int) -> int:
+    name = str(word).upper().removeprefix("SIG")
+    number = getattr(signal, f"SIG{name}", None) if name.isidentifier() else int(name) if name.isdecimal() else None
+    if number is None or number not in signal.valid_signals():
+        raise ValueError(f"{word!r} is no signal; write TERM, INT, QUIT, HUP, USR1 …")
+    return int(number)
+
+
+_TEXTS = ListOf(Text())
+_SECONDS = Number(0, DAY, unit="seconds")
+_SOON = Number(0.01, DAY, unit="seconds")
+_SIGNAL = Made(ByType({str: Text("the name of a signal"), int: Number(1, 64, whole=True)}), _signal)
+_COMMAND = ByType({str: Text("a command"), list: ListOf(Text("an argument", empty=True), least=1)})
+_VALUE = Made(
+    ByType({str: Text(empty=True), int: Number(-(2.0**63), 2.0**63, whole=True), float: Number(-1e300, 1e300)}), str
+)
+_VARIABLES = MapOf(_VALUE, _variable_fault, VARIABLE)
+
+# Stop
+
+_STEPS = Made(
+    ListOf(ByType({str: Made(Text(), _signal), int: _SECONDS, float: _SECONDS}), least=1),
+    lambda values: _steps(values),
+)
+
+
+def _steps(values: tuple[int | float, ...]) -> tuple[StopStep, ...]:
+    """Read TERM, 15.0, TERM, 3.0, KILL: signals are ints here, seconds floats."""
+    steps: list[StopStep] = []
+    for value in values:
+        if isinstance(value, int):
+            steps.append(StopStep(value, 0.0))
+        elif not steps or steps[-1].wait:
+            raise ValueError('has to begin with a signal, and seconds follow a signal: ["TERM", 10, "KILL"]')
+        else:
+            steps[-1] = StopStep(steps[-1].signal, value)
+    return tuple(steps)
+
+
+def _stop(read: dict[str, Any]) -> StopPlan:
+    usual = StopPlan()
+    scope = read.get("scope", usual.scope)
+    if "sequence" in read:
+        if "signal" in read or "timeout" in read:
+            raise ValueError("has a sequence, which says signal and timeout already")
+        return StopPlan(read["sequence"], scope)
+    step = usual.steps[0]
+    return StopPlan((StopStep(read.get("signal", step.signal), read.get("timeout", step.wait)),), scope)
+
+
+STOP = Made(
+    Table(
+        {
+            "signal": Key(_SIGNAL, "The first signal (TERM)."),
+            "timeout": Key(_SECONDS, "Seconds from the signal to the kill (10)."),
+            "scope": Key(_words(Scope), "Whom it reaches: the leader, its process group (the default), the tree."),
+            "sequence": Key(_STEPS, 'Signals and the seconds after each: ["TERM", 15, "TERM", 3, "KILL"].'),
+        }
+    ),
+    _stop,
+)
+
+# Restart
+
+_BACKOFF = ListOf(_SECONDS, least=2)
+
+
+def _restart(read: dict[str, Any]) -> RestartPlan:
+    plain = {key: value for key, value in read.items() if key != "backoff"}
+    if "backoff" not in read:
+        return RestartPlan(**plain)
+    if len(read["backoff"]) != 2 or read["backoff"][0] > read["backoff"][1]:
+        raise ValueError("backoff has to be two numbers of seconds, the first pause and the longest")
+    first, cap = read["backoff"]
+    return RestartPlan(**plain, first=first, cap=cap)
+
+
+_POLICY = _words(RestartPolicy, no=RestartPolicy.NEVER)
+RESTART = ByType(
+    {
+        str: Made(_POLICY, RestartPlan),
+        dict: Made(
+            Table(
+                {
+                    "policy": Key(_POLICY, "When it comes back: never (the default), on-failure, always."),
+                    "max": Key(Number(1, 1000000, whole=True), "So many ends, within `within` seconds, are too many."),
+                    "within": Key(_SECONDS, "Seconds after which an end is forgotten (300)."),
+                    "backoff": Key(_BACKOFF, "The first pause and the longest, in seconds ([1, 60])."),
+                }
+            ),
+            _restart,
+        ),
+    }
+)
+
+# Dependencies
+
+_CONDITION = _words(
+    Condition,
+    service_started=Condition.STARTED,
+    service_healthy=Condition.READY,
+    service_completed_successfully=Condition.SUCCEEDED,
+    process_started=Condition.STARTED,
+    process_healthy=Condition.READY,
+    process_completed=Condition.COMPLETED,
+    process_completed_successfully=Condition.SUCCEEDED,
+)
+_LONG = Made(
+    Table({"condition": Key(_CONDITION, "What it has to have reached.", required=True)}), lambda read: read["condition"]
+)
+DEPENDS_ON = ByType(
+    {
+        dict: Made(
+            MapOf(ByType({str: _CONDITION, dict: _LONG}), lambda name: "", ".*"),
+            lambda read: tuple(Dependency(name, condition) for name, condition in read.items()),
+        ),
+        list: Made(_TEXTS, lambda names: tuple(Dependency(name) for name in dict.fromkeys(names))),
+    }
+)
+
+# Readiness
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text.encode("utf-8", "surrogateescape"))
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith("${") and not re.match(r"https?://[^/\s]", text):
+        raise ValueError(f"has to begin with http:// or https:// and a host, not {text!r:.40}")
+    return text
+
+
+Build = Callable[[Any, Mapping[str, Any]], Probe]
+
+# Each probe: the shape of its key, what it means, and how the engine's probe is built from it and its options.
+PROBES: dict[str, tuple[Shape, str, Build]] = {
+    "http": (
+        Made(Text("a URL"), _url),
+        "Ready once GET on this URL answers 200, or `status`.",
+        lambda url, options: HttpProbe(url, **options),
+    ),
+    "log": (
+        Made(Text("a regular expression"), _pattern),
+        "Ready once a line of its own output matches this regular expression.",
+        lambda pattern, options: LogProbe(pattern),
+    ),
+}
+OPTIONS = {
+    "status": Key(Number(100, 599, whole=True), "The HTTP status that counts (200)."),
+    "interval": Key(_SOON, "Seconds between two questions (0.5)."),
+    "timeout": Key(_SOON, "Seconds that one answer may take (30)."),
+}
+
+
+def _ready(read: dict[str, Any]) -> tuple[Probe, ...]:
+    options = {key: read[key] for key in OPTIONS if key in read}
+    probes = tuple(build(read[name], options) for name, (_, _, build) in PROBES.items() if name in read)
+    if not probes:
+        raise ValueError(f"says nothing to wait for; there are: {', '.join(PROBES)}")
+    if options and "http" not in read:
+        raise ValueError(f"{next(iter(options))} goes with http only")
+    return probes
+
+
+READY = Made(Table({**{name: Key(shape, text) for name, (shape, text, _) in PROBES.items()}, **OPTIONS}), _ready)
+
+# Members and the system
+
+_COMMON = {
+    "command": Key(_COMMAND, "A text for `sh -c`, unchanged; or a list, which no shell sees.", required=True),
+    "cwd": Key(Text("a directory"), "Where it runs; relative to the file's directory, which is the default."),
+    "environment": Key(_VARIABLES, "Variables of its own; they beat all others."),
+    "env_file": Key(ByType({list: _TEXTS, str: Made(Text(), lambda text: (text,))}), ".env files of its own."),
+    "tty": Key(Flag(), "true: a terminal of its own (the default); false: pipes, its standard error apart."),
+    "stop": Key(STOP, "How it is asked to end."),
+}
+COMPONENT = Table(
+    {
+        **_COMMON,
+        "replicas": Key(Number(0, 1000, whole=True), "How many instances (1)."),
+        "profiles": Key(_TEXTS, "Started only where one of these profiles is wanted, or it is named."),
+        "port": Key(ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "PORT of its first instance."),
+        "depends_on": Key(DEPENDS_ON, "Whom it waits for: started, ready, completed, succeeded."),
+        "ready": Key(READY, "When it is ready; without it, once it has started."),
+        "restart": Key(RESTART, "Whether it comes back when it ends."),
+        "on_exit": Key(_words(OnExit), "What its end for good does to the system: stop (the default), ignore."),
+        "success_exit_codes": Key(
+            Made(ListOf(Number(0, 255, whole=True), least=1), frozenset), "Exit codes that are no failure ([0])."
+        ),
+    }
+)
+INIT = Table(
+    {
+        **_COMMON,
+        "unless": Key(_COMMAND, "A command; where it succeeds, the step is skipped."),
+        "timeout": Key(_SOON, "Seconds after which the step has failed."),
+    }
+)
+SYSTEM = Table(
+    {
+        "env_file": Key(ByType({list: _TEXTS, str: Made(Text(), lambda text: (text,))}), ".env files for all."),
+        "init": Key(MapOf(INIT, name_fault, NAME), "Steps that run one after another before the components."),
+        "components": Key(MapOf(COMPONENT, name_fault, NAME), "What the system consists of."),
+    }
+)

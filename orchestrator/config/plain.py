@@ -1,0 +1,125 @@
+"""A definition back to what a file would say: merged, expanded, without its secrets. Pure.
+
+What only an instance knows (PORT and its like) stays `${PORT}`; every other dollar is doubled, so that reading the
+result gives the same definition again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.config.definition import Command, Member
+from orchestrator.config.environment import Layers, expand_at
+from orchestrator.config.expansion import escape
+from orchestrator.config.report import Report
+from orchestrator.config.secrets import mask
+from orchestrator.model.spec import HttpProbe, LogProbe, Probe, RestartPlan, StopPlan
+
+OF_INSTANCE = ("PORT", "PS", "ORCHESTRATE_COMPONENT", "ORCHESTRATE_INSTANCE")
+_BEGIN, _END = "\ue000", "\ue001"  # private use: around a name that stays a variable
+
+Plain = dict[str, Any]
+AddFile = Callable[[str, Member, int, Layers], Layers]
+
+
+class _Texts:
+    """Expands the texts of one member."""
+
+    def __init__(self, member: Member, layers: Layers, add_file: AddFile, report: Report) -> None:
+        self._member = member
+        self._report = report
+        self._own: dict[str, str] = {}
+        self.files: list[str] = []
+        for index, path in enumerate(member.env_file):
+            place = member.where("env_file", index)
+            full = os.path.join(place.directory, expand_at(place, path, layers.get, report))
+            self.files.append(full)
+            layers = add_file(full, member, index, layers)
+        self._layers = layers
+
+    def _look_up(self, name: str) -> str | None:
+        if name in self._own:
+            return self._own[name]
+        return f"{_BEGIN}{name}{_END}" if name in OF_INSTANCE else self._layers.get(name)
+
+    def expand(self, text: str, *key: str | int, name: str = "") -> str:
+        """Return a text as it would be written; `name` is the variable it is the value of."""
+        value = expand_at(self._member.where(*key), text, self._look_up, self._report)
+        if name:
+            self._own[name] = value
+        return escape(mask(name, value)).replace(_BEGIN, "${").replace(_END, "}")
+
+
+def of_member(member: Member, port: int | None, layers: Layers, add_file: AddFile, report: Report) -> Plain:
+    """Return the keys of a component or step; `port` is the PORT of the first instance, None for a step.
+
+    Profiles are left out: it has been chosen.
+    """
+    texts = _Texts(member, layers, add_file, report)
+    place = member.where("cwd")
+    variables = {name: texts.expand(text, "environment", name, name=name) for name, text in member.environment.items()}
+    plain: Plain = {
+        "command": _command(member.command, "command", texts),
+        "cwd": os.path.normpath(os.path.join(escape(place.directory), texts.expand(member.cwd, "cwd"))),
+        "env_file": [escape(path) for path in texts.files],
+        "tty": member.tty,
+        "stop": _stop(member.stop),
+        "environment": variables,
+    }
+    if port is None:
+        return {**plain, "unless": _command(member.unless, "unless", texts), "timeout": member.timeout}
+    return {
+        **plain,
+        "replicas": member.replicas,
+        "port": port,
+        "depends_on": {d.name: d.condition.value for d in member.depends_on},
+        "ready": _ready(member.ready, texts),
+        "restart": _restart(member.restart),
+        "on_exit": member.on_exit.value,
+        "success_exit_codes": sorted(member.success_exit_codes),
+    }
+
+
+def trim(plain: Plain) -> Plain:
+    """Leave out what is empty: that is the default of every key that can be."""
+    return {key: value for key, value in plain.items() if value is not None and value not in ([], {}, "")}
+
+
+def _command(command: Command, key: str, texts: _Texts) -> str | list[str]:
+    if isinstance(command, str):
+        return mask("", command)
+    return [texts.expand(word, key, index) for index, word in enumerate(command)]
+
+
+def _signal(number: int) -> str:
+    return signal.Signals(number).name.removeprefix("SIG")
+
+
+def _stop(stop: StopPlan) -> Plain:
+    if len(stop.steps) == 1:
+        step = stop.steps[0]
+        return {"signal": _signal(step.signal), "timeout": step.wait, "scope": stop.scope.value}
+    sequence: list[str | float] = []
+    for step in stop.steps:
+        sequence += [_signal(step.signal), *([step.wait] if step.wait else [])]
+    return {"sequence": sequence, "scope": stop.scope.value}
+
+
+def _restart(plan: RestartPlan) -> Plain:
+    backoff = [plan.first, plan.cap]
+    return {"policy": plan.policy.value, "max": plan.max, "within": plan.within, "backoff": backoff}
+
+
+def _ready(probes: tuple[Probe, ...], texts: _Texts) -> Plain:
+    plain: Plain = {}
+    for probe in probes:
+        match probe:
+            case HttpProbe():
+                url = texts.expand(probe.url, "ready", "http")
+                plain |= {"http": url, "status": probe.status, "interval": probe.interval, "timeout": probe.timeout}
+            case LogProbe():
+                plain["log"] = texts.expand(probe.pattern, "ready", "log")
+    return plain

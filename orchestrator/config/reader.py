@@ -1,0 +1,58 @@
+"""A document to a definition: the keys are `keys`', what concerns more than one member is here. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.config.definition import Definition, Member
+from orchestrator.config.document import Document
+from orchestrator.config.keys import SYSTEM
+from orchestrator.config.report import Report
+from orchestrator.config.shapes import At, Fault
+
+
+def read(document: Document, title: str, report: Report) -> Definition:
+    """Return what is right in the document; everything that is wrong goes to `report`."""
+    try:
+        values = SYSTEM.read(document.tree, At(document, report))
+    except Fault:
+        values = {}
+    init, components = (_members(document, section, values.get(section, {})) for section in ("init", "components"))
+    _check_sections(document, report)
+    files = values.get("env_file")
+    return Definition(
+        title=title,
+        directory=document.root.directory,
+        env_file=None if files is None else tuple((f, document.place(("env_file", i))) for i, f in enumerate(files)),
+        init=init,
+        components=components,
+        names=frozenset(_names(document, "components")),
+    )
+
+
+def _names(document: Document, section: str) -> list[str]:
+    table = document.tree.get(section)
+    return list(table) if isinstance(table, dict) else []
+
+
+def _members(document: Document, section: str, tables: dict[str, dict[str, Any]]) -> tuple[Member, ...]:
+    members = []
+    for name, values in tables.items():
+        root = (section, name)
+        places = {path[2:]: place for path, place in document.places.items() if path[:2] == root and len(path) > 2}
+        members.append(Member(name=name, place=document.place(root), places=places, **values))
+    return tuple(members)
+
+
+def _check_sections(document: Document, report: Report) -> None:
+    components = _names(document, "components")
+    if "components" not in document.tree:
+        report.problem(document.root, "no components in it: write a table [components.NAME] with a command for each")
+    elif not components and isinstance(document.tree["components"], dict):
+        report.problem(document.place(("components",)), "no components in it")
+    for name in _names(document, "init"):
+        if name in components:
+            place = document.place(("init", name))
+            report.problem(
+                place, f"init.{name}: a component has this name too ({document.place(('components', name))})"
+            )

@@ -1,0 +1,64 @@
+"""Collects everything that is wrong in a definition, so that a user hears of it at once. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from orchestrator.model.errors import ConfigError
+
+_PLACE = re.compile(r"(?P<file>.*?):(?P<line>\d+): ")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is written: `file` as messages name it, `line` from 1 (0: unknown), and the absolute
+    `directory` that relative paths in it start from."""
+
+    file: str
+    line: int = 0
+    directory: str = "/"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(slots=True)
+class Report:
+    """Problems keep a system from starting; notes are worth a line. Both are one line each, the place first."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def problem(self, place: Place | str, text: str) -> None:
+        """Take a problem."""
+        self.problems.append(f"{place}: {text}")
+
+    def note(self, text: str) -> None:
+        """Take a note; the same one only once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def in_order(self) -> list[str]:
+        """Return the problems, each once, by line within the same file."""
+        files: dict[str, int] = {}
+
+        def key(line: str) -> tuple[int, int]:
+            match = _PLACE.match(line)
+            file, number = (match["file"], int(match["line"])) if match else (line.partition(": ")[0], 0)
+            return files.setdefault(file, len(files)), number
+
+        return sorted(dict.fromkeys(self.problems), key=key)
+
+    def check(self, hint: str = "") -> None:
+        """Raise ConfigError where there is any problem."""
+        if self.problems:
+            raise ConfigError(self.in_order(), hint)
+
+
+def did_you_mean(word: str, known: object) -> str:
+    """Return `; did you mean 'x'?` for the nearest of the known words, or nothing."""
+    import difflib  # only a mistake pays for it
+
+    near = difflib.get_close_matches(word, [str(k) for k in known], 1, 0.6)  # type: ignore[attr-defined]
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,134 @@
+"""A definition and a selection to the spec that the engine runs: instances, variables, expanded texts. Pure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from orchestrator.config import environment
+from orchestrator.config.definition import Command, Definition, Member
+from orchestrator.config.environment import Layers, Variable, Variables, expand_at, lookup_in
+from orchestrator.config.expansion import Lookup
+from orchestrator.config.report import Report
+from orchestrator.config.selection import Selected
+from orchestrator.model.spec import Component, Dependency, HttpProbe, Probe, System
+
+SHELL = "/bin/sh"
+
+# Reads one more .env file into the layers: path, the member that names it, the index in its list, the layers so far.
+AddFile = Callable[[str, Member, int, Layers], Layers]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What options say about all components: base port, grace (seconds), which get pipes instead of a terminal."""
+
+    port: Variable
+    grace: float | None = None
+    no_tty: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The system, and for each instance and step its variables with their origins."""
+
+    system: System
+    variables: Mapping[str, Variables]
+
+
+@dataclass(slots=True)
+class _Resolver:
+    definition: Definition
+    layers: Layers
+    settings: Settings
+    add_file: AddFile
+    report: Report
+    variables: dict[str, Variables] = field(default_factory=dict)
+    shared: dict[str, Variable] = field(default_factory=dict)
+
+    def inherited(self, member: Member) -> Mapping[str, Variable]:
+        """Return what comes from the shell and files: the same for all that have no files of their own."""
+        if not member.env_file:
+            if not self.shared:
+                self.shared = self.layers.flat()
+            return self.shared
+        layers = self.layers
+        for index, path in enumerate(member.env_file):
+            expanded = self.expand(member, ("env_file", index), path, layers.get)
+            layers = self.add_file(expanded, member, index, layers)
+        return layers.flat()
+
+    def expand(self, member: Member, key: tuple[str | int, ...], text: str, lookup: Lookup) -> str:
+        """Expand one text of a member."""
+        return expand_at(member.where(*key), text, lookup, self.report)
+
+    def instance(self, member: Member, number: int, name: str, port: Variable | None) -> Component:
+        """Return the spec of one instance, or of a step, which has no port."""
+        variables = environment.of_instance(member, self.inherited(member), number, name, port, self.report)
+        self.variables[name] = variables
+        lookup = lookup_in(variables)
+        cwd = self.expand(member, ("cwd",), member.cwd, lookup)
+        if cwd == "~" or cwd.startswith("~/"):
+            cwd = (lookup("HOME") or "~") + cwd[1:]
+        stop = member.stop if self.settings.grace is None else member.stop.with_grace(self.settings.grace)
+        return Component(
+            name=name,
+            component=member.name,
+            argv=self.argv(member, "command", member.command, lookup),
+            cwd=os.path.normpath(os.path.join(member.where("cwd").directory, cwd)),
+            environment={key: variable.value for key, variable in variables.items()},
+            source=str(member.place),
+            ready=tuple(self.probe(member, probe, lookup) for probe in member.ready),
+            restart=member.restart,
+            stop=stop,
+            on_exit=member.on_exit,
+            success=member.success_exit_codes,
+            tty=member.tty and not {name, member.name} & set(self.settings.no_tty),
+            unless=self.argv(member, "unless", member.unless, lookup),
+            timeout=member.timeout,
+        )
+
+    def argv(self, member: Member, key: str, command: Command, lookup: Lookup) -> tuple[str, ...]:
+        """Return an argv. A text goes to the shell as it is; a list is expanded, as no shell does it."""
+        if isinstance(command, str):
+            return (SHELL, "-c", command)
+        return tuple(self.expand(member, (key, index), word, lookup) for index, word in enumerate(command))
+
+    def probe(self, member: Member, probe: Probe, lookup: Lookup) -> Probe:
+        """Return a probe with its texts expanded."""
+        if isinstance(probe, HttpProbe):
+            url = self.expand(member, ("ready", "http"), probe.url, lookup)
+            if not url.startswith(("http://", "https://")):
+                self.report.problem(member.where("ready", "http"), f"{member.name}: {url!r:.60} is no URL")
+            return replace(probe, url=url)
+        return replace(probe, pattern=self.expand(member, ("ready", "log"), probe.pattern, lookup))
+
+
+def resolve(
+    definition: Definition,
+    selected: Sequence[Selected],
+    layers: Layers,
+    settings: Settings,
+    add_file: AddFile,
+    report: Report,
+) -> Resolved:
+    """Return the spec; what is wrong with values goes to `report`."""
+    resolver = _Resolver(definition, layers, settings, add_file, report)
+    steps = tuple(resolver.instance(step, 1, step.name, None) for step in definition.init)
+    instances = {one.member.name: one.instances for one in selected}
+    components: list[Component] = []
+    for one in selected:
+        depends_on = tuple(
+            Dependency(instance, dependency.condition)
+            for dependency in one.member.depends_on
+            for instance in instances.get(dependency.name, ())
+        )
+        for number, name in enumerate(one.instances, 1):
+            port = environment.assigned_port(settings.port, one.index, number)
+            components.append(replace(resolver.instance(one.member, number, name, port), depends_on=depends_on))
+            if one.member.port is None and int(port.value) > environment.PORT_MAX:
+                report.problem(one.member.place, f"{name}: its PORT would be {port.value}; take a smaller base with -p")
+    labels = tuple(c.name for c in (*steps, *components))
+    system = System(title=definition.title, init=steps, components=tuple(components), labels=labels)
+    return Resolved(system, resolver.variables)

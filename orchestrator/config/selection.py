@@ -1,0 +1,118 @@
+"""Which components run, and how many instances of each. Pure."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.config.definition import Member
+from orchestrator.config.report import did_you_mean
+from orchestrator.model.errors import UsageError
+
+ALL = "all"  # in a formation: those it does not name
+MOST = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the user asked for. `names` and `without` are names or globs; `dependencies` whether to pull them in."""
+
+    names: Sequence[str] = ()
+    without: Sequence[str] = ()
+    profiles: Sequence[str] = ()
+    formation: Mapping[str, int] = field(default_factory=dict)
+    dependencies: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A component that runs, in `count` instances; `index` is its place, from 0, among all that are defined."""
+
+    member: Member
+    count: int
+    index: int
+
+    @property
+    def instances(self) -> list[str]:
+        """The names of its instances: numbered where there are several."""
+        name = self.member.name
+        return [name] if self.count == 1 else [f"{name}.{number}" for number in range(1, self.count + 1)]
+
+
+def parse_formation(text: str) -> dict[str, int]:
+    """Read `web=2,all=1`; raises UsageError."""
+    formation: dict[str, int] = {}
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        name, sign, count = (part.strip() for part in pair.partition("="))
+        if not (name and sign and count.isascii() and count.isdecimal() and len(count) < 5 and int(count) <= MOST):
+            raise UsageError(f"{pair!r} is no NAME=NUMBER of a formation", "write -m web=2,worker=1 or -m all=1")
+        formation[name] = int(count)
+    return formation
+
+
+def select(components: Sequence[Member], wishes: Wishes) -> tuple[list[Selected], list[str]]:
+    """Return those that run, in the order of their definition, and what the user should be told of it.
+
+    Raises UsageError for a name, glob or profile that is none.
+    """
+    by_name = {member.name: member for member in components}
+    for name in wishes.formation:
+        if name != ALL:
+            _matching([name], by_name)
+    named = _matching(wishes.names, by_name)
+    left_out = _matching(wishes.without, by_name)
+    counts = {name: _count(member, wishes, name in named) for name, member in by_name.items()}
+    left_out |= {name for name, count in counts.items() if count == 0}
+    chosen = (named if wishes.names else _by_profile(components, wishes.profiles)) - left_out
+    notes: list[str] = []
+    if wishes.dependencies:
+        _pull_in(chosen, left_out, by_name, counts, notes)
+    if not chosen:
+        raise UsageError("nothing is left to start", f"there are: {', '.join(by_name)}")
+    chosen_ones = [Selected(m, counts[m.name], i) for i, m in enumerate(components) if m.name in chosen]
+    return chosen_ones, notes
+
+
+def _matching(patterns: Iterable[str], known: Mapping[str, Member]) -> set[str]:
+    found: set[str] = set()
+    for pattern in patterns:
+        names = {pattern} if pattern in known else set(fnmatch.filter(known, pattern))
+        if not names:
+            hint = did_you_mean(pattern, known).removeprefix("; ") or f"there are: {', '.join(known)}"
+            raise UsageError(f"there is no component {pattern!r}", hint)
+        found |= names
+    return found
+
+
+def _count(member: Member, wishes: Wishes, named: bool) -> int:
+    default = wishes.formation.get(ALL, max(member.replicas, 1) if named else member.replicas)
+    return wishes.formation.get(member.name, default)
+
+
+def _by_profile(components: Sequence[Member], profiles: Sequence[str]) -> set[str]:
+    known = dict.fromkeys(profile for member in components for profile in member.profiles)
+    for profile in profiles:
+        if profile not in known and profile != "*":
+            there = f"there are: {', '.join(known)}" if known else "no component names any"
+            raise UsageError(
+                f"there is no profile {profile!r}", did_you_mean(profile, known).removeprefix("; ") or there
+            )
+    wanted = set(known if "*" in profiles else profiles)
+    return {member.name for member in components if not member.profiles or wanted & set(member.profiles)}
+
+
+def _pull_in(
+    chosen: set[str], left_out: set[str], by_name: Mapping[str, Member], counts: dict[str, int], notes: list[str]
+) -> None:
+    """Add what the chosen need, and what that needs in turn; say so."""
+    queue = [name for name in by_name if name in chosen]
+    for name in queue:
+        for other in (d.name for d in by_name[name].depends_on if d.name in by_name):
+            if other in left_out:
+                notes.append(f"{name} starts without {other}, which is left out")
+            elif other not in chosen:
+                chosen.add(other)
+                queue.append(other)
+                counts[other] = max(counts[other], 1)
+                notes.append(f"{other} starts too: {name} needs it")

@@ -1,0 +1,57 @@
+"""What is wrong in a definition as a whole: dependencies that are none, in a circle, or never true. Pure."""
+
+from __future__ import annotations
+
+from orchestrator.config.definition import Definition
+from orchestrator.config.report import Report, did_you_mean
+from orchestrator.model import order
+from orchestrator.model.spec import Component, Condition, RestartPolicy
+
+
+def validate(definition: Definition, report: Report) -> None:
+    """Report every fault between the components."""
+    _check_names(definition, report)
+    _check_circles(definition, report)
+    _check_ends(definition, report)
+
+
+def _check_names(definition: Definition, report: Report) -> None:
+    steps = {step.name for step in definition.init}
+    for member in definition.components:
+        for dependency in member.depends_on:
+            if dependency.name in definition.names:
+                continue
+            if dependency.name in steps:
+                why = "is an initial step; all components start after those anyway, so leave it out"
+            else:
+                why = f"is no component{did_you_mean(dependency.name, definition.names)}"
+            place = member.where("depends_on", dependency.name)
+            report.problem(place, f"components.{member.name}.depends_on: {dependency.name!r} {why}")
+
+
+def _check_circles(definition: Definition, report: Report) -> None:
+    members = {member.name: member for member in definition.components if member.depends_on}
+    while True:
+        specs = [Component(name=m.name, argv=(), cwd="", depends_on=m.depends_on) for m in members.values()]
+        circle = order.find_cycle(specs)
+        if not circle:
+            return
+        first = members.pop(circle[0])
+        path = " → ".join(circle)
+        report.problem(
+            first.where("depends_on", circle[1]),
+            f"components.{first.name}.depends_on: goes in a circle, so none of these could start: {path}",
+        )
+
+
+def _check_ends(definition: Definition, report: Report) -> None:
+    always = {m.name for m in definition.components if m.restart.policy is RestartPolicy.ALWAYS}
+    for member in definition.components:
+        for dependency in member.depends_on:
+            ends = dependency.condition in (Condition.COMPLETED, Condition.SUCCEEDED)
+            if ends and dependency.name in always:
+                report.problem(
+                    member.where("depends_on", dependency.name),
+                    f"components.{member.name}.depends_on: waits for the end of {dependency.name},"
+                    ' which never comes: its restart is "always"',
+                )

@@ -1,0 +1,38 @@
+"""One log for two streams of one instance: each hands it whole lines only, so that they do not mix within a line."""
+
+from __future__ import annotations
+
+from orchestrator.output.logfile import LogFile
+
+LINE_MAX = 1 << 20  # bytes of an unfinished line that are kept; a longer one is written in pieces
+
+
+class LineLog:
+    """Collects the chunks of one stream into lines for a log that it shares."""
+
+    def __init__(self, log: LogFile) -> None:
+        self._log = log
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Take a chunk, which may end anywhere in a line."""
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            self._log.write(b"".join((*self._parts, chunk[:end])))
+            self._parts, self._size = [], 0
+        if end < len(chunk):
+            self._parts.append(chunk[end:])
+            self._size += len(chunk) - end
+            if self._size > LINE_MAX:
+                self._end_line()
+
+    def finish(self) -> None:
+        """Write an unfinished line; the incarnation has ended."""
+        if self._parts:
+            self._end_line()
+        self._log.finish()
+
+    def _end_line(self) -> None:
+        self._log.write(b"".join((*self._parts, b"\n")))
+        self._parts, self._size = [], 0

@@ -1,0 +1,133 @@
+"""What the helper reports about an installed and configured Airflow. Pure: JSON to a frozen dataclass and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.model.errors import ConfigError, OrchestrateError
+
+# What the web component is called, by major version, and the names that each version's components have.
+WEB = {2: "webserver", 3: "api-server"}
+NAMES = ("scheduler", "webserver", "api-server", "dag-processor", "triggerer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Airflow as it is configured, before our own options. `home` is AIRFLOW_HOME.
+
+    `executor` is the class that will run, `forced_executor` the same where the configured one had to be replaced, and
+    why. `login` says where the password is: "json" or "text" in `password_file`, "open" (no login), "elsewhere".
+    `scheduler_health_port` is 0 where there is none. `log_lines` and `web_log_lines` say whether the components print
+    the lines by which their start is recognised. `stampable`: nothing that a later start needs comes from outside.
+    """
+
+    version: str
+    home: str
+    config_file: str
+    python: str
+    database: str
+    executor: str
+    auth_manager: str
+    login: str
+    host: str
+    port: int
+    worker_log_port: int
+    trigger_log_port: int
+    sqlite_file: str = ""
+    stampable: bool = False
+    dag_processor: bool = False
+    base_url: str = ""
+    ssl: bool = False
+    execution_api_url: str = ""
+    scheduler_health_port: int = 0
+    log_lines: bool = True
+    web_log_lines: bool = True
+    forced_executor: str = ""
+    forced_executor_reason: str = ""
+    forced_auth_manager: str = ""
+    forced_auth_manager_reason: str = ""
+    webserver_config: str = ""
+    user: str = ""
+    password_file: str = ""
+
+    @property
+    def major(self) -> int:
+        """2 or 3."""
+        return int(self.version.partition(".")[0])
+
+    @property
+    def web(self) -> str:
+        """The name of the web component."""
+        return WEB[self.major]
+
+
+def from_json(document: Any) -> Facts:
+    """Return the facts in a document of `to_json`. Raises OrchestrateError where it is not one."""
+    known = {field.name for field in dataclasses.fields(Facts)}
+    try:
+        return Facts(**{key: value for key, value in document.items() if key in known})
+    except (AttributeError, TypeError) as error:
+        raise OrchestrateError(f"unable to read the facts about Airflow: {error}") from None
+
+
+def to_json(facts: Facts) -> dict[str, Any]:
+    """Return a document that `from_json` reads."""
+    return dataclasses.asdict(facts)
+
+
+def parse(text: str) -> Facts:
+    """Return the facts in a report of the helper. Raises OrchestrateError."""
+    try:
+        return interpret(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OrchestrateError(f"unable to read the report about Airflow: {error!r}") from None
+
+
+def interpret(report: dict[str, Any]) -> Facts:
+    """Make facts of a report: raw options become ports, flags and paths."""
+    options = {key: value.partition("#")[0].strip() for key, value in report["options"].items()}
+    major = int(report["version"].partition(".")[0])
+    web = "webserver.web_server_" if major == 2 else "api."
+    base_url = "webserver.base_url" if major == 2 else "api.base_url"
+    plain = not _flag(options, "logging.json_logs") and not options["logging.logging_config_class"]
+    health = _flag(options, "scheduler.enable_health_check")
+    webserver_config = options.get("webserver.config_file") or f"{report['home']}/webserver_config.py"
+    taken_over = {key: report[key] for key in _SAME if key in report}
+    return Facts(
+        **taken_over,
+        stampable=bool(report["sqlite_file"]) and not report["elsewhere"],
+        dag_processor=major > 2 or _flag(options, "scheduler.standalone_dag_processor"),
+        host=options[f"{web}host"],
+        port=_port(options, f"{web}port"),
+        base_url=options[base_url],
+        ssl=bool(options[f"{web}ssl_cert"]),
+        execution_api_url=options.get("core.execution_api_server_url", ""),
+        worker_log_port=_port(options, "logging.worker_log_server_port"),
+        trigger_log_port=_port(options, "logging.trigger_log_server_port"),
+        scheduler_health_port=_port(options, "scheduler.scheduler_health_check_server_port") if health else 0,
+        log_lines=plain and options["logging.logging_level"].upper() in _SPEAKING,
+        web_log_lines=plain and options.get("logging.uvicorn_logging_level", "info").upper() in _SPEAKING,
+        webserver_config=webserver_config if major == 2 else "",
+    )
+
+
+_SPEAKING = ("TRACE", "DEBUG", "INFO")
+_SAME = (
+    *("version", "home", "config_file", "python", "database", "sqlite_file", "executor", "auth_manager"),
+    *("forced_executor", "forced_executor_reason", "forced_auth_manager", "forced_auth_manager_reason"),
+    *("login", "user", "password_file"),
+)
+
+
+def _flag(options: dict[str, str], key: str) -> bool:
+    return options.get(key, "").lower() in ("true", "t", "1", "yes", "on")
+
+
+def _port(options: dict[str, str], key: str) -> int:
+    text = options[key]
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise ConfigError([f"unable to start Airflow: [{key.replace('.', '] ', 1)} = {text!r} is no port"])
+    return int(text)

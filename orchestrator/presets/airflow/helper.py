@@ -1,0 +1,283 @@
+"""The helper: the one Airflow process that runs first and alone, under Airflow's own interpreter.
+
+It lets Airflow write its configuration file with the secrets in it, brings the database to the head of its schema,
+makes the admin user, and reports what it found as JSON, not interpreted. All that starts after it reads the same
+secrets: started together on an empty AIRFLOW_HOME, 2.11 and 3.x make different ones in each process.
+
+Not part of the package: it imports nothing of orchestrator, and keeps to the syntax of Python 3.8. Usage:
+``python helper.py REPORT_FILE [report]``; with ``report`` neither database nor user is touched.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    del sys.path[0]  # our own directory: nothing in it may stand in for a module of Airflow's
+
+import configparser
+import json
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from typing import Any
+
+LETTERS = "abcdefghkmnpqrstuvwxyzABCDEFGHKMNPQRSTUVWXYZ23456789"  # no two that look alike
+PASSWORD_LENGTH = 16
+OPTIONS = {  # that are looked at outside, by major version
+    2: "webserver.web_server_host webserver.web_server_port webserver.base_url webserver.web_server_ssl_cert"
+    " webserver.config_file scheduler.standalone_dag_processor",
+    3: "api.host api.port api.base_url api.ssl_cert core.execution_api_server_url logging.json_logs"
+    " logging.uvicorn_logging_level",
+}
+OPTIONS_OF_ALL = (
+    "logging.worker_log_server_port logging.trigger_log_server_port logging.logging_level"
+    " logging.logging_config_class scheduler.enable_health_check scheduler.scheduler_health_check_server_port"
+)
+SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+
+
+class Unusable(Exception):
+    """What is installed, or how it is configured, cannot be run; told in one line."""
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def write_private(path: str, text: str) -> None:
+    """Write a file that is 0600 from its first byte on."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_TRUNC
+    with os.fdopen(os.open(path, flags, 0o600), "w") as file:
+        file.write(text)
+
+
+def make_private(path: str) -> None:
+    """Take away what group and others may do with a password file of ours."""
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    if mode & 0o077 and os.stat(path).st_uid == os.geteuid():
+        os.chmod(path, mode & 0o700)
+        say(f"Made {path} readable by its owner alone (it was {mode:o})")
+
+
+def new_password() -> str:
+    return "".join(secrets.choice(LETTERS) for _ in range(PASSWORD_LENGTH))
+
+
+def read_password(path: str) -> str:
+    """The password in a file of Airflow 2's kind; empty where there is none."""
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+# What is configured
+
+
+def mask(url: str) -> str:
+    """A database URL without its password, for people."""
+    head, sep, rest = url.partition("://")
+    login, at, place = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return head + sep + user + (":***" if colon else "") + at + place.partition("?")[0]
+
+
+def from_elsewhere(conf: Any, config_file: str, environ: Mapping[str, str]) -> bool:
+    """Whether a sensitive option is taken from a command or a secrets backend: then a later start may get another."""
+    wanted = {(section, key + kind) for section, key in conf.sensitive_config_values for kind in ("_cmd", "_secret")}
+    for section, key in wanted:
+        if f"AIRFLOW__{section.upper()}__{key.upper()}" in environ:
+            return True
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read(config_file)
+    return any(parser.has_option(*option) and parser.get(*option) for option in wanted)
+
+
+def executor_facts(conf: Any, major: int) -> dict[str, Any]:
+    """The executor, and a local one to force where the configured one is not local or cannot be used."""
+    from airflow.executors.executor_loader import ExecutorLoader
+
+    configured = conf.get("core", "executor")
+    try:
+        executor = ExecutorLoader.import_default_executor_cls()[0]
+        if executor.is_local:
+            return {"executor": executor.__name__}
+        reason = f"{configured} is not local"
+    except Exception as error:  # noqa: BLE001 - whatever a class of the user raises: it cannot be used
+        reason = str(error).strip().splitlines()[0]
+    sqlite = conf.get("database", "sql_alchemy_conn").startswith("sqlite")
+    forced = "SequentialExecutor" if sqlite and major == 2 else "LocalExecutor"
+    os.environ["AIRFLOW__CORE__EXECUTOR"] = forced
+    return {"executor": forced, "forced_executor": forced, "forced_executor_reason": reason}
+
+
+def auth_facts(conf: Any) -> dict[str, Any]:
+    """3.x: the auth manager that is configured, or the simple one where that cannot be imported."""
+    configured = conf.get("core", "auth_manager")
+    try:
+        conf.getimport("core", "auth_manager")
+        return {"auth_manager": configured}
+    except Exception as error:  # noqa: BLE001 - whatever a class of the user raises: it cannot be used
+        os.environ["AIRFLOW__CORE__AUTH_MANAGER"] = SIMPLE
+        reason = str(error).strip().splitlines()[0]
+    return {"auth_manager": SIMPLE, "forced_auth_manager": SIMPLE, "forced_auth_manager_reason": reason}
+
+
+def gather(conf: Any, config_file: str, home: str, version: str) -> dict[str, Any]:
+    """Everything about the configuration that has to be known outside."""
+    from sqlalchemy.engine.url import make_url
+
+    major = int(version.split(".")[0])
+    names = f"{OPTIONS[major]} {OPTIONS_OF_ALL}".split()
+    url = conf.get("database", "sql_alchemy_conn")
+    report = {
+        "version": version,
+        "home": home,
+        "python": sys.executable,
+        "config_file": config_file,
+        "database": mask(url),
+        "sqlite_file": (make_url(url).database or "") if url.startswith("sqlite") else "",
+        "elsewhere": from_elsewhere(conf, config_file, os.environ),
+        "options": {name: conf.get(*name.split("."), fallback="") or "" for name in names},
+    }
+    report.update(executor_facts(conf, major))
+    if major == 2:
+        report["auth_manager"] = conf.get("core", "auth_manager", fallback="")
+    else:
+        report.update(auth_facts(conf))
+    return report
+
+
+# The admin user
+
+
+def simple_login(conf: Any, act: bool) -> dict[str, Any]:
+    """Airflow 3's simple auth manager: users in the configuration, passwords in a JSON file."""
+    if conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False):
+        return {"login": "open"}
+    manager = conf.getimport("core", "auth_manager")
+    users = [user.username for user in manager.get_users()]
+    path = manager.get_generated_password_file()
+    if act:
+        seed_passwords(path, users)
+    user = "admin" if "admin" in users else (users or [""])[0]
+    return {"login": "json", "user": user, "password_file": path}
+
+
+def seed_passwords(path: str, users: list[str]) -> None:
+    """Make the passwords that are missing, before Airflow does: it would print them, into a file that all may read."""
+    known: dict[str, Any]
+    try:
+        with open(path) as file:
+            known = json.loads(file.read().strip() or "{}")
+        make_private(path)
+    except FileNotFoundError:
+        known = {}
+    missing = [user for user in users if user not in known]
+    if missing:
+        known.update((user, new_password()) for user in missing)
+        write_private(path, json.dumps(known) + "\n")
+        say(f"Created a password for user {', '.join(missing)} in {path}")
+
+
+def application_builder() -> Any:
+    """The context manager in which Flask AppBuilder's users can be reached; its place changed with the versions."""
+    for name in ("airflow.providers.fab.auth_manager", "airflow.auth.managers.fab"):
+        try:
+            utils = __import__(name + ".cli_commands.utils", fromlist=["get_application_builder"])
+            return utils.get_application_builder()
+        except ImportError:
+            continue
+    from airflow.utils.cli_app_builder import get_application_builder
+
+    return get_application_builder()
+
+
+def fab_login(home: str, act: bool) -> dict[str, Any]:
+    """Flask AppBuilder: users in the database, the admin's password in a file beside it."""
+    path = os.path.join(home, "standalone_admin_password.txt")
+    facts = {"login": "text", "user": "admin", "password_file": path}
+    if not act:
+        return facts
+    with application_builder() as builder:
+        manager = builder.sm
+        if getattr(manager, "auth_type", 1) != 1:  # AUTH_DB; with any other, users and passwords are kept elsewhere
+            return {"login": "elsewhere"}
+        if manager.find_user("admin") is None:
+            create_admin(manager, path)
+    if os.path.isfile(path):
+        make_private(path)
+    return facts
+
+
+def create_admin(manager: Any, path: str) -> None:
+    say("Creating admin user")
+    role = manager.find_role("Admin")
+    if role is None:
+        raise Unusable("unable to create the admin user: there is no role Admin in the database")
+    password = read_password(path)
+    if not password:
+        password = new_password()
+        write_private(path, password)
+    if not manager.add_user("admin", "Admin", "User", "admin@example.com", role, password):
+        raise Unusable("unable to create the admin user: Airflow refused it")
+    say("Created admin user; its password is in " + path)
+
+
+def login_facts(conf: Any, report: dict[str, Any], act: bool) -> dict[str, Any]:
+    name = report["auth_manager"].rpartition(".")[2]
+    if name in ("", "FabAuthManager"):  # before 2.7 there is no other
+        return fab_login(report["home"], act)
+    if hasattr(conf.getimport("core", "auth_manager"), "get_generated_password_file"):
+        return simple_login(conf, act)
+    return {"login": "elsewhere"}
+
+
+# The order of things
+
+
+def prepare(act: bool) -> dict[str, Any]:
+    """Configuration first, then the database, then the user. Returns the report."""
+    try:
+        from airflow import configuration
+    except ModuleNotFoundError as error:
+        if error.name != "airflow":
+            raise
+        raise Unusable("there is no Airflow in " + sys.prefix) from None
+    # 2.6 writes the file when it is imported, later ones in the command line's `main`.
+    write = getattr(configuration, "write_default_airflow_configuration_if_needed", None)
+    conf = (write() if write is not None else None) or configuration.conf
+
+    import logging
+
+    from airflow import __version__ as version
+
+    if version.split(".")[0] not in ("2", "3"):
+        raise Unusable(f"Airflow {version} is not supported: 2.6 or later is")
+    logging.getLogger("").setLevel(logging.WARNING)
+    report = gather(conf, str(configuration.AIRFLOW_CONFIG), str(configuration.AIRFLOW_HOME), version)
+    if act:
+        from airflow.utils import db
+
+        say("Checking database is initialized")
+        db.initdb()
+        say("Database ready")
+    report.update(login_facts(conf, report, act))
+    return report
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        report = prepare(act="report" not in arguments[1:])
+    except Unusable as error:
+        say(f"unable to prepare Airflow: {error}")
+        return 1
+    write_private(arguments[0], json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,103 @@
+"""Where Airflow listens, and the environment that makes all of it agree. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from orchestrator.presets.airflow.facts import Facts
+
+ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]", "": "127.0.0.1", "*": "127.0.0.1"}
+LOCAL = ("localhost", "127.0.0.1", "0.0.0.0", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports that this start uses. `scheduler_health` is 0 where there is none."""
+
+    web: int
+    worker_log: int
+    trigger_log: int
+    scheduler_health: int = 0
+
+
+def ports(facts: Facts, wanted: int | None) -> Ports:
+    """Return the ports as they are configured, `wanted` for the web component where it is not None."""
+    return Ports(
+        facts.port if wanted is None else wanted,
+        facts.worker_log_port,
+        facts.trigger_log_port,
+        facts.scheduler_health_port,
+    )
+
+
+def listeners(facts: Facts, chosen: Ports, running: tuple[str, ...], bind: str | None) -> dict[str, tuple[str, int]]:
+    """Map the use of each port, in words, to the address that will be listened on."""
+    uses: dict[str, tuple[str, int]] = {}
+    if facts.web in running:
+        uses[facts.web] = (bind or facts.host, chosen.web)
+    if "scheduler" in running:
+        uses["the log server of scheduler"] = ("::", chosen.worker_log)
+        if chosen.scheduler_health:
+            uses["the health server of scheduler"] = ("::", chosen.scheduler_health)
+    if "triggerer" in running:
+        uses["the log server of triggerer"] = ("::", chosen.trigger_log)
+    return uses
+
+
+def environment(facts: Facts, base: Mapping[str, str], chosen: Ports, bind: str | None) -> dict[str, str]:
+    """Return the components' whole environment: what we override is in it, what we do not is left alone."""
+    result = dict(base)
+    result["AIRFLOW_HOME"] = facts.home
+    if facts.forced_executor:
+        result["AIRFLOW__CORE__EXECUTOR"] = facts.forced_executor
+    if facts.forced_auth_manager:
+        result["AIRFLOW__CORE__AUTH_MANAGER"] = facts.forced_auth_manager
+    if bind is not None:
+        result["AIRFLOW__API__HOST" if facts.major > 2 else "AIRFLOW__WEBSERVER__WEB_SERVER_HOST"] = bind
+    result.update(_web_port(facts, chosen, web_url(facts, chosen, bind)))
+    for name, before, port in (
+        ("AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT", facts.worker_log_port, chosen.worker_log),
+        ("AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT", facts.trigger_log_port, chosen.trigger_log),
+        (
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT",
+            facts.scheduler_health_port,
+            chosen.scheduler_health,
+        ),
+    ):
+        if port != before:
+            result[name] = str(port)
+    return result
+
+
+def _web_port(facts: Facts, chosen: Ports, url: str) -> dict[str, str]:
+    """The web port and everything that has to agree with it: left alone, a 3.x task talks to port 8080 whatever
+    [api] port says."""
+    moved = chosen.web != facts.port
+    changes: dict[str, str] = {}
+    if moved:
+        changes["AIRFLOW__API__PORT" if facts.major > 2 else "AIRFLOW__WEBSERVER__WEB_SERVER_PORT"] = str(chosen.web)
+        if facts.base_url and _is_local(facts.base_url):
+            section = "API" if facts.major > 2 else "WEBSERVER"
+            changes[f"AIRFLOW__{section}__BASE_URL"] = url
+    if facts.major > 2:
+        configured = facts.execution_api_url
+        ours = _is_local(configured) and moved if configured else not facts.base_url or _is_local(facts.base_url)
+        if ours:
+            changes["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = f"{url}/execution/"
+    return changes
+
+
+def _is_local(url: str) -> bool:
+    return urlsplit(url).hostname in LOCAL
+
+
+def web_url(facts: Facts, chosen: Ports, bind: str | None = None, *, by_address: bool = False) -> str:
+    """Return the URL of the web component as this machine reaches it, without a slash at its end."""
+    host = facts.host if bind is None else bind
+    reachable = ANY_HOST.get(host, f"[{host}]" if ":" in host and not host.startswith("[") else host)
+    if reachable == "127.0.0.1" and not by_address:
+        reachable = "localhost"
+    path = urlsplit(facts.base_url).path.rstrip("/")
+    return f"{'https' if facts.ssl else 'http'}://{reachable}:{chosen.web}{path}"

@@ -1,0 +1,177 @@
+"""From facts to a plan: which components Airflow has, how each is started, when it is ready, how it is stopped. Pure.
+
+Readiness is tied to our own children: each has printed its own line, and then Airflow's health answer shows it healthy
+with a heartbeat that is younger than this start, so neither a stale row nor somebody else's port counts. On 3.x the
+web component is ready last: its execution API is asked once, because the first call stalls the server for seconds.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.model.errors import UsageError
+from orchestrator.model.spec import (
+    Component,
+    HttpProbe,
+    LogProbe,
+    Probe,
+    RestartPlan,
+    RestartPolicy,
+    Scope,
+    StopPlan,
+    StopStep,
+)
+from orchestrator.presets.airflow.facts import Facts
+from orchestrator.presets.airflow.network import Ports, environment, web_url
+
+COLOURS = {
+    "webserver": "green",
+    "api-server": "magenta",
+    "scheduler": "blue",
+    "dag-processor": "yellow",
+    "triggerer": "cyan",
+}
+STARTED = {
+    "scheduler": "[Rr]esetting orphaned tasks",
+    "triggerer": "Starting the triggerer",
+    "dag-processor": "Starting the Dag Processor Job",
+}
+HEALTH = {2: "/health", 3: "/api/v2/monitor/health"}
+# 3.x waits for running tasks at the first TERM, without end, and goes at the second.
+STOP = StopPlan((StopStep(signal.SIGTERM, 15.0), StopStep(signal.SIGTERM, 3.0)), Scope.LEADER)
+# Airflow's components exit with 0 on TERM, whoever sent it: no exit that nobody asked for is a success.
+RESTART = RestartPlan(RestartPolicy.ALWAYS, max=5, within=300.0, first=1.0, cap=30.0)
+WARM_UP = 60.0  # seconds that the first call of the execution API may take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asked for on the command line, and what was found. `command` is the airflow command, `directory`
+    where the components run, `environment` what they start from."""
+
+    command: str
+    directory: str
+    environment: Mapping[str, str]
+    bind: str | None = None
+    stop: StopPlan = STOP
+
+
+def names(facts: Facts, only: frozenset[str], without: frozenset[str]) -> tuple[str, ...]:
+    """Return the components to run, in the order of their start. Raises UsageError."""
+    there = ["scheduler", facts.web, "triggerer"]
+    if facts.dag_processor:
+        there.insert(2, "dag-processor")
+    for name in sorted((only | without) - set(there)):
+        raise UsageError(
+            f"unable to choose {name}: Airflow {facts.version} has no such component",
+            f"it has {', '.join(there)}",
+        )
+    wanted = tuple(name for name in there if (not only or name in only) and name not in without)
+    if not wanted:
+        raise UsageError("unable to start Airflow: --only and --except leave no component")
+    return wanted
+
+
+def components(facts: Facts, running: tuple[str, ...], request: Request, chosen: Ports) -> tuple[Component, ...]:
+    """Return the components of this start, `running` by name."""
+    complete = environment(facts, request.environment, chosen, request.bind)
+    return tuple(
+        Component(
+            name=name,
+            argv=(request.command, name, *_arguments(facts, name, request.directory)),
+            cwd=request.directory,
+            environment=complete,
+            source="the Airflow preset",
+            colour=COLOURS[name],
+            stop_before=(facts.web,) if facts.major > 2 and name == "scheduler" and facts.web in running else (),
+            ready=probes(facts, name, running, chosen, request.bind),
+            restart=RESTART,
+            stop=request.stop,
+            success=frozenset(),
+        )
+        for name in running
+    )
+
+
+def _arguments(facts: Facts, name: str, directory: str) -> tuple[str, ...]:
+    return ("--pid", pid_file(directory)) if name == "webserver" else ()
+
+
+def pid_file(directory: str) -> str:
+    """Where our own gunicorn, of a 2.x webserver, keeps its pid."""
+    return f"{directory}/airflow-webserver.pid"
+
+
+def probes(
+    facts: Facts, name: str, running: tuple[str, ...], chosen: Ports, bind: str | None = None
+) -> tuple[Probe, ...]:
+    """Return what has to hold before `name` is ready, when `running` are started together."""
+    url = web_url(facts, chosen, bind, by_address=True)
+    health = url + HEALTH[facts.major]
+    found: list[Probe] = []
+    if name == facts.web:
+        if facts.web_log_lines or facts.major == 2:  # gunicorn's own line does not depend on Airflow's logging
+            found.append(LogProbe(rf"(Uvicorn running on|Listening at:) https?://\S*:{chosen.web}\b"))
+        others = tuple(other for other in running if other != name) if facts.major > 2 else ()
+        found.append(_health(facts, health, others))
+        if facts.major > 2 and "scheduler" in running:
+            found.append(HttpProbe(f"{url}/execution/health", timeout=WARM_UP))
+        return tuple(found)
+    if facts.log_lines:
+        found.append(LogProbe(STARTED[name]))
+    if facts.web in running:
+        found.append(_health(facts, health, (name,)))
+    return tuple(found)
+
+
+def _health(facts: Facts, url: str, of: tuple[str, ...]) -> HttpProbe:
+    # 2.6 has no word on a dag-processor in its answer.
+    keys = [n.replace("-", "_") for n in of if n != "dag-processor" or facts.major > 2]
+    return HttpProbe(
+        url,
+        healthy=("/metadatabase/status", *(f"/{key}/status" for key in keys)),
+        fresh=tuple(f"/{key}/latest_{key}_heartbeat" for key in keys),
+    )
+
+
+def notes(facts: Facts, command: str, configured: Ports, chosen: Ports) -> tuple[str, ...]:
+    """Return what is said before the components start: what was found, and what we changed of it."""
+    lines = [f"Airflow {facts.version} ({command}), home {facts.home}, {facts.executor}, {facts.database}"]
+    if facts.forced_executor:
+        lines.append(f"Forcing executor to {facts.forced_executor}: {facts.forced_executor_reason}")
+    if facts.forced_auth_manager:
+        lines.append(f"Forcing auth manager to SimpleAuthManager: {facts.forced_auth_manager_reason}")
+    for what, before, after in (
+        (facts.web, configured.web, chosen.web),
+        ("the log server of scheduler", configured.worker_log, chosen.worker_log),
+        ("the log server of triggerer", configured.trigger_log, chosen.trigger_log),
+        ("the health server of scheduler", configured.scheduler_health, chosen.scheduler_health),
+    ):
+        if before != after:
+            lines.append(f"Port {before} is taken: {what} gets {after}")
+    return tuple(lines)
+
+
+def banner(facts: Facts, running: tuple[str, ...], url: str, login: str) -> tuple[str, ...]:
+    """Return what is said once everything is ready. `login` is a line about user and password, or empty."""
+    lines = ["", "Airflow is ready"]
+    if facts.web in running:
+        lines.append(f"{url}/")
+        if login:
+            lines.append(login)
+    lines.append("Airflow Standalone is for development purposes only. Do not use this in production!")
+    return (*lines, "")
+
+
+def login_line(facts: Facts, password: str, *, shown: bool) -> str:
+    """Say how to log in; `password` is empty where it is not known, and written out only where it is `shown`."""
+    match facts.login:
+        case "open":
+            return "No login is needed: everybody is an admin"
+        case "json" | "text" if facts.user and password:
+            return f"Login with username: {facts.user}  password: {password if shown else f'in {facts.password_file}'}"
+        case "text":
+            return f"Login with username: {facts.user}  (its password was not made here, and is not known)"
+    return ""

@@ -1,0 +1,111 @@
+"""TCP ports before a start: whether one can be listened on, who holds it, which others are free.
+
+Facts: with SO_REUSEADDR, which every server sets, bind(2) fails on Linux exactly where another socket listens on an
+address that overlaps. Who holds it is in /proc: the inode of the listening socket in /proc/net/tcp and tcp6 (proc(5)),
+and the descriptor that points to it, which root and the owner of the process may read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from pathlib import Path
+
+LISTEN = "0A"  # include/net/tcp_states.h
+
+
+def fault(host: str, port: int) -> str:
+    """Say in a few words why `port` cannot be listened on; empty where it can. `::` means every address."""
+    try:
+        _listen(host, port).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return f"is taken{_by_whom(port)}"
+        return f"cannot be listened on: {(error.strerror or str(error)).lower()}"
+    except OverflowError:
+        return "is no port"
+    return ""
+
+
+def free(host: str, avoid: set[int]) -> int:
+    """Return a port on `host` that can be listened on, and is none of `avoid`. Raises OSError."""
+    held: list[socket.socket] = []
+    try:
+        while True:
+            sock = _listen(host, 0)
+            held.append(sock)
+            port: int = sock.getsockname()[1]
+            if port not in avoid:
+                return port
+    finally:
+        for sock in held:
+            sock.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    address = host.strip("[]")
+    if address in ("::", "*"):
+        dual = socket.has_dualstack_ipv6()
+        family, address = (socket.AF_INET6, "::") if dual else (socket.AF_INET, "0.0.0.0")
+    else:
+        dual = False
+        family = socket.getaddrinfo(address or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not dual))
+        sock.bind((address, port))
+        sock.listen()
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _by_whom(port: int) -> str:
+    if pid := holder(port):
+        return f" by pid {pid} ({command_of(pid)})"
+    return ""
+
+
+def holder(port: int) -> int:
+    """Return the pid of a process that listens on `port`; 0 where the kernel does not tell us."""
+    wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
+    if not wanted:
+        return 0
+    for name in os.listdir("/proc"):
+        if name.isdigit() and _has_open(name, wanted):
+            return int(name)
+    return 0
+
+
+def _inodes(port: int) -> set[str]:
+    found: set[str] = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                found.add(fields[9])
+    return found
+
+
+def _has_open(pid: str, wanted: set[str]) -> bool:
+    try:
+        return any(os.readlink(f"/proc/{pid}/fd/{fd}") in wanted for fd in os.listdir(f"/proc/{pid}/fd"))
+    except OSError:  # another user's, or gone meanwhile
+        return False
+
+
+def command_of(pid: int) -> str:
+    """Return the command line of a process; `?` where it cannot be read."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return "?"
+    return raw.replace(b"\0", b" ").decode("utf-8", "replace").strip()[:200] or "?"

@@ -1,0 +1,231 @@
+"""The preset at work: from an installation and the user's wishes to a system, and from the helper's facts to a plan.
+
+The home is AIRFLOW_HOME. Of ours in it: `.orchestrate/airflow.json` (the facts of the last start, with the stamp),
+`.orchestrate/run`, the directory that the components run in, so that gunicorn's sockets and pid files are nobody's
+litter.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
+from orchestrator.model.spec import Component, StopPlan, System
+from orchestrator.presets.airflow import facts as facts_module
+from orchestrator.presets.airflow import find, network, password, plan, ports, stamp
+from orchestrator.presets.airflow.facts import NAMES, Facts
+from orchestrator.presets.airflow.find import Installation
+from orchestrator.presets.airflow.foresight import foresee
+from orchestrator.process import tree
+from orchestrator.runtime.home import Home
+from orchestrator.supervise.supervisor import Plan
+
+HELPER = Path(__file__).with_name("helper.py")
+STEP = "airflow"
+
+
+class NotFreeError(ConfigError):
+    """Something that Airflow needs is held by somebody else; one problem a line."""
+
+    status = FAILED_STATUS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the command line says. `show_password` where only a person at a terminal sees it."""
+
+    only: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
+    port: int | None = None
+    any_port: bool = False
+    bind: str | None = None
+    stop: StopPlan = plan.STOP
+    show_password: bool = False
+
+
+class Preset:
+    """One start of Airflow. `environment` is what components start from, before what Airflow needs."""
+
+    def __init__(self, installation: Installation, home: Path, environment: Mapping[str, str], wishes: Wishes) -> None:
+        self._installation = installation
+        self._wishes = wishes
+        self._environment = prepared(environment, installation, home)
+
+    def make(self, home: Home) -> tuple[System, Callable[[], Plan] | None]:
+        """Return the system, with the helper as its initial step unless a stamp spares it.
+
+        Raises UsageError or NotFreeError where something already stands in the way, as far as can be told so early.
+        """
+        refuse_foreign_webserver(home)
+        run_directory(home)
+        stamped = stamp.read(facts_path(home), self._installation, self._environment)
+        expected = stamped or self._foresee(home)
+        if expected is not None:
+            self._choose(expected)
+        if stamped is not None:
+            facts = stamped
+            return System(title="Airflow", labels=NAMES), lambda: self._plan(home, facts, fresh=False)
+        before = stamp.config_digest(self._config_file(home))
+        step = helper_step(self._installation, home, self._environment, self._wishes.stop)
+        system = System(title="Airflow", init=(step,), labels=NAMES)
+        return system, lambda: self._plan(home, read_facts(home), fresh=True, before=before)
+
+    def _foresee(self, home: Home) -> Facts | None:
+        try:
+            config = Path(self._config_file(home)).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            config = ""
+        version = find.version(self._installation.python)
+        return foresee(version, str(home.directory), self._environment, config)
+
+    def _choose(self, facts: Facts) -> tuple[tuple[str, ...], network.Ports]:
+        wishes = self._wishes
+        running = plan.names(facts, wishes.only, wishes.without)
+        return running, choose_ports(facts, network.ports(facts, wishes.port), running, wishes)
+
+    def _config_file(self, home: Home) -> str:
+        return self._environment.get("AIRFLOW_CONFIG") or str(home.directory / "airflow.cfg")
+
+    def _plan(self, home: Home, facts: Facts, *, fresh: bool, before: str = "") -> Plan:
+        wishes = self._wishes
+        unchanged = not before or before == stamp.config_digest(facts.config_file)
+        keep = functools.partial(
+            stamp.write,
+            facts_path(home),
+            facts,
+            self._installation,
+            self._environment,
+            valid=not fresh or unchanged,
+        )
+        configured = network.ports(facts, wishes.port)
+        keep(url=network.web_url(facts, configured, wishes.bind))
+        running, chosen = self._choose(facts)
+        url = network.web_url(facts, chosen, wishes.bind)
+        if chosen != configured:
+            keep(url=url)
+        directory = str(run_directory(home))
+        Path(plan.pid_file(directory)).unlink(missing_ok=True)
+        request = plan.Request(
+            command=self._installation.command,
+            directory=directory,
+            environment=self._environment,
+            bind=wishes.bind,
+            stop=wishes.stop,
+        )
+        secret = password.read(facts)
+        return Plan(
+            components=plan.components(facts, running, request, chosen),
+            notes=(
+                *(() if fresh else ("Database ready: nothing has changed since the last start",)),
+                *plan.notes(facts, self._installation.command, configured, chosen),
+            ),
+            banner=plan.banner(facts, running, url, plan.login_line(facts, secret, shown=wishes.show_password)),
+            secret=secret,
+        )
+
+
+def refuse_foreign_webserver(home: Home) -> None:
+    """Raise NotFreeError where the webserver of another Airflow 2 runs on this home."""
+    path = home.directory / "airflow-webserver.pid"
+    try:
+        pid = int(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError):
+        return
+    command = ports.command_of(pid)
+    if not tree.is_zombie(pid) and ("airflow" in command or "gunicorn" in command):
+        refuse(
+            {f"the webserver of {home.directory}": f"runs already as pid {pid} ({command}), says {path}"},
+            f"end it with `kill {pid}`",
+        )
+
+
+def prepared(environment: Mapping[str, str], installation: Installation, home: Path) -> dict[str, str]:
+    """Return the environment of every Airflow process: absolute paths, since ours is another working directory, and
+    the command on PATH, since 2.x runs each task as `airflow tasks run`."""
+    result = dict(environment)
+    result["AIRFLOW_HOME"] = str(home)
+    if config := result.get("AIRFLOW_CONFIG"):
+        result["AIRFLOW_CONFIG"] = os.path.abspath(os.path.expanduser(config))
+    directory = os.path.dirname(installation.command)
+    path = result.get("PATH", os.defpath)
+    if path.split(os.pathsep)[0] != directory:
+        result["PATH"] = f"{directory}{os.pathsep}{path}"
+    return result
+
+
+def helper_step(
+    installation: Installation, home: Home, environment: Mapping[str, str], stop: StopPlan, *, act: bool = True
+) -> Component:
+    """Return the initial step that runs the helper; without `act` it only reports."""
+    scratch_path(home).unlink(missing_ok=True)
+    return Component(
+        name=STEP,
+        argv=(installation.python, str(HELPER), str(scratch_path(home)), *(() if act else ("report",))),
+        cwd=str(run_directory(home)),
+        environment=environment,
+        source="the Airflow preset",
+        stop=stop,
+    )
+
+
+def read_facts(home: Home) -> Facts:
+    """Return what the helper wrote. Raises OrchestrateError."""
+    try:
+        text = scratch_path(home).read_text(encoding="utf-8")
+    except OSError as error:
+        raise OrchestrateError(f"unable to read the facts about Airflow: {error.strerror}") from None
+    scratch_path(home).unlink()
+    return facts_module.parse(text)
+
+
+def facts_path(home: Home) -> Path:
+    """Where the facts of the last start are kept."""
+    return home.corner / "airflow.json"
+
+
+def scratch_path(home: Home) -> Path:
+    """Where the helper writes."""
+    return home.corner / "airflow-report.json"
+
+
+def run_directory(home: Home) -> Path:
+    """Return the components' working directory; it is made where it is missing."""
+    directory = home.corner / "run"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return directory
+
+
+def choose_ports(facts: Facts, configured: network.Ports, running: tuple[str, ...], wishes: Wishes) -> network.Ports:
+    """Return the configured ports, or with --any-port free ones for those that are taken. Raises NotFreeError."""
+    uses = network.listeners(facts, configured, running, wishes.bind)
+    faults = {use: ports.fault(host, port) for use, (host, port) in uses.items()}
+    if not wishes.any_port:
+        refuse(
+            {f"port {uses[use][1]} of {use}": fault for use, fault in faults.items()},
+            "end what holds it, or let --any-port choose free ports",
+        )
+        return configured
+    avoid = {port for _, port in uses.values()}
+    replaced: dict[str, int] = {}
+    for use, fault in faults.items():
+        if fault:
+            replaced[use] = ports.free(uses[use][0], avoid)
+            avoid.add(replaced[use])
+    return replace(
+        configured,
+        web=replaced.get(facts.web, configured.web),
+        worker_log=replaced.get("the log server of scheduler", configured.worker_log),
+        trigger_log=replaced.get("the log server of triggerer", configured.trigger_log),
+        scheduler_health=replaced.get("the health server of scheduler", configured.scheduler_health),
+    )
+
+
+def refuse(faults: Mapping[str, str], hint: str) -> None:
+    """Raise NotFreeError with a line for each fault, and what to do; do nothing where there is none."""
+    problems = [f"unable to start Airflow: {what} {fault}" for what, fault in faults.items() if fault]
+    if problems:
+        raise NotFreeError([*problems, hint])

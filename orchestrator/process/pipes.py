@@ -1,0 +1,48 @@
+"""Starts a component on pipes instead of a terminal: its standard output and standard error apart, no standard input.
+
+For programs that behave better without a terminal, or whose two streams are to be told apart. Whether it writes line
+by line is then its own affair: the C library buffers whole blocks into a pipe (setvbuf(3)).
+
+Facts: subprocess reports what fails between fork and exec in the parent, and reaps that child itself; the object is
+kept and never polled, for guardians wait for all their children in one place.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+from collections.abc import Mapping
+
+from orchestrator.runtime import signals
+
+
+class Pipes:
+    """One component's pipes and its leader, in a session of its own. `output_fds` are standard output and error."""
+
+    def __init__(self, argv: tuple[str, ...], environment: Mapping[str, str], descriptors: int) -> None:
+        """Start `argv` in the current directory; `descriptors` is its soft RLIMIT_NOFILE.
+
+        Raises OSError where the program cannot be executed. Signals have to be blocked by the caller.
+        """
+
+        def prepare() -> None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            signals.set_all_default()
+
+        self._process = subprocess.Popen(
+            argv,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            restore_signals=False,
+            preexec_fn=prepare,
+        )
+        self.pid: int = self._process.pid
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self.output_fds: tuple[int, ...] = (self._process.stdout.fileno(), self._process.stderr.fileno())
+        for fd in self.output_fds:
+            os.set_blocking(fd, False)

@@ -1,0 +1,80 @@
+"""What every test stands on: pytest is a child subreaper, and after each test it counts its children."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.platform == "linux":
+    import harness
+    from programs.reaper import PR_SET_CHILD_SUBREAPER, prctl
+
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+else:
+    harness = None
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keep whether the test itself failed: what that leaves is killed without a second complaint."""
+    report = (yield).get_result()
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(autouse=True)
+def no_process_left(request):
+    """A test that leaves a process fails, with that process named."""
+    yield
+    if harness is None:
+        return
+    left = harness.end_all_runs() + harness.end_all_children()
+    if left and not request.node.stash.get(FAILED, False):
+        pytest.fail(f"{request.node.nodeid} left {len(left)} processes:\n" + "\n".join(left))
+
+
+class Home:
+    """A directory with a Procfile, and the command started on it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.lock = path / ".orchestrate" / "lock"
+
+    def write(self, text="", name="Procfile", **components):
+        """Write a Procfile: the text as it is, then a line a component (`a_b=` is the component `a-b`)."""
+        lines = "".join(f"{key.replace('_', '-')}: {command}\n" for key, command in components.items())
+        (self.path / name).write_text(text + lines)
+        return self
+
+    def command(self, *options, file="Procfile"):
+        return [*harness.command_under_test(), "up", "-f", self.path / file, *options]
+
+    def up(self, *options, file="Procfile", before=(), **run):
+        """Start it; `before` is what stands before the command, `run` goes to harness.Run."""
+        return harness.Run([*before, *self.command(*options, file=file)], **run)
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def home_at():
+    """A home at a path of the test's own choice."""
+    return Home
+
+
+@pytest.fixture
+def homes(tmp_path):
+    """As many homes as a test wants: `homes("name")`."""
+
+    def make(name):
+        path = tmp_path / name
+        path.mkdir()
+        return Home(path)
+
+    return make

@@ -1,0 +1,107 @@
+"""Real Airflow in other surroundings: on PostgreSQL, and in the same environment as orchestrate."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import pytest
+from airflow_rest import STOP, Airflow, installed, processes
+from harness import Run, environment, until
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
+
+
+class Postgres:
+    """A server of its own on a free port, with one database; as user postgres where we are root, which it refuses."""
+
+    def __init__(self):
+        self.directory = Path(tempfile.mkdtemp(prefix="orchestrate-pg-"))
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.port = sock.getsockname()[1]
+        if os.geteuid() == 0:
+            shutil.chown(self.directory, "postgres", "postgres")
+            self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+        else:
+            self._as = []
+        data = self.directory / "data"
+        self._do("initdb", "-D", data, "-U", "airflow", "-A", "trust", "--no-sync")
+        options = ["-k", self.directory, "-p", self.port, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+        self.server = Run([*self._as, PROGRAMS[0] / "postgres", "-D", data, *options], env=environment())
+        assert until(
+            lambda: self._do("pg_isready", "-h", self.directory, "-p", self.port, check=False) == 0, interval=0.1
+        )
+        self._do("createdb", "-h", self.directory, "-p", self.port, "-U", "airflow", "airflow")
+        self.url = f"postgresql+psycopg2://airflow:s3cr3t@127.0.0.1:{self.port}/airflow"
+
+    def _do(self, program, *arguments, check=True):
+        command = [*self._as, PROGRAMS[0] / program, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, env=environment(), cwd="/", timeout=60, check=False)
+        assert not check or done.returncode == 0, done.stderr.decode()
+        return done.returncode
+
+    def end(self):
+        self.server.signal(signal.SIGINT)  # fast shutdown
+        self.server.wait()
+        shutil.rmtree(self.directory)
+
+
+@pytest.fixture
+def postgres():
+    server = Postgres()
+    yield server
+    server.end()
+
+
+@pytest.mark.skipif(not PROGRAMS, reason="no PostgreSQL here: apt install postgresql")
+def test_2_11_2_with_the_local_executor_on_postgresql(postgres, tmp_path):
+    settings = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url, "AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}
+    airflow = Airflow("2.11.2", tmp_path, **settings)
+    run = airflow.start()
+    rest = airflow.wait_ready(run)
+    assert f"LocalExecutor, postgresql+psycopg2://airflow:***@127.0.0.1:{postgres.port}/airflow" in run.text
+    assert "s3cr3t" not in run.messages
+    assert any("LocalExecutor" in line for line in processes(run.pid).values())
+    dag_run = rest.trigger("three")
+    assert rest.to_the_end(dag_run) == "success", rest.tasks(dag_run)
+    run.stop(STOP)
+    record = (tmp_path / ".orchestrate" / "airflow.json").read_text()
+    assert "s3cr3t" not in record
+    assert '"fingerprint": null' in record, "only SQLite is ever stamped"
+
+
+def test_3_3_2_in_the_environment_of_orchestrate_itself(tmp_path):
+    airflow = Airflow("3.3.2", tmp_path / "home")
+    airflow.home.mkdir()
+    both = one_environment(tmp_path / "both", installed("3.3.2").parent.parent)
+    variables = environment(**airflow.settings, PATH="/usr/bin:/bin", AIRFLOW_HOME=str(airflow.home))
+    run = Run([both / "bin" / "orchestrate", "airflow", "--any-port"], env=variables, cwd=tmp_path)
+    airflow.wait_ready(run)
+    assert f"Airflow 3.3.2 ({both}/bin/airflow), home {airflow.home}" in run.text, "the command beside our interpreter"
+    assert not list(tmp_path.glob("gunicorn*"))
+    run.stop(STOP)
+
+
+def one_environment(path, airflow):
+    """A virtual environment that has both: orchestrate's packages and those of an environment with Airflow."""
+    python = Path(os.path.realpath(airflow / "bin" / "python"))
+    subprocess.run([python, "-m", "venv", "--without-pip", path], check=True, timeout=60)
+    ours = sysconfig.get_path("purelib")
+    theirs = next((airflow / "lib").glob("python3*/site-packages"))
+    checkout = Path(__file__).parent.parent
+    packages = next((path / "lib").glob("python3*/site-packages"))
+    assert packages.parent.name == f"python3.{sys.version_info.minor}", "one Python for both"
+    (packages / "both.pth").write_text(f"{theirs}\n{checkout}\n{ours}\n")
+    for name, module in (("airflow", "airflow.__main__"), ("orchestrate", "orchestrator.__main__")):
+        script = path / "bin" / name
+        script.write_text(f"#!{path}/bin/python\nimport sys\nfrom {module} import main\nsys.exit(main())\n")
+        script.chmod(0o755)
+    return path

@@ -1,0 +1,301 @@
+"""From facts to a plan: components, readiness, environment, words."""
+
+import itertools
+import re
+import signal
+
+import pytest
+from airflow_reports import VERSIONS, facts
+
+from orchestrator.model import order
+from orchestrator.model.errors import UsageError
+from orchestrator.model.spec import HttpProbe, LogProbe, RestartPolicy, Scope
+from orchestrator.presets.airflow import network, plan
+
+NOBODY = frozenset()
+REQUEST = plan.Request(command="/v/bin/airflow", directory="/h/.orchestrate/run", environment={"PATH": "/v/bin:/bin"})
+
+
+def made(found, chosen=None, only=NOBODY, without=NOBODY):
+    running = plan.names(found, only, without)
+    return {c.name: c for c in plan.components(found, running, REQUEST, chosen or network.ports(found, None))}
+
+
+def environment(found, chosen=None, bind=None):
+    """What a start adds to the environment it was given."""
+    complete = network.environment(found, {}, chosen or network.ports(found, None), bind)
+    return {name: value for name, value in complete.items() if name != "AIRFLOW_HOME"}
+
+
+def moved(**changes):
+    return network.Ports(**{"web": 8080, "worker_log": 8793, "trigger_log": 8794, **changes})
+
+
+def test_the_components_of_each_version():
+    assert [*made(facts("2.6.3"))] == ["scheduler", "webserver", "triggerer"]
+    assert [*made(facts("2.11.2", {"scheduler.standalone_dag_processor": "True"}))] == [
+        "scheduler",
+        "webserver",
+        "dag-processor",
+        "triggerer",
+    ]
+    assert [*made(facts("3.3.2"))] == ["scheduler", "api-server", "dag-processor", "triggerer"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_how_each_is_started_stopped_and_restarted(version):
+    for name, component in made(facts(version)).items():
+        assert component.argv[:2] == ("/v/bin/airflow", name)
+        assert component.cwd == "/h/.orchestrate/run"
+        assert [(step.signal, step.wait) for step in component.stop.steps] == [
+            (signal.SIGTERM, 15),
+            (signal.SIGTERM, 3),
+        ]
+        assert component.stop.scope is Scope.LEADER
+        assert (component.restart.policy, component.restart.max, component.restart.within) == (
+            RestartPolicy.ALWAYS,
+            5,
+            300,
+        )
+        assert component.success == frozenset(), "no exit that nobody asked for is a success"
+        assert component.depends_on == (), "all start in parallel"
+
+
+def test_the_pid_file_of_gunicorn_is_in_our_directory():
+    assert made(facts("2.6.3"))["webserver"].argv == (
+        "/v/bin/airflow",
+        "webserver",
+        "--pid",
+        "/h/.orchestrate/run/airflow-webserver.pid",
+    )
+
+
+def test_on_3_the_scheduler_is_down_before_the_api_server_is_stopped():
+    components = made(facts("3.3.2")).values()
+    dependents = order.dependents(components)
+    names = [c.name for c in components]
+    assert sorted(order.may_stop(names, dependents)) == ["dag-processor", "scheduler", "triggerer"]
+    assert order.may_stop(["api-server"], dependents) == ["api-server"]
+    assert set(order.may_stop([c.name for c in made(facts("2.6.3")).values()], {})) == {
+        "scheduler",
+        "webserver",
+        "triggerer",
+    }
+    assert made(facts("3.3.2"), without={"api-server"})["scheduler"].stop_before == ()
+
+
+def test_a_choice_of_components():
+    found = facts("3.3.2")
+    assert plan.names(found, frozenset({"scheduler", "api-server"}), NOBODY) == ("scheduler", "api-server")
+    assert plan.names(found, NOBODY, frozenset({"triggerer"})) == ("scheduler", "api-server", "dag-processor")
+    with pytest.raises(
+        UsageError,
+        match=r"unable to choose webserver: Airflow 3.3.2 has no such component; it has scheduler, api-server",
+    ):
+        plan.names(found, frozenset({"webserver"}), NOBODY)
+    with pytest.raises(UsageError, match="leave no component"):
+        plan.names(found, frozenset({"triggerer"}), frozenset({"triggerer"}))
+
+
+def test_readiness_on_3():
+    ready = {name: component.ready for name, component in made(facts("3.3.2")).items()}
+    health = "http://127.0.0.1:8080/api/v2/monitor/health"
+    assert ready["scheduler"] == (
+        LogProbe("[Rr]esetting orphaned tasks"),
+        HttpProbe(
+            health,
+            healthy=("/metadatabase/status", "/scheduler/status"),
+            fresh=("/scheduler/latest_scheduler_heartbeat",),
+        ),
+    )
+    own_line, all_healthy, warm = ready["api-server"]
+    assert isinstance(own_line, LogProbe)
+    assert set(all_healthy.fresh) == {
+        f"/{key}/latest_{key}_heartbeat" for key in ("scheduler", "dag_processor", "triggerer")
+    }
+    assert warm.url == "http://127.0.0.1:8080/execution/health", (
+        "the first call stalls the server: not before all others are healthy"
+    )
+    assert warm.timeout >= 30
+
+
+def test_readiness_on_2():
+    ready = {name: component.ready for name, component in made(facts("2.6.3")).items()}
+    assert ready["webserver"][1] == HttpProbe("http://127.0.0.1:8080/health", healthy=("/metadatabase/status",))
+    assert ready["triggerer"][1].fresh == ("/triggerer/latest_triggerer_heartbeat",)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "line", ["Listening at: http://0.0.0.0:8080 (123)", "Uvicorn running on http://0.0.0.0:8080 (Press CTRL+C to quit)"]
+)
+def test_the_web_components_own_line(version, line):
+    found = facts(version)
+    probe = made(found)[found.web].ready[0]
+    assert re.search(probe.pattern, line)
+    assert not re.search(probe.pattern, line.replace("8080", "8793"))
+    assert not re.search(probe.pattern, line.replace("8080", "80801"))
+
+
+def test_without_log_lines_health_alone_decides():
+    ready = {n: c.ready for n, c in made(facts("3.3.2", {"logging.json_logs": "True"})).items()}
+    assert all(isinstance(probe, HttpProbe) for probes in ready.values() for probe in probes)
+    assert ready["scheduler"][0].fresh
+
+
+def test_without_a_web_component_the_log_lines_decide():
+    assert [type(p) for c in made(facts("3.3.2"), without={"api-server"}).values() for p in c.ready] == [LogProbe] * 3
+    assert made(facts("3.3.2"), only={"api-server"})["api-server"].ready[1].fresh == ()
+
+
+def test_what_is_asked_of_a_web_component_elsewhere():
+    url = network.web_url(
+        facts("2.11.2", {"webserver.base_url": "https://air.example.org/flow/", "webserver.web_server_ssl_cert": "/c"}),
+        moved(),
+        by_address=True,
+    )
+    assert url == "https://127.0.0.1:8080/flow"
+
+
+@pytest.mark.parametrize(
+    ("host", "bind", "expected"),
+    [
+        ("0.0.0.0", None, "http://localhost:8080"),
+        ("127.0.0.1", None, "http://localhost:8080"),
+        ("::", None, "http://[::1]:8080"),
+        ("fe80::1", None, "http://[fe80::1]:8080"),
+        ("0.0.0.0", "192.168.1.5", "http://192.168.1.5:8080"),
+        ("192.168.1.5", "0.0.0.0", "http://localhost:8080"),
+    ],
+)
+def test_the_url_for_people(host, bind, expected):
+    assert network.web_url(facts("3.3.2", {"api.host": host}), moved(), bind) == expected
+
+
+def test_on_2_nothing_is_changed_that_need_not_be():
+    assert environment(facts("2.6.3")) == {}
+    assert environment(facts("2.11.2")) == {}
+
+
+def test_on_3_tasks_always_learn_the_port():
+    assert environment(facts("3.3.2")) == {
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": "http://localhost:8080/execution/"
+    }
+    configured = environment(facts("3.3.2", {"api.port": "9090"}))
+    assert configured == {"AIRFLOW__CORE__EXECUTION_API_SERVER_URL": "http://localhost:9090/execution/"}
+
+
+def test_the_port_and_what_must_agree_with_it():
+    changed = environment(facts("3.3.2"), moved(web=9090))
+    assert changed == {
+        "AIRFLOW__API__PORT": "9090",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": "http://localhost:9090/execution/",
+    }
+    changed = environment(facts("3.3.2", {"api.base_url": "http://localhost:8080/air"}), moved(web=9090))
+    assert changed["AIRFLOW__API__BASE_URL"] == "http://localhost:9090/air"
+    assert changed["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://localhost:9090/air/execution/"
+    changed = environment(facts("2.6.3"), moved(web=9090))
+    assert changed == {
+        "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": "9090",
+        "AIRFLOW__WEBSERVER__BASE_URL": "http://localhost:9090",
+    }
+
+
+def test_addresses_that_others_see_are_left_alone():
+    outside = {"api.base_url": "https://air.example.org"}
+    assert environment(facts("3.3.2", outside), moved(web=9090)) == {"AIRFLOW__API__PORT": "9090"}
+    own = {"core.execution_api_server_url": "http://api.example.org/execution/"}
+    assert environment(facts("3.3.2", own), moved(web=9090)) == {"AIRFLOW__API__PORT": "9090"}
+    local = {"core.execution_api_server_url": "http://localhost:8080/execution/"}
+    assert environment(facts("3.3.2", local)) == {}
+    assert (
+        environment(facts("3.3.2", local), moved(web=9090))["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
+        == "http://localhost:9090/execution/"
+    )
+
+
+def test_other_ports_and_the_address():
+    changed = environment(facts("2.11.2"), moved(worker_log=1, trigger_log=2), "127.0.0.1")
+    assert changed == {
+        "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": "1",
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": "2",
+    }
+    assert (
+        environment(facts("3.3.2"), bind="10.0.0.1")["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
+        == "http://10.0.0.1:8080/execution/"
+    )
+
+
+def test_what_was_forced_is_in_the_environment_and_said():
+    forced = facts(
+        "3.3.2",
+        executor="LocalExecutor",
+        forced_executor="LocalExecutor",
+        forced_executor_reason="CeleryExecutor is not local",
+    )
+    assert environment(forced)["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    ports = network.ports(forced, None)
+    assert "Forcing executor to LocalExecutor: CeleryExecutor is not local" in plan.notes(
+        forced, "/v/bin/airflow", ports, ports
+    )
+
+
+def test_ports_that_were_chosen_are_said():
+    lines = plan.notes(facts("2.6.3"), "/v/bin/airflow", moved(), moved(web=9090, trigger_log=9091))
+    assert lines == (
+        "Airflow 2.6.3 (/v/bin/airflow), home /h, SequentialExecutor, sqlite:////h/airflow.db",
+        "Port 8080 is taken: webserver gets 9090",
+        "Port 8794 is taken: the log server of triggerer gets 9091",
+    )
+
+
+def test_which_ports_are_needed():
+    found = facts("2.6.3", {"scheduler.enable_health_check": "True"})
+    everything = network.listeners(
+        found, network.ports(found, None), ("scheduler", "webserver", "triggerer"), "127.0.0.1"
+    )
+    assert everything == {
+        "webserver": ("127.0.0.1", 8080),
+        "the log server of scheduler": ("::", 8793),
+        "the health server of scheduler": ("::", 8974),
+        "the log server of triggerer": ("::", 8794),
+    }
+    assert network.listeners(found, network.ports(found, 9090), ("webserver",), None) == {
+        "webserver": ("0.0.0.0", 9090)
+    }
+
+
+def test_login():
+    assert plan.login_line(facts("2.6.3"), "secret", shown=True) == "Login with username: admin  password: secret"
+    assert (
+        plan.login_line(facts("2.6.3"), "secret", shown=False)
+        == "Login with username: admin  password: in /h/standalone_admin_password.txt"
+    )
+    assert "not known" in plan.login_line(facts("2.6.3"), "", shown=True)
+    assert plan.login_line(facts("3.3.2", login="open"), "", shown=True) == "No login is needed: everybody is an admin"
+    assert plan.login_line(facts("3.3.2", login="elsewhere"), "", shown=True) == ""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_banner_names_the_url_only_with_a_web_component(version):
+    found = facts(version)
+    lines = plan.banner(found, plan.names(found, NOBODY, NOBODY), "http://localhost:8080", "Login …")
+    assert lines[1:-1] == (
+        "Airflow is ready",
+        "http://localhost:8080/",
+        "Login …",
+        "Airflow Standalone is for development purposes only. Do not use this in production!",
+    )
+    assert not any("http" in line for line in plan.banner(found, ("scheduler",), "http://localhost:8080", "Login …"))
+
+
+def test_every_choice_of_components_makes_a_plan_without_a_cycle():
+    for version in VERSIONS:
+        found = facts(version)
+        everybody = plan.names(found, NOBODY, NOBODY)
+        for count in range(1, len(everybody) + 1):
+            for some in itertools.combinations(everybody, count):
+                components = made(found, only=frozenset(some)).values()
+                assert tuple(c.name for c in components) == some
+                assert order.find_cycle(components) == ()

@@ -1,0 +1,147 @@
+"""Real Airflow, end to end: it boots, runs a DAG, is stopped, and nothing is left."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+
+import pytest
+from airflow_rest import READY, STOP, Airflow, Rest, leader, processes, url_in
+from harness import describe, until
+from terminal import Tmux
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def assert_private(airflow):
+    name = (
+        "standalone_admin_password.txt" if airflow.version[0] == "2" else "simple_auth_manager_passwords.json.generated"
+    )
+    assert mode(airflow.home / name) == 0o600
+    assert mode(airflow.home / "airflow.cfg") == 0o600
+
+
+@pytest.mark.skipif(not shutil.which("tmux"), reason="no tmux here")
+def test_3_3_2_in_tmux_from_the_first_start_to_ctrl_c(tmp_path):
+    airflow = Airflow("3.3.2", tmp_path / "home")
+    terminal = Tmux(tmp_path, columns=160, rows=50, **airflow.settings)
+    terminal.type(shlex.join(map(str, airflow.arguments("--any-port"))))
+    terminal.wait_for(r"^orchestrate +\| Airflow is ready$", READY)
+    terminal.wait_for(r"^orchestrate +\| Login with username: admin  password: \w{16}$")
+    screen, coloured = terminal.screen(), terminal.screen(colours=True)
+    assert (
+        screen.index("Checking database is initialized")
+        < screen.index("Database ready")
+        < screen.index("Airflow is ready")
+    )
+    assert airflow.password() in screen, "the password that is shown is the one that is kept"
+    assert "Airflow Standalone is for development purposes only. Do not use this in production!" in screen
+    assert_private(airflow)
+    for name, colour in {"scheduler": 34, "api-server": 35, "dag-processor": 33, "triggerer": 36}.items():
+        assert re.search(rf"^(\x1b\[[0-9;]*m)*\x1b\[{colour}m{name} +\| ", coloured, re.MULTILINE), (
+            f"{name} in its own colour:\n{coloured}"
+        )
+    assert re.search(r"\x1b\[[0-9;]*m\[?\x1b?\[?[0-9;]*m?info", coloured), "the components' own colours are kept"
+
+    rest = Rest(airflow, url_in(screen))
+    run = rest.trigger("three")
+    assert rest.to_the_end(run) == "success", rest.tasks(run)
+    assert rest.tasks(run) == {"first": "success", "second": "success", "third": "success"}
+
+    (pid,) = terminal.foreground()
+    terminal.keys("C-c")
+    terminal.wait_for(r"\| Complete$", STOP)
+    assert terminal.status() == 128 + signal.SIGINT
+    assert until(lambda: not [line for line in processes(terminal.server.pid).values() if "airflow" in line], 2)
+    screen = terminal.screen()
+    assert re.search(r"\| Shutting down components\n(.*\n)*orchestrate +\| Complete\n", screen)
+    stopped = re.findall(r"^orchestrate +\| (\S+) stopped", screen, re.MULTILINE)
+    assert sorted(stopped) == sorted(airflow.components)
+    assert stopped.index("scheduler") < stopped.index("api-server"), "running tasks report through the api-server"
+    assert not os.path.exists(f"/proc/{pid}"), describe(pid)
+    log = (airflow.home / ".orchestrate" / "logs" / "orchestrate.log").read_text()
+    assert "Login with username: admin" in log
+    assert airflow.password() not in log
+    assert terminal.end() == []
+
+
+def test_2_6_3_runs_a_dag_and_leaves_nothing_in_the_working_directory(tmp_path):
+    airflow = Airflow("2.6.3", tmp_path / "home")
+    airflow.home.mkdir()
+    run = airflow.start()
+    rest = airflow.wait_ready(run)
+    assert f"password: in {airflow.home}/standalone_admin_password.txt" in run.text
+    assert airflow.password() not in run.text, "a password is shown on a terminal only"
+    assert_private(airflow)
+    dag_run = rest.trigger("three")
+    assert rest.to_the_end(dag_run) == "success", rest.tasks(dag_run)
+    run.stop(STOP)
+    assert not list(airflow.home.glob("*.pid"))
+    assert not list(airflow.home.glob("gunicorn*"))
+
+
+def test_a_component_that_is_killed_comes_back(warm_3):
+    run = warm_3.start("--color", "always")
+    rest = warm_3.wait_ready(run)
+    before, _ = rest.heartbeat("scheduler")
+    first = leader(run, "scheduler")
+    os.kill(first, signal.SIGKILL)
+    run.wait_for(r"\| scheduler killed by SIGKILL after \d")
+    run.wait_for(r"\| the last lines of scheduler:\n(.*\n)+?.*\| starting scheduler again in 1\.\d s")
+    run.wait_for(r"\| scheduler is ready again$", READY)
+    assert leader(run, "scheduler") != first
+    after, status = rest.heartbeat("scheduler")
+    assert (after > before, status) == (True, "healthy")
+    assert f"{first} " not in "".join(map(describe, run.living()))
+    run.stop(STOP)
+
+
+def test_what_others_are_told_while_it_runs(warm_3):
+    run = warm_3.start()
+    run.wait_for(r"^orchestrate +\| Airflow 3\.3\.2 ")
+    second = warm_3.start()
+    assert second.wait() == 75
+    assert f"another instance holds {warm_3.home} (pid {run.pid}, since " in second.messages
+    assert "orchestrate airflow --airflow" in second.messages
+    assert "scheduler" not in second.messages
+
+    rest = warm_3.wait_ready(run)
+    told = json.loads(ask(warm_3, "info", "--json"))
+    assert (told["version"], told["home"], told["pid"]) == ("3.3.2", str(warm_3.home), run.pid)
+    assert told["url"].replace("localhost", "127.0.0.1") == f"{rest.url}/"
+    assert (told["executor"], told["database"]) == ("LocalExecutor", f"sqlite:///{warm_3.home}/airflow.db")
+    assert ask(warm_3, "password") == warm_3.password() + "\n"
+    run.stop(STOP)
+
+
+def ask(airflow, *words):
+    return subprocess.run(airflow.arguments(*words), capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def test_bytes_that_are_no_text_disturb_nobody(warm_3):
+    config = warm_3.home / "config"
+    config.mkdir()
+    (config / "airflow_local_settings.py").write_text("import os\nos.write(1, b'caf\\xe9 \\xff\\xfe end\\n')\n")
+    try:
+        run = warm_3.start()
+        warm_3.wait_ready(run)
+        assert b"caf\xe9 \xff\xfe end" in run.out
+        run.stop(STOP)
+    finally:
+        shutil.rmtree(config)
+
+
+@pytest.fixture(scope="session")
+def warm_3(tmp_path_factory):
+    """A home of 3.3.2 for the tests of this file; the first start on it is a cold one."""
+    home = tmp_path_factory.mktemp("warm") / "home"
+    home.mkdir()
+    return Airflow("3.3.2", home)

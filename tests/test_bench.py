@@ -1,0 +1,174 @@
+"""scripts/bench, very small: that each part measures what it says, never what it measures."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from benchmarks import report  # noqa: E402
+from benchmarks.contenders import orchestrates  # noqa: E402
+from benchmarks.output import CASES  # noqa: E402
+from benchmarks.workspace import Workspace  # noqa: E402
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="the bench reads /proc"),
+    pytest.mark.skipif(shutil.which("cc") is None, reason="the bench compiles its producers and sinks"),
+]
+
+FIGURES = {
+    "startup": {"components", "orchestrate", "ratio"},
+    "memory": {"contender", "components", "guardian", "guardian_max", "supervisor"},
+    "idle": {"contender", "components", "processes", "seconds", "wakeups", "switches"},
+    "shutdown": {"components", "orchestrate", "ratio"},
+    "output": {"case", "sink", "contender", "speed", "ratio", "cpu", "cpu_ratio", "skipped", "wrong"},
+    "latency": {"case", "contender", "p50", "p99", "lines", "late"},
+    "growth": {"case", "contender", "idle", "growth"},
+}
+
+
+@pytest.fixture(scope="module")
+def space():
+    with Workspace() as space:
+        yield space
+
+
+def bench(*arguments):
+    command = [sys.executable, SCRIPTS / "bench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+
+
+def measured(part, tmp_path):
+    """The rows of one part, after a run as small as can be."""
+    file = tmp_path / "figures.json"
+    result = bench(part, "--quick", "--runs", "1", "--json", file)
+    assert result.returncode == 0, result.stderr
+    document = json.loads(file.read_text())
+    assert document["machine"]["cores"] >= 1
+    assert document["versions"]["python"] == sys.version.split()[0]
+    (rows,) = document["parts"].values()
+    heading, _, *lines = result.stdout.splitlines()[2:]
+    assert len(lines) == len(rows) + 1  # a blank line follows
+    assert heading.split()
+    return rows
+
+
+@pytest.mark.parametrize("part", FIGURES)
+def test_a_part_gives_its_figures_and_the_samples_they_come_from(part, tmp_path):
+    rows = measured(part, tmp_path)
+    assert rows
+    for row in rows:
+        assert FIGURES[part] | {"samples"} <= set(row)
+        assert row["samples"]
+    if part == "output":
+        check_output(rows)
+
+
+def check_output(rows):
+    """Every case with every contender, and no line lost or changed by any."""
+    for case in CASES:
+        names = {row["contender"] for row in rows if (row["case"], row["sink"]) == (case.name, case.sink)}
+        assert {"C", "standalone's way", *(c.name for c in orchestrates())} <= names
+    assert [row for row in rows if row["wrong"]] == []
+    assert all(row["speed"] > 0 for row in rows)
+
+
+def test_an_unknown_part_is_a_usage_error():
+    result = bench("outptu")
+    assert result.returncode == 2
+    assert "unknown part 'outptu': available are startup" in result.stderr
+
+
+# The checker
+
+
+def payload(number, id_="a", length=40, kind="plain"):
+    """A line as flood.c writes it."""
+    escapes = {"plain": ("", "", ""), "coloured": ("\x1b[32m", "INFO", "\x1b[m"), "stripped": ("", "INFO", "")}
+    head = f"{id_}{number:010d} " + "".join(escapes[kind])
+    size = length - 1 - len(head) - (8 if kind == "stripped" else 0)
+    return head + "".join(chr(ord("!") + (number % 64 + i) % 93) for i in range(size))
+
+
+def counts(space, *lines, kind="plain", wanted=3, sources=1, last_end="\n"):
+    """What the sink says of these lines, of which the components `one` and `two` write `wanted` each."""
+    command = [space.program("sink"), kind, "40", str(wanted), "own | ", "one ?? | ", "two ?? | "][: 5 + sources]
+    text = "\n".join(lines) + last_end
+    result = subprocess.run(command, input=text.encode(), capture_output=True, check=True)
+    *said, report_line = result.stdout.decode().splitlines()
+    found = {key: value for key, value in json.loads(report_line).items() if value and key not in ("bytes", "last")}
+    found.pop("example", None)
+    return found | ({"complete": True} if said else {})
+
+
+ONE = [f"one :) | {payload(n)}" for n in range(3)]
+TWO = [f"two :) | {payload(n, 'b')}" for n in range(3)]
+
+
+def test_the_sink_passes_what_is_right(space):
+    assert counts(space, *ONE) == {"good": 3, "complete": True}
+    assert counts(space, "own | hello", ONE[0], TWO[0], TWO[1], *ONE[1:], TWO[2], sources=2) == {
+        "good": 6,
+        "own": 1,
+        "complete": True,
+    }
+
+
+def test_the_sink_passes_terminal_line_ends_and_coloured_prefixes(space):
+    assert counts(space, *(f"\x1b[0m\x1b[36mone :) | \x1b[m{payload(n)}\r" for n in range(3)))["good"] == 3
+
+
+@pytest.mark.parametrize("kind", ["coloured", "stripped"])
+def test_the_sink_knows_coloured_lines_and_what_is_left_of_them(space, kind):
+    lines = [f"one :) | {payload(n, kind=kind)}" for n in range(3)]
+    other = "stripped" if kind == "coloured" else "coloured"
+    assert counts(space, *lines, kind=kind) == {"good": 3, "complete": True}
+    assert counts(space, *lines, kind=other)["mangled"] == 3
+
+
+@pytest.mark.parametrize(
+    ("lines", "faults"),
+    [
+        (ONE[:2], {"missing": 1}),
+        ([ONE[0], ONE[2]], {"missing": 1}),
+        ([ONE[0], ONE[2], ONE[1]], {"missing": 1, "disordered": 1}),
+        ([*ONE, ONE[1]], {"disordered": 1}),
+        ([ONE[0], ONE[1][:-1], ONE[2]], {"missing": 1, "mangled": 1}),
+        ([ONE[0], ONE[1] + ONE[1], ONE[2]], {"missing": 1, "mangled": 1}),
+        ([ONE[0], ONE[1].replace("a", "b", 1), ONE[2]], {"missing": 1, "mangled": 1}),
+        ([*ONE[:2], payload(2)], {"missing": 1, "unprefixed": 1}),
+        ([*ONE, ""], {"unprefixed": 1}),
+        ([*ONE[:2], ONE[2].replace("one", "two")], {"missing": 1, "unprefixed": 1}),
+    ],
+)
+def test_the_sink_finds_a_fault(space, lines, faults):
+    found = counts(space, *lines)
+    assert {key: found.get(key, 0) for key in ("missing", "mangled", "disordered", "unprefixed")} == {
+        "missing": 0,
+        "mangled": 0,
+        "disordered": 0,
+        "unprefixed": 0,
+    } | faults
+
+
+def test_a_line_under_the_name_of_another_component_is_mangled(space):
+    assert counts(space, ONE[0].replace("one", "two"), sources=2)["mangled"] == 1
+
+
+# The table
+
+
+def test_a_table_has_words_left_and_figures_right():
+    columns = [report.Column("name", "who"), report.Column("speed", "MB/s", ".1f")]
+    rows = [{"name": "C", "speed": 12.34}, {"name": "honcho", "speed": None}]
+    assert report.table(columns, rows) == "who     MB/s\n------  ----\nC       12.3\nhoncho     –"
+
+
+def test_ratios_are_between_figures_of_one_turn():
+    assert report.paired_ratio([1.0, 10.0, 9.0], [2.0, 20.0, 3.0]) == 0.5
+    assert report.paired_ratio([1.0], []) is None

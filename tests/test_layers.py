@@ -1,0 +1,178 @@
+"""The floors of DESIGN.md §4, and who alone may use what: read from the source of every file, by ast."""
+
+import ast
+import functools
+from pathlib import Path
+
+import pytest
+
+import orchestrator
+
+PACKAGE = Path(orchestrator.__file__).parent
+TESTS = Path(__file__).parent
+
+FLOORS = {
+    "cli": 6,
+    "ui": 5,
+    "presets": 5,
+    "control": 4,
+    "supervise": 4,
+    "process": 3,
+    "output": 3,
+    "runtime": 2,
+    "config": 1,
+    "text": 1,
+    "model": 0,
+}
+ABOVE = 7  # __init__ and __main__ of the package itself
+
+# Who alone may import what, as paths below the package; a room stands for all its files.
+ALONE = {
+    "pexpect": {"process/pty.py"},
+    "ptyprocess": set(),
+    "filelock": {"runtime/lock.py"},
+    "blessed": {"output"},
+    "select": {"output/console.py", "runtime/edge.py"},
+    "selectors": {"runtime/loop.py"},
+    "airflow": set(),
+    "asyncio": set(),
+}
+
+# Run by another interpreter, as a program: it belongs to the system that it asks, and shares nothing with us.
+FOREIGN = {"presets/airflow/helper.py"}
+
+FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+@functools.cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def room_of(parts):
+    """The room of a module or file, given as its parts below the package; empty for the package's own files."""
+    return parts[0] if parts and parts[0] in FLOORS else ""
+
+
+def floor_of(room):
+    return FLOORS[room] if room else ABOVE
+
+
+def imports(file):
+    """Every module that a file imports, at any depth of it, as (line, full name): for ``from a import b`` both."""
+    package = ["orchestrator", *Path(file).parent.parts]
+    for node in ast.walk(parsed(PACKAGE / file)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
+            yield node.lineno, base
+            for alias in node.names:
+                yield node.lineno, f"{base}.{alias.name}"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "import_module":
+            yield from ((node.lineno, text) for text in map(leading_text, node.args[:1]) if text)
+
+
+def leading_text(node):
+    """The text that a literal or an f-string begins with."""
+    if isinstance(node, ast.JoinedStr) and node.values:
+        node = node.values[0]
+    return node.value.rstrip(".") if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def names_used(path):
+    """Every dotted name in a file, as (line, name)."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield node.lineno, f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            for alias in node.names:
+                yield node.lineno, f"{node.module}.{alias.name}"
+
+
+def faults_of_import(file, name):
+    """Say what is wrong with `file` importing the module `name` of ours; empty where nothing is."""
+    parts = name.split(".")
+    if parts[0] != "orchestrator" or len(parts) < 2:
+        return ""
+    here, there = room_of(Path(file).parts), room_of(parts[1:])
+    if not there:
+        return "" if parts[1] == "__version__" else f"{name} is no room"
+    if there != here and floor_of(there) >= floor_of(here):
+        return f"{here} (floor {floor_of(here)}) imports {name} (floor {floor_of(there)})"
+    return ""
+
+
+def test_every_room_has_a_floor():
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert rooms <= FLOORS.keys()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_only_from_lower_floors(file):
+    faults = [f"{file}:{line}: {fault}" for line, name in imports(file) if (fault := faults_of_import(file, name))]
+    assert faults == []
+
+
+def test_the_rule_sees_a_fault():
+    assert faults_of_import("model/spec.py", "orchestrator.text.lines")
+    assert faults_of_import("process/guardian.py", "orchestrator.output.console")
+    assert faults_of_import("runtime/loop.py", "orchestrator.supervise")
+    assert not faults_of_import("supervise/supervisor.py", "orchestrator.output.console.Kind")
+    assert not faults_of_import("text/prefix.py", "orchestrator.text.escapes")
+
+
+def test_what_is_run_by_another_interpreter_shares_nothing_with_us():
+    modules = {"orchestrator." + file.removesuffix(".py").replace("/", ".") for file in FOREIGN}
+    for file in FILES:
+        for line, name in imports(file):
+            assert name not in modules, f"{file}:{line}: imports {name}"
+            assert file not in FOREIGN or not name.startswith("orchestrator"), f"{file}:{line}: imports {name}"
+
+
+@pytest.mark.parametrize("file", sorted(set(FILES) - FOREIGN))
+def test_each_dependency_has_one_place(file):
+    faults = []
+    for line, name in imports(file):
+        allowed = ALONE.get(name.split(".")[0])
+        if allowed is not None and not {file, Path(file).parts[0]} & allowed:
+            faults.append(f"{file}:{line}: imports {name}")
+    assert faults == []
+
+
+def test_the_environment_is_read_in_one_place():
+    reading = {"os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv", "os.unsetenv"}
+    faults = [
+        f"{file}:{line}: {name}"
+        for file in FILES
+        if file not in {"cli/surroundings.py", *FOREIGN}
+        for line, name in names_used(PACKAGE / file)
+        if name in reading
+    ]
+    assert faults == []
+
+
+def test_nothing_sleeps():
+    paths = [PACKAGE / file for file in FILES] + sorted(TESTS.rglob("*.py"))
+    faults = [f"{path}:{line}" for path in paths for line, name in names_used(path) if name == "time.sleep"]
+    assert faults == []
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_modules_and_all_that_is_public_have_docstrings(file):
+    tree = parsed(PACKAGE / file)
+    missing = [] if ast.get_docstring(tree) else [f"{file}:1: the module"]
+    missing += [f"{file}:{node.lineno}: {name}" for name, node in public(tree, "") if not ast.get_docstring(node)]
+    assert missing == []
+
+
+def public(body, inside):
+    """Public functions and classes of a module, and the public methods of those classes, with their names."""
+    for node in body.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield inside + node.name, node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node, f"{inside}{node.name}.")

@@ -1,0 +1,121 @@
+"""Who waits for whom: cycles, and a stop order that is the start order reversed."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.model.order import dependents, find_cycle, may_stop
+from orchestrator.model.spec import Component, Dependency
+
+
+def component(name, *wants):
+    return Component(name=name, argv=("true",), cwd="/", depends_on=tuple(Dependency(other) for other in wants))
+
+
+def components(**wants):
+    return [component(name, *others.split()) for name, others in wants.items()]
+
+
+@pytest.mark.parametrize(
+    ("system", "cycle"),
+    [
+        ([], ()),
+        (components(a="", b="a", c="a b"), ()),
+        (components(a="a"), ("a", "a")),
+        (components(a="b", b="a"), ("a", "b", "a")),
+        (components(a="b", b="c", c="d", d="b"), ("b", "c", "d", "b")),
+        (components(a="", b="a c", c="d", d="a"), ()),
+        (components(a="nobody"), ()),
+        (components(w="x y", x="z", y="z", z=""), ()),
+    ],
+    ids=str,
+)
+def test_cycle(system, cycle):
+    assert find_cycle(system) == cycle
+
+
+def test_dependents_are_the_other_direction():
+    assert dependents(components(a="", b="a", c="a b")) == {
+        "a": frozenset("bc"),
+        "b": frozenset("c"),
+        "c": frozenset(),
+    }
+
+
+def test_only_those_whom_nobody_needs_any_more_may_stop():
+    needed = dependents(components(db="", api="db", web="api", log=""))
+    assert may_stop(["db", "api", "web", "log"], needed) == ["web", "log"]
+    assert may_stop(["db", "api"], needed) == ["api"]
+    assert may_stop(["db"], needed) == ["db"]
+    assert may_stop(["stranger"], needed) == ["stranger"]
+    assert may_stop([], needed) == []
+
+
+def waves(names, choose):
+    """Take away, again and again, what `choose` names of the rest; the list of what was taken together."""
+    rest, taken = list(names), []
+    while rest:
+        now = choose(rest)
+        assert now, f"wedged: {rest}"
+        taken.append(sorted(now))
+        rest = [name for name in rest if name not in now]
+    return taken
+
+
+def stop_waves(system):
+    needed = dependents(system)
+    return waves([c.name for c in system], lambda rest: may_stop(rest, needed))
+
+
+def test_a_chain_stops_in_the_reverse_of_its_start():
+    system = components(db="", migrate="db", api="migrate", web="api")
+    assert stop_waves(system) == [["web"], ["api"], ["migrate"], ["db"]]
+
+
+def test_what_does_not_depend_stops_together():
+    assert stop_waves(components(db="", a="db", b="db", c="")) == [["a", "b", "c"], ["db"]]
+
+
+@st.composite
+def systems(draw, acyclic=True):
+    """Systems of up to eight components; without a cycle where each wants only earlier ones."""
+    count = draw(st.integers(1, 8))
+    names = [f"c{n}" for n in range(count)]
+    wants = [draw(st.sets(st.sampled_from(names[:n] if acyclic else names) if n or not acyclic else st.nothing()))
+             for n in range(count)]  # fmt: skip
+    return draw(st.permutations([component(name, *sorted(w)) for name, w in zip(names, wants, strict=True)]))
+
+
+@settings(deadline=None)
+@given(systems())
+def test_the_stop_order_is_the_start_order_reversed(system):
+    """Whoever had to start later has to stop earlier, and nothing wedges."""
+    stopped = [name for wave in stop_waves(system) for name in wave]
+    assert sorted(stopped) == sorted(c.name for c in system)
+    for c in system:
+        for d in c.depends_on:
+            assert stopped.index(c.name) < stopped.index(d.name)
+
+
+@settings(deadline=None)
+@given(systems())
+def test_no_cycle_is_found_where_there_is_none(system):
+    assert find_cycle(system) == ()
+
+
+@settings(deadline=None)
+@given(systems(acyclic=False))
+def test_a_cycle_is_found_exactly_where_the_stop_would_wedge(system):
+    cycle = find_cycle(system)
+    needed = dependents(system)
+    rest = {c.name for c in system}
+    while free := set(may_stop(sorted(rest), needed)):
+        rest -= free
+    assert bool(cycle) == bool(rest)
+    if cycle:
+        wants = {c.name: {d.name for d in c.depends_on} for c in system}
+        assert cycle[0] == cycle[-1]
+        assert len(set(cycle)) == len(cycle) - 1
+        assert all(after in wants[before] for before, after in itertools.pairwise(cycle))

@@ -1,0 +1,226 @@
+"""Readiness over HTTP: what a page means, and the prober process against a real server."""
+
+import http.server
+import json
+import select
+import socket
+import threading
+
+import pytest
+
+from orchestrator.model.messages import Answer, Question
+from orchestrator.model.spec import HttpProbe
+from orchestrator.process import prober
+from orchestrator.process.fork import Forked
+from orchestrator.process.prober import _Page, judge
+
+PATIENCE = 10.0
+START = 1_700_000_000.0  # 2023-11-14T22:13:20Z
+HEALTH = {
+    "scheduler": {"status": "healthy", "latest_heartbeat": "2023-11-14T22:13:21.5+00:00"},
+    "a/b~c": {"status": "healthy"},
+    "old": {"status": "unhealthy", "latest_heartbeat": "2023-11-14T22:13:20Z"},
+    "naive": "2023-11-14T22:13:21",
+    "elsewhere": "2023-11-15T00:13:21+02:00",
+    "list": ["healthy"],
+    "null": None,
+    "number": 7,
+    "": "healthy",
+}
+
+
+def said(page, since=START, **probe):
+    return judge(page, HttpProbe("http://x/", **probe), since)
+
+
+def page(status=200, document=HEALTH):
+    return _Page(status, json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted", "fault"),
+    [(200, 200, ""), (204, 204, ""), (500, 200, "HTTP status 500"), (200, 204, "HTTP status 200"), (404, 404, "")],
+)
+def test_status(status, wanted, fault):
+    assert said(_Page(status, b"no JSON at all \xff"), status=wanted) == fault
+
+
+def test_no_page_is_its_own_reason():
+    assert said("connection refused") == "connection refused"
+
+
+@pytest.mark.parametrize(
+    ("pointers", "fault"),
+    [
+        (["/scheduler/status"], ""),
+        (["/a~1b~0c/status"], ""),
+        (["/"], ""),
+        (["/scheduler/status", "/old/status"], "old/status is unhealthy"),
+        (["/nothere/status"], "nothere/status is missing"),
+        (["/list/0"], "list/0 is missing"),
+        (["/null"], "null is missing"),
+        (["/number"], "number is missing"),
+        (["/scheduler/status/deeper"], "scheduler/status/deeper is missing"),
+        ([""], " is missing"),
+    ],
+)
+def test_healthy(pointers, fault):
+    assert said(page(), healthy=tuple(pointers)) == fault
+
+
+@pytest.mark.parametrize(
+    ("pointer", "fault"),
+    [
+        ("/scheduler/latest_heartbeat", ""),
+        ("/naive", ""),
+        ("/elsewhere", ""),
+        ("/old/latest_heartbeat", "old/latest_heartbeat is older than this start"),
+        ("/scheduler/status", "scheduler/status is missing"),
+        ("/null", "null is missing"),
+        ("/nothere", "nothere is missing"),
+    ],
+)
+def test_fresh(pointer, fault):
+    assert said(page(), fresh=(pointer,)) == fault
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe\x00", b"\x00"])
+def test_a_body_that_is_no_json(body):
+    assert said(_Page(200, body), healthy=("/x",)) == "the answer is no JSON"
+
+
+@pytest.mark.parametrize("document", [[], "healthy", None, 7, True])
+def test_json_that_is_no_object(document):
+    assert said(page(document=document), healthy=("/x",)) == "x is missing"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers by path; `/gate` waits for the test."""
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        if self.path == "/gate":
+            self.server.gate.acquire()
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/health")
+            self.end_headers()
+            return
+        body = b"[" * 100_000 if self.path == "/deep" else json.dumps(HEALTH).encode()
+        if self.path == "/garbage":
+            self.wfile.write(b"\x00\x01 what\r\n\r\n")
+            return
+        self.send_response(503 if self.path == "/down" else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def process():
+    """A prober; it is forked before the test's server has a thread."""
+    forked = Forked("prober", prober.run)
+    yield forked
+    forked.channel.close()
+    forked.kill()
+    forked.reap()
+
+
+@pytest.fixture
+def server(process):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = False
+    server.asked, server.gate = [], threading.Semaphore(0)
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.gate.release(100)
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def ask(process, number, url, timeout=PATIENCE, since=START, **probe):
+    process.channel.send(Question(("web", number), HttpProbe(url, timeout=timeout, **probe), since))
+
+
+def answer(process):
+    assert select.select([process.channel.fileno()], [], [], PATIENCE)[0], "no answer"
+    return process.channel.receive()
+
+
+@pytest.mark.parametrize(
+    ("path", "probe", "expected"),
+    [
+        ("/health", {"healthy": ("/scheduler/status",), "fresh": ("/scheduler/latest_heartbeat",)}, "healthy"),
+        ("/health", {"healthy": ("/old/status",)}, "old/status is unhealthy"),
+        ("/down", {}, "HTTP status 503"),
+        ("/down", {"status": 503}, "healthy"),
+        ("/moved", {}, "healthy"),
+    ],
+)
+def test_a_question_is_answered(process, server, path, probe, expected):
+    ask(process, 7, server.url + path, **probe)
+    assert answer(process) == Answer(("web", 7), expected == "healthy", expected)
+
+
+def test_nobody_there_is_an_answer(process):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        ask(process, 1, f"http://127.0.0.1:{unused.getsockname()[1]}/")
+        assert answer(process) == Answer(("web", 1), False, "connection refused")
+
+
+def test_one_slow_answer_holds_up_no_other(process, server):
+    ask(process, 1, server.url + "/gate")
+    ask(process, 2, server.url + "/health")
+    assert answer(process).key == ("web", 2)
+    server.gate.release()
+    assert answer(process) == Answer(("web", 1), True, "healthy")
+
+
+def test_questions_for_a_page_that_is_on_its_way_share_it(process, server):
+    for number in range(5):
+        ask(process, number, server.url + "/gate", healthy=("/old/status",) if number % 2 else ())
+    ask(process, 9, server.url + "/health")
+    assert answer(process).key == ("web", 9), "all questions before this one have been read"
+    server.gate.release()
+    answers = sorted((answer(process) for _ in range(5)), key=lambda a: a.key)
+    assert [a.holds for a in answers] == [True, False, True, False, True]
+    assert server.asked.count("/gate") < 5
+
+
+def test_an_answer_that_does_not_come_is_a_timeout(process, server):
+    ask(process, 1, server.url + "/gate", timeout=0.2)
+    assert answer(process) == Answer(("web", 1), False, "timed out")
+
+
+@pytest.mark.parametrize(
+    ("url", "probe"),
+    [
+        ("{}/garbage", {}),
+        ("{}/deep", {"healthy": ("/x",)}),
+        ("{}/bad path", {}),
+        ("nonsense://x/", {}),
+        ("http://[::1/", {}),
+        ("http://127.0.0.1:99999/", {}),
+        ("http://..nothere.invalid/", {}),
+        ("no url at all", {}),
+    ],
+)
+def test_whatever_goes_wrong_is_an_answer_again_and_again(process, server, url, probe):
+    """Without an answer nothing is ever asked again, and the system waits for ever."""
+    for number in (1, 2):
+        ask(process, number, url.format(server.url), **probe)
+        told = answer(process)
+        assert (told.key, told.holds) == (("web", number), False)
+        assert told.text
+
+
+def test_it_ends_with_its_channel(process):
+    process.channel.close()
+    process.reap()

@@ -1,0 +1,342 @@
+"""Process trees, real ones: who descends from whom, who gets a signal, who is spared."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.process import tree
+
+pytestmark = pytest.mark.skipif(not tree.LINUX, reason="reads /proc")
+
+LEAD = """
+import os, select, signal, sys, threading
+def pause():
+    while True: signal.pause()
+def fork(body, *args):
+    pid = os.fork()
+    if pid == 0:
+        try: body(*args)
+        finally: os._exit(0)
+    return pid
+def say(*words): os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+def wait_for(fact):
+    while not fact(): pass
+def state(pid):
+    try: return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0]
+    except OSError: return "gone"
+"""
+
+# A subreaper: what is below it stays below it. It says when nothing is left.
+ADOPT = """
+import ctypes
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+def outlive():
+    try:
+        while os.waitpid(-1, 0): pass
+    except ChildProcessError: say("vacant")
+"""
+
+
+class Program:
+    """A small Python program; `line` is its next word, `close` its end, and that of its group."""
+
+    def __init__(self, code):
+        self.process = subprocess.Popen(
+            [sys.executable, "-S", "-E", "-c", LEAD + code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.pid = self.process.pid
+
+    def line(self):
+        return self.process.stdout.readline().decode().strip()
+
+    def says_within(self, seconds):
+        return bool(select.select([self.process.stdout], [], [], seconds)[0])
+
+    def close(self):
+        """Kill it and all below it. May be called again."""
+        for member in reversed(tree.descendants(self.pid)):
+            os.kill(member.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+@pytest.fixture
+def program():
+    started = []
+
+    def start(code):
+        started.append(Program(code))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def parents_below(root):
+    """An independent walk: {pid: parent} of all below root, by status files."""
+    parent = {}
+    for path in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parent[int(path.parent.name)] = int(text.partition("PPid:")[2].split()[0])
+    found, queue = {}, [root]
+    for above in queue:
+        below = [pid for pid, ppid in parent.items() if ppid == above]
+        queue += below
+        found.update(dict.fromkeys(below, above))
+    return found
+
+
+FAMILY = """
+def child(): fork(grandchild); fork(pause); pause()
+def grandchild(): os.setsid(); say("stands"); pause()
+def threaded():
+    thread = threading.Thread(target=lambda: (fork(grandchild), pause()), daemon=True)
+    thread.start(); thread.join()
+def dead(): pass
+fork(child); fork(threaded); fork(dead)
+say("ready")
+pause()
+"""
+
+
+def family(program):
+    """A tree of seven: children, grandchildren, one of a thread, a zombie; once all of it stands."""
+    root = program(FAMILY)
+    assert sorted(root.line() for _ in range(3)) == ["ready", "stands", "stands"]
+    while len(found := parents_below(root.pid)) < 6 or not any(tree.is_zombie(pid) for pid in found):
+        pass
+    return root, found
+
+
+def test_descendants_are_all_there_are_parents_first(program):
+    root, expected = family(program)
+    members = tree.descendants(root.pid)
+    assert {member.pid: member.parent for member in members} == expected
+    seen = {root.pid}
+    for member in members:
+        assert member.parent in seen
+        seen.add(member.pid)
+
+
+def test_both_ways_to_find_children_agree(program):
+    """The children files where the kernel has them, the map of parents elsewhere."""
+    root, expected = family(program)
+    by_parent = tree._children_by_parent()
+    for pid in (root.pid, *expected):
+        assert sorted(tree._children(pid)) == sorted(by_parent[pid])
+
+
+def test_the_spared_are_left_out_with_all_below_them(program):
+    root, expected = family(program)
+    spared = next(pid for pid in expected if pid in expected.values())
+    left = {member.pid for member in tree.descendants(root.pid, {spared})}
+    below = {pid for pid, parent in expected.items() if parent == spared}
+    assert below
+    assert left == set(expected) - {spared} - below
+
+
+def test_what_is_gone_has_no_parent_no_children_and_is_like_a_zombie():
+    process = subprocess.Popen(["true"])
+    process.wait()
+    assert (tree.parent_of(process.pid), tree.descendants(process.pid)) == (0, [])
+    assert tree.is_zombie(process.pid)
+    assert tree.describe(process.pid) == f"{process.pid} (?, state ?)"
+    tree.send(process.pid, signal.SIGTERM)
+    tree.send_group(process.pid, signal.SIGTERM)
+
+
+def test_a_name_with_brackets_and_blanks_does_not_confuse(program):
+    odd = program('open("/proc/self/comm", "w").write(") S 1 (x"); say("ready"); pause()')
+    assert odd.line() == "ready"
+    assert tree.parent_of(odd.pid) == os.getpid()
+    assert not tree.is_zombie(odd.pid)
+
+
+def test_a_process_is_described_by_its_command_and_state():
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        assert tree.describe(process.pid) == f"{process.pid} (sleep 60, state T)"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_signal_to_the_tree_reaches_all_but_the_root_and_the_spared(program):
+    code = """
+def hear(depth):
+    signal.signal(signal.SIGUSR1, lambda *_: say("heard", depth))
+    signal.signal(signal.SIGUSR2, lambda *_: say("also", depth))
+    if depth < 3: fork(hear, depth + 1)
+    else: say("ready")
+    pause()
+hear(0)
+"""
+    root = program(code)
+    assert root.line() == "ready"
+    tree.send_tree(root.pid, signal.SIGUSR1)
+    assert sorted(root.line() for _ in range(3)) == ["heard 1", "heard 2", "heard 3"]
+    deepest = tree.descendants(root.pid)[-1].pid
+    tree.send_tree(root.pid, signal.SIGUSR2, {deepest})
+    assert sorted(root.line() for _ in range(2)) == ["also 1", "also 2"]
+    tree.send_tree(root.pid, signal.SIGUSR1)
+    assert {root.line() for _ in range(3)} == {"heard 1", "heard 2", "heard 3"}
+
+
+def test_a_pid_that_is_another_process_by_now_is_not_signalled(program):
+    """It was seen as a grandchild; now it is somebody else's child. Its pid is pinned, its parent read again."""
+    stranger = program('signal.signal(signal.SIGUSR1, lambda *_: say("hit")); say("ready"); pause()')
+    assert stranger.line() == "ready"
+    seen = tree.Member(stranger.pid, parent=1 << 22)
+    tree._send_members(1 << 23, signal.SIGKILL, [seen])
+    os.kill(stranger.pid, signal.SIGUSR1)
+    assert stranger.line() == "hit"
+
+
+def kill_until_vacant(root, passes):
+    """Kill passes until the root says that nothing is left; how many it took."""
+    for number in range(1, passes + 1):
+        tree.kill_tree(root.pid)
+        if root.says_within(0.1):
+            assert root.line() == "vacant"
+            return number
+    pytest.fail(f"after {passes} passes: {[tree.describe(m.pid) for m in tree.descendants(root.pid)]}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def storm():\n while True: fork(lambda: None)",
+        "def storm():\n while True: fork(lambda: (fork(pause), pause())); select.select([], [], [], 0.005)",
+        "def storm():\n while True:\n  if os.fork(): os._exit(0)\n  os.setsid()",  # hops from session to session
+    ],
+    ids=["sprays", "grows", "hops"],
+)
+def test_a_tree_that_forks_while_it_is_killed_does_not_get_away(program, body):
+    code = f"{ADOPT}\n{body}\nfor _ in range(3): fork(storm)\nsay('ready')\noutlive()\n"
+    root = program(code)
+    assert root.line() == "ready"
+    assert kill_until_vacant(root, 50) <= 50
+
+
+# W forks B once it sees V stopped; B forks C once it sees V dead. The many that are stopped between V and W give W the
+# time for it.
+BORN = f"""{ADOPT}
+def born(victim):
+    say("born")
+    wait_for(lambda: state(victim) in ("Z", "gone"))
+    os.setsid()
+    fork(pause)
+    pause()
+def watcher(victim):
+    say("watches")
+    wait_for(lambda: state(victim) == "T")
+    fork(born, victim)
+    pause()
+def middle(victim):
+    for _ in range(120): fork(pause)
+    fork(watcher, victim)
+    pause()
+victim = fork(pause)
+fork(middle, victim)
+outlive()
+"""
+
+
+def test_one_that_was_born_while_others_were_stopped_is_stopped_too(program):
+    """B's parent was stopped in the first round, B has to be in the second: else it goes on, and C escapes the pass."""
+    shown = attempts = 0
+    while shown < 3 and attempts < 10:
+        attempts += 1
+        root = program(BORN)
+        assert root.line() == "watches"
+        tree.kill_tree(root.pid)
+        assert root.says_within(5), [tree.describe(m.pid) for m in tree.descendants(root.pid)]
+        if (line := root.line()) == "born":
+            shown += 1
+            assert root.says_within(5), [tree.describe(m.pid) for m in tree.descendants(root.pid)]
+            line = root.line()
+        assert line == "vacant"
+        root.close()
+    print(f"{shown} of {attempts} attempts were in time")
+
+
+def test_killing_spares_whom_it_should(program):
+    code = f"""{ADOPT}
+def spared(): fork(hear); pause()
+def hear(): signal.signal(signal.SIGUSR1, lambda *_: say("alive")); say("ready"); pause()
+fork(pause); say(fork(spared)); fork(pause)
+outlive()
+"""
+    root = program(code)
+    (spared,) = [int(line) for line in (root.line(), root.line()) if line != "ready"]
+    grandchild = tree.descendants(spared)[0].pid
+    tree.kill_tree(root.pid, {spared})
+    while len(tree.descendants(root.pid)) > 2:
+        pass
+    assert {m.pid for m in tree.descendants(root.pid)} == {spared, grandchild}
+    os.kill(grandchild, signal.SIGUSR1)
+    assert root.line() == "alive"
+
+
+def test_ended_children_are_peeked_at_without_being_reaped():
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert tree.peek_ended([process.pid]) == process.pid
+    assert tree.peek_ended([]) == process.pid, "also one that is not our own: it was adopted"
+    assert process.wait() == 0
+    assert tree.peek_ended([process.pid]) == 0
+    tree.reap(process.pid)
+
+
+def test_reaping_tells_pids_statuses_and_when_nobody_is_left(program):
+    """In a process of its own: it takes every child there is."""
+    code = """
+sys.path[:0] = %r
+from orchestrator.process import tree
+say(tree.reap_all())
+pids = [fork(os._exit, 7), fork(lambda: os.kill(os.getpid(), signal.SIGTERM)), fork(pause)]
+ended = []
+while len(ended) < 2: ended += tree.reap_all()[0]
+say(sorted(ended) == sorted([(pids[0], 7), (pids[1], -15)]), tree.reap_all())
+os.kill(pids[2], signal.SIGKILL)
+os.waitid(os.P_PID, pids[2], os.WEXITED | os.WNOWAIT)
+say(tree.reap_all() == ([(pids[2], -9)], True))
+"""
+    other = program(code % sys.path)
+    assert [other.line() for _ in range(3)] == ["([], True)", "True ([], False)", "True"]
+
+
+def test_the_parents_death_is_a_signal_and_a_parent_already_dead_an_error(program):
+    code = """
+sys.path[:0] = %r
+from orchestrator.process import tree
+def child(parent):
+    signal.signal(signal.SIGUSR1, lambda *_: (say("orphaned"), os._exit(0)))
+    tree.signal_on_parent_death(signal.SIGUSR1, parent)
+    say("ready")
+    pause()
+try: tree.signal_on_parent_death(signal.SIGUSR1, 1 << 23)
+except ProcessLookupError: say("gone")
+fork(child, os.getpid())
+pause()
+"""
+    parent = program(code % sys.path)
+    assert (parent.line(), parent.line()) == ("gone", "ready")
+    parent.process.kill()
+    assert parent.line() == "orphaned"
