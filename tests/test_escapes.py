@@ -200,14 +200,14 @@ def visible(line):
     return bytes(text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(BYTES)
 def test_only_text_colours_and_links_are_left_of_any_bytes(line):
     assert ALLOWED.fullmatch(keep_colours(line).decode())
     assert "\x1b" not in plain(line).decode()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(BYTES)
 def test_the_text_is_what_a_terminals_parser_makes_of_it(line):
     assert no_escapes(line) == visible(line)
@@ -218,7 +218,7 @@ def test_the_text_is_what_a_terminals_parser_makes_of_it(line):
         assert no_escapes(keep_colours(line)) == expected.encode()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=150)
 @given(BYTES)
 def test_what_was_cleaned_stays_as_it_is(line):
     assert keep_colours(keep_colours(line)) == keep_colours(line)
@@ -238,7 +238,7 @@ CODES = st.sampled_from("0 1 3 4 5 7 9 22 23 24 25 27 29 31 32 39 41 49 90 97 10
 SGRS = st.lists(st.lists(CODES, max_size=4).map(lambda codes: b"\x1b[%sm" % ";".join(codes).encode()), max_size=8)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(SGRS, SGRS)
 def test_the_style_that_is_open_is_the_one_a_terminal_has(before, line):
     before, line = b"".join(before), b"text".join(line)

@@ -300,5 +300,6 @@ def _start_leader(launch: Launch) -> Pty | Pipes:
 
 
 def _reason(error: OSError) -> str:
-    text = error.strerror or str(error)
+    # ptyprocess passes on the number and a text of its own, not the three arguments that make a strerror.
+    text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
     return f"{text}: {error.filename}" if error.filename else text

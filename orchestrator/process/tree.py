@@ -139,7 +139,7 @@ def send(pid: int, number: int) -> None:
     """Signal one child of ours. One that has ended, or is not ours to signal, is passed over."""
     try:
         os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
+    except OSError:  # ESRCH, EPERM; EINVAL: no such signal
         pass
 
 
@@ -149,6 +149,8 @@ def send_group(leader: int, number: int) -> None:
         os.killpg(leader, number)
     except (ProcessLookupError, PermissionError):
         send(leader, number)  # between fork and setsid the group does not exist yet
+    except OSError:  # EINVAL: no such signal
+        pass
 
 
 def send_tree(root: int, number: int, spare: Collection[int] = NOBODY) -> None:
