@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import re
 import subprocess
 import urllib.error
@@ -11,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from harness import Run, command_under_test, environment, until
+from harness import Run, children, command_under_test, environment, until
 
 CHECKOUT = Path(__file__).parent.parent
 DAGS = Path(__file__).parent / "dags"
@@ -169,13 +168,9 @@ def processes(root):
 
 
 def leader(run, name):
-    """The pid of a component's own process: the child of a guardian whose command line ends in its name."""
-    (pid,) = [
-        pid for pid, line in processes(run.pid).items() if re.search(rf"bin/airflow {name}( --pid \S+)?$", line)
-    ] or [None]
-    assert pid, f"no {name}: {processes(run.pid)}\n{run}"
-    return pid
-
-
-def is_alive(pid):
-    return os.path.exists(f"/proc/{pid}")
+    """The pid of a component's own process: a guardian's child that is called so. uvicorn changes its title."""
+    title = re.compile(rf"airflow {name.replace('-', '[-_]')}\b")
+    for command, guardian in run.guardians().items():
+        if title.search(command):
+            return children(guardian)[0]
+    raise AssertionError(f"no {name}: {processes(run.pid)}\n{run}")

@@ -218,19 +218,19 @@ class Run:
         return left
 
     def guardians(self):
-        """The direct children that lead a session of their own, by their leader's command line where it stands."""
-        found = {}
+        """The direct children that lead a session of their own, where their leader stands: (pid, leader in words)."""
+        found = []
         for pid in children(self.pid):
             stat = stat_of(pid)
             below = children(pid)
             if stat and stat[4] == pid and below:
-                found[describe(below[0]).partition(": ")[2]] = pid
+                found.append((pid, describe(below[0])))
         return found
 
     def guardian_of(self, words):
-        (pid,) = [pid for command, pid in self.guardians().items() if words in command] or [None]
-        assert pid, f"no guardian over {words!r}: {self.guardians()}\n{self}"
-        return pid
+        found = [pid for pid, leader in self.guardians() if words in leader]
+        assert len(found) == 1, f"{len(found)} guardians over {words!r}: {self.guardians()}\n{self}"
+        return found[0]
 
     def stop(self, timeout=PATIENCE):
         """SIGTERM, and nothing is left."""

@@ -73,7 +73,7 @@ def test_what_is_none_is_one_clear_line(tmp_path, named, words):
 
 def test_no_airflow_at_all_says_how_to_install_one(tmp_path, monkeypatch):
     monkeypatch.setattr(find.sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(find.NotFoundError, match="no airflow on PATH; install one .*pip install apache-airflow"):
+    with pytest.raises(find.NotFoundError, match=r"no airflow on PATH; install one .*pip install apache-airflow"):
         find.find(None, str(tmp_path))
 
 

@@ -55,6 +55,7 @@ def test_an_unprivileged_user_is_told_without_the_pid(listener):
     pid = os.fork()
     if pid == 0:
         try:
+            os.closerange(3, write_fd)  # the listening socket is in them
             os.setuid(65534)
             os.write(write_fd, ports.fault("127.0.0.1", port).encode())
         finally:

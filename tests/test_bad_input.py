@@ -75,6 +75,12 @@ def test_a_procfile_that_is_no_utf8_is_refused(home):
     assert f"{home.path / 'Procfile'}:" in refused(home.up())
 
 
+def test_a_nul_in_a_procfile_is_told_with_file_and_line(home, witness):
+    """No program can be given one; it must not become a command that is cut short, or an end that looks well."""
+    home.write(f"web: echo a\0b\nother: {witness}\n")
+    assert f"{home.path / 'Procfile'}:1" in refused(home.up())
+
+
 def test_a_command_that_does_not_exist_keeps_all_others_from_starting(home, witness):
     home.write(web="no-such-command-xyz --port 1", other=witness)
     line = refused(home.up())

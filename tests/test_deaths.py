@@ -127,6 +127,29 @@ def test_a_killed_guardian_counts_as_a_failed_component_and_stops_the_others(hom
     assert "daemon" in "".join(line for line in run.messages.splitlines() if "orchestrate" in line), str(run)
 
 
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "no terminal"])
+def test_after_the_death_of_the_supervisor_a_component_can_say_its_last_words(terminal, home):
+    """It sees TERM and not a hang-up, which servers take as `reload`; and its terminal is read to the end."""
+    told = home.path / "told"
+    run = home.write(web=voice("cleanup", told)).up("-t", 5, "--color", "never", terminal=terminal)
+    run.wait_ready("web")
+    since = run.signal(signal.SIGKILL)
+    verdict(what_went_wrong("last words", run, since, -signal.SIGKILL, 5))
+    assert told.read_text() == "TERM\nclean\n"
+
+
+def test_after_the_death_of_supervisor_and_guardians_together_the_home_is_free(homes):
+    """The one exception to nothing-is-left: only the kernel's hang-up acts. There is no lock that could go stale."""
+    home = homes("home")
+    run = system(home, ["plain", "family"], terminal=True)
+    run.wait_ready("plain", "family")
+    since = time.monotonic()
+    for pid in [run.pid, *(pid for pid, _ in run.guardians())]:
+        os.kill(pid, signal.SIGKILL)
+    verdict(what_went_wrong("all of ours", run, since, -signal.SIGKILL, SOON))
+    verdict(started_again([("all of ours", home)]))
+
+
 def test_a_guardian_takes_no_signal_from_outside(home):
     run = system(home, ["plain"])
     run.wait_ready("plain")

@@ -5,7 +5,6 @@ never stuck in a state that nothing can end, and a stop always ends.
 """
 
 import itertools
-import types
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from orchestrator.model.lifecycle import RUNNING, Event, State
 from orchestrator.model.messages import Kill, LeaderExited, Started, StartFailed, Stop, Stuck, Vacated
 from orchestrator.model.spec import Component, RestartPlan, RestartPolicy
 from orchestrator.process.channel import ChannelClosed
+from orchestrator.runtime.loop import Timer
 from orchestrator.supervise.component import Member
 
 _fds = itertools.count(100)
@@ -28,25 +28,19 @@ class Guardian:
         self.channel = self
         self.pid = self.fd = next(_fds)
         self.alive, self.reaped, self.open = True, False, True
-        self.started = self.leader = self.tree = self.asked = False
+        self.started = self.leader = self.tree = False
         self.said, self.heard = [], []
+        self.fileno = lambda: self.fd
+        self.receive_fd = lambda: self.fd + 1000
 
-    def say(self, message):
-        if self.open:
-            self.said.append(message)
-
-    def end(self):
-        self.alive = False
+    def say(self, message, *, ends=False):
+        self.said.append(message)
+        self.alive = not ends
 
     @property
     def told_to_end(self):
         """Whether it knows that its tree has to go: by a message, or by the channel's end."""
         return bool(self.heard) or not self.open
-
-    # Channel
-
-    def fileno(self):
-        return self.fd
 
     def send(self, message):
         assert self.open, "sent into a closed channel"
@@ -61,20 +55,11 @@ class Guardian:
         assert not self.alive, "the supervisor would wait here"
         raise ChannelClosed
 
-    def receive_fd(self):
-        return self.fd + 1000
-
     def close(self):
         self.open = False
 
-    # Forked
-
-    def kill(self):
-        self.end()
-
     def reap(self):
-        assert not self.alive, "the supervisor would wait here"
-        assert not self.reaped
+        assert (self.alive, self.reaped) == (False, False), "the supervisor would wait here"
         self.reaped = True
 
 
@@ -83,20 +68,16 @@ class Loop:
 
     def __init__(self):
         self.watched, self.timers = {}, []
+        self.remove = lambda fd: self.watched.pop(fd, None)
 
     def add(self, fd, events, callback):
         assert fd not in self.watched
         self.watched[fd] = callback
 
-    def remove(self, fd):
-        self.watched.pop(fd, None)
-
     def call_in(self, seconds, callback):
         assert seconds >= 0
-        timer = types.SimpleNamespace(callback=callback)
-        timer.cancel = lambda: setattr(timer, "callback", None)
-        self.timers.append(timer)
-        return timer
+        self.timers.append(Timer(seconds, callback))
+        return self.timers[-1]
 
     def armed(self):
         return [timer for timer in self.timers if timer.callback is not None]
@@ -112,19 +93,15 @@ class Host:
     def __init__(self):
         self.loop = Loop()
         self.guardians = []
-        self.refuse_forks = 0
-        self.terminal_open = self.watching = self.bereaved = False
-        self.changes = []
+        self.terminal_open = self.watching = self.bereaved = self.refuse_next = False
+        self.stuck = self.changed = lambda member, what: None
 
     def fork(self, member):
         assert not self.bereaved, "forked while orphans of the last incarnation live"
         for guardian in self.guardians:
-            assert not guardian.alive, "forked while a guardian lives"
-            assert not guardian.tree, "forked while a tree lives"
-            assert guardian.reaped
-            assert not guardian.open
-        if self.refuse_forks:
-            self.refuse_forks -= 1
+            assert (guardian.reaped, guardian.tree, guardian.open) == (True, False, False), "forked while one lives"
+        if self.refuse_next:
+            self.refuse_next = False
             raise BlockingIOError(11, "Resource temporarily unavailable")
         self.guardians.append(Guardian())
         return self.guardians[-1]
@@ -137,8 +114,7 @@ class Host:
         self.terminal_open = False
 
     def watch(self, member):
-        assert self.terminal_open
-        assert not self.watching
+        assert (self.terminal_open, self.watching) == (True, False)
         self.watching = True
 
     def unwatch(self, member):
@@ -148,13 +124,6 @@ class Host:
     def adopt(self, member):
         assert not self.bereaved
         self.bereaved = True
-
-    def stuck(self, member, message):
-        assert member.is_stuck
-
-    def changed(self, member, before):
-        assert member.state is not before
-        self.changes.append((before, member.state))
 
 
 class MemberMachine(RuleBasedStateMachine):
@@ -174,8 +143,6 @@ class MemberMachine(RuleBasedStateMachine):
         guardian = self.guardian()
         return bool(guardian and guardian.alive and all(getattr(guardian, k) == v for k, v in facts.items()))
 
-    # What people want
-
     @rule()
     def start(self):
         self.want(Event.START)
@@ -186,17 +153,13 @@ class MemberMachine(RuleBasedStateMachine):
             self.want(event)
 
     def want(self, event):
-        before, stopping = self.guardian(), event in (Event.STOP, Event.KILL)
-        ran = self.member.state in RUNNING
         self.member.handle(event)
-        if stopping and ran and before is not None and before.alive and before.open and before.leader:
-            assert {type(message) for message in before.heard} & {Stop, Kill}, "nobody told the guardian"
+        if event is not Event.START and self.living(leader=True, open=True):
+            assert {type(message) for message in self.guardian().heard} & {Stop, Kill}, "nobody told the guardian"
 
-    @rule(rarely=RARELY)
-    def next_fork_is_refused(self, rarely):
-        self.host.refuse_forks = int(rarely)
-
-    # What guardians do
+    @rule(refuse=RARELY)
+    def next_fork_is_refused(self, refuse):
+        self.host.refuse_next = refuse
 
     @precondition(lambda self: self.living(started=False, tree=False))
     @rule(fails=RARELY, dies=RARELY)
@@ -204,11 +167,11 @@ class MemberMachine(RuleBasedStateMachine):
         guardian = self.guardian()
         guardian.started = guardian.tree = guardian.leader = not fails
         if fails:
-            guardian.say(StartFailed("command not found: x"))
-        elif not dies:
+            guardian.say(StartFailed("command not found: x"), ends=True)
+        elif dies:
+            guardian.alive = False
+        else:
             guardian.say(Started(guardian.pid + 1))
-        if fails or dies:
-            guardian.end()
 
     @precondition(lambda self: self.living(leader=True))
     @rule(status=st.sampled_from([0, 1, -9, -15]))
@@ -222,8 +185,7 @@ class MemberMachine(RuleBasedStateMachine):
     def tree_is_vacated(self):
         guardian = self.guardian()
         guardian.tree = False
-        guardian.say(Vacated())
-        guardian.end()
+        guardian.say(Vacated(), ends=True)
 
     @precondition(lambda self: self.living(tree=True) and self.guardian().told_to_end)
     @rule()
@@ -234,25 +196,21 @@ class MemberMachine(RuleBasedStateMachine):
     @rule(rarely=RARELY)
     def guardian_is_killed(self, rarely):
         if rarely:
-            self.guardian().end()
-
-    # What the supervisor's loop does
-
-    @precondition(lambda self: self.deliverable())
-    @rule()
-    def message_arrives(self):
-        self.host.loop.watched[self.guardian().fd](1)
+            self.guardian().alive = False
 
     def deliverable(self):
         guardian = self.guardian()
         return guardian and guardian.fd in self.host.loop.watched and (guardian.said or not guardian.alive)
 
+    @precondition(deliverable)
+    @rule()
+    def message_arrives(self):
+        self.host.loop.watched[self.guardian().fd](1)
+
     @precondition(lambda self: self.guardian() and not self.guardian().alive)
     @rule()
     def guardian_is_reaped(self):
-        guardian = self.guardian()
         self.member.on_guardian_ended()
-        assert guardian.reaped
 
     @precondition(lambda self: self.host.bereaved)
     @rule()
@@ -272,24 +230,15 @@ class MemberMachine(RuleBasedStateMachine):
     def timer_is_due(self, data):
         self.host.loop.fire(data.draw(st.sampled_from(self.host.loop.armed())))
 
-    # What always holds
-
-    @invariant()
-    def one_incarnation(self):
-        if hasattr(self, "host"):
-            assert sum(not g.reaped for g in self.host.guardians) <= 1
-            assert sum(g.tree for g in self.host.guardians) <= 1
-
     @invariant()
     def the_state_tells_what_there_is(self):
-        if not hasattr(self, "host"):
-            return
+        assert sum(not g.reaped for g in self.host.guardians) <= 1
+        assert sum(g.tree for g in self.host.guardians) <= 1
         state, something = self.member.state, self.guardian() is not None or self.host.bereaved
         if state in RUNNING:
             assert something or self.host.loop.armed(), f"wedged in {state}"
         else:
-            assert not something, f"{state}, but something is left"
-            assert not self.host.terminal_open
+            assert not (something or self.host.terminal_open), f"{state}, but something is left"
         assert (state is State.BACKOFF) <= bool(self.host.loop.armed())
         assert (state in (State.DOWN, State.FAILED)) <= (not self.host.loop.armed())
         assert self.host.watching == (state is State.UP)
@@ -297,20 +246,15 @@ class MemberMachine(RuleBasedStateMachine):
 
     def teardown(self):
         """A stop always ends: from wherever the run got to, with nothing but what a stop itself brings about."""
-        if hasattr(self, "host"):
-            self.want(Event.STOP)
-            for _ in range(50):
-                if not self.step():
-                    break
-            assert self.member.state in (State.DOWN, State.FAILED), self.member.state
-            assert not any(g.alive or g.tree for g in self.host.guardians)
+        self.want(Event.STOP)
+        for _ in range(50):
+            self.step()
+        assert self.member.state in (State.DOWN, State.FAILED)
+        assert not any(g.alive or g.tree for g in self.host.guardians)
 
     @rule()
-    def things_take_their_course(self):
-        self.step()
-
     def step(self):
-        """Let happen what follows of itself; false where nothing does."""
+        """Let happen what follows of itself."""
         guardian = self.guardian()
         if self.deliverable():
             self.message_arrives()
@@ -324,13 +268,9 @@ class MemberMachine(RuleBasedStateMachine):
             self.leader_ends(-15)
         elif guardian and guardian.tree and not guardian.leader:
             self.tree_is_vacated()
-        elif self.host.loop.armed():
-            self.host.loop.fire(self.host.loop.armed()[0])
-        else:
-            return False
-        self.one_incarnation()
+        elif armed := self.host.loop.armed():
+            self.host.loop.fire(armed[0])
         self.the_state_tells_what_there_is()
-        return True
 
 
 def crashed():
@@ -338,10 +278,10 @@ def crashed():
     machine = MemberMachine()
     machine.set_up(policy=RestartPolicy.ALWAYS, limit=4)
     machine.start()
-    machine.guardian_starts(fails=False, dies=False)
-    machine.message_arrives()
+    machine.step()
+    machine.step()
     machine.leader_ends(1)
-    machine.message_arrives()
+    machine.step()
     return machine
 
 

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 
-_SIMPLE = re.compile(r"\s*(?:exec\s+)?(?P<word>[\w./+-]+)(?:\s[^|&;()<>\n`]*)?")
+_SIMPLE = re.compile(r"[ \t]*(?:exec[ \t]+)?(?P<word>[\w./+][\w./+-]*)(?:[ \t][^|&;()<>\n`]*)?")
 
 # POSIX sh, and what dash, bash and ksh add: these need no file.
 _BUILTINS = frozenset(

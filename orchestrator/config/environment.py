@@ -118,7 +118,10 @@ def _own_port(member: Member, number: int, variables: Variables, report: Report)
         return None
     place = member.where("port")
     text = str(member.port)
+    before = len(report.problems)
     first = expand_at(place, text, lookup_in(variables), report)
+    if len(report.problems) > before:
+        return None
     port = int(first) + number - 1 if first.isascii() and first.isdecimal() and len(first) < 6 else 0
     if not 0 < port <= PORT_MAX:
         report.problem(place, f"{member.name}: {first!r:.20} is no port" + (f" (from {text})" if first != text else ""))

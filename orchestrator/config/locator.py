@@ -55,6 +55,7 @@ class _Walk:
         self._at = len(self._text) if end < 0 else end
         path: Path = ()
         for name in names[:-1]:
+            self._mark((*path, name), begin)
             path = self._inside((*path, name))
         path = (*path, *names[-1:])
         if many:

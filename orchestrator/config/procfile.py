@@ -24,7 +24,7 @@ def parse(text: str, source: str) -> tuple[list[Entry], list[str]]:
     entries: list[Entry] = []
     problems: list[str] = []
     seen: dict[str, int] = {}
-    for number, raw in enumerate(text.splitlines(), 1):
+    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):  # splitlines knows ten other ends
         line = raw.strip()
         if not line or line.startswith("#"):
             continue

@@ -7,8 +7,8 @@ much later.
 
 Facts: O_NONBLOCK belongs to the open file, which inherited descriptors share with the shell, so 0-2 are left as they
 are and reopened through /proc/self/fd (open(2)). Where that is refused (after `su`), or for a socket, writes wait for
-poll(2) and go in small pieces: a pty hands its room out in units of 256 bytes (tty_buffer.c), so that much never
-blocks. The import of blessed costs 0.1-0.3 s: only what draws colours pays it.
+poll(2) and go in small pieces: a pty hands its room out in units of 256 bytes (tty_buffer.c) and makes two of an LF, so
+half of that never blocks, where 256 do (measured). The import of blessed costs 0.1-0.3 s: only what draws colours pays it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOW_WATER = HIGH_WATER // 4  # … at which they go on
 OWN_MAX = 4 * HIGH_WATER  # bytes waiting at which even our own lines are skipped
 HURRY_MAX = 1 << 24  # bytes waiting for a pipe at which it skips, in a hurry
 JOIN_MAX = 1 << 20  # bytes that are copied for the sake of one write
-SMALL = 256  # bytes of one write where a write might block
+SMALL = 128  # bytes of one write where a write might block
 
 
 class Kind(enum.Enum):

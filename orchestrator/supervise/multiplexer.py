@@ -25,9 +25,10 @@ from orchestrator.output.console import LOW_WATER
 from orchestrator.output.screen import Screen
 from orchestrator.runtime.edge import EdgeWatch
 from orchestrator.runtime.loop import READ, Loop, Timer
+from orchestrator.text.escapes import no_escapes
 from orchestrator.text.lines import LineSplitter
 from orchestrator.text.prefix import Painter
-from orchestrator.text.row import rewrites
+from orchestrator.text.row import replay, rewrites
 
 READS = 16  # of one master in one turn, before the others get theirs
 READ_SIZE = 1 << 16
@@ -105,7 +106,8 @@ class Multiplexer:
             self._take(stream, data)
         self._end(stream)
         self._hide_tail(stream)
-        if rest := stream.splitter.flush():
+        rest = stream.splitter.flush()
+        if no_escapes(replay(rest[:-1])):  # a colour that is reset, a row that is erased: nothing to show
             self._show(stream, rest)
         if stream.seen_at is not None and self._screen.written - stream.seen_at <= NEAR:
             stream.recent = b""
@@ -194,7 +196,7 @@ class Multiplexer:
         if not stream.splitter.has_pending:
             return
         splitter = stream.splitter
-        rewritten = splitter.rewritten or rewrites(splitter.pending.rstrip(b"\r"))
+        rewritten = rewrites(splitter.pending.rstrip(b"\r"))
         wait = REDRAW_AFTER if rewritten else TAIL_AFTER
         due = max(stream.line_since + TAIL_AFTER, stream.tail_at + wait if stream.tail_at else 0.0)
         now = self._loop.now()

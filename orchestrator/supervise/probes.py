@@ -15,10 +15,11 @@ from orchestrator.supervise.readiness import Readiness
 
 
 class Probers:
-    """Watches members until they are ready; `done` is told which one is."""
+    """Watches members until they are ready; `done` is told which one is, `is_ready` asked about the others."""
 
-    def __init__(self, loop: Loop, done: Callable[[Member], None]) -> None:
+    def __init__(self, loop: Loop, is_ready: Callable[[str], bool], done: Callable[[Member], None]) -> None:
         self._loop = loop
+        self._is_ready = is_ready
         self._done = done
         self._open: dict[str, Readiness] = {}
         self._streams: dict[str, Stream] = {}
@@ -49,6 +50,7 @@ class Probers:
             member.since_wall,
             self._loop,
             self._ask,
+            self._is_ready,
             lambda: self._done(member),
         )
         self._open[member.name] = readiness
@@ -62,6 +64,11 @@ class Probers:
         if readiness := self._open.pop(member.name, None):
             readiness.end()
             self._streams.pop(member.name).watcher = None
+
+    def nudge(self) -> None:
+        """Some member has become ready: probes that come after it may be asked."""
+        for readiness in list(self._open.values()):
+            readiness.nudge()
 
     def waiting(self) -> dict[str, str]:
         """For each member that is not ready yet, in words what it waits for."""

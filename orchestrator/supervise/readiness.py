@@ -2,7 +2,7 @@
 
 A log probe is decided here, from the lines that pass by. When all of them hold, the HTTP probes are asked by the prober
 process, one after another in their order, again an interval after each answer: one that does not hold is no death.
-Nothing is asked any more once the member is ready.
+Nothing is asked any more once the member is ready, nor while those are not that a probe comes after.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from orchestrator.model.messages import Answer, Question
 from orchestrator.model.spec import HttpProbe, LogProbe, Probe
 from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.text.escapes import no_escapes
+
+SLOW = 1.0  # seconds after which an answer that is still to come is the news
 
 
 class Readiness:
@@ -27,6 +29,7 @@ class Readiness:
         since: float,
         loop: Loop,
         ask: Callable[[Question], None],
+        is_ready: Callable[[str], bool],
         done: Callable[[], None],
     ) -> None:
         self._name = name
@@ -37,20 +40,28 @@ class Readiness:
         }
         self._answers: dict[int, str] = {}
         self._timer: Timer | None = None
+        self._asked_at = 0.0
         self._since = since
         self._loop = loop
         self._ask = ask
+        self._is_ready = is_ready
+        self._held_back: list[str] = []
         self._done = done
 
     def begin(self) -> None:
         """Begin, or begin again, with what is open."""
         self._go_on()
 
+    def nudge(self) -> None:
+        """Some other member is ready now: go on, if that was what we waited for."""
+        if self._held_back:
+            self._go_on()
+
     def end(self) -> None:
         """Forget the probes that are still open."""
         if self._timer is not None:
             self._timer.cancel()
-        self._probes = {}
+        self._probes, self._held_back = {}, []
 
     @property
     def wants_lines(self) -> bool:
@@ -60,13 +71,19 @@ class Readiness:
     @property
     def waiting_for(self) -> str:
         """In words, what the first open probe is waiting for and what it was last answered."""
+        if self._held_back:
+            return f"comes after {', '.join(self._held_back)}"
         for probe in self._probes.values():
             if isinstance(probe, LogProbe):
                 return f"no line yet that matches {probe.pattern!r}"
         for index, probe in self._probes.items():
             if isinstance(probe, HttpProbe):
-                return f"{probe.url}: {self._answers.get(index, 'no answer yet')}"
+                return f"{probe.url}: {self._last_answer(index)}"
         return ""
+
+    def _last_answer(self, index: int) -> str:
+        silent = self._loop.now() - self._asked_at if self._asked_at else 0.0
+        return f"no answer for {silent:.0f} s" if silent >= SLOW else self._answers.get(index, "no answer yet")
 
     def see(self, whole: bytes) -> None:
         """Look for the open log patterns in whole lines."""
@@ -84,6 +101,7 @@ class Readiness:
         probe = self._probes.get(index)
         if generation != self._generation or not isinstance(probe, HttpProbe):
             return
+        self._asked_at = 0.0
         self._answers[index] = answer.text
         if answer.holds:
             del self._probes[index]
@@ -98,4 +116,8 @@ class Readiness:
         elif not self.wants_lines:
             index, probe = next(iter(self._probes.items()))
             if isinstance(probe, HttpProbe):
+                self._held_back = [name for name in probe.after if not self._is_ready(name)]
+                if self._held_back:
+                    return
+                self._asked_at = self._loop.now()
                 self._ask(Question((self._name, (self._generation << 16) + index), probe, self._since))

@@ -17,14 +17,13 @@ LINE_MAX = 1 << 21
 class LineSplitter:
     """Collects chunks until a line is whole."""
 
-    __slots__ = ("_compact_at", "_parts", "_size", "piece", "rewritten")
+    __slots__ = ("_compact_at", "_parts", "_size", "piece")
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._size = 0
         self._compact_at = SEQUENCE_MAX
         self.piece = b""
-        self.rewritten = False
 
     @property
     def has_pending(self) -> bool:
@@ -50,7 +49,6 @@ class LineSplitter:
             self._parts = [chunk[end:]] if end < len(chunk) else []
             self._size = len(chunk) - end
             self._compact_at = SEQUENCE_MAX
-            self.rewritten = False
         else:
             whole = b""
             self._parts.append(chunk)
@@ -64,14 +62,13 @@ class LineSplitter:
     def compact(self) -> None:
         """Where the unfinished line has written over itself, replace it by what stands on the row now.
 
-        `rewritten` says so from then on. The threshold doubles with what is left, so the cost stays linear.
+        The threshold for the next time doubles with what is left, so the cost stays linear.
         """
         text = self.pending
         cut = unterminated(text)
         if string := STRING_OPEN.search(text, 0, cut):
             cut = string.start()
         if rewrites(text[:cut].rstrip(b"\r")):
-            self.rewritten = True
             self._keep(compact(text[:cut]) + text[cut:])
         self._compact_at = max(SEQUENCE_MAX, 2 * self._size)
 
@@ -79,7 +76,6 @@ class LineSplitter:
         """Return the unfinished line with an end of ours, or nothing; forget it."""
         rest = self.pending
         self._keep(b"")
-        self.rewritten = False
         return rest + b"\n" if rest else b""
 
     def _keep(self, rest: bytes) -> None:

@@ -19,6 +19,7 @@ from orchestrator.text.row import replay, rewrites
 
 # What the fast path lets through: printable ASCII, TAB, CR, LF, and bytes of UTF-8 (checked apart).
 _PLAIN = bytes(b for b in range(256) if b in b"\t\r\n" or (b >= 32 and b != 127))
+CARRIED_MAX = 256  # bytes of style and link that are repeated on each line
 CUT = "…".encode()  # stands where a line that is too long was cut
 
 
@@ -90,9 +91,11 @@ class PrefixPainter:
 
     def _line(self, line: bytes, *, ends: bool = True) -> bytes:
         lead = CUT if self._cut else b""
+        goes_on = False
         if self._in_string:
-            line = _after_string(line)
-        self._in_string = not ends and bool(escapes.STRING_OPEN.search(line))
+            end = escapes.STRING_END.search(line)
+            goes_on, line = end is None, line[end.end() :] if end else b""
+        self._in_string = not ends and (goes_on or bool(escapes.STRING_OPEN.search(line)))
         self._cut = False
         line = line.rstrip(b"\r")
         if rewrites(line):
@@ -106,8 +109,15 @@ class PrefixPainter:
         if escapes.ESC in line:
             self._open = escapes.open_style(self._open, line)
             self._link = escapes.open_link(self._link, line)
+            if len(self._open) + len(self._link) > CARRIED_MAX:
+                return self._last_of(before, line)
         after = (escapes.RESET if self._open else b"") + (escapes.LINK_END if self._link else b"")
         return before + line + after
+
+    def _last_of(self, before: bytes, line: bytes) -> bytes:
+        """Close for good what is too long to stand before each of the lines that follow."""
+        self._open = self._link = b""
+        return before + line + escapes.RESET + escapes.LINK_END
 
     def _plain_end(self, whole: bytes) -> bytes:
         """Return how all lines end where nothing but the prefix is to be done, nothing where they need more."""
@@ -128,11 +138,6 @@ def _is_text(whole: bytes) -> bool:
         return escapes.C1.search(whole.decode()) is None
     except UnicodeDecodeError:
         return False
-
-
-def _after_string(line: bytes) -> bytes:
-    end = escapes.STRING_END.search(line)
-    return line[end.end() :] if end else b""
 
 
 class JsonPainter:

@@ -48,7 +48,7 @@ def replay(line: bytes) -> bytes:
 def compact(line: bytes) -> bytes:
     """Return a shorter line after which any continuation gives the same row as after `line`, which rewrites itself.
 
-    `line` must not end within a sequence or a character.
+    It begins with a CR, and so it still is one that rewrites itself: a TAB that follows stays a motion. `line` must not end within a sequence or a character.
     """
     line = _less_hidden(line)
     if len(line) > CELLS_MAX:
@@ -58,12 +58,12 @@ def compact(line: bytes) -> bytes:
         return open_style(b"", line[:before]) + line[before + 1 :] if before >= 0 else line
     row = _Row()
     row.write(line)
-    return row.render() + row.back_to_position()
+    return b"\r" + row.render() + row.back_to_position()
 
 
 def _less_hidden(line: bytes) -> bytes:
     """Drop what was certainly written over: most of a long progress bar, at the speed of C."""
-    if b"\b" in line:
+    if b"\b" in line and b"\x1b" not in line:
         line = _OVERSTRUCK.sub(b"", line)
     if line.count(b"\r") < 2:
         return line

@@ -10,14 +10,14 @@ Not part of the package: it imports nothing of orchestrator, and keeps to the sy
 
 from __future__ import annotations
 
+import os
 import sys
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
     del sys.path[0]  # our own directory: nothing in it may stand in for a module of Airflow's
 
 import configparser
 import json
-import os
 import secrets
 import stat
 from collections.abc import Mapping
@@ -43,6 +43,7 @@ class Unusable(Exception):
 
 
 def say(text: str) -> None:
+    """Print a line at once, so that it stands in order with what Airflow logs."""
     print(text, flush=True)
 
 
@@ -62,6 +63,7 @@ def make_private(path: str) -> None:
 
 
 def new_password() -> str:
+    """Return a random password."""
     return "".join(secrets.choice(LETTERS) for _ in range(PASSWORD_LENGTH))
 
 
@@ -128,6 +130,7 @@ def auth_facts(conf: Any) -> dict[str, Any]:
 
 def gather(conf: Any, config_file: str, home: str, version: str) -> dict[str, Any]:
     """Everything about the configuration that has to be known outside."""
+    from airflow import configuration
     from sqlalchemy.engine.url import make_url
 
     major = int(version.split(".")[0])
@@ -146,6 +149,9 @@ def gather(conf: Any, config_file: str, home: str, version: str) -> dict[str, An
     report.update(executor_facts(conf, major))
     if major == 2:
         report["auth_manager"] = conf.get("core", "auth_manager", fallback="")
+        write = getattr(configuration, "write_webserver_configuration_if_needed", None)
+        if write is not None:  # else the first start of the webserver changes what the facts depend on
+            write(conf)
     else:
         report.update(auth_facts(conf))
     return report
@@ -214,6 +220,7 @@ def fab_login(home: str, act: bool) -> dict[str, Any]:
 
 
 def create_admin(manager: Any, path: str) -> None:
+    """Create the user, with the password in the file, or a new one that is written there first."""
     say("Creating admin user")
     role = manager.find_role("Admin")
     if role is None:
@@ -228,6 +235,7 @@ def create_admin(manager: Any, path: str) -> None:
 
 
 def login_facts(conf: Any, report: dict[str, Any], act: bool) -> dict[str, Any]:
+    """Say how people log in; with `act` see to it that there is somebody who can."""
     name = report["auth_manager"].rpartition(".")[2]
     if name in ("", "FabAuthManager"):  # before 2.7 there is no other
         return fab_login(report["home"], act)
@@ -270,6 +278,7 @@ def prepare(act: bool) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
+    """Write the report; returns the exit status."""
     try:
         report = prepare(act="report" not in arguments[1:])
     except Unusable as error:

@@ -114,10 +114,10 @@ def probes(
     if name == facts.web:
         if facts.web_log_lines or facts.major == 2:  # gunicorn's own line does not depend on Airflow's logging
             found.append(LogProbe(rf"(Uvicorn running on|Listening at:) https?://\S*:{chosen.web}\b"))
-        others = tuple(other for other in running if other != name) if facts.major > 2 else ()
-        found.append(_health(facts, health, others))
+        found.append(_health(facts, health, ()))
         if facts.major > 2 and "scheduler" in running:
-            found.append(HttpProbe(f"{url}/execution/health", timeout=WARM_UP))
+            others = tuple(other for other in running if other != name)
+            found.append(HttpProbe(f"{url}/execution/health", timeout=WARM_UP, after=others))
         return tuple(found)
     if facts.log_lines:
         found.append(LogProbe(STARTED[name]))

@@ -1,0 +1,270 @@
+"""The whole preset, fast: against a fake Airflow that has what the helper asks for, and components of its manners."""
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness import Run, command_under_test, environment
+
+FAKE = Path(__file__).parent / "programs" / "fake_airflow"
+NAMES = ("scheduler", "api-server", "dag-processor", "triggerer")
+
+
+class Fake:
+    """An environment with the fake Airflow, and a home."""
+
+    def __init__(self, path):
+        self.home = path / "home"
+        self.bin = path / "v" / "bin"
+        packages = path / "v" / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+        self.bin.mkdir(parents=True)
+        (packages / "apache_airflow-3.3.2.dist-info").mkdir(parents=True)
+        self.packages = packages
+        command = self.bin / "airflow"
+        command.write_text(f"#!{sys.executable}\nimport sys\nfrom airflow.__main__ import main\nsys.exit(main())\n")
+        command.chmod(0o755)
+        (self.bin / "python").symlink_to(sys.executable)
+        command.write_text(command.read_text().replace(sys.executable, str(self.bin / "python"), 1))
+
+    def variables(self, **changes):
+        fixed = {"PYTHONPATH": str(FAKE), "PYTHONDONTWRITEBYTECODE": "1", "AIRFLOW_HOME": str(self.home)}
+        return environment(**fixed | changes)
+
+    def start(self, *options, terminal=False, **changes):
+        command = [*command_under_test(), "airflow", "--airflow", self.bin / "airflow", "--any-port", *options]
+        return Run(command, terminal=terminal, columns=140, rows=40, env=self.variables(**changes))
+
+    def ask(self, *words, **changes):
+        command = [*command_under_test(), "airflow", "--airflow", self.bin / "airflow", *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=60, env=self.variables(**changes), check=False
+        )
+
+    def ready(self, *options, **changes):
+        run = self.start(*options, **changes)
+        run.wait_for(r"Airflow is ready$")
+        run.wait_for(r"Do not use this in production!$")
+        return run
+
+    @property
+    def password_file(self):
+        return self.home / "simple_auth_manager_passwords.json.generated"
+
+    @property
+    def password(self):
+        return json.loads(self.password_file.read_text())["admin"]
+
+
+@pytest.fixture
+def fake(tmp_path):
+    return Fake(tmp_path)
+
+
+def order_of(run, *words):
+    """The words, in the order of their lines."""
+    return sorted(words, key=run.text.index)
+
+
+def test_a_first_start_prepares_then_starts_all_and_ends_in_order(fake):
+    run = fake.ready()
+    expected = ["Checking database is initialized", "Database ready", "Airflow 3.3.2 (", "Airflow is ready"]
+    assert order_of(run, *expected) == expected
+    assert re.search(
+        rf"^orchestrate +\| Airflow 3.3.2 \({fake.bin}/airflow\), home {fake.home}, LocalExecutor, sqlite:///{fake.home}/airflow.db$",
+        run.text,
+        re.M,
+    )
+    for name in NAMES:
+        assert re.search(
+            rf"^{name} +\|  {name}  started with executor LocalExecutor in {fake.home}/.orchestrate/run$",
+            run.text,
+            re.M,
+        )
+    run.signal(signal.SIGINT)
+    assert run.wait() == -signal.SIGINT
+    assert run.survivors(1) == []
+    stopped = re.findall(r"^orchestrate +\| (\S+) stopped \(exited with status 0\)$", run.text, re.M)
+    assert sorted(stopped) == sorted(NAMES)
+    assert stopped[-1] == "api-server", "which the scheduler reports to"
+    assert run.text.index("scheduler says goodbye") < run.text.index("api-server says goodbye")
+    assert run.text.rstrip().endswith("| Complete")
+
+
+def test_polling_ends_when_all_are_ready_and_the_execution_api_is_warm(fake):
+    run = fake.ready()
+    asked = re.findall(r"^api-server +\| GET (\S+)$", run.text, re.M)
+    assert asked[-1] == "/execution/health"
+    assert set(asked) == {"/api/v2/monitor/health", "/execution/health"}
+    run.stop()
+    assert len(re.findall(r"\| GET ", run.text)) == len(asked)
+
+
+def test_the_second_start_needs_no_helper_until_something_has_changed(fake):
+    fake.ready().stop()
+    warm = fake.ready()
+    assert "Database ready: nothing has changed since the last start" in warm.text
+    assert "Checking database" not in warm.text
+    warm.stop()
+    for change in (
+        lambda: {"AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"},
+        lambda: (fake.home / "airflow.cfg").write_text("[core]\nexecutor = LocalExecutor\n") and {},
+        lambda: (fake.packages / "more.dist-info").mkdir() or {},
+        lambda: (fake.home / "airflow.db").unlink() or {},
+        lambda: fake.password_file.unlink() or {},
+    ):
+        run = fake.ready(**change())
+        assert "Checking database is initialized" in run.text
+        run.stop()
+
+
+def test_a_stale_row_is_not_taken_for_readiness(fake):
+    fake.home.mkdir()
+    for name in NAMES:
+        (fake.home / f"{name.replace('-', '_')}.beat").write_text("2026-01-01T00:00:00+00:00")
+    run = fake.start("--only", "api-server,scheduler", FAKE_STALE="scheduler")
+    run.wait_for(r"\| waiting for scheduler: .*: scheduler/latest_scheduler_heartbeat is older than this start$")
+    run.wait_for(r"\| waiting for api-server: comes after scheduler$")
+    assert "Airflow is ready" not in run.text
+    run.stop()
+
+
+def test_the_password_is_private_and_shown_on_a_terminal_only(fake):
+    run = fake.ready()
+    assert f"Login with username: admin  password: in {fake.password_file}" in run.text
+    run.stop()
+    assert re.fullmatch(r"[a-zA-Z0-9]{16}", fake.password)
+    assert stat.S_IMODE(fake.password_file.stat().st_mode) == 0o600
+    shown = fake.ready(terminal=True)
+    assert f"Login with username: admin  password: {fake.password}" in shown.text
+    shown.stop()
+    for log in (fake.home / ".orchestrate" / "logs").iterdir():
+        assert fake.password not in log.read_text()
+
+
+def test_a_password_that_is_there_is_kept_and_made_private(fake):
+    fake.home.mkdir()
+    fake.password_file.write_text('{"admin": "mine"}')
+    fake.password_file.chmod(0o644)
+    fake.ready().stop()
+    assert fake.password == "mine"
+    assert stat.S_IMODE(fake.password_file.stat().st_mode) == 0o600
+    assert fake.ask("password").stdout == "mine\n"
+
+
+def test_every_user_gets_a_password_before_airflow_prints_one(fake):
+    fake.ready(AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="bob:viewer,ann:admin").stop()
+    assert sorted(json.loads(fake.password_file.read_text())) == ["ann", "bob"]
+
+
+def test_what_is_not_local_is_forced_and_said(fake):
+    run = fake.ready(AIRFLOW__CORE__EXECUTOR="CeleryExecutor", AIRFLOW__CORE__AUTH_MANAGER="no.such.Manager")
+    assert "Forcing executor to LocalExecutor: CeleryExecutor is not local" in run.text
+    assert "Forcing auth manager to SimpleAuthManager: no module no.such.Manager" in run.text
+    assert "scheduler  started with executor LocalExecutor" in run.text
+    run.stop()
+
+
+def test_a_failed_migration_shows_its_output_and_stops_the_start(fake):
+    run = fake.start(FAKE_BROKEN="1")
+    assert run.wait() == 1
+    assert re.search(r"^airflow +\| RuntimeError: the migration failed$", run.text, re.M)
+    assert "orchestrate   | airflow exited with status 1" in run.text
+    assert "scheduler  started" not in run.text
+
+
+def test_a_component_that_ends_with_0_again_and_again_is_given_up_and_the_status_is_1(fake):
+    run = fake.start("--only", "triggerer,api-server", FAKE_DYING="triggerer")
+    run.wait_for(r"\| triggerer exited with status 0 after 0\.\d s$")
+    run.wait_for(r"\| starting triggerer again in 1\.\d s$")
+    assert run.wait(60) == 1
+    assert len(re.findall(r"\| starting triggerer again in ", run.text)) == 4
+    assert re.search(
+        r"\| giving up on triggerer: it ended 5 times within 300 s\norchestrate +\| Shutting down components", run.text
+    )
+    assert run.survivors(1) == []
+
+
+def test_a_killed_component_comes_back(fake):
+    run = fake.ready()
+    os.kill(next(pid for pid in run.living() if "airflow triggerer" in cmdline(pid)), signal.SIGKILL)
+    run.wait_for(r"\| triggerer killed by SIGKILL after ")
+    run.wait_for(r"\| triggerer is ready again$")
+    run.stop()
+
+
+def cmdline(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def test_info_before_while_and_after(fake):
+    told = json.loads(fake.ask("info", "--json", AIRFLOW__API__PORT="9191").stdout)
+    assert (told["version"], told["url"], told["pid"]) == ("3.3.2", "http://localhost:9191/", None)
+    assert not (fake.home / "airflow.db").exists(), "nothing is prepared for somebody who only asks"
+    assert "the first start of `orchestrate airflow` makes one" in fake.ask("password").stderr
+    run = fake.ready("--port", "9292")
+    told = json.loads(fake.ask("info", "--json").stdout)
+    assert (told["url"], told["pid"], told["components"]) == ("http://localhost:9292/", run.pid, list(NAMES))
+    assert "tasks talk to http://localhost:9292/execution/" in run.text
+    run.stop()
+    assert re.search(r"^executor +LocalExecutor$", fake.ask("info").stdout, re.M)
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(fake):
+    run = fake.ready("--port", "9393")
+    second = Fake(fake.bin.parent.parent / "second")
+    refused = second.ask("--port", "9393")
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert re.search(
+        r"^orchestrate: unable to start Airflow: port 9393 of api-server is taken by pid \d+ \(.*airflow api-server\)$",
+        refused.stderr,
+        re.M,
+    )
+    assert "--any-port" in refused.stderr
+    other = second.ready("--port", "9393")
+    assert re.search(r"\| Port 9393 is taken: api-server gets \d+$", other.text, re.M)
+    other.stop()
+    run.stop()
+
+
+def test_a_live_webserver_on_the_home_is_said(fake):
+    fake.home.mkdir()
+    other = Run(
+        [sys.executable, "-c", "import sys, signal; print('up', flush=True); signal.pause()", "airflow", "webserver"]
+    )
+    other.wait_for("up")
+    (fake.home / "airflow-webserver.pid").write_text(f"{other.pid}\n")
+    refused = fake.ask()
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"runs already as pid {other.pid} (" in refused.stderr
+    other.signal(signal.SIGKILL)
+    other.wait()
+    fake.ready().stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["--only", "webserver"],
+            "unable to choose webserver: Airflow 3.3.2 has no such component; it has scheduler, api-server",
+        ),
+        (["--except", "shceduler"], "argument --except: 'shceduler' is no component of Airflow"),
+        (["--only", ""], "argument --only: no component is named"),
+        (["--port", "0"], "argument --port: '0' is no port"),
+        (["--only", "triggerer", "--except", "triggerer"], "--only and --except leave no component"),
+        (["inof"], "argument action: invalid choice: 'inof'"),
+    ],
+)
+def test_bad_input_is_one_clear_line(fake, options, words):
+    refused = fake.ask(*options)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("orchestrate: ")
+    assert words in refused.stderr
+    assert refused.stderr.count("\n") == 1

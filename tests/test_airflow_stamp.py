@@ -1,0 +1,212 @@
+"""The stamp that spares the helper: it holds as long as nothing has changed. And the helper's own pure parts."""
+
+import ast
+import importlib.util
+import json
+import os
+import sqlite3
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from airflow_reports import facts
+
+from orchestrator.presets.airflow import password, preset, stamp
+from orchestrator.presets.airflow.find import Installation
+
+ENVIRONMENT = {"AIRFLOW__CORE__LOAD_EXAMPLES": "False", "LANG": "C.UTF-8", "DATA": "/d"}
+
+
+class Place:
+    """An installation, a home with a database, and facts about them."""
+
+    def __init__(self, path):
+        self.packages = path / "v" / "lib" / "python3.11" / "site-packages"
+        (self.packages / "apache_airflow-2.6.3.dist-info").mkdir(parents=True)
+        self.installation = Installation(f"{path}/v/bin/airflow", f"{path}/v/bin/python")
+        self.config, self.database, self.path = path / "airflow.cfg", path / "airflow.db", path / "airflow.json"
+        self.config.write_text("[core]\ndags_folder = $DATA/dags\n")
+        with sqlite3.connect(self.database) as connection:
+            connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+            connection.execute("INSERT INTO alembic_version VALUES ('abc')")
+            connection.execute("CREATE TABLE ab_user (username TEXT)")
+            connection.execute("INSERT INTO ab_user VALUES ('admin')")
+        connection.close()
+        self.facts = facts("2.6.3", config_file=str(self.config), sqlite_file=str(self.database))
+
+    def sql(self, statement):
+        with sqlite3.connect(self.database) as connection:
+            connection.execute(statement)
+        connection.close()
+
+    def write(self, *, valid=True):
+        stamp.write(self.path, self.facts, self.installation, ENVIRONMENT, valid=valid, url="http://localhost:8080")
+
+    def read(self, environment=ENVIRONMENT):
+        return stamp.read(self.path, self.installation, environment)
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+def test_a_stamp_holds_while_nothing_has_changed(place):
+    assert place.read() is None
+    place.write()
+    assert place.read() == place.facts
+    assert stat.S_IMODE(place.path.stat().st_mode) == 0o600
+    assert place.read({**ENVIRONMENT, "LANG": "de_DE", "TERM": "dumb"}) == place.facts, "nothing of Airflow's"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda place: place.config.write_text("[core]\n"),
+        lambda place: place.config.unlink(),
+        lambda place: place.database.unlink(),
+        lambda place: place.sql("UPDATE alembic_version SET version_num = 'abd'"),
+        lambda place: place.sql("DROP TABLE alembic_version"),
+        lambda place: place.sql("DELETE FROM ab_user"),
+        lambda place: (place.packages / "apache_airflow_providers_fab-1.0.dist-info").mkdir(),
+        lambda place: place.path.write_text("{"),
+        lambda place: place.path.write_text(json.dumps({**json.loads(place.path.read_text()), "format": 0})),
+        lambda place: setattr(place, "installation", replace(place.installation, command="/other/airflow")),
+    ],
+)
+def test_any_change_asks_the_helper_again(place, change):
+    place.write()
+    change(place)
+    assert place.read() is None
+
+
+@pytest.mark.parametrize(
+    "changed", [{"AIRFLOW__CORE__LOAD_EXAMPLES": "True"}, {"AIRFLOW__X__Y": "1"}, {"DATA": "/e"}, {"PYTHONPATH": "/p"}]
+)
+def test_so_does_the_environment_that_airflow_reads(place, changed):
+    place.write()
+    assert place.read({**ENVIRONMENT, **changed}) is None
+
+
+def test_what_was_changed_meanwhile_or_is_kept_elsewhere_is_not_stamped(place):
+    place.write(valid=False)
+    assert place.read() is None
+    place.facts = replace(place.facts, stampable=False)
+    place.write()
+    assert place.read() is None
+    assert stamp.load(place.path)["url"] == "http://localhost:8080", "but `info` finds it"
+
+
+def test_passwords(tmp_path):
+    text, document = tmp_path / "text", tmp_path / "json"
+    text.write_text("secret\n")
+    document.write_text('{"admin": "other"}\n')
+    two, three = facts("2.6.3"), facts("3.3.2")
+    assert password.read(replace(two, password_file=str(text))) == "secret"
+    assert password.read(replace(three, password_file=str(document))) == "other"
+    assert password.read(replace(three, password_file=str(document), user="bob")) == ""
+    assert password.read(replace(three, password_file=str(text))) == ""
+    assert password.read(replace(two, password_file=str(tmp_path / "none"))) == ""
+    assert password.read(replace(two, login="open")) == ""
+
+
+def test_every_process_finds_its_way_from_our_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"PATH": "/usr/bin", "AIRFLOW_CONFIG": "conf/airflow.cfg", "AIRFLOW_HOME": "somewhere"}
+    made = preset.prepared(given, Installation("/v/bin/airflow", "/v/bin/python"), Path("/h"))
+    assert made == {"PATH": "/v/bin:/usr/bin", "AIRFLOW_CONFIG": f"{tmp_path}/conf/airflow.cfg", "AIRFLOW_HOME": "/h"}
+
+
+@pytest.fixture(scope="module")
+def helper():
+    spec = importlib.util.spec_from_file_location("helper_under_test", preset.HELPER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_helper_keeps_to_python_3_8_and_imports_nothing_of_ours():
+    tree = ast.parse(preset.HELPER.read_text(), feature_version=(3, 8))
+    imported = [
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in ast.dump(node).split("'")
+    ]
+    assert not [name for name in imported if name.startswith("orchestrator")]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:////h/airflow.db", "sqlite:////h/airflow.db"),
+        ("postgresql+psycopg2://u:p@w@h:5432/d?sslpassword=x", "postgresql+psycopg2://u:***@h:5432/d"),
+        ("postgresql://u@h/d", "postgresql://u@h/d"),
+        ("mysql://h/d", "mysql://h/d"),
+    ],
+)
+def test_a_database_is_shown_without_its_password(helper, url, shown):
+    assert helper.mask(url) == shown
+
+
+class Conf:
+    sensitive_config_values = {("database", "sql_alchemy_conn"), ("api_auth", "jwt_secret")}
+
+
+@pytest.mark.parametrize(
+    ("config", "environment", "expected"),
+    [
+        ("[api_auth]\njwt_secret = x\n", {}, False),
+        ("[database]\nsql_alchemy_conn_cmd = cat /x\n", {}, True),
+        ("[database]\nsql_alchemy_conn_secret =\n", {}, False),
+        ("[api_auth]\njwt_secret_secret = path\n", {}, True),
+        ("", {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_SECRET": "path"}, True),
+        ("", {"AIRFLOW__API_AUTH__JWT_SECRET": "x"}, False),
+    ],
+)
+def test_options_from_a_command_or_a_secrets_backend_are_noticed(helper, tmp_path, config, environment, expected):
+    path = tmp_path / "airflow.cfg"
+    path.write_text(config)
+    assert helper.from_elsewhere(Conf, str(path), environment) is expected
+
+
+def test_passwords_are_made_only_for_those_who_have_none(helper, tmp_path, capsys):
+    path = tmp_path / "passwords"
+    before = os.umask(0)
+    try:
+        helper.seed_passwords(str(path), ["admin"])
+    finally:
+        os.umask(before)
+    first = json.loads(path.read_text())["admin"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    helper.seed_passwords(str(path), ["admin", "bob"])
+    assert sorted(json.loads(path.read_text())) == ["admin", "bob"]
+    assert json.loads(path.read_text())["admin"] == first
+    assert first not in capsys.readouterr().out
+    assert len({helper.new_password() for _ in range(100)}) == 100
+
+
+class Manager:
+    def __init__(self, role="Admin", accepts=True):
+        self.added, self._role, self._accepts = [], role, accepts
+
+    def find_role(self, name):
+        return self._role
+
+    def add_user(self, *words):
+        self.added.append(words)
+        return self._accepts
+
+
+def test_the_admin_of_airflow_2(helper, tmp_path):
+    path, manager = tmp_path / "standalone_admin_password.txt", Manager()
+    helper.create_admin(manager, str(path))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert manager.added == [("admin", "Admin", "User", "admin@example.com", "Admin", path.read_text())]
+    path.write_text("mine\n")
+    helper.create_admin(manager, str(path))
+    assert manager.added[1][-1] == "mine", "what is in the file is what it is meant to be"
+    for refusing in (Manager(role=None), Manager(accepts=False)):
+        with pytest.raises(helper.Unusable, match="unable to create the admin user"):
+            helper.create_admin(refusing, str(path))

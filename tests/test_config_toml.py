@@ -1,0 +1,387 @@
+"""orchestrate.toml: what it says, and every mistake at once with file, line and what was probably meant."""
+
+import json
+import signal
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.config import definition, keys, schema, toml
+from orchestrator.config.document import merge
+from orchestrator.config.locator import locate
+from orchestrator.config.reader import read
+from orchestrator.config.report import Place, Report
+from orchestrator.config.validate import validate
+from orchestrator.model.spec import (
+    Condition,
+    Dependency,
+    HttpProbe,
+    LogProbe,
+    OnExit,
+    RestartPlan,
+    RestartPolicy,
+    Scope,
+    StopPlan,
+    StopStep,
+)
+
+
+def define(*texts):
+    """Read files f.toml, f2.toml …; the definition and the problems in their order."""
+    report = Report()
+    names = ["f.toml", *(f"f{number}.toml" for number in range(2, len(texts) + 1))]
+    pairs = zip(names, texts, strict=True)
+    documents = [toml.parse(text.encode(), Place(name, 0, f"/{name[:-5]}"), report) for name, text in pairs]
+    if None in documents:
+        return None, report.in_order()
+    found = read(merge(documents), "f.toml", report)
+    validate(found, report)
+    return found, report.in_order()
+
+
+def component(text, **more):
+    """The component `web` with these keys."""
+    found, problems = define(f'[components.web]\ncommand = "run"\n{text}\n')
+    assert problems == []
+    return found.components[0]
+
+
+def problems(*texts):
+    return define(*texts)[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("", "command", "run"),
+        ('cwd = "a"', "cwd", "a"),
+        ('environment = { A = "x", B = 1, C = 1.5 }', "environment", {"A": "x", "B": "1", "C": "1.5"}),
+        ('env_file = ["a", "b"]', "env_file", ("a", "b")),
+        ('env_file = "a"', "env_file", ("a",)),
+        ("replicas = 3", "replicas", 3),
+        ('profiles = ["x"]', "profiles", ("x",)),
+        ("port = 8080", "port", 8080),
+        ('port = "${P:-1}"', "port", "${P:-1}"),
+        ("tty = false", "tty", False),
+        ('on_exit = "ignore"', "on_exit", OnExit.IGNORE),
+        ("success_exit_codes = [0, 3]", "success_exit_codes", frozenset({0, 3})),
+        ('stop = { signal = "INT" }', "stop", StopPlan((StopStep(signal.SIGINT, 10.0),))),
+        ('stop = { signal = "SIGQUIT", timeout = 3 }', "stop", StopPlan((StopStep(signal.SIGQUIT, 3.0),))),
+        (
+            'stop = { sequence = ["TERM", 15, "TERM", 3, "KILL"], scope = "leader" }',
+            "stop",
+            StopPlan((StopStep(15, 15.0), StopStep(15, 3.0), StopStep(9, 0.0)), Scope.LEADER),
+        ),
+        ('restart = "always"', "restart", RestartPlan(RestartPolicy.ALWAYS)),
+        (
+            'restart = { policy = "on-failure", max = 3, within = 60, backoff = [2, 30] }',
+            "restart",
+            RestartPlan(RestartPolicy.ON_FAILURE, 3, 60.0, 2.0, 30.0),
+        ),
+        ('ready = { log = "up$" }', "ready", (LogProbe("up$"),)),
+        (
+            'ready = { http = "http://x/", status = 204, interval = 1, timeout = 2 }',
+            "ready",
+            (HttpProbe("http://x/", 204, interval=1.0, timeout=2.0),),
+        ),
+    ],
+)
+def test_keys(text, field, value):
+    assert getattr(component(text), field) == value
+
+
+CONDITIONS = {
+    "started": Condition.STARTED,
+    "ready": Condition.READY,
+    "completed": Condition.COMPLETED,
+    "succeeded": Condition.SUCCEEDED,
+    "service_started": Condition.STARTED,
+    "service_healthy": Condition.READY,
+    "service_completed_successfully": Condition.SUCCEEDED,
+    "process_started": Condition.STARTED,
+    "process_healthy": Condition.READY,
+    "process_completed": Condition.COMPLETED,
+    "process_completed_successfully": Condition.SUCCEEDED,
+}
+
+
+@pytest.mark.parametrize(("word", "condition"), CONDITIONS.items())
+@pytest.mark.parametrize("form", ['{{ db = "{}" }}', '{{ db = {{ condition = "{}" }} }}'])
+def test_conditions_in_everybodys_words(word, condition, form):
+    text = '[components.db]\ncommand = "x"\n[components.web]\ncommand = "x"\ndepends_on = ' + form.format(word)
+    found, faults = define(text)
+    assert faults == []
+    assert found.components[1].depends_on == (Dependency("db", condition),)
+
+
+def test_a_list_of_dependencies_means_started():
+    found, faults = define('[components]\na.command = "x"\nb = { command = "x", depends_on = ["a"] }')
+    assert faults == []
+    assert found.components[1].depends_on == (Dependency("a"),)
+
+
+def test_steps():
+    text = '[init.a]\ncommand = ["x", "y"]\nunless = "z"\ntimeout = 3\n[init.b]\ncommand = "x"\n[components.c]\ncommand="x"'
+    found, faults = define(text)
+    assert faults == []
+    assert [(s.name, s.command, s.unless, s.timeout) for s in found.init] == [
+        ("a", ("x", "y"), "z", 3.0),
+        ("b", "x", (), None),
+    ]
+
+
+WEB = '[components.web]\ncommand = "x"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (WEB + "replicsa = 2", "f.toml:3: components.web.replicsa: unknown key; did you mean 'replicas'?"),
+        ('[component.web]\ncommand = "x"', "f.toml:1: component: unknown key; did you mean 'components'?"),
+        (WEB + "alive = {}", "f.toml:3: components.web.alive: unknown key; there are: command, cwd, "),
+        ("[components.web]\ncommadn = 'x'", "f.toml:1: components.web: needs a command"),
+        ("[components.web]\ncommand = ''", "f.toml:2: components.web.command: is empty"),
+        ("[components.web]\ncommand = []", "f.toml:2: components.web.command: is an empty list"),
+        ("[components.web]\ncommand = 3", "f.toml:2: components.web.command: has to be a text or a list, not 3"),
+        (
+            WEB + "replicas = true",
+            "f.toml:3: components.web.replicas: has to be a whole number from 0 to 1000, not true",
+        ),
+        (WEB + "replicas = '2'", "f.toml:3: components.web.replicas: has to be a whole number from 0 to 1000, not '2'"),
+        (WEB + "port = 70000", "f.toml:3: components.web.port: has to be a whole number from 1 to 65535"),
+        (WEB + "tty = 1", "f.toml:3: components.web.tty: has to be true or false, not 1"),
+        (WEB + "tty = 1979-05-27", "f.toml:3: components.web.tty: has to be true or false, not a date or time"),
+        (
+            WEB + 'on_exit = "stopp"',
+            'f.toml:3: components.web.on_exit: has to be "stop" | "ignore", not \'stopp\'; did you',
+        ),
+        (WEB + "environment = { 1A = 'x' }", "f.toml:3: components.web.environment.1A: '1A' is no name"),
+        (WEB + "environment = { A = ['x'] }", "f.toml:3: components.web.environment.A: has to be a text or a number"),
+        (WEB + "environment = {\n", "f.toml:"),
+        (WEB + 'stop = { signal = "TRM" }', "f.toml:3: components.web.stop.signal: 'TRM' is no signal"),
+        (WEB + "stop = { sequence = [5] }", "f.toml:3: components.web.stop.sequence: has to begin with a signal"),
+        (WEB + 'stop = { sequence = ["INT"], timeout = 3 }', "f.toml:3: components.web.stop: has a sequence, which"),
+        (WEB + "restart = { backoff = [9, 1] }", "f.toml:3: components.web.restart: backoff has to be two numbers"),
+        (WEB + "ready = { }", "f.toml:3: components.web.ready: says nothing to wait for; there are: http, log"),
+        (WEB + "ready = { log = '(' }", "f.toml:3: components.web.ready.log: is no regular expression: "),
+        (WEB + "ready = { http = 'x:80' }", "f.toml:3: components.web.ready.http: has to begin with http://"),
+        (WEB + "ready = { log = 'x', status = 3 }", "f.toml:3: components.web.ready.status: has to be a whole number"),
+        (WEB + "depends_on = ['db']", "f.toml:3: components.web.depends_on: 'db' is no component"),
+        (
+            WEB + "depends_on = { wbe = 'ready' }",
+            "f.toml:3: components.web.depends_on: 'wbe' is no component; did you mean 'web'?",
+        ),
+        (WEB + "depends_on = { web = 'redy' }", "f.toml:3: components.web.depends_on.web: has to be "),
+        (
+            WEB + "depends_on = ['web']",
+            "f.toml:3: components.web.depends_on: goes in a circle, so none of these could start: web → web",
+        ),
+        ("[components.'a b']\ncommand='x'", "f.toml:1: components.a b: 'a b' is no name: a name starts with"),
+        ("[components.'web.2']\ncommand='x'", "f.toml:1: components.web.2: 'web.2' is no name: a name does not end"),
+        ("[init.web]\ncommand='y'\n" + WEB, "f.toml:1: init.web: a component has this name too (f.toml:3)"),
+        ("[init.a]\ncommand='y'\nport=3\n" + WEB, "f.toml:3: init.a.port: unknown key"),
+        ("", "f.toml: no components in it"),
+        ("[components]", "f.toml:1: no components in it"),
+        ("components = 3", "f.toml:1: components: has to be a table, not 3"),
+        ("x = ", "f.toml:1: not TOML: "),
+        ("a = 1\nb = 2\na = 3", "f.toml:3: not TOML: "),
+        ("a = 1\n[b\n", "f.toml:2: not TOML: "),
+        ("x = " + "[" * 2000, "f.toml"),
+        ("x = " + "1" * 5000, "f.toml"),
+    ],
+)
+def test_mistakes(text, expected):
+    found = problems(text)
+    assert any(problem.startswith(expected) for problem in found), found
+
+
+def test_bytes_that_are_no_utf8_are_told_with_their_line():
+    report = Report()
+    assert toml.parse(b"a = 1\nb = '\xff'\n", Place("f.toml"), report) is None
+    assert report.problems == ["f.toml:2: not UTF-8, as TOML has to be"]
+
+
+def test_everything_wrong_is_told_at_once_in_the_order_of_the_lines():
+    text = """
+        [components.web]
+        command = "x"
+        replicas = -1
+        prot = 80
+        [components.api]
+        cwd = "."
+        depends_on = { web = "redy", db = "ready" }
+        [init.x]
+        command = 3
+    """
+    assert [problem.split(": ")[0] for problem in problems(text)] == [
+        "f.toml:4",
+        "f.toml:5",
+        "f.toml:6",
+        "f.toml:8",
+        "f.toml:10",
+    ]
+
+
+def test_a_circle_is_told_with_its_path():
+    text = "".join(f'[components.{a}]\ncommand = "x"\ndepends_on = ["{b}"]\n' for a, b in ("ab", "bc", "ca", "da"))
+    assert problems(text) == [
+        "f.toml:3: components.a.depends_on: goes in a circle, so none of these could start: a → b → c → a"
+    ]
+
+
+def test_waiting_for_an_end_that_never_comes():
+    text = '[components.a]\ncommand="x"\nrestart="always"\n[components.b]\ncommand="x"\ndepends_on={a="completed"}'
+    assert problems(text)[0].startswith("f.toml:6: components.b.depends_on: waits for the end of a, which never comes")
+
+
+# Several files
+
+
+def test_files_are_merged_key_by_key_and_lists_replaced():
+    found, faults = define(
+        '[components.web]\ncommand = "a"\ncwd = "x"\nprofiles = ["p", "q"]\nenvironment = { A = "1", B = "1" }\n',
+        '[components.web]\ncommand = ["b"]\nprofiles = []\nenvironment.B = "2"\n[components.db]\ncommand = "d"\ncwd = "y"\n',
+    )
+    web, db = found.components
+    assert faults == []
+    assert (web.command, web.cwd, web.profiles, web.environment) == (("b",), "x", (), {"A": "1", "B": "2"})
+    assert str(web.where("environment", "B")) == "f2.toml:4"
+    assert (web.where("cwd").directory, db.where("cwd").directory) == ("/f", "/f2")
+
+
+def test_a_mistake_is_told_with_the_file_it_stands_in():
+    assert problems(WEB, "\n[components.web]\nreplicas = 'x'\n")[0].startswith("f2.toml:3: components.web.replicas: ")
+
+
+# Lines
+
+
+def test_lines_of_keys():
+    text = '''a = 1
+[t]  # comment = 3
+b = """
+x = 1
+"""
+"c.d" = [ # [
+  1,
+  { e = "}", f.g = [2] },
+]
+h.i = {
+} # not TOML 1.0, and yet the line is right
+[[u]]
+j = 1
+[[u]]
+j = 'a\\'
+[u.k]
+l = 2020-01-01 10:00:00
+m = "\\"#"'''
+    expected = {
+        ("a",): 1,
+        ("t",): 2,
+        ("t", "b"): 3,
+        ("t", "c.d"): 6,
+        ("t", "c.d", 0): 7,
+        ("t", "c.d", 1): 8,
+        ("t", "c.d", 1, "e"): 8,
+        ("t", "c.d", 1, "f", "g", 0): 8,
+        ("t", "h", "i"): 10,
+        ("u", 0): 12,
+        ("u", 0, "j"): 13,
+        ("u", 1): 14,
+        ("u", 1, "j"): 15,
+        ("u", 1, "k"): 16,
+        ("u", 1, "k", "l"): 17,
+        ("u", 1, "k", "m"): 18,
+    }
+    lines = locate(text)
+    assert {path: lines.get(path) for path in expected} == expected
+
+
+TOMLISH = st.lists(
+    st.sampled_from(
+        ["[", "]", "{", "}", "=", ",", ".", '"', "'", '"""', "'''", "#", "\n", " ", "\\", "1", "true", "a", "web", "[components.web]\n",
+         'command = "x"\n', "depends_on", "environment", "ready", "stop", "2020-01-01", "é", "\r\n", "-", "inf", "nan", "init", "\x00"]
+    ),
+    max_size=30,
+).map("".join)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(TOMLISH | st.text(max_size=60))
+def test_lines_of_any_text_end(text):
+    assert all(line >= 1 for line in locate(text).values())
+
+
+@settings(deadline=None)
+@given(TOMLISH)
+def test_any_text_is_read_or_reported(text):
+    found, faults = define(text)
+    assert faults or found.components
+    assert all(fault.startswith("f.toml") for fault in faults)
+
+
+VALUES = st.recursive(
+    st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["x", "TERM", "ready", "always"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "condition", *keys.STOP.shape.keys]), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+ANY_MEMBER = st.dictionaries(st.sampled_from([*keys.COMPONENT.keys, "unknown"]), VALUES, max_size=6)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(["a", "b", "a b"]), ANY_MEMBER, max_size=3),
+    st.dictionaries(st.sampled_from(["s", "t"]), ANY_MEMBER),
+)
+def test_any_values_are_read_or_reported(components, init):
+    from orchestrator.config.document import Document
+
+    report = Report()
+    found = read(Document(Place("f.toml"), {"components": components, "init": init}), "f.toml", report)
+    validate(found, report)
+    assert report.problems or len(found.components) == len(components) > 0
+
+
+# Schema
+
+
+def test_the_shipped_schema_is_up_to_date():
+    """Else: orchestrate config --schema > orchestrator/config/orchestrate.schema.json"""
+    shipped = Path(schema.__file__).with_name("orchestrate.schema.json").read_text(encoding="utf-8")
+    assert json.loads(shipped) == json.loads(schema.text())
+
+
+def test_the_schema_is_one():
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(json.loads(schema.text()))
+
+
+def test_each_key_is_a_field():
+    known = {field.name for field in fields(definition.Member)} - {"name", "place", "places"}
+    assert set(keys.COMPONENT.keys) | set(keys.INIT.keys) == known
+
+
+@pytest.mark.parametrize(
+    ("web", "right"),
+    [
+        ({"command": "x"}, True),
+        ({"command": ["x"], "replicas": 2, "stop": {"sequence": ["TERM", 3]}, "ready": {"log": "x"}}, True),
+        ({"command": "x", "depends_on": {"web2": {"condition": "service_healthy"}}, "restart": "always"}, True),
+        ({}, False),
+        ({"command": "x", "unknown": 1}, False),
+        ({"command": "x", "replicas": "2"}, False),
+        ({"command": "x", "on_exit": "x"}, False),
+    ],
+)
+def test_the_schema_agrees_with_the_reader(web, right):
+    jsonschema = pytest.importorskip("jsonschema")
+    tree = {"components": {"web": web, "web2": {"command": "y"}}}
+    assert jsonschema.Draft202012Validator(json.loads(schema.text())).is_valid(tree) == right
+    from orchestrator.config.document import Document
+
+    report = Report()
+    validate(read(Document(Place("f.toml"), tree), "f.toml", report), report)
+    assert (report.problems == []) == right

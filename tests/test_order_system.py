@@ -1,0 +1,385 @@
+"""A system of orchestrate.toml as it runs: order, initial steps, instances, pipes; and what the reading commands say."""
+
+import json
+import os
+import re
+
+import pytest
+from harness import Run, command_under_test, environment, tree
+
+STAY = tree("plain")
+
+
+class Directory:
+    """A directory with an orchestrate.toml, and commands of ours started in it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def write(self, text="", **files):
+        """Write orchestrate.toml, and other files: `dot_env="A=1"` is `.env`."""
+        for name, content in {"orchestrate.toml": text, **files}.items():
+            (self.path / name.replace("dot_", ".")).write_text(content)
+        return self
+
+    def run(self, *words, env=None, **more):
+        return Run([*command_under_test(), *words], cwd=self.path, env=environment(**(env or {})), **more)
+
+    def up(self, *words, **more):
+        return self.run("up", "--color", "never", *words, **more)
+
+    def output(self, *words, status=0, **more):
+        run = self.run(*words, **more)
+        assert run.wait() == status, str(run)
+        return run.text if status == 0 else run.err.decode()
+
+
+@pytest.fixture
+def here(tmp_path):
+    return Directory(tmp_path)
+
+
+def component(name, command, *lines):
+    return "\n".join([f"[components.{name}]", f"command = '''{command}'''", *lines, ""])
+
+
+def step(name, command, *lines):
+    return component(name, command, *lines).replace("[components.", "[init.")
+
+
+def lines_of(run, name):
+    return re.findall(rf"^{re.escape(name)} +\| (.*)$", run.text, re.MULTILINE)
+
+
+def ended(run, status):
+    assert run.wait() == status, str(run)
+    assert run.survivors(2) == [], str(run)
+    return run
+
+
+# Order
+
+
+def test_who_needs_a_ready_one_starts_when_it_is_and_stops_before_it(here):
+    os.mkfifo(here.path / "go")
+    text = component("api", f"echo api up; {STAY}", 'depends_on = { db = "service_healthy" }')
+    text += component("db", f"echo begin; read go < go; echo open for business; {STAY}", 'ready = { log = "open for" }')
+    run = here.write(text + component("free", STAY)).up()
+    run.wait_for(r"^db +\| begin")
+    run.wait_ready("free")
+    assert "api up" not in run.text
+    (here.path / "go").write_text("go\n")
+    run.wait_ready("api")
+    assert run.text.index("open for business") < run.text.index("api up")
+    run.stop()
+    stopped = re.findall(r"^orchestrate +\| (\w+) stopped", run.text, re.MULTILINE)
+    assert stopped.index("api") < stopped.index("db")
+
+
+def test_a_one_shot_that_is_waited_for_ends_nothing(here):
+    text = component("seed", "echo seeded") + component("web", STAY, 'depends_on = { seed = "succeeded" }')
+    run = here.write(text).up()
+    run.wait_ready("web")
+    assert lines_of(run, "seed") == ["seeded"]
+    run.stop()
+
+
+def test_a_one_shot_that_fails_ends_the_system_with_its_status(here):
+    text = component("seed", "exit 7") + component("web", STAY, 'depends_on = { seed = "succeeded" }')
+    assert lines_of(ended(here.write(text).up(), 7), "web") == []
+
+
+def test_completed_is_any_end(here):
+    text = component("seed", "exit 7") + component("web", STAY, 'depends_on = { seed = "process_completed" }')
+    run = here.write(text).up()
+    run.wait_ready("web")
+    run.stop()
+
+
+def test_what_can_never_start_is_said(here):
+    text = component("seed", "exit 7", 'on_exit = "ignore"') + component("other", STAY)
+    text += component("api", STAY, 'depends_on = { seed = "succeeded" }') + component(
+        "web", STAY, 'depends_on = ["api"]'
+    )
+    run = here.write(text).up()
+    run.wait_for("^orchestrate +. api is not started: it needs seed succeeded, which exited with status 7$")
+    run.wait_for("^orchestrate +. web is not started: api cannot start$")
+    run.wait_ready("other")
+    run.stop()
+
+
+def test_a_system_of_which_nothing_can_start_any_more_ends_and_has_failed(here):
+    text = component("seed", "true", 'on_exit = "ignore"', 'ready = { log = "never" }')
+    ended(here.write(text + component("api", STAY, 'depends_on = { seed = "ready" }')).up(), 1)
+
+
+def test_an_end_that_is_ignored(here):
+    run = here.write(component("a", "exit 3", 'on_exit = "ignore"') + component("b", STAY)).up()
+    run.wait_for("a exited with status 3")
+    run.wait_ready("b")
+    run.stop()
+
+
+# Initial steps
+
+
+def test_steps_run_in_order_before_any_component(here):
+    text = step("one", "echo 1 >> trace") + step("two", "echo 2 >> trace") + component("web", "cat trace")
+    run = ended(here.write(text).up(), 0)
+    assert lines_of(run, "web") == ["1", "2"]
+
+
+def test_a_failing_step_starts_nothing_else_and_gives_its_status(here):
+    text = step("one", "echo no such table; exit 9") + step("two", "touch two") + component("web", "touch web")
+    run = ended(here.write(text).up(), 9)
+    assert lines_of(run, "one") == ["no such table"]
+    assert not (here.path / "two").exists()
+    assert not (here.path / "web").exists()
+
+
+def test_unless(here):
+    text = step("make", "echo making; touch made", "unless = 'test -e made'") + component("web", "true")
+    first, second = (ended(here.write(text).up(), 0) for _ in range(2))
+    assert lines_of(first, "make") == ["making"]
+    assert lines_of(second, "make") == []
+    assert "make is skipped" in second.text
+
+
+@pytest.mark.parametrize(
+    "command", ["exec sleep 60", "trap '' TERM; while :; do sleep 0.1; done", "trap 'exit 0' TERM; sleep 60 & wait"]
+)
+def test_a_step_that_takes_too_long_has_failed(here, command):
+    text = step("slow", command, "timeout = 0.3", "stop = { timeout = 0.5 }") + component("web", "touch web")
+    run = here.write(text).up()
+    assert run.wait() != 0
+    assert run.survivors(2) == []
+    assert "slow took longer than 0.3 s" in run.text
+    assert not (here.path / "web").exists()
+
+
+# Instances, pipes, environment
+
+
+def test_instances_are_numbered_where_there_are_several(here):
+    text = component("web", f"echo $PORT $PS $ORCHESTRATE_INSTANCE; {STAY}", "replicas = 2") + component("db", STAY)
+    run = here.write(text).up()
+    run.wait_ready("web.1", "web.2", "db")
+    assert lines_of(run, "web.1")[0] == "5000 web.1 web.1"
+    assert lines_of(run, "web.2")[0] == "5001 web.2 web.2"
+    run.stop()
+    assert (here.path / ".orchestrate/logs/web.2.log").exists()
+
+
+@pytest.mark.parametrize("words", [["-m", "web=2"], ["--formation", "all=2"]])
+def test_a_formation(here, words):
+    run = here.write(component("web", STAY)).up(*words)
+    run.wait_ready("web.1", "web.2")
+    run.stop()
+
+
+SPEAKS = "test -t 1 && echo terminal || echo pipe; echo wrong >&2; printf half >&2; echo out; "
+
+
+@pytest.mark.parametrize(("lines", "words"), [(["tty = false"], []), ([], ["--no-tty", "web"])])
+def test_pipes_instead_of_a_terminal(here, lines, words):
+    run = here.write(component("web", SPEAKS + STAY, *lines) + component("other", STAY)).run(
+        "--color", "always", *words, env={"TERM": "xterm-256color"}
+    )
+    run.wait_ready("web", "other")
+    run.stop()
+    assert {"pipe", "wrong", "half", "out"} <= set(lines_of(run, "web"))
+    coloured = dict(reversed(line) for line in re.findall(rb"^(.*?)(pipe|wrong|out|half)\r?$", bytes(run.out), re.M))
+    assert coloured[b"pipe"] == coloured[b"out"] != coloured[b"wrong"] == coloured[b"half"]
+    log = (here.path / ".orchestrate/logs/web.log").read_text()
+    assert sorted(line.split(" ", 1)[1] for line in log.splitlines()) == sorted(
+        ["pipe", "wrong", "half", "out", "ready"]
+    )
+
+
+def test_a_log_probe_sees_standard_error_too(here):
+    text = component("db", f"echo listening >&2; {STAY}", "tty = false", 'ready = { log = "listening" }')
+    run = here.write(text + component("api", STAY, 'depends_on = { db = "ready" }')).up()
+    run.wait_ready("api")
+    run.stop()
+
+
+@pytest.mark.parametrize("kind", ["plain", "daemon", "deaf"])
+def test_nothing_is_left_of_one_on_pipes(here, kind):
+    try:
+        command = tree(kind)
+    except KeyError:
+        pytest.skip("no such tree")
+    run = here.write(component("web", command, "tty = false", "stop = { timeout = 0.5 }")).up()
+    run.wait_ready("web")
+    run.stop()
+
+
+def test_a_pipe_that_floods_and_goes(here):
+    run = ended(here.write(component("web", "seq 100000", "tty = false")).up(), 0)
+    assert lines_of(run, "web")[-1] == "100000"
+    assert len(lines_of(run, "web")) == 100000
+
+
+def test_selection(here):
+    text = component("db", STAY) + component("api", STAY, 'depends_on = ["db"]') + component("web", STAY)
+    here.write(text)
+    for words in (["up", "api"], ["api"], ["-l", "api"], ["start", "-x", "web"]):
+        run = here.run("--color", "never", *words) if words[0] != "start" else here.run(*words, "--color", "never")
+        run.wait_ready("api", "db")
+        run.stop()
+        assert lines_of(run, "web") == []
+    run = here.up("api", "--no-deps")
+    run.wait_ready("api")
+    run.stop()
+    assert lines_of(run, "db") == []
+
+
+# Files, standard input, defaults from the environment
+
+
+def test_standard_input_may_be_either(here):
+    for text in ("web: echo from $0; true\n", component("web", "echo from $0; true")):
+        (here.path / "input").write_text(text)
+        run = Run(["sh", "-c", '"$@" < input', "sh", *command_under_test(), "-f", "-"], cwd=here.path)
+        assert lines_of(ended(run, 0), "web") == ["from /bin/sh"]
+
+
+def test_several_files_before_and_after_the_command(here):
+    here.write(component("web", "echo first; echo $A"), extra="db: echo db\n")
+    (here.path / "more.toml").write_text("[components.web.environment]\nA = 'more'\n")
+    run = here.run("-f", "orchestrate.toml", "-f", "more.toml", "up", "-f", "extra", "-m", "db=0")
+    assert lines_of(ended(run, 0), "web") == ["first", "more"]
+
+
+def test_a_procfile_and_its_port_from_env(here):
+    (here.path / "Other").write_text("web: echo $PORT $A; true\n")
+    (here.path / ".env").write_text("PROCFILE=Other\nPORT=7000\nA=file\n")
+    assert lines_of(ended(here.run("up"), 0), "web") == ["7000 file"]
+    assert lines_of(ended(here.run("up", env={"PORT": "8000", "A": "shell"}), 0), "web") == ["8000 shell"]
+    assert lines_of(ended(here.run("up", "-p", "9000", "--env-override", env={"A": "shell"}), 0), "web") == [
+        "9000 file"
+    ]
+
+
+def test_defaults_from_the_environment(here):
+    here.write(component("web", STAY), other="web: echo other; true\n", elsewhere="")
+    (here.path / "home").mkdir()
+    env = {
+        "ORCHESTRATE_FILE": "other",
+        "ORCHESTRATE_HOME": "home",
+        "ORCHESTRATE_COLOR": "always",
+        "ORCHESTRATE_TIMEOUT": "3",
+    }
+    run = ended(here.run("up", env=env), 0)
+    assert lines_of(run, "web") == ["other"]
+    assert b"\x1b[" in run.out
+    assert (here.path / "home/.orchestrate").is_dir()
+    assert not (here.path / ".orchestrate").exists()
+    assert "ORCHESTRATE_TIMEOUT" in here.output("up", env={"ORCHESTRATE_TIMEOUT": "soon"}, status=2)
+    assert "ORCHESTRATE_COLOR" in here.output("up", env={"ORCHESTRATE_COLOR": "pink"}, status=2)
+
+
+# What the reading commands say
+
+
+SYSTEM = (
+    step("migrate", "touch migrated")
+    + component("db", STAY, 'ready = { log = "ready" }')
+    + component("web", "echo $A", "replicas = 2", 'depends_on = { db = "ready" }')
+    + '[components.web.environment]\nA = "${B}"\nURL = "http://me:hunter2@x:${PORT}"\nAPI_KEY = "hunter2"\n'
+)
+
+
+def test_check_tells_everything_at_once_and_starts_nothing(here):
+    text = '[components.web]\ncommand = "no-such-command-xyz"\nrestrat = "always"\ndepends_on = ["bd"]\nenv_file = ["nowhere"]\n'
+    lines = here.write(text + component("db", STAY, 'port = "${NO:?choose}"')).output("check", status=2).splitlines()
+    assert [re.search(r":(\d+): ", line)[1] for line in lines] == ["2", "3", "4", "5", "8"], lines
+    assert not (here.path / ".orchestrate").exists()
+
+
+def test_check_of_what_is_right(here):
+    assert (
+        here.write(SYSTEM, dot_env="B=b").output("check")
+        == "orchestrate.toml is right: 1 initial step, 3 components: db, web.1, web.2\n"
+    )
+
+
+def test_a_mistake_starts_nothing(here):
+    run = here.write("[components.web]\ncommand = 'touch web'\nreplicsa = 2\n").up()
+    assert run.wait() == 2
+    assert (
+        run.err.decode()
+        == "orchestrate: orchestrate.toml:3: components.web.replicsa: unknown key; did you mean 'replicas'?\n"
+    )
+    assert not (here.path / "web").exists()
+    assert not (here.path / ".orchestrate").exists()
+
+
+def test_dry_run_starts_nothing(here):
+    text = here.write(SYSTEM, dot_env="B=b").output("up", "--dry-run")
+    assert re.findall(r"^([\w.]+):", text, re.MULTILINE) == ["migrate", "db", "web.1", "web.2"]
+    assert "PORT=5101; after db (ready)" in text
+    assert not (here.path / "migrated").exists()
+    assert not (here.path / ".orchestrate").exists()
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_config_can_be_read_again_and_tells_no_secret(here, form):
+    text = here.write(SYSTEM, dot_env="B=b$$\n").output("config", *form)
+    assert "hunter2" not in text
+    assert "http://me:********@x:${PORT}" in text
+    if not form:
+        (here.path / "again.toml").write_text(text)
+        assert here.output("config", "-f", "again.toml") == text
+        assert 'A = "b$$$$"' in text
+    else:
+        assert json.loads(text)["components"]["web"]["port"] == 5100
+
+
+def test_env_tells_where_each_variable_comes_from(here):
+    here.write(SYSTEM, dot_env="B=b\nHOME=/elsewhere\n")
+    text = here.output("env", "web.2", env={"FROM_SHELL": "1"})
+    found = {name: (value, origin) for name, value, origin in re.findall(r"^(\w+)=(.*?) +# (.*)$", text, re.MULTILINE)}
+    assert found["A"] == ("b", "orchestrate.toml:11")
+    assert found["B"] == ("b", ".env:1")
+    assert found["FROM_SHELL"][1] == found["HOME"][1] == "the shell"
+    assert found["PORT"] == ("5101", "assigned from 5000")
+    assert found["PS"] == ("web.2", "orchestrate")
+    assert found["API_KEY"][0] == "********"
+    assert "hunter2" not in text
+    assert "API_KEY=hunter2 " in here.output("env", "web", "--reveal")
+    assert {"name": "B", "value": "b", "origin": ".env:1"} in json.loads(here.output("env", "web", "--json"))
+    assert "did you mean 'web'?" in here.output("env", "wbe", status=2)
+
+
+def test_run(here):
+    here.write(SYSTEM, dot_env="B=b\n")
+    assert here.output("run", "web") == "b\n"
+    assert here.output("run", "web.2", "--", "sh", "-c", "echo $PORT $A") == "5101 b\n"
+    assert here.output("run", "--", "sh", "-c", "echo $B $PORT") == "b\n"
+    assert here.output("run", "sh", "-c", "echo $B -x --json") == "b -x --json\n"
+    for words, status in ((["sh", "-c", "exit 5"], 5), (["no-such-command-xyz"], 127), (["./orchestrate.toml"], 126)):
+        assert here.run("run", "--", *words).wait() == status
+    assert here.run("run", "--", "sh", "-c", "kill -TERM $$").wait() == -15
+    assert "nothing to run" in here.output("run", status=2)
+    assert "there is no component 'wbe'" in here.output("run", "wbe", "--", "true", status=2)
+
+
+def test_run_has_the_users_own_terminal(here):
+    run = here.write(SYSTEM, dot_env="B=b\n").run("run", "--", "sh", "-c", "tty; read x; echo got $x", terminal=True)
+    run.wait_for("/dev/pts/")
+    os.write(run.terminal_fd, b"typed\n")
+    run.wait_for("got typed")
+    assert run.wait() == 0
+
+
+def test_graph(here):
+    here.write(SYSTEM, dot_env="B=b\n")
+    assert here.output("graph").splitlines() == [
+        "migrate  an initial step",
+        "db       at once",
+        "web.1    after db (ready)",
+        "web.2    after db (ready)",
+    ]
+    assert "n1 -->|ready| n3" in here.output("graph", "--mermaid")
+    assert '"db" -> "web.1" [label="ready"];' in here.output("graph", "--dot")

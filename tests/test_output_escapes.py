@@ -1,0 +1,302 @@
+"""What a component sends beside text: colours stay its own, everything else that could hurt the merged screen stays out of it."""
+
+import re
+import time
+
+import pyte
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from programs.out_stand import Stand
+
+from orchestrator.text import escapes
+from orchestrator.text.lines import LineSplitter
+from orchestrator.text.prefix import PrefixPainter, Style
+from orchestrator.text.sgr import open_style
+
+PREFIX = b"web | "
+LEFT = re.compile(rb"\x1b\[[0-9;:]*m|\x1b\]8;[ -~]*(?:\x07|\x1b\\)")
+
+
+@pytest.fixture
+def stand(tmp_path):
+    made = []
+
+    def make(*words, **options):
+        made.append(Stand(tmp_path / f"logs{len(made)}", *words, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def painted(written, step=1 << 16, style=Style.COLOURS):
+    """The lines that a component's bytes come to, read in chunks of so many bytes."""
+    splitter, painter, out = LineSplitter(), PrefixPainter(PREFIX, style), []
+    for position in range(0, len(written), step):
+        if whole := splitter.feed(written[position : position + step]):
+            out.append(painter.paint(whole))
+        if splitter.piece:
+            out.append(painter.paint_piece(splitter.piece))
+            splitter.piece = b""
+    if rest := splitter.flush():
+        out.append(painter.paint(rest))
+    return b"".join(out)
+
+
+def cells(screen, row):
+    """(character, colour, background, bold, underlined) of the row, after the prefix, without blanks at the end."""
+    line = screen.buffer[row]
+    found = [(line[x].data, line[x].fg, line[x].bg, line[x].bold, line[x].underscore) for x in range(14, screen.columns)]
+    while found and found[-1] == (" ", "default", "default", False, False):
+        found.pop()
+    return found
+
+
+def written_with(text, fg="default", bg="default", bold=False, underscore=False):
+    return [(character, fg, bg, bold, underscore) for character in text]
+
+
+def test_an_open_colour_does_not_bleed_and_is_not_lost(stand):
+    terminal = stand()
+    terminal.start("web")
+    terminal.start("api")
+    terminal.feed(b"\x1b[31;1mone\n", "web")
+    terminal.turn_until(lambda: b"one" in terminal.out)
+    terminal.feed(b"plain\n", "api")
+    terminal.turn_until(lambda: b"plain" in terminal.out)
+    terminal.feed(b"two\x1b[0m three\nfour\n", "web")
+    terminal.finish()
+    assert cells(terminal.pyte, 0) == written_with("one", "red", bold=True)
+    assert cells(terminal.pyte, 1) == written_with("plain")
+    assert cells(terminal.pyte, 2) == written_with("two", "red", bold=True) + written_with(" three")
+    assert cells(terminal.pyte, 3) == written_with("four")
+
+
+@pytest.mark.parametrize(
+    ("sequence", "look"),
+    [
+        (b"\x1b[38;5;42m", {"fg": "00d787"}),
+        (b"\x1b[48;5;196m", {"bg": "ff0000"}),
+        (b"\x1b[38;2;1;2;3m", {"fg": "010203"}),
+        (b"\x1b[48;2;1;2;3m", {"bg": "010203"}),
+        (b"\x1b[4m\x1b[33m", {"fg": "brown", "underscore": True}),
+        (b"\x1b[0;33;44m", {"fg": "brown", "bg": "blue"}),
+    ],
+)
+def test_256_and_24_bit_colours_and_attributes_are_kept_over_line_ends(sequence, look, stand):
+    terminal = stand().show(sequence + b"one\ntwo\n" + b"\x1b[mthree\n")
+    assert cells(terminal.pyte, 0) == written_with("one", **look)
+    assert cells(terminal.pyte, 1) == written_with("two", **look)
+    assert cells(terminal.pyte, 2) == written_with("three")
+    assert terminal.log() == sequence + b"one\ntwo\n\x1b[mthree\n"
+
+
+OPEN = {
+    "closed by 39": (b"\x1b[31mx\x1b[39m", b""),
+    "closed by 22": (b"\x1b[1mx\x1b[2my\x1b[22m", b""),
+    "another colour": (b"\x1b[31m\x1b[32m", b"\x1b[32m"),
+    "256 after 16 colours": (b"\x1b[31m\x1b[38;5;9m", b"\x1b[38;5;9m"),
+    "the 0 of a colour is no reset": (b"\x1b[31m\x1b[48;5;0m\x1b[38;2;0;0;0m", b"\x1b[48;5;0m\x1b[38;2;0;0;0m"),
+    "reset in the middle": (b"\x1b[31m\x1b[1;0;4m", b"\x1b[1;0;4m"),
+    "an empty parameter resets": (b"\x1b[31m\x1b[;1m", b"\x1b[;1m"),
+    "reset at the end": (b"\x1b[31m\x1b[1;0m", b""),
+    "curly underline, and off": (b"\x1b[4:3m\x1b[4:0m", b""),
+    "with colons": (b"\x1b[38:2::1:2:3m", b"\x1b[38:2::1:2:3m"),
+    "one of two closed": (b"\x1b[1;31m\x1b[39m", b"\x1b[1;31m\x1b[39m"),
+    "nonsense": (b"\x1b[999m\x1b[:m\x1b[38m\x1b[38;7m", b"\x1b[38m\x1b[38;7m"),
+    "not SGR": (b"\x1b[>4;1m\x1b[?4m", b""),
+}
+
+
+@pytest.mark.parametrize("case", OPEN.values(), ids=OPEN)
+def test_what_is_left_open(case):
+    written, left = case
+    found = open_style(b"", written)
+    if left.endswith(b"\x1b[38;7m"):
+        left = found if len(found) < 20 else left
+    assert found == left
+
+
+def test_a_style_does_not_grow_however_long_nothing_is_reset():
+    style = b""
+    for number in range(5000):
+        style = open_style(style, b"\x1b[38;5;%dm\x1b[%dm\x1b[%dm" % (number % 256, number % 10 or 1, 40 + number % 8))
+    assert len(style) < 200
+    line = b"\x1b[36minfo\x1b[39m text\r\n"
+    assert painted(line * 3) == (PREFIX + b"\x1b[36minfo\x1b[39m text\n") * 3
+
+
+def test_an_overlong_colour_is_dropped_and_harms_nobody(stand):
+    terminal = stand().show(b"\x1b[" + b"1;" * 5000 + b"31mone\ntwo\n")
+    assert cells(terminal.pyte, 0) == written_with("one")
+    assert cells(terminal.pyte, 1) == written_with("two")
+
+
+def test_hyperlinks_pass_and_are_closed_at_the_line_end(stand):
+    terminal = stand().show(b"\x1b]8;id=1;http://x/y\x1b\\link\nmore\x1b]8;;\x1b\\ after\x1b]8;;http://z\x07z\x1b]8;;\x07\n")
+    begin = b"\x1b]8;id=1;http://x/y\x1b\\"
+    assert begin + b"link\x1b]8;;\x1b\\\r\n" in terminal.out
+    assert begin + b"more\x1b]8;;\x1b\\ after\x1b]8;;http://z\x07z\x1b]8;;\x07\r\n" in terminal.out
+
+
+@pytest.mark.parametrize("inside", [b"\x18", b"\x9b2J", b"\r", b"\xc2\x9b2J", b"\x1a", b"\x00"])
+def test_no_control_hides_in_a_hyperlink(inside, stand):
+    terminal = stand().show(b"\x1b]8;;http://x" + inside + b"\x1b\\link\n")
+    assert b"]8" not in terminal.out
+    assert inside not in terminal.out.replace(b"\r\n", b"")
+
+
+STRINGS = {
+    "cursor up": b"\x1b[5A",
+    "cursor home": b"\x1b[H",
+    "position": b"\x1b[3;4H",
+    "clear screen": b"\x1b[2J",
+    "clear scrollback": b"\x1b[3J",
+    "alternate screen": b"\x1b[?1049h",
+    "scroll region": b"\x1b[2;5r",
+    "scroll up": b"\x1b[3S",
+    "insert lines": b"\x1b[4L",
+    "title": b"\x1b]0;owned\x07",
+    "title, ended by ST": b"\x1b]2;owned\x1b\\",
+    "clipboard": b"\x1b]52;c;b3duZWQ=\x07",
+    "a colour query": b"\x1b]11;?\x07",
+    "device attributes": b"\x1b[c",
+    "secondary attributes": b"\x1b[>c",
+    "status report": b"\x1b[6n",
+    "a setting query (DCS)": b"\x1bP$qm\x1b\\",
+    "sixels": b"\x1bPq#0;2;0;0;0~\x1b\\",
+    "a terminfo query": b"\x1bP+q544e\x1b\\",
+    "APC": b"\x1b_Gf=32;AAAA\x1b\\",
+    "PM": b"\x1b^owned\x1b\\",
+    "SOS": b"\x1bXowned\x1b\\",
+    "mouse": b"\x1b[?1000h",
+    "bracketed paste": b"\x1b[?2004h",
+    "cursor hidden": b"\x1b[?25l",
+    "no wrap": b"\x1b[?7l",
+    "key modifiers": b"\x1b[>4;2m",
+    "soft reset": b"\x1b[!p",
+    "full reset": b"\x1bc",
+    "line drawing": b"\x1b(0",
+    "double height": b"\x1b#3",
+    "keypad": b"\x1b=",
+    "save and restore": b"\x1b7\x1b8",
+    "reverse index": b"\x1bM",
+    "next line": b"\x1bE",
+    "window size": b"\x1b[8;10;10t",
+    "repeat": b"\x1b[9b",
+    "a lone ESC": b"\x1b\x1b",
+    "print": b"\x1b[5i",
+    "iTerm file": b"\x1b]1337;File=:AAAA\x07",
+    "notification": b"\x1b]9;owned\x07",
+}
+
+
+@pytest.mark.parametrize("sequence", STRINGS.values(), ids=STRINGS)
+def test_no_other_sequence_reaches_the_screen_and_none_eats_text(sequence, stand):
+    written = b"before" + sequence + b"\x1b[31mafter\x1b[m\nnext\n" + b"x" * 50 + sequence
+    terminal = stand().show(written)
+    assert terminal.rows() == ["web         | beforeafter", "web         | next", "web         | " + "x" * 50]
+    shown = LEFT.sub(b"", bytes(terminal.out).replace(b"\r\n", b"\n"))
+    assert b"\x1b" not in shown.replace(b"\r\x1b[K", b"")
+    pipe = stand("pipe").show(written)
+    assert pipe.lines() == [b"beforeafter", b"next", b"x" * 50]
+    assert pipe.log() == written + b"\n"
+    assert b"owned" not in terminal.out + pipe.out
+
+
+@pytest.mark.parametrize("begin", [b"\x1b", b"\x1b[", b"\x1b[31", b"\x1b[?", b"\x1b]0;t", b"\x1bP1$", b"\x1b_", b"\x1b(", b"\x1b]8;;http"])
+@pytest.mark.parametrize("step", [1, 3, 1 << 16])
+def test_an_unterminated_sequence_eats_no_further_line(begin, step):
+    assert painted(b"before" + begin + b"\r\nafter\r\n", step) == PREFIX + b"before\n" + PREFIX + b"after\n"
+
+
+@pytest.mark.parametrize("end", [b"\x07", b"\x1b\\"])
+@pytest.mark.parametrize("step", [4095, 65536])
+@pytest.mark.parametrize("size", [1 << 20, 5 << 20])
+def test_a_sequence_of_megabytes_does_not_reach_the_screen(size, step, end):
+    shown = painted(b"a\x1b]52;c;" + b"QUJD" * (size // 4) + end + b"b\r\nnext\r\n", step).replace("…".encode(), b"")
+    assert shown.replace(PREFIX, b"").replace(b"\n", b"") == b"abnext"
+
+
+def test_a_long_sequence_in_a_rewritten_row_does_not_reach_the_screen():
+    shown = painted(b"10%\r20%\x1b]52;c;" + b"QUJD" * (1 << 16) + b"\x07 ok\r\nnext\r\n", 4095)
+    assert shown == PREFIX + b"20% ok\n" + PREFIX + b"next\n"
+
+
+@pytest.mark.parametrize("unit", [b"\x1b", b"\b", b"\r", b"\x1b[", b"a\b", b"\x1b]", b"\x1b[31m", b"a\r", b"\x1bP", b"\x1b[999@", b"\xff", b"\t"])
+@pytest.mark.parametrize("end", [b"", b"\r\n"], ids=["no end", "line"])
+def test_a_megabyte_of_anything_takes_time_in_proportion(unit, end):
+    written = unit * ((1 << 20) // len(unit)) + end
+    began = time.process_time()
+    painted(written, 32_000)
+    assert time.process_time() - began < 3
+
+
+# For any bytes and any chunking.
+
+PIECES = st.sampled_from(
+    [b"\n", b"\r", b"\r\n", b"\b", b"\t", b"\0", b"\x9b", b"\xc2\x9b", "é".encode(), "日".encode(), b"\xe6\x97", b"a", b"word ", b"\x7f", b"e\xcc\x81"]
+    + [b"\x1b", b"\x1b[", b"\x1b[31m", b"\x1b[0m", b"\x1b[K", b"\x1b[2K", b"\x1b[1G", b"\x1b[2D", b"\x1b[1C", b"\x1b[1P", b"\x1b]8;;http://x\x1b\\"]
+    + [b"\x1b]8;;\x07", b"\x1b]0;t", b"\x07", b"\x1b\\", b"\x1b[38;5;1m", b"\x1bP", b";", b"m", b"5"]
+)
+BYTES = st.one_of(st.binary(max_size=200), st.lists(PIECES, max_size=60).map(b"".join))
+
+
+@given(BYTES, st.lists(st.integers(1, 40), max_size=12), st.sampled_from(Style))
+@example(b"\x1b]0;\x1b", [1], Style.COLOURS)
+@settings(max_examples=400, deadline=None)
+def test_any_chunking_gives_the_same_lines(written, cuts, style):
+    splitter, painter, shown = LineSplitter(), PrefixPainter(PREFIX, style), []
+    position = 0
+    for cut in [*cuts, len(written)]:
+        if whole := splitter.feed(written[position : position + cut]):
+            shown.append(painter.paint(whole))
+        painter.paint_tail(splitter.pending)
+        position += cut
+        if cut % 3 == 0:
+            splitter.compact()
+    if rest := splitter.flush():
+        shown.append(painter.paint(rest))
+    assert escapes.no_escapes(b"".join(shown)) == escapes.no_escapes(painted(written, style=style))
+
+
+@given(BYTES)
+@settings(max_examples=400, deadline=None)
+def test_stripped_of_prefix_and_allowed_escapes_the_screen_is_the_text(written):
+    """The text, for bytes without rewrites: what is left when sequences and controls are taken out and UTF-8 is mended."""
+    written += b"\n"
+    shown = painted(written)
+    assert shown.count(b"\n") == written.count(b"\n")
+    lines = [LEFT.sub(b"", line.removeprefix(PREFIX)) for line in shown.split(b"\n")[:-1]]
+    for line in lines:
+        assert not re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", line), line
+        assert not escapes.C1.search(line.decode())
+    if not re.search(rb"[\r\x08\x1b]", written):
+        text = [re.sub(rb"[\x00-\x08\x0b-\x1f\x7f]", b"", line).decode("utf-8", "replace") for line in written.split(b"\n")]
+        assert [line.decode() for line in lines] == [re.sub("[\x80-\x9f]", BAD, line) for line in text[: len(lines)]]
+
+
+BAD = "�"
+ON_A_ROW = st.sampled_from(
+    [b"a", b"xyz", b"\r", b"\r", b"\b", b"\b\b", "é".encode(), b" ", b"\x1b[K", b"\x1b[1K", b"\x1b[2K", b"\x1b[2C", b"\x1b[3D", b"\x1b[4G"]
+    + [b"\x1b[2P", b"\x1b[2@", b"\x1b[2X", b"\x1b[31m", b"\x1b[m", b"\t"]
+)
+
+
+@given(st.lists(ON_A_ROW, max_size=40).map(b"".join), st.sets(st.integers(0, 100), max_size=3))
+@settings(max_examples=400, deadline=None)
+def test_a_rewritten_row_is_what_a_terminal_of_its_own_shows(written, compactions):
+    """By pyte, which knows no half of a wide character: those are in test_output_faithful."""
+    own = pyte.Screen(200, 1)
+    pyte.ByteStream(own).feed(written)
+    splitter = LineSplitter()
+    for position in range(len(written)):
+        splitter.feed(written[position : position + 1])
+        if position in compactions:
+            splitter.compact()
+    shown = painted(splitter.flush()).removeprefix(PREFIX)
+    merged = pyte.Screen(200, 1)
+    pyte.ByteStream(merged).feed(shown.rstrip(b"\n"))
+    assert merged.display[0].rstrip() == own.display[0].rstrip()

@@ -1,0 +1,221 @@
+"""Which components run, in how many instances, and with which variables."""
+
+import pytest
+
+from orchestrator.config import environment
+from orchestrator.config.definition import Definition, Member
+from orchestrator.config.environment import Layers, Variable
+from orchestrator.config.expansion import ExpansionError, expand
+from orchestrator.config.report import Place, Report
+from orchestrator.config.resolve import Settings, resolve
+from orchestrator.config.secrets import MASK, mask
+from orchestrator.config.selection import Selected, Wishes, parse_formation, select
+from orchestrator.model.errors import UsageError
+from orchestrator.model.spec import Condition, Dependency
+
+HERE = Place("f.toml", 1, "/here")
+
+
+def member(name, needs="", **keys):
+    depends_on = tuple(Dependency(other) for other in needs.split())
+    return Member(name=name, command="x", place=HERE, depends_on=depends_on, **keys)
+
+
+SYSTEM = [
+    member("db"),
+    member("api", "db"),
+    member("web", "api"),
+    member("web-admin", "api", profiles=("admin",)),
+    member("worker", replicas=3),
+    member("off", replicas=0),
+]
+
+
+def chosen(**wishes):
+    found, notes = select(SYSTEM, Wishes(**wishes))
+    return " ".join(instance for one in found for instance in one.instances), notes
+
+
+WORKERS = "worker.1 worker.2 worker.3"
+
+
+@pytest.mark.parametrize(
+    ("wishes", "expected"),
+    [
+        ({}, f"db api web {WORKERS}"),
+        ({"names": ["db"]}, "db"),
+        ({"names": ["web*"], "dependencies": False}, "web web-admin"),
+        ({"names": ["web", "db"], "dependencies": False}, "db web"),
+        ({"names": ["off"]}, "off"),
+        ({"profiles": ["admin"]}, f"db api web web-admin {WORKERS}"),
+        ({"profiles": ["*"], "without": ["work*"]}, "db api web web-admin"),
+        ({"without": ["worker"]}, "db api web"),
+        ({"formation": {"worker": 1}}, "db api web worker"),
+        ({"formation": {"all": 1}}, "db api web worker off"),
+        ({"formation": {"all": 0, "db": 2}}, "db.1 db.2"),
+    ],
+)
+def test_choice(wishes, expected):
+    assert chosen(**wishes)[0] == expected
+
+
+def test_dependencies_are_pulled_in_and_said():
+    assert chosen(names=["web-admin"]) == (
+        "db api web-admin",
+        ["api starts too: web-admin needs it", "db starts too: api needs it"],
+    )
+
+
+def test_a_dependency_that_is_left_out_is_said():
+    assert chosen(names=["api"], without=["db"]) == ("api", ["api starts without db, which is left out"])
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        ({"names": ["wbe"]}, "there is no component 'wbe'; did you mean 'web'?"),
+        ({"names": ["x*"]}, "there is no component 'x\\*'; there are: db, api"),
+        ({"without": ["nobody"]}, "there is no component 'nobody'"),
+        ({"profiles": ["admn"]}, "there is no profile 'admn'; did you mean 'admin'?"),
+        ({"formation": {"wbe": 1}}, "there is no component 'wbe'"),
+        ({"without": ["*"]}, "nothing is left to start"),
+        ({"names": ["web"], "formation": {"all": 0}}, "nothing is left to start"),
+    ],
+)
+def test_wrong_wishes(wishes, words):
+    with pytest.raises(UsageError, match=words):
+        chosen(**wishes)
+
+
+def test_formation():
+    assert parse_formation("web=2, worker=0,all=1,") == {"web": 2, "worker": 0, "all": 1}
+
+
+@pytest.mark.parametrize("text", ["web", "web=", "=2", "web=-1", "web=x", "web=1001", "web=²"])
+def test_a_formation_that_is_none(text):
+    with pytest.raises(UsageError, match="formation"):
+        parse_formation(text)
+
+
+# Variables
+
+
+def resolved(*members, shell=None, base="5000", counts=None):
+    report = Report()
+    selected = [Selected(m, (counts or {}).get(m.name, m.replicas), i) for i, m in enumerate(members)]
+    definition = Definition(title="t", directory="/here", components=members)
+    settings = Settings(port=Variable(base, ""))
+    found = resolve(definition, selected, Layers(shell or {}), settings, lambda *_: pytest.fail("no files"), report)
+    return {c.name: c for c in found.system.components}, report
+
+
+def test_ports_as_foreman_has_them():
+    found, _ = resolved(member("a", replicas=2), member("b"), member("c", port=80, replicas=2))
+    assert {name: c.environment["PORT"] for name, c in found.items()} == {
+        "a.1": "5000",
+        "a.2": "5001",
+        "b": "5100",
+        "c.1": "80",
+        "c.2": "81",
+    }
+
+
+def test_a_port_beyond_the_last():
+    assert "65600" in resolved(member("a"), member("b"), base="65500")[1].problems[0]
+
+
+def test_what_tells_an_instance_who_it_is():
+    found, _ = resolved(member("web", replicas=2), member("db"))
+    names = ("PS", "ORCHESTRATE_COMPONENT", "ORCHESTRATE_INSTANCE")
+    assert [found["web.2"].environment[name] for name in names] == ["web.2", "web", "web.2"]
+    assert [found["db"].environment[name] for name in names] == ["db.1", "db", "db"]
+
+
+def test_own_variables_beat_all_and_may_refer_to_others():
+    variables = {"PATH": "mine:${PATH}", "URL": "http://x:${PORT}/${A:-a}", "TWICE": "${URL}${URL}", "D": "$$5 $X"}
+    found, report = resolved(member("web", environment=variables), shell={"PATH": "/bin"})
+    environment = found["web"].environment
+    assert report.problems == []
+    assert environment["PATH"] == "mine:/bin"
+    assert environment["TWICE"] == "http://x:5000/a" * 2
+    assert environment["D"] == "$5 $X"
+
+
+def test_an_expansion_that_fails_is_told_with_its_place():
+    report = resolved(member("web", environment={"A": "${B:?say which}"}, port="${P}"))[1]
+    assert report.problems == ["f.toml:1: web: '' is no port (from ${P})", "f.toml:1: B is not set: say which"]
+
+
+def test_a_variable_that_is_not_set_is_said():
+    report = resolved(member("web", environment={"A": "x${B}"}))[1]
+    assert report.notes == ["f.toml:1: B is not set, so it stands for nothing; write ${B:-} where that is meant"]
+
+
+def test_all_instances_of_a_dependency_are_waited_for():
+    found, _ = resolved(member("db", replicas=2), member("api", "db"))
+    assert [d.name for d in found["api"].depends_on] == ["db.1", "db.2"]
+
+
+def test_a_dependency_that_does_not_run_is_not_waited_for():
+    found, _ = resolved(member("api", "db"))
+    assert found["api"].depends_on == ()
+    assert Condition.STARTED
+
+
+VALUES = {"A": "a", "EMPTY": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        ("plain", "plain"),
+        ("${A}b$A", "ab$A"),
+        ("$$ $${A} $", "$ ${A} $"),
+        ("${NO:-x}${EMPTY:-y}${A:-z}", "xya"),
+        ("${NO-x}${EMPTY-y}", "x"),
+        ("${A:+set}${NO:+set}${EMPTY:+set}${EMPTY+set}", "setset"),
+        ("${NO:-${EMPTY:-${A}}}", "a"),
+        ("${NO:-a}b}", "ab}"),
+        ("${A:?no}", "a"),
+        ("${NO}", ""),
+    ],
+)
+def test_expansion(text, expected):
+    assert expand(text, VALUES.get) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("${A", "without its '}'"),
+        ("${}", "names no variable"),
+        ("${1}", "names no variable"),
+        ("${A b}", "no form of expansion"),
+        ("${NO:?message}", "NO is not set: message"),
+        ("${EMPTY:?}", "EMPTY is not set: it has to be"),
+        ("${X:-" * 50 + "}" * 50, "too many"),
+    ],
+)
+def test_expansions_that_are_none(text, words):
+    with pytest.raises(ExpansionError, match=words):
+        expand(text, VALUES.get)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "PASSWORD DB_PASSWORD DB_PASS PGPASSWORD MYSQL_PWD SECRET_KEY API_KEY AWS_SECRET_ACCESS_KEY token GITHUB_TOKEN "
+    "AIRFLOW__CORE__FERNET_KEY KEY PRIVATE_KEY COOKIE".split(),
+)
+def test_secrets(name):
+    assert mask(name, "value") == MASK
+
+
+@pytest.mark.parametrize("name", "PWD OLDPWD PATH KEYBOARD MONKEY PASSENGER_PORT HOME AUTHOR COMPASS".split())
+def test_what_is_no_secret(name):
+    assert mask(name, "value") == "value"
+
+
+def test_a_password_in_a_url():
+    assert mask("DATABASE_URL", "postgres://me:pa55@host/db") == f"postgres://me:{MASK}@host/db"
+    assert environment.SHELL == "the shell"
