@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -61,11 +62,15 @@ class Airflow:
     def arguments(self, *options):
         return [*command_under_test(), "airflow", "--airflow", self.command, "--home", self.home, *options]
 
+    def command_line(self, *options):
+        """To start it on free ports: one of its own for the web, so that two starts at once do not choose the same."""
+        return self.arguments("--port", free_port(), "--any-port", *options)
+
     def start(self, *options, terminal=False, env=(), **run):
         """Start it on free ports."""
         variables = environment(**self.settings, **dict(env))
         return Run(
-            self.arguments("--any-port", *options),
+            self.command_line(*options),
             terminal=terminal,
             columns=160,
             rows=40,
@@ -84,6 +89,12 @@ class Airflow:
         if self.version[0] == "2":
             return (self.home / "standalone_admin_password.txt").read_text().strip()
         return json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())["admin"]
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
 
 
 def url_in(text):
@@ -170,7 +181,7 @@ def processes(root):
 def leader(run, name):
     """The pid of a component's own process: a guardian's child that is called so. uvicorn changes its title."""
     title = re.compile(rf"airflow {name.replace('-', '[-_]')}\b")
-    for command, guardian in run.guardians().items():
+    for guardian, command in run.guardians():
         if title.search(command):
             return children(guardian)[0]
     raise AssertionError(f"no {name}: {processes(run.pid)}\n{run}")

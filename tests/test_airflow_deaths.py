@@ -138,7 +138,7 @@ def task(run):
 def test_nothing_is_left_of_a_killed_session(version, airflows, tmp_path):
     airflow = airflows(version)
     terminal = Tmux(tmp_path, columns=160, rows=50, **airflow.settings)
-    terminal.type(" ".join(map(str, airflow.arguments("--any-port"))))
+    terminal.type(" ".join(map(str, airflow.command_line())))
     terminal.wait_for(r"^orchestrate +\| Airflow is ready$", READY)
     (pid,) = terminal.foreground()
     terminal("kill-session", "-t", "main")

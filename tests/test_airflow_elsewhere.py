@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -11,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from airflow_rest import STOP, Airflow, installed, processes
+from airflow_rest import STOP, Airflow, free_port, installed, processes
 from harness import Run, environment, until
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
@@ -24,9 +23,7 @@ class Postgres:
 
     def __init__(self):
         self.directory = Path(tempfile.mkdtemp(prefix="orchestrate-pg-"))
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = sock.getsockname()[1]
+        self.port = free_port()
         if os.geteuid() == 0:
             shutil.chown(self.directory, "postgres", "postgres")
             self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
@@ -83,7 +80,9 @@ def test_3_3_2_in_the_environment_of_orchestrate_itself(tmp_path):
     airflow.home.mkdir()
     both = one_environment(tmp_path / "both", installed("3.3.2").parent.parent)
     variables = environment(**airflow.settings, PATH="/usr/bin:/bin", AIRFLOW_HOME=str(airflow.home))
-    run = Run([both / "bin" / "orchestrate", "airflow", "--any-port"], env=variables, cwd=tmp_path)
+    run = Run(
+        [both / "bin" / "orchestrate", "airflow", "--port", str(free_port()), "--any-port"], env=variables, cwd=tmp_path
+    )
     airflow.wait_ready(run)
     assert f"Airflow 3.3.2 ({both}/bin/airflow), home {airflow.home}" in run.text, "the command beside our interpreter"
     assert not list(tmp_path.glob("gunicorn*"))

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from airflow_rest import free_port
 from harness import Run, command_under_test, environment
 
 FAKE = Path(__file__).parent / "programs" / "fake_airflow"
@@ -37,7 +38,16 @@ class Fake:
         return environment(**fixed | changes)
 
     def start(self, *options, terminal=False, **changes):
-        command = [*command_under_test(), "airflow", "--airflow", self.bin / "airflow", "--any-port", *options]
+        command = [
+            *command_under_test(),
+            "airflow",
+            "--airflow",
+            self.bin / "airflow",
+            "--any-port",
+            "--port",
+            free_port(),
+            *options,
+        ]
         return Run(command, terminal=terminal, columns=140, rows=40, env=self.variables(**changes))
 
     def ask(self, *words, **changes):
@@ -207,28 +217,30 @@ def test_info_before_while_and_after(fake):
     assert (told["version"], told["url"], told["pid"]) == ("3.3.2", "http://localhost:9191/", None)
     assert not (fake.home / "airflow.db").exists(), "nothing is prepared for somebody who only asks"
     assert "the first start of `orchestrate airflow` makes one" in fake.ask("password").stderr
-    run = fake.ready("--port", "9292")
+    port = free_port()
+    run = fake.ready("--port", port)
     told = json.loads(fake.ask("info", "--json").stdout)
-    assert (told["url"], told["pid"], told["components"]) == ("http://localhost:9292/", run.pid, list(NAMES))
-    assert "tasks talk to http://localhost:9292/execution/" in run.text
+    assert (told["url"], told["pid"], told["components"]) == (f"http://localhost:{port}/", run.pid, list(NAMES))
+    assert f"tasks talk to http://localhost:{port}/execution/" in run.text
     run.stop()
     assert re.search(r"^executor +LocalExecutor$", fake.ask("info").stdout, re.M)
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(fake):
-    run = fake.ready("--port", "9393")
+    port = str(free_port())
+    run = fake.ready("--port", port)
     second = Fake(fake.bin.parent.parent / "second")
-    refused = second.ask("--port", "9393")
+    refused = second.ask("--port", port)
     assert refused.returncode == 1
     assert refused.stdout == ""
     assert re.search(
-        r"^orchestrate: unable to start Airflow: port 9393 of api-server is taken by pid \d+ \(.*airflow api-server\)$",
+        rf"^orchestrate: unable to start Airflow: port {port} of api-server is taken by pid \d+ \(.* api-server\)$",
         refused.stderr,
         re.M,
     )
     assert "--any-port" in refused.stderr
-    other = second.ready("--port", "9393")
-    assert re.search(r"\| Port 9393 is taken: api-server gets \d+$", other.text, re.M)
+    other = second.ready("--port", port)
+    assert re.search(rf"\| Port {port} is taken: api-server gets \d+$", other.text, re.M)
     other.stop()
     run.stop()
 

@@ -33,7 +33,7 @@ def assert_private(airflow):
 def test_3_3_2_in_tmux_from_the_first_start_to_ctrl_c(tmp_path):
     airflow = Airflow("3.3.2", tmp_path / "home")
     terminal = Tmux(tmp_path, columns=160, rows=50, **airflow.settings)
-    terminal.type(shlex.join(map(str, airflow.arguments("--any-port"))))
+    terminal.type(shlex.join(map(str, airflow.command_line())))
     terminal.wait_for(r"^orchestrate +\| Airflow is ready$", READY)
     terminal.wait_for(r"^orchestrate +\| Login with username: admin  password: \w{16}$")
     screen, coloured = terminal.screen(), terminal.screen(colours=True)

@@ -124,7 +124,7 @@ def test_a_list_of_dependencies_means_started():
 
 
 def test_steps():
-    text = '[init.a]\ncommand = ["x", "y"]\nunless = "z"\ntimeout = 3\n[init.b]\ncommand = "x"\n[components.c]\ncommand="x"'
+    text = '[init.a]\ncommand = ["x", "y"]\nunless = "z"\ntimeout = 3\n[init.b]\ncommand = "x"\n' + WEB
     found, faults = define(text)
     assert faults == []
     assert [(s.name, s.command, s.unless, s.timeout) for s in found.init] == [
@@ -243,7 +243,8 @@ def test_waiting_for_an_end_that_never_comes():
 def test_files_are_merged_key_by_key_and_lists_replaced():
     found, faults = define(
         '[components.web]\ncommand = "a"\ncwd = "x"\nprofiles = ["p", "q"]\nenvironment = { A = "1", B = "1" }\n',
-        '[components.web]\ncommand = ["b"]\nprofiles = []\nenvironment.B = "2"\n[components.db]\ncommand = "d"\ncwd = "y"\n',
+        '[components.web]\ncommand = ["b"]\nprofiles = []\nenvironment.B = "2"\n'
+        '[components.db]\ncommand = "d"\ncwd = "y"\n',
     )
     web, db = found.components
     assert faults == []
@@ -300,13 +301,13 @@ m = "\\"#"'''
     assert {path: lines.get(path) for path in expected} == expected
 
 
-TOMLISH = st.lists(
-    st.sampled_from(
-        ["[", "]", "{", "}", "=", ",", ".", '"', "'", '"""', "'''", "#", "\n", " ", "\\", "1", "true", "a", "web", "[components.web]\n",
-         'command = "x"\n', "depends_on", "environment", "ready", "stop", "2020-01-01", "é", "\r\n", "-", "inf", "nan", "init", "\x00"]
-    ),
-    max_size=30,
-).map("".join)  # fmt: skip
+PIECES = (
+    """[ ] { } = , . " ' """
+    + "'''"
+    + """ # \\ 1 true a web depends_on environment ready stop 2020-01-01 é - inf nan init"""
+)
+WHOLE = ['"""', "\n", " ", "\r\n", "\x00", "[components.web]\n", 'command = "x"\n']
+TOMLISH = st.lists(st.sampled_from([*PIECES.split(), *WHOLE]), max_size=30).map("".join)
 
 
 @settings(deadline=None)
@@ -323,11 +324,13 @@ def test_any_text_is_read_or_reported(text):
     assert all(fault.startswith("f.toml") for fault in faults)
 
 
+WORDS = st.sampled_from(["x", "TERM", "ready", "always"])
+NAMES = st.sampled_from(["a", "b", "condition", *keys.STOP.shape.keys])
 VALUES = st.recursive(
-    st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["x", "TERM", "ready", "always"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "condition", *keys.STOP.shape.keys]), inner, max_size=3),
+    st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=5,
-)  # fmt: skip
+)
 ANY_MEMBER = st.dictionaries(st.sampled_from([*keys.COMPONENT.keys, "unknown"]), VALUES, max_size=6)
 
 

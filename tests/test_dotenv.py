@@ -61,6 +61,9 @@ def test_as_honcho(text):
         ("export A", {}),
         ("A=a b  ", {"A": "a b"}),
         ("A=a#b", {"A": "a#b"}),
+        ("A=#b", {"A": "#b"}),
+        ("A=a \t # b # c", {"A": "a"}),
+        ("A='C:\\'\nB=1", {"A": "C:\\", "B": "1"}),
         ("A= # comment", {"A": ""}),
         ("A='two\nlines'\nB=1", {"A": "two\nlines", "B": "1"}),
         ('A="two\r\nlines"\r\n', {"A": "two\nlines"}),
@@ -75,6 +78,7 @@ def test_as_honcho(text):
         ("A=1\nB='${A}2'", {"A": "1", "B": "${A}2"}),
         (r'B="\${A}"', {"B": "${A}"}),
         ("B=${A:-none}", {"B": "none"}),
+        ("A=1\nB=${C:-${A}/x}${", {"A": "1", "B": "1/x${"}),
         ("B=${A}", {"B": ""}),
     ],
 )
@@ -99,6 +103,26 @@ def test_mistakes(text, line, words):
     problems = parse(text, "dir/.env")[1]
     assert problems[0].startswith(f"dir/.env:{line}: ")
     assert words in problems[0]
+
+
+HUGE = 100_000
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A='" + "\\" * HUGE,
+        'A="' + "\\" * HUGE,
+        "A=x" + " " * HUGE + "x",
+        "A=" + "${A-" * HUGE,
+        " " * HUGE + "x",
+        "A" * HUGE,
+    ],
+    ids=["single quote", "double quote", "blanks", "defaults", "blanks before", "a long name"],
+)
+def test_no_text_takes_long(text):
+    parse(text, ".env")
 
 
 def test_a_mistake_does_not_show_the_value():

@@ -1,8 +1,9 @@
-"""A system of orchestrate.toml as it runs: order, initial steps, instances, pipes; and what the reading commands say."""
+"""A system of orchestrate.toml as it runs: order, initial steps, instances, pipes; what the reading commands say."""
 
 import json
 import os
 import re
+import sys
 
 import pytest
 from harness import Run, command_under_test, environment, tree
@@ -291,7 +292,8 @@ SYSTEM = (
 
 
 def test_check_tells_everything_at_once_and_starts_nothing(here):
-    text = '[components.web]\ncommand = "no-such-command-xyz"\nrestrat = "always"\ndepends_on = ["bd"]\nenv_file = ["nowhere"]\n'
+    text = '[components.web]\ncommand = "no-such-command-xyz"\nrestrat = "always"\n'
+    text += 'depends_on = ["bd"]\nenv_file = ["nowhere"]\n'
     lines = here.write(text + component("db", STAY, 'port = "${NO:?choose}"')).output("check", status=2).splitlines()
     assert [re.search(r":(\d+): ", line)[1] for line in lines] == ["2", "3", "4", "5", "8"], lines
     assert not (here.path / ".orchestrate").exists()
@@ -302,6 +304,31 @@ def test_check_of_what_is_right(here):
         here.write(SYSTEM, dot_env="B=b").output("check")
         == "orchestrate.toml is right: 1 initial step, 3 components: db, web.1, web.2\n"
     )
+
+
+def test_check_looks_into_every_profile(here):
+    here.write(component("web", "true") + component("debug", "no-such-command-xyz", 'profiles = ["debug"]'))
+    assert "orchestrate.toml:4: debug: command not found" in here.output("check", status=2)
+    assert here.output("check", "web") == "orchestrate.toml is right: 1 component: web\n"
+    assert here.run("up").wait() == 0
+
+
+def test_a_word_that_is_neither_command_nor_component(here):
+    here.write(component("web", "true"))
+    assert "'staus' is no command; and as a component: there is no component 'staus'" in here.output("staus", status=2)
+
+
+def test_a_procfile_pays_for_nothing_it_does_not_use(here):
+    """What starts a Procfile imports no reader of TOML, no schema, no .env where there is none."""
+    (here.path / "Procfile").write_text("web: true\n")
+    run = Run([sys.executable, "-X", "importtime", "-m", "orchestrator", "up"], cwd=here.path)
+    assert run.wait() == 0
+    imported = set(re.findall(r"[| ](\S+)$", run.err.decode(), re.MULTILINE))
+    assert "orchestrator.config.procfile" in imported
+    dear = {
+        f"orchestrator.config.{name}" for name in "toml keys shapes tables reader locator schema plain dotenv".split()
+    }
+    assert not imported & {*dear, "tomllib", "tomli", "difflib", "orchestrator.process.pipes"}
 
 
 def test_a_mistake_starts_nothing(here):

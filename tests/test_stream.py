@@ -6,6 +6,7 @@ And what a component finds around it.
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from harness import environment, pump, tree, until, voice
@@ -170,6 +171,20 @@ def test_a_component_inherits_no_fd_beyond_2(terminal, home):
         )
     )
     assert "fds [0, 1, 2]" in found
+
+
+def test_a_guardian_holds_nothing_of_its_siblings_or_of_the_supervisor(home):
+    names = [f"c{number}" for number in range(6)]
+    home.write(**{name: tree("plain") for name in names})
+    run = home.up("--color", "never", before=["sh", "-c", 'exec 9</dev/zero; exec "$@"', "sh"])
+    run.wait_ready(*names)
+    fds = [[os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()] for pid, _ in run.guardians()]
+    assert len(fds) == len(names)
+    assert len(set(map(len, fds))) == 1, fds
+    for held in fds:
+        assert held.count("/dev/null") == 3
+        assert "/dev/zero" not in held
+    run.stop()
 
 
 @pytest.mark.parametrize(

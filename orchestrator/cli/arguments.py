@@ -162,6 +162,7 @@ _DEFAULTS: dict[str, object] = {
     "log_files": None,
     "dry_run": False,
     "names": (),
+    "no_command": "",
     "name": None,
     "words": (),
     "command": (),
@@ -190,7 +191,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     except NoCommandError as error:
         # `orchestrate web` is `orchestrate up web`.
         found = build().parse_args(["up", *words])
-        found.no_command = str(error)
+        found.no_command = error.args[0]
     if found.module != "run":
         found.names = [*getattr(found, "names", ()), *command]
     return argparse.Namespace(**{**_DEFAULTS, **vars(found), "command": tuple(command)})

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 
 from orchestrator.cli import planning, sources, surroundings
+from orchestrator.config import selection
 
 
 def run(options: argparse.Namespace) -> int:
-    """Read and resolve everything, start nothing. Raises ConfigError with all problems; returns 0."""
+    """Read and resolve everything, whatever its profile; start nothing. Raises ConfigError with all problems."""
     here = surroundings.read(options)
     read = sources.read(options, here)
+    if not (options.names or options.only or options.profile):
+        options.profile = [selection.ALL_PROFILES]
     resolved, notes = planning.plan(options, read)
     planning.tell(notes)
     system = resolved.system

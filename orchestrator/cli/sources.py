@@ -26,6 +26,10 @@ STDIN = "standard input"
 _LOOKS_LIKE_TOML = re.compile(rb"""(?:[ \t\r\n]|#[^\n]*\n)*(?:\[|[\w."'-]+[ \t]*=)""")
 
 
+class MissingFileError(ConfigError):
+    """There is nothing that defines a system."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """What was read. `env_files` are the .env files for all; `report` holds what is wrong."""
@@ -78,7 +82,7 @@ def _read_source(base: Path, file: str, default: bool) -> _Source:
         data = path.read_bytes()
     except FileNotFoundError:
         hint = f"write one, or {TOML}, or name a file with -f" if default else "name one with -f FILE"
-        raise ConfigError([f"unable to read {path}: no such file"], hint) from None
+        raise MissingFileError([f"unable to read {path}: no such file"], hint) from None
     except (OSError, ValueError) as error:
         raise ConfigError([f"unable to read {path}: {getattr(error, 'strerror', None) or error}"]) from None
     directory = path.absolute().parent if path.is_file() else base.absolute()  # of `-f <(generate)` it is this one

@@ -5,13 +5,20 @@ from __future__ import annotations
 import argparse
 
 from orchestrator.cli import foreground, planning, sources, surroundings
+from orchestrator.cli.sources import MissingFileError
+from orchestrator.model.errors import UsageError
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the system to its end; returns the exit status."""
     here = surroundings.read(options)
-    read = sources.read(options, here)
-    resolved, notes = planning.plan(options, read)
+    try:
+        read = sources.read(options, here)
+        resolved, notes = planning.plan(options, read)
+    except (UsageError, MissingFileError) as error:
+        if options.no_command:  # `orchestrate wrod` was taken for `orchestrate up wrod`
+            raise UsageError(options.no_command, f"and as a component: {error}") from None
+        raise
     planning.tell(notes)
     if options.dry_run:
         from orchestrator.cli import dry_run

@@ -17,12 +17,14 @@ _START = re.compile(
     r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][\w.-]*)[ \t]*(?:(?P<sign>=|:(?=[ \t]))[ \t]*)?", re.ASCII
 )
 _VOID = re.compile(r"[ \t]*(?:#.*)?\r?$", re.MULTILINE)
-_SINGLE = re.compile(r"'(?P<value>(?:\\['\\]|[^'])*)'", re.DOTALL)
+# No text may be matched in two ways here: a quote without an end would take exponential time to be found out.
+_SINGLE = re.compile(r"'(?P<value>(?:\\['\\]|[^'\\]|\\(?!['\\]))*)'", re.DOTALL)
+_LITERAL = re.compile(r"'(?P<value>[^']*)'", re.DOTALL)  # ends in a backslash: 'C:\'
 _DOUBLE = re.compile(r'"(?P<value>(?:\\.|[^"\\])*)"', re.DOTALL)
-_PLAIN = re.compile(r"(?P<value>[^\r\n]*?)(?:[ \t]+#[^\n]*|[ \t]*)\r?$", re.MULTILINE)
+_COMMENT = re.compile(r"[ \t]#")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"'}
-_FORM = re.compile(r"\$\{[A-Za-z_]\w*(?::?[-?+][^{}\n]*)?\}", re.ASCII)
+_FORM = re.compile(r"\$\{[A-Za-z_]\w*(?::?[-?+](?:[^{}\n]|\$\{[^{}\n]*\})*)?\}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +63,24 @@ def _take(text: str, at: int, line: int, source: str, found: list[Assignment], p
         return stop + 1
     name, at = start["name"], start.end()
     quote = text[at : at + 1]
-    quoted = {"'": _SINGLE, '"': _DOUBLE}.get(quote)
-    if quote == "#" and text[at - 1] in " \t":
-        found.append(Assignment(name, "", line))
-        return stop + 1
-    match = quoted.match(text, at) if quoted else _PLAIN.match(text, at)
-    if quoted and (match is None or "\0" in match[0]):
-        problems.append(f"{source}:{line}: {name}: the quote {quote} has no end")
-        return stop + 1
-    assert match is not None
-    if quoted and not (void := _VOID.match(text, match.end())):
-        problems.append(f"{source}:{line}: {name}: something follows the closing quote {quote}")
-        return _next_line(text, match.end())
-    value = _template(match["value"].replace("\r\n", "\n"), quote if quoted else "")
+    if quote not in ("'", '"'):
+        raw = text[at - 1 : stop]  # with what is before it: a comment needs a blank before its sign
+        comment = _COMMENT.search(raw)
+        value, end = raw[1 : comment.start() + 1 if comment else None].strip(" \t\r"), at
+    else:
+        match = _DOUBLE.match(text, at) if quote == '"' else _SINGLE.match(text, at) or _LITERAL.match(text, at)
+        if match is None:
+            problems.append(f"{source}:{line}: {name}: the quote {quote} has no end")
+            return stop + 1
+        value, end = match["value"].replace("\r\n", "\n"), match.end()
+        if not _VOID.match(text, end):
+            problems.append(f"{source}:{line}: {name}: something follows the closing quote {quote}")
+            return _next_line(text, end)
     if "\0" in value:
         problems.append(f"{source}:{line}: {name}: a NUL byte cannot be in a variable")
     else:
-        found.append(Assignment(name, value, line))
-    return _next_line(text, match.end())
+        found.append(Assignment(name, _template(value, quote), line))
+    return _next_line(text, end)
 
 
 def _next_line(text: str, at: int) -> int:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from orchestrator.config.definition import Member
-from orchestrator.config.dotenv import Assignment
 from orchestrator.config.expansion import ExpansionError, Lookup, expand
 from orchestrator.config.report import Place, Report
+
+if TYPE_CHECKING:
+    from orchestrator.config.dotenv import Assignment
 
 SHELL = "the shell"
 PORT_STEP = 100  # between components, as foreman and honcho have it

@@ -10,7 +10,8 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orchestrator.config.shapes import ByType, Choice, Flag, Key, ListOf, Made, MapOf, Number, Shape, Table, Text
+from orchestrator.config.shapes import Choice, Flag, Number, Shape, Text
+from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
 from orchestrator.model.spec import (
     Condition,
     Dependency,
@@ -52,9 +53,7 @@ _SECONDS = Number(0, DAY, unit="seconds")
 _SOON = Number(0.01, DAY, unit="seconds")
 _SIGNAL = Made(ByType({str: Text("the name of a signal"), int: Number(1, 64, whole=True)}), _signal)
 _COMMAND = ByType({str: Text("a command"), list: ListOf(Text("an argument", empty=True), least=1)})
-_VALUE = Made(
-    ByType({str: Text(empty=True), int: Number(-(2.0**63), 2.0**63, whole=True), float: Number(-1e300, 1e300)}), str
-)
+_VALUE = Made(ByType({str: Text(empty=True), int: Number(-1e18, 1e18, whole=True), float: Number(-1e300, 1e300)}), str)
 _VARIABLES = MapOf(_VALUE, _variable_fault, VARIABLE)
 
 # Stop

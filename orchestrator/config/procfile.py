@@ -40,6 +40,8 @@ def parse(text: str, source: str) -> tuple[list[Entry], list[str]]:
             problems.append(f"{where}: {name!r} stands on line {seen[name]} already")
         elif not command:
             problems.append(f"{where}: {name!r} has no command")
+        elif "\0" in command:
+            problems.append(f"{where}: {name!r} has a NUL byte in its command, which no command line can carry")
         else:
             seen[name] = number
             entries.append(Entry(name, command, number))

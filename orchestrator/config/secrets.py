@@ -12,7 +12,7 @@ _NAME = re.compile(
     r"|(?:^|_)(?:api|access|auth|encryption|signing|account|aws)?_?keys?$|(?:^|_)(?:auth|pat|jwt|dsn)$",
     re.IGNORECASE,
 )
-_IN_URL = re.compile(r"(?P<before>[\w+.-]+://[^:/@\s]*:)(?P<secret>[^@/\s]+)(?=@)")
+_IN_URL = re.compile(r"(?P<before>[\w+.-]{1,30}://[^:/@\s]*:)(?P<secret>[^@/\s]+)(?=@)")
 
 
 def mask(name: str, value: str) -> str:

@@ -11,6 +11,7 @@ from orchestrator.config.report import did_you_mean
 from orchestrator.model.errors import UsageError
 
 ALL = "all"  # in a formation: those it does not name
+ALL_PROFILES = "*"
 MOST = 1000
 
 
@@ -93,12 +94,12 @@ def _count(member: Member, wishes: Wishes, named: bool) -> int:
 def _by_profile(components: Sequence[Member], profiles: Sequence[str]) -> set[str]:
     known = dict.fromkeys(profile for member in components for profile in member.profiles)
     for profile in profiles:
-        if profile not in known and profile != "*":
+        if profile not in known and profile != ALL_PROFILES:
             there = f"there are: {', '.join(known)}" if known else "no component names any"
             raise UsageError(
                 f"there is no profile {profile!r}", did_you_mean(profile, known).removeprefix("; ") or there
             )
-    wanted = set(known if "*" in profiles else profiles)
+    wanted = set(known if ALL_PROFILES in profiles else profiles)
     return {member.name for member in components if not member.profiles or wanted & set(member.profiles)}
 
 

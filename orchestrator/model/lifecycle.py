@@ -69,6 +69,8 @@ _CHANGES: dict[tuple[State, Event], Row] = {
     (State.READY, Event.EXITED): (State.STOPPING, ()),
     (State.READY, Event.STOP): (State.STOPPING, (Action.SEND_STOP,)),
     (State.READY, Event.KILL): (State.KILLING, (Action.SEND_KILL,)),
+    # The leader may have ended by itself: from now on its end was wanted, and is not followed by a restart.
+    (State.STOPPING, Event.STOP): (State.STOPPING, (Action.SEND_STOP,)),
     (State.STOPPING, Event.KILL): (State.KILLING, (Action.SEND_KILL,)),
     (State.BACKOFF, Event.START): (State.STARTING, (Action.DISARM, Action.FORK)),
     (State.BACKOFF, Event.DUE): (State.STARTING, (Action.FORK,)),

@@ -7,8 +7,8 @@ much later.
 
 Facts: O_NONBLOCK belongs to the open file, which inherited descriptors share with the shell, so 0-2 are left as they
 are and reopened through /proc/self/fd (open(2)). Where that is refused (after `su`), or for a socket, writes wait for
-poll(2) and go in small pieces: a pty hands its room out in units of 256 bytes (tty_buffer.c) and makes two of an LF, so
-half of that never blocks, where 256 do (measured). The import of blessed costs 0.1-0.3 s: only what draws colours pays it.
+poll(2), go in small pieces, and are given up after a moment (`output.blocking`). The import of blessed costs
+0.1-0.3 s: only what draws colours pays it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import select
 import stat
 from collections.abc import Callable
 
+from orchestrator.output import blocking
 from orchestrator.runtime.loop import WRITE, Loop
 
 HIGH_WATER = 1 << 18  # bytes waiting for the sink at which readers pause, or a terminal skips
@@ -27,7 +28,8 @@ LOW_WATER = HIGH_WATER // 4  # … at which they go on
 OWN_MAX = 4 * HIGH_WATER  # bytes waiting at which even our own lines are skipped
 HURRY_MAX = 1 << 24  # bytes waiting for a pipe at which it skips, in a hurry
 JOIN_MAX = 1 << 20  # bytes that are copied for the sake of one write
-SMALL = 128  # bytes of one write where a write might block
+SMALL = 512  # bytes of one write where a write might block
+REST = 0.1  # seconds until it is tried again where it did
 
 
 class Kind(enum.Enum):
@@ -56,6 +58,7 @@ class Console:
         self._queue: collections.deque[bytes | memoryview] = collections.deque()
         self._size = 0
         self._watching = False
+        self._resting = False
         self._broken = False
         self._skip_at = HIGH_WATER if self.kind is Kind.TERMINAL else None
         self._skipping = False
@@ -112,7 +115,7 @@ class Console:
 
     def flush(self) -> None:
         """Write what the sink takes now; the rest follows when it is writable."""
-        if not self._queue or self._watching:
+        if not self._queue or self._watching or self._resting:
             return
         self._write_out()
 
@@ -150,7 +153,10 @@ class Console:
                 self._queue.append(note)
                 self._size += len(note)
             self._skipped_lines = self._skipped_bytes = 0
-        self._watch(bool(self._queue))
+        if self._resting:
+            self._rest()
+        else:
+            self._watch(bool(self._queue))
 
     def _write_first(self) -> bool:
         """Write the first part of the queue; False once the sink takes no more."""
@@ -176,10 +182,23 @@ class Console:
                 if not poll.poll(0):
                     break
             try:
-                done += os.write(self._fd, view[done : done + SMALL] if self._careful else view[done:])
+                if self._careful:
+                    done += blocking.write(self._fd, bytes(view[done : done + SMALL]))
+                else:
+                    done += os.write(self._fd, view[done:])
             except BlockingIOError:
+                self._resting = self._careful
                 break
         return done
+
+    def _rest(self) -> None:
+        """Not to be told at every turn that a write is possible, which is not."""
+        self._watch(False)
+        self._loop.call_in(REST, self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._resting = False
+        self.flush()
 
     def _watch(self, wanted: bool) -> None:
         if wanted and not self._watching:

@@ -61,13 +61,13 @@ class LogReader:
 
     def __init__(self, directory: Path, instance: str, oldest: int) -> None:
         """`oldest` is the number of its oldest file. Raises OSError."""
+        self.missed = False
         self._path = directory / f"{instance}.log"
         self._instance = instance
         self._parts = self._open_newer_than(None, oldest)
         self._offset = self._parts[-1].size if self._parts else 0
         self._rest = b""
         self._stamp = b""
-        self.missed = False
 
     def close(self) -> None:
         """Close all files."""
@@ -131,12 +131,14 @@ class LogReader:
         known = _identity(fd) if fd is not None else None
         seen = set()
         parts: list[_Part] = []
-        for age in range(oldest + 3):  # some may be renamed meanwhile
+        age = -1
+        while (age := age + 1) <= oldest + 1:
             path = self._path.with_name(f"{self._path.name}.{age}") if age else self._path
             try:
                 opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
                 continue
+            oldest = max(oldest, age)  # while we look, files are renamed to higher numbers
             identity = _identity(opened)
             if identity == known:
                 os.close(opened)
@@ -147,7 +149,7 @@ class LogReader:
             seen.add(identity)
             parts.append(_Part(opened, os.fstat(opened).st_size))
         else:
-            self.missed = self._is_gone(fd) and len(parts) > 1
+            self.missed = self.missed or (self._is_gone(fd) and len(parts) > 1)
         return parts[::-1]
 
     def _is_current(self, fd: int) -> bool:

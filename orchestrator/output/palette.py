@@ -1,8 +1,13 @@
-"""Colours of the prefixes, by blessed. Imported only where colours are drawn, and after the components have started."""
+"""Colours of the prefixes, by blessed. Imported only where colours are drawn, and after the components have started.
+
+Fact: on a terminal of its own blessed (1.40 and later) sends queries (XTGETTCAP, XTVERSION), takes the answers from
+standard input and waits up to ten seconds for them. So it is given a stream that is no terminal: it knows the colours
+from TERM alone.
+"""
 
 from __future__ import annotations
 
-import sys
+import io
 import warnings
 
 from orchestrator.text.escapes import RESET
@@ -34,8 +39,8 @@ class Palette:
             warnings.simplefilter("ignore")  # an unknown terminal type: blessed falls back to no colours
             self._terminal = blessed.Terminal(
                 kind="xterm-256color" if force and term in ("", "dumb") else term or None,
-                stream=sys.__stdout__,
-                force_styling=force,
+                stream=io.StringIO(),
+                force_styling=True,
             )
 
     def cut(self, shown: bytes, columns: int) -> bytes:
@@ -47,5 +52,7 @@ class Palette:
 
         Ended by a plain SGR reset: the terminal's own sgr0 would switch character sets too (`ESC ( B`).
         """
+        if self._terminal.number_of_colors < 16:
+            colour = colour.replace("bright_", "bold_")  # setaf would make nonsense of it: `ESC [ 312 m`
         start = str(getattr(self._terminal, colour)).encode()
         return start + text.encode() + RESET if start else text.encode()

@@ -289,7 +289,7 @@ class Supervisor:
     def _on_signals(self) -> None:
         for number in self._signals.read():
             match number:
-                case signal.SIGCHLD:
+                case signal.SIGCHLD | signal.SIGALRM:
                     pass
                 case signal.SIGWINCH:
                     self._multiplexer.resize(*self._stage.pty_size)

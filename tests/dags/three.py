@@ -10,5 +10,7 @@ except ImportError:
     from airflow.operators.bash import BashOperator
 
 with DAG("three", schedule=None, start_date=datetime.datetime(2024, 1, 1), catchup=False):
-    first, second, third = (BashOperator(task_id=name, bash_command=f"echo hello from {name}") for name in ("first", "second", "third"))
+    first, second, third = (
+        BashOperator(task_id=name, bash_command=f"echo hello from {name}") for name in ("first", "second", "third")
+    )
     first >> second >> third

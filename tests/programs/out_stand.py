@@ -61,7 +61,9 @@ class Stand:
         self.console = Console(self.loop, write_fd, self.broken.append)
         palette = Palette("xterm-256color", True)
         self.screen = Screen(self.console, palette.cut if sink == "terminal" else None)
-        self.stage = Stage(self.screen, Presentation(style, logs=path, **how), names, lambda: (palette.wrap, (OWN, *CYCLE)))
+        self.stage = Stage(
+            self.screen, Presentation(style, logs=path, **how), names, lambda: (palette.wrap, (OWN, *CYCLE))
+        )
         self.multiplexer = Multiplexer(self.loop, self.screen)
         self.components = {}
 

@@ -44,7 +44,7 @@ def slowly():
     while not asked:
         say("".join(f"line {n}\n" for n in range(number, number + 10)))
         number += 10
-        select.select([], [], [], 0.002)
+        select.select([], [], [], float(sys.argv[2]) if len(sys.argv) > 2 else 0.002)
     say(f"last {number}\n")
 
 
