@@ -165,7 +165,7 @@ def test_a_stop_always_comes_to_the_kill_and_goes_on(steps, wanted, noise, gone,
 @settings(deadline=None, max_examples=150)
 @given(steps=STEPS, wanted=WANTED, noise=NOISE, gone=GONE)
 def test_nothing_but_kills_follows_a_kill(steps, wanted, noise, gone):
-    history = drive(StopPlan(tuple(steps)), [wanted, *noise, *gone], 100.0)
+    history = drive(StopPlan(tuple(steps)), [wanted, *noise, *gone], 250.0)
     acts = [act for _, acts, _ in history for act in acts]
     first = acts.index(KillTree())
     assert {type(act) for act in acts[first:]} <= {KillTree, ReportStuck}

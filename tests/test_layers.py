@@ -155,6 +155,14 @@ def test_the_environment_is_read_in_one_place():
     assert faults == []
 
 
+def test_the_model_knows_no_machine():
+    """No clock, no dice, no files: what the lowest floor decides follows from what it is given."""
+    machine = {"os", "sys", "io", "time", "random", "socket", "subprocess", "threading", "pathlib", "shutil", "logging"}
+    files = [file for file in FILES if file.startswith("model/")]
+    faults = [f"{file}:{line}: {name}" for file in files for line, name in imports(file) if name in machine]
+    assert faults == []
+
+
 def test_nothing_sleeps():
     paths = [PACKAGE / file for file in FILES] + sorted(TESTS.rglob("*.py"))
     faults = [f"{path}:{line}" for path in paths for line, name in names_used(path) if name == "time.sleep"]

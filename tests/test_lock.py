@@ -18,10 +18,10 @@ print(lock.take(), flush=True)
 """
 THEN_FORK = """
 if os.fork() == 0:
-    os.close(1)
     os.closerange(3, 256)
+    os.write(1, b"forked\\n")
+    os.close(1)
     os.execvp("sleep", ["sleep", "60"])
-print("forked", flush=True)
 sys.stdin.read()
 """
 

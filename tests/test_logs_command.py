@@ -50,7 +50,17 @@ def three(directory):
     write(directory / "api.log", (at(550), "api 1"), (at(450), "api 2"), (at(5), "\x1b[31mapi\x1b[m 3"))
 
 
-ALL = ["web.1 | web 1", "api   | api 1", "web.1 | web 2", "api   | api 2", "web.1 | web 3", "web.2 | second", "web.1 | web 4", "web.1 | web 5", "api   | api 3"]
+ALL = [
+    "web.1 | web 1",
+    "api   | api 1",
+    "web.1 | web 2",
+    "api   | api 2",
+    "web.1 | web 3",
+    "web.2 | second",
+    "web.1 | web 4",
+    "web.1 | web 5",
+    "api   | api 3",
+]
 
 
 @pytest.mark.usefixtures("three")
@@ -87,7 +97,10 @@ def test_what_is_asked_for_is_printed(options, lines, home):
 @pytest.mark.usefixtures("three")
 def test_as_json_it_is_what_the_live_stream_gives(home):
     entries = [json.loads(line) for line in printed(home, "--json", "web")]
-    assert [(e["component"], e["instance"], e["text"]) for e in entries][-2:] == [("web", "web.1", "web 4"), ("web", "web.1", "web 5")]
+    assert [(e["component"], e["instance"], e["text"]) for e in entries][-2:] == [
+        ("web", "web.1", "web 4"),
+        ("web", "web.1", "web 5"),
+    ]
     assert all(datetime.fromisoformat(e["time"].replace("Z", "+00:00")) for e in entries)
     assert [list(e) for e in entries] == [["time", "component", "instance", "text"]] * 6
 
@@ -132,7 +145,9 @@ def test_without_logs_it_says_so(home):
 
 
 def test_progress_bars_and_odd_bytes_are_one_line_each(home, directory):
-    (directory / "web.log").write_bytes(f"{at(5)} ".encode() + b"10%\r20%\r100%\x0c\x1c\n" + f"{at(4)} ".encode() + b"caf\xe9\xc2\x85\n" + b"no stamp\n")
+    (directory / "web.log").write_bytes(
+        f"{at(5)} ".encode() + b"10%\r20%\r100%\x0c\x1c\n" + f"{at(4)} ".encode() + b"caf\xe9\xc2\x85\n" + b"no stamp\n"
+    )
     for options in ([], ["-n", "3"]):
         run = logs(home, *options)
         run.wait()
@@ -166,7 +181,20 @@ def follow(home, *options, **run):
 
 def test_ctrl_c_ends_it_with_130(home, directory):
     write(directory / "web.log", (at(1), "one"))
-    run = Run(["bash", "-c", 'trap : INT; "$@"; echo status $?', "bash", *map(str, command_under_test()), "logs", "--home", str(home.path), "-f"], terminal=True)
+    run = Run(
+        [
+            "bash",
+            "-c",
+            'trap : INT; "$@"; echo status $?',
+            "bash",
+            *map(str, command_under_test()),
+            "logs",
+            "--home",
+            str(home.path),
+            "-f",
+        ],
+        terminal=True,
+    )
     run.wait_for("one")
     os.write(run.terminal_fd, b"\x03")
     run.wait_for("status 130")
@@ -239,7 +267,7 @@ def test_a_reader_over_any_rotations_between_two_looks(tmp_path):
     seen = [line.text for line in reader.news()]
     numbers = [int(line.split()[1]) for line in seen]
     assert numbers == sorted(set(numbers))
-    assert (numbers[0], numbers[-1]) == (157, written - 1)
+    assert (numbers[0], numbers[-1]) == (157, written - 1), numbers
     assert len(numbers) < 500
     assert reader.missed
     log.finish()

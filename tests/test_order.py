@@ -10,8 +10,10 @@ from orchestrator.model.order import dependents, find_cycle, may_stop
 from orchestrator.model.spec import Component, Dependency
 
 
-def component(name, *wants):
-    return Component(name=name, argv=("true",), cwd="/", depends_on=tuple(Dependency(other) for other in wants))
+def component(name, *wants, before=()):
+    """`wants` has to start before it, and `before` to stop after it."""
+    depends_on = tuple(Dependency(other) for other in wants)
+    return Component(name=name, argv=("true",), cwd="/", depends_on=depends_on, stop_before=tuple(before))
 
 
 def components(**wants):
@@ -53,6 +55,13 @@ def test_only_those_whom_nobody_needs_any_more_may_stop():
     assert may_stop([], needed) == []
 
 
+def test_one_may_have_to_stop_before_another_without_a_dependency():
+    system = [component("scheduler", before=["workers"]), component("workers"), component("web", "scheduler")]
+    assert stop_waves(system) == [["web"], ["scheduler"], ["workers"]]
+    assert find_cycle([component("a", "b"), component("b", before=["a"])]) == ("a", "b", "a")
+    assert find_cycle([component("a", before=["b"]), component("b", before=["a"])]) == ("a", "b", "a")
+
+
 def waves(names, choose):
     """Take away, again and again, what `choose` names of the rest; the list of what was taken together."""
     rest, taken = list(names), []
@@ -83,9 +92,17 @@ def systems(draw, acyclic=True):
     """Systems of up to eight components; without a cycle where each wants only earlier ones."""
     count = draw(st.integers(1, 8))
     names = [f"c{n}" for n in range(count)]
-    wants = [draw(st.sets(st.sampled_from(names[:n] if acyclic else names) if n or not acyclic else st.nothing()))
-             for n in range(count)]  # fmt: skip
-    return draw(st.permutations([component(name, *sorted(w)) for name, w in zip(names, wants, strict=True)]))
+    made = []
+    for n, name in enumerate(names):
+        others = names[:n] if acyclic else names
+        some = st.sets(st.sampled_from(others)) if others else st.just(set())
+        made.append(component(name, *sorted(draw(some)), before=sorted(draw(some))))
+    return draw(st.permutations(made))
+
+
+def relies_on(c):
+    """Those that may be asked to stop only after this one."""
+    return {d.name for d in c.depends_on} | set(c.stop_before)
 
 
 @settings(deadline=None)
@@ -95,8 +112,8 @@ def test_the_stop_order_is_the_start_order_reversed(system):
     stopped = [name for wave in stop_waves(system) for name in wave]
     assert sorted(stopped) == sorted(c.name for c in system)
     for c in system:
-        for d in c.depends_on:
-            assert stopped.index(c.name) < stopped.index(d.name)
+        for other in relies_on(c):
+            assert stopped.index(c.name) < stopped.index(other)
 
 
 @settings(deadline=None)
@@ -115,7 +132,7 @@ def test_a_cycle_is_found_exactly_where_the_stop_would_wedge(system):
         rest -= free
     assert bool(cycle) == bool(rest)
     if cycle:
-        wants = {c.name: {d.name for d in c.depends_on} for c in system}
+        wants = {c.name: relies_on(c) for c in system}
         assert cycle[0] == cycle[-1]
         assert len(set(cycle)) == len(cycle) - 1
         assert all(after in wants[before] for before, after in itertools.pairwise(cycle))

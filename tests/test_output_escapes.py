@@ -1,4 +1,4 @@
-"""What a component sends beside text: colours stay its own, everything else that could hurt the merged screen stays out of it."""
+"""What a component sends beside text: colours stay its own, what could hurt the merged screen stays out of it."""
 
 import re
 import time
@@ -48,7 +48,9 @@ def painted(written, step=1 << 16, style=Style.COLOURS):
 def cells(screen, row):
     """(character, colour, background, bold, underlined) of the row, after the prefix, without blanks at the end."""
     line = screen.buffer[row]
-    found = [(line[x].data, line[x].fg, line[x].bg, line[x].bold, line[x].underscore) for x in range(14, screen.columns)]
+    found = [
+        (line[x].data, line[x].fg, line[x].bg, line[x].bold, line[x].underscore) for x in range(14, screen.columns)
+    ]
     while found and found[-1] == (" ", "default", "default", False, False):
         found.pop()
     return found
@@ -72,6 +74,20 @@ def test_an_open_colour_does_not_bleed_and_is_not_lost(stand):
     assert cells(terminal.pyte, 1) == written_with("plain")
     assert cells(terminal.pyte, 2) == written_with("two", "red", bold=True) + written_with(" three")
     assert cells(terminal.pyte, 3) == written_with("four")
+
+
+def test_an_open_colour_does_not_bleed_where_there_is_no_prefix_to_stop_it(stand):
+    terminal = stand(prefix=False)
+    terminal.start("web")
+    terminal.start("api")
+    terminal.feed(b"\x1b[41mone\n", "web")
+    terminal.turn_until(lambda: b"one" in terminal.out)
+    terminal.feed(b"plain words here\n", "api")
+    terminal.turn_until(lambda: b"here" in terminal.out)
+    assert cells(terminal.pyte, 1) == written_with("re")
+    assert {cell.bg for cell in terminal.pyte.buffer[0].values()} == {"red", "default"} or len(
+        terminal.pyte.buffer[0]
+    ) == 3
 
 
 @pytest.mark.parametrize(
@@ -135,7 +151,9 @@ def test_an_overlong_colour_is_dropped_and_harms_nobody(stand):
 
 
 def test_hyperlinks_pass_and_are_closed_at_the_line_end(stand):
-    terminal = stand().show(b"\x1b]8;id=1;http://x/y\x1b\\link\nmore\x1b]8;;\x1b\\ after\x1b]8;;http://z\x07z\x1b]8;;\x07\n")
+    terminal = stand().show(
+        b"\x1b]8;id=1;http://x/y\x1b\\link\nmore\x1b]8;;\x1b\\ after\x1b]8;;http://z\x07z\x1b]8;;\x07\n"
+    )
     begin = b"\x1b]8;id=1;http://x/y\x1b\\"
     assert begin + b"link\x1b]8;;\x1b\\\r\n" in terminal.out
     assert begin + b"more\x1b]8;;\x1b\\ after\x1b]8;;http://z\x07z\x1b]8;;\x07\r\n" in terminal.out
@@ -206,7 +224,9 @@ def test_no_other_sequence_reaches_the_screen_and_none_eats_text(sequence, stand
     assert b"owned" not in terminal.out + pipe.out
 
 
-@pytest.mark.parametrize("begin", [b"\x1b", b"\x1b[", b"\x1b[31", b"\x1b[?", b"\x1b]0;t", b"\x1bP1$", b"\x1b_", b"\x1b(", b"\x1b]8;;http"])
+@pytest.mark.parametrize(
+    "begin", [b"\x1b", b"\x1b[", b"\x1b[31", b"\x1b[?", b"\x1b]0;t", b"\x1bP1$", b"\x1b_", b"\x1b(", b"\x1b]8;;http"]
+)
 @pytest.mark.parametrize("step", [1, 3, 1 << 16])
 def test_an_unterminated_sequence_eats_no_further_line(begin, step):
     assert painted(b"before" + begin + b"\r\nafter\r\n", step) == PREFIX + b"before\n" + PREFIX + b"after\n"
@@ -225,7 +245,10 @@ def test_a_long_sequence_in_a_rewritten_row_does_not_reach_the_screen():
     assert shown == PREFIX + b"20% ok\n" + PREFIX + b"next\n"
 
 
-@pytest.mark.parametrize("unit", [b"\x1b", b"\b", b"\r", b"\x1b[", b"a\b", b"\x1b]", b"\x1b[31m", b"a\r", b"\x1bP", b"\x1b[999@", b"\xff", b"\t"])
+@pytest.mark.parametrize(
+    "unit",
+    [b"\x1b", b"\b", b"\r", b"\x1b[", b"a\b", b"\x1b]", b"\x1b[31m", b"a\r", b"\x1bP", b"\x1b[999@", b"\xff", b"\t"],
+)
 @pytest.mark.parametrize("end", [b"", b"\r\n"], ids=["no end", "line"])
 def test_a_megabyte_of_anything_takes_time_in_proportion(unit, end):
     written = unit * ((1 << 20) // len(unit)) + end
@@ -237,9 +260,43 @@ def test_a_megabyte_of_anything_takes_time_in_proportion(unit, end):
 # For any bytes and any chunking.
 
 PIECES = st.sampled_from(
-    [b"\n", b"\r", b"\r\n", b"\b", b"\t", b"\0", b"\x9b", b"\xc2\x9b", "é".encode(), "日".encode(), b"\xe6\x97", b"a", b"word ", b"\x7f", b"e\xcc\x81"]
-    + [b"\x1b", b"\x1b[", b"\x1b[31m", b"\x1b[0m", b"\x1b[K", b"\x1b[2K", b"\x1b[1G", b"\x1b[2D", b"\x1b[1C", b"\x1b[1P", b"\x1b]8;;http://x\x1b\\"]
-    + [b"\x1b]8;;\x07", b"\x1b]0;t", b"\x07", b"\x1b\\", b"\x1b[38;5;1m", b"\x1bP", b";", b"m", b"5"]
+    [
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\x08",
+        b"\t",
+        b"\x00",
+        b"\x9b",
+        b"\xc2\x9b",
+        "é".encode(),
+        "日".encode(),
+        b"\xe6\x97",
+        b"a",
+        b"word ",
+        b"\x7f",
+        b"e\xcc\x81",
+        b"\x1b",
+        b"\x1b[",
+        b"\x1b[31m",
+        b"\x1b[0m",
+        b"\x1b[K",
+        b"\x1b[2K",
+        b"\x1b[1G",
+        b"\x1b[2D",
+        b"\x1b[1C",
+        b"\x1b[1P",
+        b"\x1b]8;;http://x\x1b\\",
+        b"\x1b]8;;\x07",
+        b"\x1b]0;t",
+        b"\x07",
+        b"\x1b\\",
+        b"\x1b[38;5;1m",
+        b"\x1bP",
+        b";",
+        b"m",
+        b"5",
+    ]
 )
 BYTES = st.one_of(st.binary(max_size=200), st.lists(PIECES, max_size=60).map(b"".join))
 
@@ -274,14 +331,36 @@ def test_stripped_of_prefix_and_allowed_escapes_the_screen_is_the_text(written):
         assert not re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", line), line
         assert not escapes.C1.search(line.decode())
     if not re.search(rb"[\r\x08\x1b]", written):
-        text = [re.sub(rb"[\x00-\x08\x0b-\x1f\x7f]", b"", line).decode("utf-8", "replace") for line in written.split(b"\n")]
+        text = [
+            re.sub(rb"[\x00-\x08\x0b-\x1f\x7f]", b"", line).decode("utf-8", "replace") for line in written.split(b"\n")
+        ]
         assert [line.decode() for line in lines] == [re.sub("[\x80-\x9f]", BAD, line) for line in text[: len(lines)]]
 
 
 BAD = "�"
 ON_A_ROW = st.sampled_from(
-    [b"a", b"xyz", b"\r", b"\r", b"\b", b"\b\b", "é".encode(), b" ", b"\x1b[K", b"\x1b[1K", b"\x1b[2K", b"\x1b[2C", b"\x1b[3D", b"\x1b[4G"]
-    + [b"\x1b[2P", b"\x1b[2@", b"\x1b[2X", b"\x1b[31m", b"\x1b[m", b"\t"]
+    [
+        b"a",
+        b"xyz",
+        b"\r",
+        b"\r",
+        b"\x08",
+        b"\x08\x08",
+        "é".encode(),
+        b" ",
+        b"\x1b[K",
+        b"\x1b[1K",
+        b"\x1b[2K",
+        b"\x1b[2C",
+        b"\x1b[3D",
+        b"\x1b[4G",
+        b"\x1b[2P",
+        b"\x1b[2@",
+        b"\x1b[2X",
+        b"\x1b[31m",
+        b"\x1b[m",
+        b"\t",
+    ]
 )
 
 

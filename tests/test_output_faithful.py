@@ -27,7 +27,12 @@ def stand(tmp_path):
 
 # What the component writes; the rows of the terminal; the lines in a pipe; the log (None: as written).
 PLAIN = {
-    "blanks and tabs": (b"  two\n\ttab\n\n  x  \n", ["  two", "\ttab", "", "  x"], [b"  two", b"\ttab", b"", b"  x  "], None),
+    "blanks and tabs": (
+        b"  two\n\ttab\n\n  x  \n",
+        ["  two", "\ttab", "", "  x"],
+        [b"  two", b"\ttab", b"", b"  x  "],
+        None,
+    ),
     "only empty lines": (b"\n\n\n", ["", "", ""], [b"", b"", b""], None),
     "utf-8": ("ä€😀\n".encode(), ["ä€😀"], ["ä€😀".encode()], None),
     "wide and combining": ("日本|e\u0301\n".encode(), ["日本|é"], ["日本|e\u0301".encode()], None),

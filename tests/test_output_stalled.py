@@ -1,4 +1,5 @@
-"""Whatever the terminal, the pipe or the file does: no component is blocked, the stop is punctual, and nothing is lost that was promised."""
+"""Whatever the terminal, the pipe or the file does: no component is blocked, the stop is punctual, nothing is lost
+that was promised."""
 
 import fcntl
 import os
@@ -23,7 +24,10 @@ def out_voice(name, *arguments):
 
 def log_of(home, name):
     """The log of an instance, with the older parts, without timestamps."""
-    parts = sorted((home.path / ".orchestrate" / "logs").glob(f"{name}.log*"), key=lambda path: -int(path.suffix[1:] if path.suffix != ".log" else 0))
+    parts = sorted(
+        (home.path / ".orchestrate" / "logs").glob(f"{name}.log*"),
+        key=lambda path: -int(path.suffix[1:] if path.suffix != ".log" else 0),
+    )
     return STAMP.sub(b"", b"".join(part.read_bytes() for part in parts))
 
 
@@ -49,7 +53,10 @@ def test_a_stalled_terminal_blocks_nobody_and_what_it_skipped_is_said(home):
     run.look_away(run.out_fd)
     idle = memory(run)
     assert until(written.exists, 60, 0.01), "the component waits for the terminal"
-    assert until(lambda: len(numbers(log_of(home, "web")[-4096:])) and numbers(log_of(home, "web")[-4096:])[-1] == lines - 1, interval=0.1)
+    assert until(
+        lambda: len(numbers(log_of(home, "web")[-4096:])) and numbers(log_of(home, "web")[-4096:])[-1] == lines - 1,
+        interval=0.1,
+    )
     assert memory(run) - idle < MEGABYTES_64
     run.look_back(run.out_fd)
     run.wait_for("did not keep up", 60)
@@ -161,7 +168,11 @@ def test_a_full_disk_under_stdout_ends_the_system_in_order(where, home):
     assert run.wait() == 1
     assert run.survivors(2) == []
     said = run.err.decode().splitlines()
-    assert said == ([] if "2>&1" in where else ["orchestrate: unable to write to standard output: No space left on device; stopping"])
+    assert said == (
+        []
+        if "2>&1" in where
+        else ["orchestrate: unable to write to standard output: No space left on device; stopping"]
+    )
     log = log_of(home, "web")
     assert log.endswith(b"last %d\n" % len(numbers(log)))
 
@@ -171,7 +182,11 @@ def test_the_shells_own_descriptors_keep_their_flags(kind, home):
     home.write(web="seq 5000; echo end")
     command = [*PYTHON, str(PROGRAMS / "out_voices.py"), "flags", *home.command()]
     if kind == "socket":
-        connect = "import os,socket,sys;a,b=socket.socketpair();os.dup2(b.fileno(),1);os.fork() or (b.close(),os.execvp(sys.argv[1],sys.argv[1:]));b.close();os.close(1)\nwhile d:=a.recv(65536):os.write(2,d)"
+        connect = (
+            "import os,socket,sys;a,b=socket.socketpair();os.dup2(b.fileno(),1);"
+            "os.fork() or (b.close(),os.execvp(sys.argv[1],sys.argv[1:]));b.close();os.close(1)\n"
+            "while d:=a.recv(65536):os.write(2,d)"
+        )
         command = [sys.executable, "-c", connect, *command]
     elif kind == "file":
         command = ["bash", "-c", f"{shlex.join(map(str, command))} > out; cat out"]
@@ -192,7 +207,11 @@ def test_a_terminal_that_cannot_be_opened_again_is_written_in_portions_and_skipp
     run = home.up("--color", "never", before=[*give_away, *bound], terminal=True, columns=200)
     run.wait_for(r"^web +\| line 10 ")
     target = os.readlink(f"/proc/{run.pid}/fd/1")
-    assert not [fd for fd in os.listdir(f"/proc/{run.pid}/fd") if int(fd) > 2 and os.readlink(f"/proc/{run.pid}/fd/{fd}") == target]
+    assert not [
+        fd
+        for fd in os.listdir(f"/proc/{run.pid}/fd")
+        if int(fd) > 2 and os.readlink(f"/proc/{run.pid}/fd/{fd}") == target
+    ]
     run.look_away(run.out_fd)
     assert until(written.exists, 60, 0.01)
     run.look_back(run.out_fd)
@@ -215,7 +234,9 @@ def test_a_terminal_that_goes_away_ends_the_system(home):
 
 
 def test_a_terminal_that_goes_away_under_nohup_does_not(home):
-    run = home.write(web=out_voice("slowly")).up("--color", "never", terminal=True, before=["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"])
+    run = home.write(web=out_voice("slowly")).up(
+        "--color", "never", terminal=True, before=["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]
+    )
     run.wait_for(r"^web +\| line 10\s")
     run.close_fd(run.out_fd)
     path = home.path / ".orchestrate" / "logs" / "web.log"

@@ -53,9 +53,13 @@ def test_nobody_writes_into_an_unfinished_line(stand):
     terminal.turn_until(lambda: terminal.rows() == [API + "other", API + ">"])
     terminal.stage.tell("ours")
     terminal.feed(b" three\n", "web")
-    terminal.turn_until(lambda: terminal.rows() == [API + "other", "orchestrate | ours", WEB + "one two three", API + ">"])
+    terminal.turn_until(
+        lambda: terminal.rows() == [API + "other", "orchestrate | ours", WEB + "one two three", API + ">"]
+    )
     terminal.end("api")
-    terminal.turn_until(lambda: terminal.rows() == [API + "other", "orchestrate | ours", WEB + "one two three", API + ">"])
+    terminal.turn_until(
+        lambda: terminal.rows() == [API + "other", "orchestrate | ours", WEB + "one two three", API + ">"]
+    )
     terminal.finish()
     assert terminal.log("web") == b"one two three\n"
     assert terminal.log("api") == b"other\n> \n"
@@ -92,7 +96,11 @@ def states(terminal, text):
     return re.findall(text, re.sub(rb"\x1b\[[0-9;]*m", b"", bytes(terminal.out)))
 
 
-@pytest.mark.parametrize("form", [b"\r%d%%", b"\r\x1b[K%d%%", b"\x1b[1G\x1b[0K%d%%", b"\x1b[2K\r%d%%", b"%d%%\r"], ids=["CR", "erased", "npm", "pip", "CR after"])
+@pytest.mark.parametrize(
+    "form",
+    [b"\r%d%%", b"\r\x1b[K%d%%", b"\x1b[1G\x1b[0K%d%%", b"\x1b[2K\r%d%%", b"%d%%\r"],
+    ids=["CR", "erased", "npm", "pip", "CR after"],
+)
 def test_a_progress_bar_is_drawn_once_a_second_at_most_and_ends_right(form, stand):
     terminal = stand()
     terminal.start()
@@ -192,7 +200,9 @@ def test_curl(url, stand):
     assert len(pipe.lines()) == 3, pipe.lines()
     assert re.match(rb"100 +488k +100 +488k", pipe.lines()[-1]), pipe.lines()
     terminal = run_real(stand(columns=120), ["curl", "-#", "-o", "/dev/null", url])
-    assert terminal.rows() == [WEB + "#" * 72 + " 100.0%"] or re.fullmatch(r".*#+ 100\.0%", terminal.rows()[-1]), terminal.rows()
+    assert terminal.rows() == [WEB + "#" * 72 + " 100.0%"] or re.fullmatch(r".*#+ 100\.0%", terminal.rows()[-1]), (
+        terminal.rows()
+    )
     assert len(terminal.rows()) == 1
 
 
@@ -212,11 +222,28 @@ def test_tqdm(stand):
 
 def test_pip(url, stand, tmp_path):
     """A source distribution whose download draws a bar: rich erases and rewrites rows, and hides the cursor."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--disable-pip-version-check", "-d", str(tmp_path), f"{url}six-1.0.zip"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-cache-dir",
+        "--disable-pip-version-check",
+        "-d",
+        str(tmp_path),
+        f"{url}six-1.0.zip",
+    ]
     one = stand(columns=120)
     one.start()
     slave = one.components["web"][1]
-    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env={"TERM": "xterm-256color", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)})
+    process = subprocess.Popen(
+        command,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={"TERM": "xterm-256color", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+    )
     one.turn_until(lambda: process.poll() is not None, 60)
     one.finish()
     shown = "\n".join(one.rows())
@@ -233,7 +260,12 @@ def test_npm(stand, tmp_path):
     (tmp_path / "dep").mkdir()
     (tmp_path / "dep" / "package.json").write_text('{"name": "dep", "version": "1.0.0"}')
     (tmp_path / "package.json").write_text('{"name": "x", "version": "1.0.0"}')
-    environment = {"TERM": "xterm-256color", "PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_UPDATE_NOTIFIER": "1"}
+    environment = {
+        "TERM": "xterm-256color",
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "NO_UPDATE_NOTIFIER": "1",
+    }
     command = ["npm", "install", "--no-audit", "--no-fund", "--offline", "./dep"]
     for sink in ("terminal", "pipe"):
         shutil.rmtree(tmp_path / "node_modules", ignore_errors=True)

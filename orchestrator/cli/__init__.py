@@ -23,6 +23,7 @@ def main(argv: list[str]) -> NoReturn:
     """
     _ensure_standard_descriptors()
     try:
+        _look_where_we_are()
         options = surroundings.with_defaults(arguments.parse(argv))
         status = import_module(f"orchestrator.cli.{options.module}").run(options)
     except ConfigError as error:
@@ -48,6 +49,14 @@ def _ensure_standard_descriptors() -> None:
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
+
+
+def _look_where_we_are() -> None:
+    """Raise OrchestrateError where the working directory has been deleted: every path would be a riddle."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise OrchestrateError(f"unable to use the working directory: {error.strerror}", "cd to another") from None
 
 
 def _flush() -> None:

@@ -75,7 +75,12 @@ def take(home: Home) -> Lock:
         raise OrchestrateError(f"unable to open {home.lock_path}: {error.strerror}") from None
     if not taken:
         raise HeldError(*_who_holds(home))
-    home.write_holder((Path(sys.argv[0]).name, *sys.argv[1:]))
+    try:
+        home.write_holder((Path(sys.argv[0]).name, *sys.argv[1:]))
+    except OSError as error:
+        raise OrchestrateError(
+            f"unable to write {home.state_path}: {error.strerror}", "move away what stands there"
+        ) from None
     return lock
 
 
@@ -108,9 +113,18 @@ def _wait_for_old_trees(home: Home) -> None:
     )
     loop = Loop()
     for path in held:
+        if pid := holder(path):
+            _wake(pid)
         while not _is_free(path):
             _wait_for(holder(path), loop)
     loop.close()
+
+
+def _wake(pid: int) -> None:
+    """Let a guardian go on that somebody has stopped (SIGSTOP): it would never end."""
+    from orchestrator.process import tree  # a refusal, which comes first, is quicker without
+
+    tree.send(pid, signal.SIGCONT)
 
 
 def _is_free(path: Path) -> bool:

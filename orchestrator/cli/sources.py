@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import os
 import re
 import sys
@@ -107,7 +108,9 @@ def _define(sources: list[_Source], report: Report) -> Definition:
 
 
 def _entries(source: _Source, report: Report) -> list[procfile.Entry]:
-    entries, problems = procfile.parse(source.data.decode("utf-8", "surrogateescape"), source.name)
+    entries, problems = procfile.parse(
+        source.data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape"), source.name
+    )
     report.problems += problems
     return entries
 

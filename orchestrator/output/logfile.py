@@ -156,7 +156,9 @@ class LogFile:
         try:
             self._write_all(body)
         except OSError as error:
-            self._lost += min(counted, len(body) - (self._written - before))
+            whole = body.rfind(b"\n", 0, self._written - before) + 1
+            self._lost += counted - counted * whole // len(body)
+            self._take_back(before + whole)
             self._fault(error)
 
     def _append_over(self, body: bytes, counted: int) -> None:
@@ -181,6 +183,13 @@ class LogFile:
             done = os.write(self._fd, view)
             self._written += done
             view = view[done:]
+
+    def _take_back(self, size: int) -> None:
+        """Remove the beginning of a line whose rest could not be written."""
+        try:
+            os.ftruncate(self._fd, size)
+        except OSError:
+            pass
 
     def _fault(self, error: OSError) -> None:
         self._close()

@@ -155,8 +155,8 @@ class LogReader:
     def _is_current(self, fd: int) -> bool:
         try:
             there = os.stat(self._path)
-        except FileNotFoundError:  # rotated just now
-            return True
+        except FileNotFoundError:  # rotated just now, perhaps not for the first time
+            return False
         return (there.st_dev, there.st_ino) == _identity(fd)
 
     @staticmethod

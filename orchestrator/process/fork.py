@@ -57,6 +57,10 @@ class Forked(Generic[Out, In]):
         self.channel: Channel[Out, In] = Channel(ours)
         self.pid: int = process.pid or 0
 
+    def wake(self) -> None:
+        """Let the process go on if somebody has stopped it (SIGSTOP): it could not hear us."""
+        tree.send(self.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """End the process at once; harmless where it has ended."""
         tree.send(self.pid, signal.SIGKILL)

@@ -16,6 +16,7 @@ import os
 import signal
 from collections.abc import Callable, Collection
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.model.ending import (
@@ -46,7 +47,7 @@ from orchestrator.process import tree
 from orchestrator.process.channel import Channel, ChannelClosed
 from orchestrator.process.pty import Pty
 from orchestrator.runtime import signals
-from orchestrator.runtime.lock import Lock, holder
+from orchestrator.runtime.lock import InstanceLock, holder
 from orchestrator.runtime.loop import READ, Loop, Timer
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class _Watch:
         self._signals = signals.SignalPipe([signal.SIGCHLD, PARENT_DEATH])
         self._ending = Ending(launch.stop)
         self._timer: Timer | None = None
-        self._lock = Lock.at(launch.lock_path)
+        self._lock = InstanceLock(launch.lock_path)
         self._leader: Pty | Pipes | None = None
         self._vacated = False
 
@@ -174,7 +175,7 @@ class _Watch:
     def _start(self) -> bool:
         launch = self._launch
         if not self._lock.take():
-            pid = holder(self._lock.path)
+            pid = holder(Path(self._lock.path))
             self._say(StartFailed(f"the tree of an earlier {launch.instance} is still there (guardian {pid or '?'})"))
             return False
         try:

@@ -170,6 +170,7 @@ class Member:
         if self._guardian is not None and self._channel_open:
             try:
                 self._guardian.channel.send(message)
+                self._guardian.wake()
             except ChannelClosed:
                 pass  # it ends; on_guardian_ended follows
 
@@ -222,7 +223,7 @@ class Member:
         if self.status is None:
             self.own_end = not self._asked
             self.lasted = time.monotonic() - self.since
-        self.status, self.reason = GUARDIAN_FAILED, "its guardian was killed"
+        self.status, self.reason = GUARDIAN_FAILED, "lost its guardian"
         self.handle(Event.EXITED)
         self._host.adopt(self)
 

@@ -48,7 +48,8 @@ def replay(line: bytes) -> bytes:
 def compact(line: bytes) -> bytes:
     """Return a shorter line after which any continuation gives the same row as after `line`, which rewrites itself.
 
-    It begins with a CR, and so it still is one that rewrites itself: a TAB that follows stays a motion. `line` must not end within a sequence or a character.
+    It begins with a CR, and so it still is one that rewrites itself: a TAB that follows stays a motion. `line` must
+    not end within a sequence or a character.
     """
     line = _less_hidden(line)
     if len(line) > CELLS_MAX:

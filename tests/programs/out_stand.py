@@ -1,6 +1,8 @@
-"""A stand for the output path, in this process: real ptys on both sides, the real multiplexer, screen, console and logs; nothing is patched.
+"""A stand for the output path, in this process: real ptys on both sides, the real multiplexer, screen, console and
+logs; nothing is patched.
 
-`feed` writes a component's bytes into its pty, `turn_until` turns the loop until a fact holds; the terminal is read by pyte, as a user's would.
+`feed` writes a component's bytes into its pty, `turn_until` turns the loop until a fact holds; the terminal is read
+by pyte, as a user's would.
 """
 
 import fcntl
