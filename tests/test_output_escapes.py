@@ -322,7 +322,7 @@ def test_any_chunking_gives_the_same_lines(written, cuts, style):
 @given(BYTES)
 @settings(max_examples=400, deadline=None)
 def test_stripped_of_prefix_and_allowed_escapes_the_screen_is_the_text(written):
-    """The text, for bytes without rewrites: what is left when sequences and controls are taken out and UTF-8 is mended."""
+    """The text, for bytes without rewrites: what is left without sequences and controls, its UTF-8 mended."""
     written += b"\n"
     shown = painted(written)
     assert shown.count(b"\n") == written.count(b"\n")
