@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from orchestrator.runtime.lock import Lock, holder
+from orchestrator.runtime.lock import InstanceLock, Lock, holder
 
 HOLD = """
 import os, sys
@@ -118,6 +118,30 @@ def test_a_forked_child_that_closed_its_descriptors_does_not_keep_it(path, hold)
     lock = Lock(path)
     assert lock.take()
     lock.release()
+
+
+def test_a_guardians_lock_is_the_same_lock(path, hold):
+    process, taken = hold()
+    lock = InstanceLock(str(path))
+    assert (taken, lock.take()) == (True, False)
+    process.kill()
+    process.wait()
+    assert lock.take()
+    try:
+        assert (path.stat().st_mode & 0o777, path.read_bytes()) == (0o600, b"")
+        assert (Lock(path).take(), hold()[1]) == (False, False)
+        if sys.platform == "linux":
+            assert holder(path) == os.getpid()
+    finally:
+        os.close(lock._fd)
+    assert hold()[1] is True
+
+
+def test_a_guardians_lock_follows_no_link(tmp_path, path):
+    path.symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError, match="symbolic links"):
+        InstanceLock(str(path)).take()
+    assert not (tmp_path / "theirs").exists()
 
 
 def test_its_file_is_private_and_empty(path):

@@ -183,8 +183,9 @@ def test_colours_titles_and_prompts_in_a_real_terminal(tmux, home):
     assert "\x1b[31mplain" not in screen
     assert terminal("display-message", "-p", "-t", "main", "#{pane_title}").strip() != "owned"
     terminal.keys("C-c")
+    terminal.wait_for(r"^orchestrate +\| Complete$")
+    assert terminal.screen().count("answer?") == 1, terminal.screen()
     assert terminal.status() == 128 + signal.SIGINT
-    assert terminal.screen().count("answer?") == 1
 
 
 @tmux_here

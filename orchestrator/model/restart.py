@@ -36,5 +36,5 @@ def decide(
     recent = (*(at for at in failures if now - at < plan.within), now)
     if len(recent) >= plan.max:
         return Verdict(Event.GIVEN_UP, failures=recent)
-    pause = min(plan.cap, plan.first * 2.0 ** (len(recent) - 1))
+    pause = min(plan.cap, plan.first * 2.0 ** min(len(recent) - 1, 64))
     return Verdict(Event.RETRY, pause * (1 + JITTER * dice), recent)

@@ -98,15 +98,15 @@ def _fetch(url: str, timeout: float) -> _Page | str:
     if url.startswith("https:"):
         # Our own child on a local address: its certificate names the host that others see.
         handlers.append(urllib.request.HTTPSHandler(context=ssl._create_unverified_context()))
-    opener = urllib.request.build_opener(*handlers)
     try:
+        opener = urllib.request.build_opener(*handlers)
         with opener.open(url, timeout=timeout) as response:
             return _Page(response.status, response.read(BODY_MAX))
     except urllib.error.HTTPError as error:
         return _Page(error.code, b"")
     except urllib.error.URLError as error:
         return str(getattr(error.reason, "strerror", None) or error.reason).lower()
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: what is no URL
         return str(error).lower() or type(error).__name__
 
 
@@ -120,7 +120,7 @@ def judge(page: _Page | str, probe: HttpProbe, since: float) -> str:
         return ""
     try:
         document = json.loads(page.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "the answer is no JSON"
     for pointer in probe.healthy:
         if (value := _look_up(document, pointer)) != "healthy":

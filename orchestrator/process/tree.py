@@ -155,13 +155,14 @@ def send_group(leader: int, number: int) -> None:
 
 def send_tree(root: int, number: int, spare: Collection[int] = NOBODY) -> None:
     """Signal all that descends from `root`; `root` itself, `spare` and what descends from those not."""
-    _send_members(root, number, descendants(root, spare))
+    members = descendants(root, spare)
+    _send_members(root, number, members, members)
 
 
-def _send_members(root: int, number: int, members: list[Member]) -> None:
-    known = {root}
+def _send_members(root: int, number: int, members: list[Member], tree: list[Member]) -> None:
+    """Signal `members` of a tree; a parent is trusted where it is in `tree` too."""
+    known = {root, *(member.pid for member in tree)}
     for member in members:
-        known.add(member.pid)
         if member.parent == root:
             send(member.pid, number)
         else:
@@ -187,18 +188,24 @@ def _send_pinned(pid: int, number: int, parents: set[int]) -> None:
 def kill_tree(root: int, spare: Collection[int] = NOBODY) -> None:
     """Stop all that descends from `root`, `spare` and theirs not, until no new process appears; then kill it.
 
-    Killing one by one loses against a tree that forks: its children are born between the look and the kill.
+    Killing one by one loses against a tree that forks: its children are born between the look and the kill. A SIGSTOP
+    that is on its way lets a fork under way finish, so the look counts only once everybody is seen to stand still.
     """
     stopped: set[int] = set()
     members: list[Member] = []
     for _ in range(_STOP_ROUNDS):
         members = descendants(root, spare)
         fresh = [m for m in members if m.pid not in stopped]
-        if not fresh:
+        if not fresh and all(_stands_still(m.pid) for m in members):
             break
-        _send_members(root, signal.SIGSTOP, fresh)
+        _send_members(root, signal.SIGSTOP, fresh, members)
         stopped.update(m.pid for m in fresh)
-    _send_members(root, signal.SIGKILL, members)
+    _send_members(root, signal.SIGKILL, members, members)
+
+
+def _stands_still(pid: int) -> bool:
+    fields = _stat(pid)
+    return not fields or fields[0] in (b"T", b"t", b"Z", b"X") or not LINUX
 
 
 def reap_all() -> tuple[list[tuple[int, int]], bool]:

@@ -54,6 +54,7 @@ class Stage:
         self.screen = screen
         self._how = presentation
         self._palette = palette
+        self._names: list[str] = []
         self._width = 0
         self._colours: dict[str, str] = {}
         self._wrap: Wrap | None = None
@@ -65,8 +66,9 @@ class Stage:
         screen.console.skipped_note = self._skipped_note
 
     def make_room(self, names: Iterable[str]) -> None:
-        """Pad all prefixes from now on to the longest of these names too."""
-        self._width = max([self._width, len(OWN_NAME), *map(len, names)])
+        """Pad all prefixes from now on to the longest of these names too; colours go by their order."""
+        self._names = list(dict.fromkeys([*self._names, *names]))
+        self._width = max(map(len, [OWN_NAME, *self._names]))
         self._own = None
 
     @property
@@ -129,6 +131,12 @@ class Stage:
         own = self._own or self._painter(OWN_NAME, OWN_NAME, "")
         return own.paint(f"{who} did not keep up: skipped {lines:,} lines ({size:,} bytes){where}\n".encode())
 
+    def _colour_of(self, name: str) -> str:
+        own, *others = self._cycle
+        if name not in self._names:
+            return own if name == OWN_NAME else others[len(self._colours) % len(others)]
+        return others[self._names.index(name) % len(others)]
+
     def _prefix(self, name: str, colour: str, bar: str = "") -> bytes:
         label = name.ljust(self._width) + SEPARATOR
         if self._how.style is not Style.COLOURS:
@@ -136,9 +144,7 @@ class Stage:
         if self._wrap is None:
             self._wrap, self._cycle = self._palette()
         if name not in self._colours:
-            taken = sum(1 for other in self._colours if other != OWN_NAME)
-            next_one = self._cycle[0] if name == OWN_NAME else self._cycle[1:][taken % (len(self._cycle) - 1)]
-            self._colours[name] = colour or next_one
+            self._colours[name] = colour or self._colour_of(name)
         if bar:
             return self._wrap(self._colours[name], name.ljust(self._width)) + self._wrap(bar, SEPARATOR)
         return self._wrap(self._colours[name], label)
