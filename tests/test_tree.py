@@ -223,20 +223,15 @@ def test_one_that_was_born_while_others_were_stopped_is_stopped_too(program):
 
     W may be late, and SIGSTOP may come to B later than the kill to V: so what counts is what happens as a rule.
     """
-    escapes = []
-    for _ in range(15):
+    escapes, attempts = [], 0
+    while len(escapes) < 5 and (attempts := attempts + 1) < 20:
         root = program(BORN)
         assert root.line() == "watches"
         tree.kill_tree(root.pid)
-        if (line := root.line()) == "born":
+        if root.line() == "born":
             escapes.append(not root.says_within(1))
-            tree.kill_tree(root.pid)
-            line = root.line()
-        assert line == "vacant"
         root.close()
-        if len(escapes) == 3:
-            break
-    assert escapes.count(True) <= 1
+    assert sum(escapes) <= 1
 
 
 def test_killing_spares_whom_it_should(program):

@@ -156,12 +156,12 @@ def send_group(leader: int, number: int) -> None:
 def send_tree(root: int, number: int, spare: Collection[int] = NOBODY) -> None:
     """Signal all that descends from `root`; `root` itself, `spare` and what descends from those not."""
     members = descendants(root, spare)
-    _send_members(root, number, members, members)
+    _send_members(root, number, members)
 
 
-def _send_members(root: int, number: int, members: list[Member], tree: list[Member]) -> None:
-    """Signal `members` of a tree; a parent is trusted where it is in `tree` too."""
-    known = {root, *(member.pid for member in tree)}
+def _send_members(root: int, number: int, members: list[Member], beside: Collection[int] = ()) -> None:
+    """Signal `members` of a tree. One whose parent is none of them, nor `beside`, nor the root has been replaced."""
+    known = {root, *beside, *(member.pid for member in members)}
     for member in members:
         if member.parent == root:
             send(member.pid, number)
@@ -198,9 +198,9 @@ def kill_tree(root: int, spare: Collection[int] = NOBODY) -> None:
         fresh = [m for m in members if m.pid not in stopped]
         if not fresh and all(_stands_still(m.pid) for m in members):
             break
-        _send_members(root, signal.SIGSTOP, fresh, members)
+        _send_members(root, signal.SIGSTOP, fresh, stopped)
         stopped.update(m.pid for m in fresh)
-    _send_members(root, signal.SIGKILL, members, members)
+    _send_members(root, signal.SIGKILL, members)
 
 
 def _stands_still(pid: int) -> bool:
