@@ -95,10 +95,11 @@ def payload(number, id_="a", length=40, kind="plain"):
     return head + "".join(chr(ord("!") + (number % 64 + i) % 93) for i in range(size))
 
 
-def counts(space, *lines, kind="plain", wanted=3, sources=1, last_end="\n"):
+def counts(space, *lines, kind="plain", wanted=3, sources=1, options=()):
     """What the sink says of these lines, of which the components `one` and `two` write `wanted` each."""
-    command = [space.program("sink"), kind, "40", str(wanted), "own | ", "one ?? | ", "two ?? | "][: 5 + sources]
-    text = "\n".join(lines) + last_end
+    patterns = ["own | ", "one ?? | ", "two ?? | "][: 1 + sources]
+    command = [space.program("sink"), *options, kind, "40", str(wanted), *patterns]
+    text = "\n".join(lines) + "\n"
     result = subprocess.run(command, input=text.encode(), capture_output=True, check=True)
     *said, report_line = result.stdout.decode().splitlines()
     found = {key: value for key, value in json.loads(report_line).items() if value and key not in ("bytes", "last")}
@@ -120,7 +121,15 @@ def test_the_sink_passes_what_is_right(space):
 
 
 def test_the_sink_passes_terminal_line_ends_and_coloured_prefixes(space):
-    assert counts(space, *(f"\x1b[0m\x1b[36mone :) | \x1b[m{payload(n)}\r" for n in range(3)))["good"] == 3
+    lines = [f"\x1b[0m\x1b[36mone :) | \x1b[m{payload(n)}\r" for n in range(3)]
+    assert counts(space, *lines, options=["-t"]) == {"good": 3, "complete": True}
+    assert counts(space, *lines)["mangled"] == 3
+
+
+def test_on_a_terminal_the_sink_passes_over_an_unfinished_line_that_was_erased(space):
+    lines = [ONE[0], f"one :) | {payload(1)[:20]}\r\x1b[K{ONE[1]}\r", ONE[2]]
+    assert counts(space, *lines, options=["-t"]) == {"good": 3, "complete": True}
+    assert counts(space, *lines)["mangled"] == 1
 
 
 @pytest.mark.parametrize("kind", ["coloured", "stripped"])

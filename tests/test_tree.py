@@ -221,17 +221,17 @@ outlive()
 def test_one_that_was_born_while_others_were_stopped_is_stopped_too(program):
     """B's parent was stopped in the first round, B has to be in the second: else it goes on, and C escapes the pass.
 
-    W may be late, and SIGSTOP may come to B later than the kill to V: so what counts is what happens as a rule.
+    W may be late: such a run shows nothing. SIGSTOP may be late too: a pass has to wait until everybody stands still.
     """
     escapes, attempts = [], 0
-    while len(escapes) < 5 and (attempts := attempts + 1) < 20:
+    while len(escapes) < 3 and (attempts := attempts + 1) < 15:
         root = program(BORN)
         assert root.line() == "watches"
         tree.kill_tree(root.pid)
         if root.line() == "born":
             escapes.append(not root.says_within(1))
         root.close()
-    assert sum(escapes) <= 1
+    assert not any(escapes), escapes
 
 
 def test_killing_spares_whom_it_should(program):

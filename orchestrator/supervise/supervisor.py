@@ -27,7 +27,7 @@ from orchestrator.process import tree
 from orchestrator.process.fork import Forked, fork_guardian
 from orchestrator.runtime import signals
 from orchestrator.runtime.home import Home
-from orchestrator.runtime.loop import READ, Loop
+from orchestrator.runtime.loop import READ, Loop, Timer
 from orchestrator.supervise import news
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.multiplexer import Multiplexer, Stream
@@ -89,6 +89,7 @@ class Supervisor:
         self._stopping_since: float | None = None
         self._finished = False
         self._was_ready = False
+        self._progress: Timer | None = None
         wanted = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGWINCH]
         self._signals = signals.SignalPipe([*wanted, signal.SIGHUP] if hang_up_stops else wanted)
         loop.add(self._signals.read_fd, READ, lambda _: self._on_signals())
@@ -121,7 +122,6 @@ class Supervisor:
         self._start_possible()
         if not self._roster.members:
             self._stop(None)
-        self.loop.call_in(PROGRESS, self._tell_progress)
 
     def _step_timed_out(self, step: Member, limit: float) -> None:
         if step.runs and step.status is None and self._stopping_since is None:
@@ -131,11 +131,13 @@ class Supervisor:
 
     def _tell_progress(self) -> None:
         """While not everything is ready, say from time to time for whom we wait, and what the last probe answered."""
-        if self._was_ready or self._stopping_since is not None:
+        waiting = self._probers.waiting()
+        if self._was_ready or self._stopping_since is not None or not waiting:
+            self._progress = None  # nothing that would wake up an idle system
             return
-        for name, reason in self._probers.waiting().items():
+        for name, reason in waiting.items():
             self._tell(f"waiting for {name}: {reason}")
-        self.loop.call_in(PROGRESS, self._tell_progress)
+        self._progress = self.loop.call_in(PROGRESS, self._tell_progress)
 
     def _start_possible(self) -> None:
         for member in self._roster.startable():
@@ -185,6 +187,8 @@ class Supervisor:
     def watch(self, member: Member) -> None:
         """Begin to probe."""
         self._probers.watch(member, self._streams[member.name])
+        if member.spec.ready and self._progress is None:
+            self._progress = self.loop.call_in(PROGRESS, self._tell_progress)
 
     def unwatch(self, member: Member) -> None:
         """End probing."""
@@ -343,6 +347,8 @@ class Supervisor:
     def _check_ready(self) -> None:
         if not self._was_ready and self._stopping_since is None and self._roster.all_ready:
             self._was_ready = True
+            if self._progress is not None:
+                self._progress.cancel()
             for line in self._banner:
                 self._stage.tell(line, secret=self._secret)
 

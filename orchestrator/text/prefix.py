@@ -67,6 +67,8 @@ class PrefixPainter:
     def paint(self, whole: bytes) -> bytes:
         """Return `whole`, which ends in LF, with the prefix on each line."""
         prefix = self._prefix()
+        if self.style is Style.BYTES and escapes.ESC in whole:
+            whole = _less_colours(whole)
         if end := self._plain_end(whole):
             return prefix + whole[: -len(end)].replace(end, b"\n" + prefix) + b"\n"
         lines = whole.split(b"\n")
@@ -129,6 +131,12 @@ class PrefixPainter:
         if whole.translate(None, _PLAIN):
             return b""
         return (b"\r\n" if returns else b"\n") if self.style is Style.BYTES or _is_text(whole) else b""
+
+
+def _less_colours(whole: bytes) -> bytes:
+    """Remove the colours of all lines at once, where there are no other sequences."""
+    rest = escapes.SGR.sub(b"", whole)
+    return whole if escapes.ESC in rest else rest
 
 
 def _is_text(whole: bytes) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.running import PATIENCE, Run
 
+_OPTIONS: dict[str, list[str]] = {"pipe": [], "file": ["-f"], "pty": ["-t"]}  # of sink.c
 ROWS_COLUMNS = (40, 120)  # of the sink where it is a pty
 
 
@@ -64,9 +65,8 @@ class Sink:
     def __init__(self, command: Sequence[str | Path], kind: str, directory: Path, *, stopped: bool = False) -> None:
         read_fd, self.stdout_fd = _open(kind, directory)
         program, *arguments = command
-        follow = ["-f"] if kind == "file" else []
         self._is_file = kind == "file"
-        self._process = subprocess.Popen([program, *follow, *arguments], stdin=read_fd, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen([program, *_OPTIONS[kind], *arguments], stdin=read_fd, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         self._out_fd = self._process.stdout.fileno()
         self._said = b""

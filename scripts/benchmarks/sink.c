@@ -1,10 +1,10 @@
 /* Reads a merged stream from standard input to its end and checks every line of it: content, order and prefix.
-   usage: sink [-f] KIND LENGTH LINES OWN PREFIX...
+   usage: sink [-f | -t] KIND LENGTH LINES OWN PREFIX...
 
    The component of the n-th PREFIX has the n-th letter as id and writes LINES payload lines. In PREFIX and OWN (the
    runner's own lines) `?` stands for any byte; colours around a prefix are passed over. -f: standard input is a file
-   that grows; SIGTERM ends it. Prints `complete TIME` when the last payload line has come (CLOCK_MONOTONIC, s), and
-   counts at the end. */
+   that grows; SIGTERM ends it. -t: it is a terminal; an unfinished line that was erased from a row is not on it. Prints
+   `complete TIME` when the last payload line has come (CLOCK_MONOTONIC, s), and counts at the end. */
 #define _GNU_SOURCE
 #include "payload.h"
 #include <ctype.h>
@@ -16,6 +16,7 @@
 
 #define SIZE (1 << 20)
 #define SOURCES 26
+#define ERASE "\r\x1b[K"
 
 struct source {
     const char *prefix;
@@ -26,7 +27,7 @@ struct source {
 };
 
 static struct source sources[SOURCES];
-static int source_count, last_source;
+static int source_count, last_source, is_terminal;
 static const char *own;
 static unsigned long wanted, good, bytes, own_lines, unprefixed, mangled, missing, disordered;
 static char buffer[SIZE], example[200];
@@ -50,6 +51,13 @@ static const char *skip_colours(const char *at, const char *end) {
             break;
         at = close + 1;
     }
+    return at;
+}
+
+static const char *skip_erased(const char *at, const char *end) {
+    const char *erase;
+    while ((erase = memmem(at, end - at, ERASE, sizeof ERASE - 1)))
+        at = erase + sizeof ERASE - 1;
     return at;
 }
 
@@ -105,8 +113,11 @@ static void judge(struct source *source, const char *at, const char *end) {
 /* Check one line, without its end; 1 if it was a payload line as it should be. */
 static int check(const char *at, const char *end) {
     const char *line = at;
-    if (end > at && end[-1] == '\r')
-        end--; /* the sink is a terminal */
+    if (is_terminal) {
+        at = skip_erased(at, end);
+        if (end > at && end[-1] == '\r')
+            end--;
+    }
     at = skip_colours(at, end);
     for (int i = 0; i < source_count; i++) {
         int which = (last_source + i) % source_count;
@@ -138,8 +149,9 @@ int main(int argc, char **argv) {
     int follow = argc > 1 && strcmp(argv[1], "-f") == 0;
     double last = 0;
     size_t held = 0;
-    argv += follow;
-    argc -= follow;
+    is_terminal = argc > 1 && strcmp(argv[1], "-t") == 0;
+    argv += follow + is_terminal;
+    argc -= follow + is_terminal;
     if (argc < 6)
         return 2;
     wanted = strtoul(argv[3], NULL, 10);
