@@ -66,7 +66,8 @@ def test_quiet_keeps_a_component_off_the_screen_and_in_its_log(home):
 
 def test_quiet_is_quiet_about_pieces_of_a_long_line_too(home):
     run = home.write(
-        web="head -c 5000000 /dev/zero | tr '\\0' x; echo; exec cat", api="sleep 1; echo two; exec cat"
+        web="head -c 5000000 /dev/zero | tr '\\0' x; echo; touch written; exec cat",
+        api="until [ -e written ]; do sleep 0.05; done; echo two; exec cat",
     ).up("--quiet", "web")
     run.wait_for("two")
     run.stop()

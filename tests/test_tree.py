@@ -229,7 +229,7 @@ def test_one_that_was_born_while_others_were_stopped_is_stopped_too(program):
         assert root.line() == "watches"
         tree.kill_tree(root.pid)
         if root.line() == "born":
-            escapes.append(not root.says_within(1))
+            escapes.append(not root.says_within(5))
         root.close()
     assert not any(escapes), escapes
 

@@ -11,6 +11,7 @@ import datetime
 import http.client
 import json
 import os
+import re
 import signal
 import ssl
 import threading
@@ -142,8 +143,10 @@ def _look_up(document: Any, pointer: str) -> str | None:
 
 def _as_time(text: str | None) -> float | None:
     """Seconds since the epoch of an ISO 8601 time; one without a zone is UTC."""
+    # Before CPython 3.11 a fraction of a second has three or six digits, and Z is not understood.
+    text = re.sub(r"\.(\d+)", lambda match: "." + match[1][:6].ljust(6, "0"), (text or "").replace("Z", "+00:00"))
     try:
-        time = datetime.datetime.fromisoformat((text or "").replace("Z", "+00:00"))
+        time = datetime.datetime.fromisoformat(text)
     except ValueError:
         return None
     return (time if time.tzinfo else time.replace(tzinfo=datetime.timezone.utc)).timestamp()
