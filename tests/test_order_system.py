@@ -410,3 +410,19 @@ def test_graph(here):
     ]
     assert "n1 -->|ready| n3" in here.output("graph", "--mermaid")
     assert '"db" -> "web.1" [label="ready"];' in here.output("graph", "--dot")
+
+
+def test_what_becomes_ready_during_the_stop_lets_nobody_start(here):
+    here.write(
+        component("db", "until [ -e on ]; do sleep 0.02; done; echo r; exec sleep 60", 'ready = { log = "^r" }')
+        + component("slow", "trap 'touch on; sleep 1; exit' TERM; echo up; while :; do sleep 0.02; done").replace(
+            "command =", 'depends_on = { db = "started" }\ncommand ='
+        )
+        + component("late", "echo started", 'depends_on = { db = "ready" }')
+    )
+    run = here.up()
+    run.wait_for(r"^slow +\| up")
+    run.signal(15)
+    ended(run, -15)
+    assert lines_of(run, "db") == ["r"]
+    assert lines_of(run, "late") == []

@@ -46,6 +46,9 @@ def run(connection: Connection[Answer, Question], inherited: Collection[int], pa
                     os.close(fd)
                 except OSError:
                     continue
+        null_fd = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):  # held here, our stdout would keep `orchestrate | tee` from ending
+            os.dup2(null_fd, fd, inheritable=False)
         os.setsid()
         tree.signal_on_parent_death(signal.SIGKILL, parent)
         signals.set_all_default()

@@ -77,7 +77,7 @@ def _children(parent: int) -> list[int]:
         for thread in os.listdir(f"/proc/{parent}/task"):
             with open(f"/proc/{parent}/task/{thread}/children", "rb") as file:
                 pids += map(int, file.read().split())
-    except (FileNotFoundError, ProcessLookupError):  # it, or one of its threads, ended meanwhile
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # it, or a thread of it, ended; or hidepid=
         pass
     return pids
 
@@ -194,9 +194,10 @@ def kill_tree(root: int, spare: Collection[int] = NOBODY) -> None:
     stopped: set[int] = set()
     members: list[Member] = []
     for _ in range(_STOP_ROUNDS):
+        still = all(_stands_still(m.pid) for m in members)  # before the look: a fork may end between the two
         members = descendants(root, spare)
         fresh = [m for m in members if m.pid not in stopped]
-        if not fresh and all(_stands_still(m.pid) for m in members):
+        if not fresh and still:
             break
         _send_members(root, signal.SIGSTOP, fresh, stopped)
         stopped.update(m.pid for m in fresh)

@@ -140,6 +140,8 @@ class Supervisor:
         self._progress = self.loop.call_in(PROGRESS, self._tell_progress)
 
     def _start_possible(self) -> None:
+        if self._stopping_since is not None:  # what becomes ready during the stop lets nobody start any more
+            return
         for member in self._roster.startable():
             member.handle(Event.START)
 
