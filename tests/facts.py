@@ -76,3 +76,8 @@ def plain(data):
 def unread(fd):
     """Bytes that wait in a pipe or terminal."""
     return struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))[0]
+
+
+# 32 and 33 are the C library's own: its posix_spawn, by which CPython 3.13 starts processes, leaves them ignored, and
+# its signal() refuses to name them. Bits of a mask in /proc/PID/status.
+LIBC_SIGNALS = 3 << 31

@@ -159,13 +159,13 @@ def test_prompts_of_several_the_newest_stands(stand):
 
 
 class Slow(BaseHTTPRequestHandler):
-    """50 KB in pieces."""
+    """2 MB in pieces: pip draws a bar from half a MiB on."""
 
     def do_GET(self):
         self.send_response(200)
-        self.send_header("Content-Length", "500000")
+        self.send_header("Content-Length", "2000000")
         self.end_headers()
-        for _ in range(50):
+        for _ in range(200):
             self.wfile.write(b"x" * 10_000)
 
     def log_message(self, *_):
@@ -249,8 +249,8 @@ def test_pip(url, stand, tmp_path):
     shown = "\n".join(one.rows())
     assert b"\x1b[?25l" in one.log(), "it drew a bar"
     assert b"\x1b[?25" not in one.out
-    assert shown.count("500.0/500.0 kB") == 1, shown
-    assert not re.search(r"^web +\| +\S+ [ \d.]+/500.0 kB.*\n.*/500.0 kB", shown, re.MULTILINE), shown
+    assert shown.count("2.0/2.0 MB") == 1, shown
+    assert not re.search(r"^web +\| +\S+ [ \d.]+/2.0 MB.*\n.*/2.0 MB", shown, re.MULTILINE), shown
 
 
 def test_npm(stand, tmp_path):
