@@ -198,7 +198,7 @@ def test_curl(url, stand):
         pytest.skip("no curl here")
     pipe = run_real(stand("pipe"), ["curl", "-o", "/dev/null", url])
     assert len(pipe.lines()) == 3, pipe.lines()
-    assert re.match(rb"100 +488k +100 +488k", pipe.lines()[-1]), pipe.lines()
+    assert re.match(rb"100 +1953k +100 +1953k", pipe.lines()[-1]), pipe.lines()
     terminal = run_real(stand(columns=120), ["curl", "-#", "-o", "/dev/null", url])
     assert terminal.rows() == [WEB + "#" * 72 + " 100.0%"] or re.fullmatch(r".*#+ 100\.0%", terminal.rows()[-1]), (
         terminal.rows()
