@@ -240,7 +240,7 @@ def test_rotation_loses_and_doubles_no_line(home):
     run = home.up("--log-size", "50k", "--log-files", "100")
     run.wait_for(r"^web +\| end$")
     run.stop()
-    assert len(parts(logs(home))) > 10
+    assert len(parts(logs(home))) > 5  # a file takes whole turns of the loop, up to 64 kB before their timestamps
     assert text(logs(home)).split() == [*(b"%d" % number for number in range(1, 20001)), b"end"] * 2
 
 
