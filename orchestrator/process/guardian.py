@@ -45,6 +45,7 @@ from orchestrator.model.messages import (
 from orchestrator.model.spec import Scope
 from orchestrator.process import tree
 from orchestrator.process.channel import Channel, ChannelClosed
+from orchestrator.process.isolation import cut_loose
 from orchestrator.process.pty import Pty
 from orchestrator.runtime import signals
 from orchestrator.runtime.lock import InstanceLock, holder
@@ -109,23 +110,8 @@ def run(
 
 
 def _isolate(inherited: Collection[int], channel_fd: int) -> None:
-    """Cut all that ties the fork to the supervisor and its terminal.
-
-    A sibling's pipe end held here would hide the supervisor's death from that sibling; our stdout held here would
-    keep `orchestrate | tee` from ending. multiprocessing's two sentinel pipes are younger than `inherited`.
-    """
-    for fd in inherited:
-        if fd > 2 and fd != channel_fd:
-            try:
-                os.close(fd)
-            except OSError:  # filelock closes its own after a fork
-                continue
-    null_fd = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null_fd, fd, inheritable=False)
-    if null_fd > 2:
-        os.close(null_fd)
-    os.setsid()
+    """Stand alone: adopt what the component orphans, and hear no signal but those of the watch."""
+    cut_loose(inherited, channel_fd)
     tree.become_subreaper()
     for number in signal.valid_signals() - _KEPT:
         try:

@@ -26,6 +26,7 @@ from typing import Any
 from orchestrator.model.messages import Answer, Question
 from orchestrator.model.spec import HttpProbe
 from orchestrator.process import tree
+from orchestrator.process.isolation import cut_loose
 from orchestrator.runtime import signals
 
 BODY_MAX = 1 << 20
@@ -40,16 +41,7 @@ class _Page:
 def run(connection: Connection[Answer, Question], inherited: Collection[int], parent: int) -> None:
     """Answer questions until the supervisor goes: the target of a forked multiprocessing.Process. Never returns."""
     try:
-        for fd in inherited:
-            if fd > 2 and fd != connection.fileno():
-                try:
-                    os.close(fd)
-                except OSError:
-                    continue
-        null_fd = os.open(os.devnull, os.O_RDWR)
-        for fd in (0, 1, 2):  # held here, our stdout would keep `orchestrate | tee` from ending
-            os.dup2(null_fd, fd, inheritable=False)
-        os.setsid()
+        cut_loose(inherited, connection.fileno())
         tree.signal_on_parent_death(signal.SIGKILL, parent)
         signals.set_all_default()
         fetcher = _Fetcher()
