@@ -1,5 +1,6 @@
 """What every test stands on: pytest is a child subreaper, and after each test it counts its children."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,18 @@ if sys.platform == "linux":
     prctl(PR_SET_CHILD_SUBREAPER, 1)
 else:
     harness = None
+
+
+def pytest_configure():
+    """Give what the tests start the signals of a plain shell, whatever we were started by: `nohup` ignores HUP, and
+    `sh -c '… &'` INT and QUIT; both are inherited across fork and exec (signal(7))."""
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.hookimpl(hookwrapper=True)
