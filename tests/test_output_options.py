@@ -59,6 +59,7 @@ def test_json_is_one_object_a_line_and_nothing_else(home):
 def test_quiet_keeps_a_component_off_the_screen_and_in_its_log(home):
     run = home.write(web="echo one; exec cat", api="echo two; exec cat").up("--quiet", "web", "--quiet", "nobody")
     run.wait_for("two")
+    assert until(lambda: log_of(home, "web") == b"one\n")
     run.stop()
     assert not re.search(r"^web |one$", run.text, re.MULTILINE)
     assert log_of(home, "web") == b"one\n"
