@@ -392,6 +392,15 @@ def test_run(here):
     assert "there is no component 'wbe'" in here.output("run", "wbe", "--", "true", status=2)
 
 
+def test_run_and_env_need_no_definition(here):
+    (here.path / ".env").write_text("B=b\n")
+    assert here.output("run", "sh", "-c", "echo $B") == "b\n"
+    assert "B=b " in here.output("env")
+    assert "unable to read" in here.output("env", "web", status=2)
+    assert "there is no component 'web'" in here.output("run", "web", "--", "true", status=2)
+    assert "no such file" in here.output("run", "-f", "none", "--", "true", status=2)
+
+
 def test_run_has_the_users_own_terminal(here):
     run = here.write(SYSTEM, dot_env="B=b\n").run("run", "--", "sh", "-c", "tty; read x; echo got $x", terminal=True)
     run.wait_for("/dev/pts/")

@@ -116,7 +116,7 @@ def find(sources: Sources, name: str) -> tuple[Selected, int]:
         if name in one.instances:
             return one, one.instances.index(name) + 1
     known = [member.name for member in (*definition.components, *definition.init)]
-    hint = did_you_mean(name, known).removeprefix("; ") or f"there are: {', '.join(known)}"
+    hint = did_you_mean(name, known).removeprefix("; ") or f"there are: {', '.join(known) or 'none'}"
     raise UsageError(f"there is no component {name!r}", hint)
 
 

@@ -53,8 +53,11 @@ class _Source:
         return self.name.endswith(".toml") or (self.name == STDIN and bool(_LOOKS_LIKE_TOML.match(self.data)))
 
 
-def read(options: argparse.Namespace, here: Surroundings) -> Sources:
-    """Read everything that the options, or the defaults, name. Raises ConfigError where a file cannot be read."""
+def read(options: argparse.Namespace, here: Surroundings, *, needs_components: bool = True) -> Sources:
+    """Read everything that the options, or the defaults, name. Raises ConfigError where a file cannot be read.
+
+    Without `needs_components` a directory that defines no system will do: then there is only the environment.
+    """
     report = Report()
     base = Path(options.directory or ".")
     layers = Layers(here.environment, options.env_override)
@@ -65,10 +68,12 @@ def read(options: argparse.Namespace, here: Surroundings) -> Sources:
         for env_file in filter(Path.exists, early):
             early_layers = _add_file(early_layers, str(env_file), "", Report())
         files = [early_layers.get("PROCFILE") or (TOML if (base / TOML).exists() else PROCFILE)]
+        if not needs_components and files == [PROCFILE] and not (base / PROCFILE).exists():
+            files = []
     else:
         files = options.file
     sources = [_read_source(base, file, default=options.file is None) for file in files]
-    definition = _define(sources, report)
+    definition = _define(sources, report) if sources else Definition(title="", directory=str(base.absolute()))
     wanted = _wanted_env_files(options, base, definition, layers, report)
     for path, wanted_by in wanted:
         layers = _add_file(layers, path, wanted_by, report)
