@@ -4,6 +4,7 @@ import signal
 import sys
 from pathlib import Path
 
+import lateness
 import pytest
 
 if sys.platform == "linux":
@@ -15,9 +16,10 @@ else:
     harness = None
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Give what the tests start the signals of a plain shell, whatever we were started by: `nohup` ignores HUP, and
     `sh -c '… &'` INT and QUIT; both are inherited across fork and exec (signal(7))."""
+    config.pluginmanager.register(lateness)
     for number, usual in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGQUIT, signal.SIG_DFL),

@@ -2,7 +2,8 @@
 
 A test waits for a fact only: a line, an exit, the end of a tree. Facts come as readable fds, and one `pump` drains
 those of all runs at once, so that no command is held up because the test looks at another. What has no fd (a file
-that appears, a tmux server that answers) is looked for in `until`, the only place that polls.
+that appears, a tmux server that answers) is looked for in `until`, the only place that polls. What has a
+time to be there is held to it by lateness.py.
 """
 
 import fcntl
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from programs.reaper import stat_of
 
-PATIENCE = 20.0  # seconds for what takes well under one on an idle machine
+PATIENCE = 60.0  # seconds for what takes well under one on an idle machine
 ESCAPES = re.compile(rb"\x1b\[[0-9;:?]*[a-zA-Z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|\x1b[=>]|\x0f")
 
 watched = selectors.DefaultSelector()  # what is ready calls its `data`

@@ -26,6 +26,7 @@ if sys.platform != "linux":
     pytest.skip("the harness needs /proc and child subreapers", allow_module_level=True)
 
 from facts import PATIENCE, children, describe, plain, pump, unread, until, watched
+from lateness import Late
 from programs.reaper import descendants, kill_all, stat_of
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -206,14 +207,19 @@ class Run:
         return descendants(self._reaper.pid)
 
     def survivors(self, timeout):
-        """Wait until nothing of the tree is left; what is left when the time is over, in words.
+        """Wait until nothing of the tree is left; what is left for good, in words.
 
-        When that is nothing, `vacant_at` says since when.
+        When that is nothing, `vacant_at` says since when. Raises Late where it goes only after `timeout`.
         """
         if pump(lambda: self.vacant_at, timeout):
             return []
+        late = [describe(pid) for pid in self.living()]
+        if pump(lambda: self.vacant_at, PATIENCE):
+            if late:
+                raise Late(f"left after {timeout} s:\n  " + "\n  ".join(late) + f"\n{self}")
+            return []
         left = [describe(pid) for pid in self.living()]
-        if not left and not pump(lambda: self.vacant_at, PATIENCE):
+        if not left:
             pytest.fail(f"neither left nor vacant\n{self}")
         return left
 

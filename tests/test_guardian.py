@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from facts import LIBC_SIGNALS
+from facts import LIBC_SIGNALS, PATIENCE
 
 from orchestrator.model.messages import Kill, Launch, LeaderExited, Signal, Started, StartFailed, Stop, Vacated
 from orchestrator.model.spec import StopPlan, StopStep
@@ -20,7 +20,6 @@ from orchestrator.runtime.lock import holder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
-PATIENCE = 20.0
 TERM, INT, HUP, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL
 GENTLE = StopPlan()
 BRIEF = StopPlan((StopStep(TERM, 0.3),))

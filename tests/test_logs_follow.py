@@ -45,11 +45,11 @@ def test_following_no_line_is_lost_or_doubled_over_rotation_and_restarts(home):
     run = home.write(web="seq 1 30000; exec cat").up("--log-size", "50k", "--log-files", "1000")
     run.wait_for(r"^web +\| 100$")
     reader = follow(home, "web", "--no-color")
-    reader.wait_for(r"^web \| 30000$", 60)
+    reader.wait_for(r"^web \| 30000$")
     run.stop()
     home.write(web="seq 30001 40000; exec cat")
     again = home.up("--log-size", "50k", "--log-files", "1000")
-    reader.wait_for(r"^web \| 40000$", 60)
+    reader.wait_for(r"^web \| 40000$")
     again.stop()
     reader.signal(signal.SIGINT)
     assert reader.wait() == -signal.SIGINT

@@ -7,7 +7,8 @@ import signal
 from datetime import datetime, timezone
 
 import pytest
-from harness import pump, until
+from harness import PATIENCE, pump, until
+from lateness import in_time
 from terminal import Tmux
 from test_output_stalled import log_of, out_voice
 
@@ -44,7 +45,7 @@ def test_json_is_one_object_a_line_and_nothing_else(home):
     )
     before = datetime.now(timezone.utc)
     run = home.up("--json")
-    pump(lambda: b"u009b" in run.out and b'"api"}' in run.out, 20)
+    pump(lambda: b"u009b" in run.out and b'"api"}' in run.out, PATIENCE)
     run.stop()
     entries = [json.loads(line) for line in bytes(run.out).split(b"\n")[:-1]]
     assert all(list(entry) == ["time", "component", "instance", "text"] for entry in entries)
@@ -204,9 +205,9 @@ def test_copy_mode_and_ctrl_s_block_nobody(tmux, home):
         terminal.wait_for(r"^web +\| ready$")
         terminal(*stop) if isinstance(stop, tuple) else terminal.keys(stop)
         (home.path / "go").touch()
-        assert until(written.exists, 30, 0.01), "the component waits for the terminal"
+        assert until(written.exists, interval=0.01), "the component waits for the terminal"
         terminal(*go) if isinstance(go, tuple) else terminal.keys(go)
-        terminal.wait_for(r"line 99999|did not keep up", 30)
+        terminal.wait_for(r"line 99999|did not keep up")
         terminal.keys("C-c")
         assert terminal.status() == 128 + signal.SIGINT
         (home.path / "go").unlink()
@@ -217,8 +218,8 @@ def test_copy_mode_and_ctrl_s_block_nobody(tmux, home):
 def test_no_query_is_sent_to_the_terminal_and_no_answer_waited_for(home):
     """blessed asks terminals for their capabilities where it may."""
     run = home.write(web="printf 'one\\n? '; exec cat").up(terminal=True)
-    run.wait_for(r"^web +\| one$", 5)
-    run.wait_for(r"\| \? ?$", 5)
+    run.wait_for(r"^web +\| one$")
+    in_time(run.wait_for(r"\| \? ?$") - run.started_at, 5)
     run.stop()
     assert b"\x1bP" not in run.out
     assert not re.search(rb"\x1b\[[>?]?[\d;]*[cnq]|\x1b\[>", run.out)

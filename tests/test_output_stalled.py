@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from harness import PROGRAMS, PYTHON, Run, environment, until
+from lateness import in_time
 from programs.out_stand import Stand
 
 STAMP = re.compile(rb"^\S+Z ", re.MULTILINE)
@@ -53,14 +54,14 @@ def test_a_stalled_terminal_blocks_nobody_and_what_it_skipped_is_said(home):
     run.wait_for("^web")
     run.look_away(run.out_fd)
     idle = memory(run)
-    assert until(written.exists, 60, 0.01), "the component waits for the terminal"
+    assert until(written.exists, interval=0.01), "the component waits for the terminal"
     assert until(
         lambda: len(numbers(log_of(home, "web")[-4096:])) and numbers(log_of(home, "web")[-4096:])[-1] == lines - 1,
         interval=0.1,
     )
     assert memory(run) - idle < MEGABYTES_64
     run.look_back(run.out_fd)
-    run.wait_for("did not keep up", 60)
+    run.wait_for("did not keep up")
     run.stop()
     assert numbers(log_of(home, "web")) == list(range(lines))
     shown = bytes(run.out).replace(b"\r\n", b"\n")
@@ -95,7 +96,7 @@ def test_stop_and_kill_are_punctual_under_a_stalled_terminal(end, home):
     since = run.signal(end)
     assert run.wait() == (-end if end == signal.SIGTERM else 128 + end)
     assert run.survivors(1) == []
-    assert run.exited_at - since < 1 + 1.5
+    in_time(run.exited_at - since, 1 + 1.5)
     if end == signal.SIGTERM:
         assert log_of(home, "web").endswith(b"word 49999\nthe end\n")
 
@@ -129,7 +130,7 @@ def test_a_pipe_slows_the_writers(home):
     assert Path(f"/proc/{leader}/io").read_text() == before, "it still writes"
     since = run.signal(signal.SIGTERM)
     run.wait()
-    assert run.exited_at - since < 5
+    in_time(run.exited_at - since, 5)
     assert run.survivors(1) == []
 
 
@@ -141,7 +142,7 @@ def test_a_pipe_that_nobody_reads_to_the_end_delays_the_end_by_seconds_at_most(h
     idle = memory(run)
     since = run.signal(signal.SIGTERM)
     run.wait()
-    assert run.exited_at - since < 5
+    in_time(run.exited_at - since, 5)
     assert idle < 2 * MEGABYTES_64
 
 
@@ -196,7 +197,7 @@ def test_the_shells_own_descriptors_keep_their_flags(kind, home):
     elif kind == "file":
         command = ["bash", "-c", f"{shlex.join(map(str, command))} > out; cat out"]
     run = Run(command, terminal=kind == "terminal", cwd=home.path)
-    run.wait_for(r"^flags same status 1?0?$", 30) if kind != "socket" else run.wait_for("flags same")
+    run.wait_for(r"^flags same status 1?0?$") if kind != "socket" else run.wait_for("flags same")
     run.wait()
     assert "5000" in run.messages
     assert run.survivors(2) == []
@@ -218,13 +219,13 @@ def test_a_terminal_that_cannot_be_opened_again_is_written_in_portions_and_skipp
         if int(fd) > 2 and os.readlink(f"/proc/{run.pid}/fd/{fd}") == target
     ]
     run.look_away(run.out_fd)
-    assert until(written.exists, 60, 0.01)
+    assert until(written.exists, interval=0.01)
     run.look_back(run.out_fd)
     run.wait_for("did not keep up")
     run.look_away(run.out_fd)
     since = run.signal(signal.SIGTERM)
     run.wait()
-    assert run.exited_at - since < 2
+    in_time(run.exited_at - since, 2)
     assert len(numbers(log_of(home, "web"))) == 50_000
 
 
@@ -264,7 +265,7 @@ def test_yes_head_says_nothing_of_a_broken_pipe(home):
 def test_python_is_line_buffered_as_it_is(home):
     home.write(web=shlex.join(["exec", sys.executable, str(PROGRAMS / "out_voices.py"), "lines"]))
     run = home.up(env=environment(PYTHONUNBUFFERED=None))
-    run.wait_for(r"^web +\| first$", 10)
+    run.wait_for(r"^web +\| first$")
     run.stop()
 
 

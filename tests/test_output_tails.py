@@ -10,6 +10,7 @@ import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from lateness import in_time
 from programs.out_stand import Stand
 
 WEB = "web         | "
@@ -35,7 +36,7 @@ def test_a_prompt_is_shown_within_two_tenths_of_a_second(stand):
     terminal.stage.tell("warm")
     terminal.feed(b"Password: ")
     seconds = terminal.turn_until(lambda: terminal.rows()[-1] == WEB + "Password:")
-    assert seconds < 0.2
+    in_time(seconds, 0.2)
     terminal.feed(b"ok\nnext\n")
     terminal.finish()
     assert terminal.rows()[1:] == [WEB + "Password: ok", WEB + "next"]
@@ -111,7 +112,7 @@ def test_a_progress_bar_is_drawn_once_a_second_at_most_and_ends_right(form, stan
         terminal.feed(form % percent)
         terminal.turn(0.005)
     drawn = states(terminal, rb"\d+%")
-    assert 2 <= len(drawn) <= 4, drawn
+    assert 2 <= len(drawn) <= 2 + (time.monotonic() - began), drawn
     terminal.feed(b"\n")
     terminal.finish()
     assert terminal.rows() == [WEB + f"{percent}%"]

@@ -8,6 +8,7 @@ import pyte
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lateness import cheap
 
 from orchestrator.text.escapes import LINK_END, RESET, keep_colours, no_escapes, plain
 from orchestrator.text.lines import LineSplitter
@@ -176,9 +177,7 @@ FLOODS = [
 @pytest.mark.parametrize("flood", FLOODS, ids=repr)
 def test_a_flood_takes_no_more_than_a_moment(flood, size):
     data = b"a" * 250_000 + b"\b" * 250_000 if flood == b"half" else flood * (500_000 // len(flood))
-    begun = time.process_time()
-    streamed(data + b"\r\n", size, painter())
-    assert time.process_time() - begun < 2.0
+    cheap(streamed, data + b"\r\n", size, painter())
 
 
 # Any bytes at all

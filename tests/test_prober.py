@@ -7,6 +7,7 @@ import socket
 import threading
 
 import pytest
+from facts import PATIENCE
 
 from orchestrator.model.messages import Answer, Question
 from orchestrator.model.spec import HttpProbe
@@ -14,7 +15,6 @@ from orchestrator.process import prober
 from orchestrator.process.fork import Forked
 from orchestrator.process.prober import _Page, judge
 
-PATIENCE = 10.0
 START = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 HEALTH = {
     "scheduler": {"status": "healthy", "latest_heartbeat": "2023-11-14T22:13:21.5+00:00"},

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from facts import PATIENCE
 
 from orchestrator.process import tree
 
@@ -229,7 +230,7 @@ def test_one_that_was_born_while_others_were_stopped_is_stopped_too(program):
         assert root.line() == "watches"
         tree.kill_tree(root.pid)
         if root.line() == "born":
-            escapes.append(not root.says_within(5))
+            escapes.append(not root.says_within(PATIENCE))
         root.close()
     assert not any(escapes), escapes
 

@@ -14,6 +14,7 @@ import termios
 import time
 
 import pyte
+from facts import PATIENCE
 
 from orchestrator.model.spec import Component
 from orchestrator.output.console import Console
@@ -25,7 +26,6 @@ from orchestrator.supervise.stage import Presentation, Stage
 from orchestrator.text.prefix import Style
 
 STAMP = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ", re.MULTILINE)
-PATIENCE = 20.0
 
 
 def open_pty(rows=24, columns=80, *, raw=False):
