@@ -9,6 +9,7 @@ line without an end goes on in the next file, where it has no timestamp of its o
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -19,12 +20,20 @@ KEPT = 5
 UNENDED_MAX = 1 << 20  # bytes above the size at which a file ends within a line
 TRY_AGAIN = 5.0  # seconds after a fault
 LOOK_AGAIN = 1.0  # seconds between two looks whether somebody has removed the file
+_OTHER_CR = re.compile(rb"\r(?!\n)")
 STAMP_WIDTH = len("2026-01-01T00:00:00.000000Z ")
 
 
 def stamp(now: float) -> bytes:
     """UTC with microseconds, and a blank; `now` is seconds since the epoch."""
     return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ ").encode()
+
+
+def _without_line_end_cr(chunk: bytes) -> bytes:
+    """LF for CR LF. Where all CRs are of such ends, which is common, none of it is slow (see `text.prefix`)."""
+    if b"\r" not in chunk:
+        return chunk
+    return chunk.replace(b"\r\n", b"\n") if _OTHER_CR.search(chunk) else chunk.replace(b"\r", b"")
 
 
 class Faults:
@@ -95,10 +104,7 @@ class LogFile:
             return
         time_mark = stamp(now)
         mark = b"\n" + time_mark
-        if chunk.count(b"\n") == chunk.count(b"\r\n"):
-            body = chunk.replace(b"\r\n", mark)
-        else:
-            body = chunk.replace(b"\r\n", b"\n").replace(b"\n", mark)
+        body = _without_line_end_cr(chunk).replace(b"\n", mark)
         if self._at_start:
             body = time_mark + body
         self._at_start = chunk.endswith(b"\n")
