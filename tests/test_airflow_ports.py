@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from orchestrator.presets.airflow import ports
+from orchestrator.process import sockets
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_a_port_that_is_taken_is_said_with_pid_and_command(listener, asked):
     fault = ports.fault(asked, port)
     assert fault.startswith(f"is taken by pid {os.getpid()} ("), fault
     assert own_command() in fault
-    assert ports.holder(port) == os.getpid()
+    assert sockets.listener(port) == os.getpid()
 
 
 def test_a_free_port_has_no_fault_and_stays_free(listener):
@@ -40,7 +41,7 @@ def test_a_free_port_has_no_fault_and_stays_free(listener):
     assert port != taken
     for host in ("0.0.0.0", "127.0.0.1", "::", ""):
         assert ports.fault(host, port) == ""
-    assert ports.holder(port) == 0
+    assert sockets.listener(port) == 0
 
 
 def test_faults_that_are_not_somebody_elses():

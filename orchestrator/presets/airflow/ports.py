@@ -1,18 +1,16 @@
 """TCP ports before a start: whether one can be listened on, who holds it, which others are free.
 
 Facts: with SO_REUSEADDR, which every server sets, bind(2) fails on Linux exactly where another socket listens on an
-address that overlaps. Who holds it is in /proc: the inode of the listening socket in /proc/net/tcp and tcp6 (proc(5)),
-and the descriptor that points to it, which root and the owner of the process may read.
+address that overlaps.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from pathlib import Path
 
-LISTEN = "0A"  # include/net/tcp_states.h
+from orchestrator.process import sockets
 
 
 def fault(host: str, port: int) -> str:
@@ -65,41 +63,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _by_whom(port: int) -> str:
-    if pid := holder(port):
+    if pid := sockets.listener(port):
         return f" by pid {pid} ({command_of(pid)})"
     return ""
-
-
-def holder(port: int) -> int:
-    """Return the pid of a process that listens on `port`; 0 where the kernel does not tell us."""
-    wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
-    if not wanted:
-        return 0
-    for name in os.listdir("/proc"):
-        if name.isdigit() and _has_open(name, wanted):
-            return int(name)
-    return 0
-
-
-def _inodes(port: int) -> set[str]:
-    found: set[str] = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                found.add(fields[9])
-    return found
-
-
-def _has_open(pid: str, wanted: set[str]) -> bool:
-    try:
-        return any(os.readlink(f"/proc/{pid}/fd/{fd}") in wanted for fd in os.listdir(f"/proc/{pid}/fd"))
-    except OSError:  # another user's, or gone meanwhile
-        return False
 
 
 def command_of(pid: int) -> str:

@@ -1,0 +1,174 @@
+"""Whose TCP socket it is that answers: our own tree's, somebody else's, or nobody can tell. Linux; elsewhere unknown.
+
+Facts this relies on:
+- /proc/net/tcp and tcp6 (proc(5), proc_pid_net(5)) list the sockets of this network namespace with address, state and
+  inode; a descriptor of it reads `socket:[INODE]`, which root and the owner of a dumpable process may see.
+- Of several listening sockets on one port the kernel takes the one bound to the very address, then the one on every
+  address, IPv4's own before a dual-stack IPv6 one (inet_lhash2_lookup, compute_score). With SO_REUSEPORT several are
+  equal, and it chooses by a hash; then only the accepted end of a connection tells.
+- A connection that waits to be accepted has the inode 0.
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from orchestrator.process import tree
+
+_LISTEN = 0x0A  # include/net/tcp_states.h
+_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+End = tuple[Address, int]
+
+
+class Owner(enum.Enum):
+    """Who holds a socket."""
+
+    OURS = "ours"
+    FOREIGN = "somebody else's"
+    UNKNOWN = "owner unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`pid` is a process that holds it, where it is somebody else's."""
+
+    owner: Owner
+    pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    local: End
+    remote: End
+    state: int
+    inode: int
+    old: bool  # IPv4's own
+
+
+def owner_of_connection(connection: socket.socket, root: int) -> Verdict:
+    """Say whose the other end of an open connection is: that of the tree below `root`, or not.
+
+    OURS and FOREIGN are proven; UNKNOWN where the peer is on another machine, or the kernel does not tell us. The
+    accepted end counts, where it can be seen; else the listening socket.
+    """
+    here, there = _end(connection.getsockname()), _end(connection.getpeername())
+    if not _is_local(here, there):
+        return Verdict(Owner.UNKNOWN)
+    entries = list(_entries())
+    accepted = {e.inode for e in entries if e.inode and e.local == there and e.remote == here}
+    verdict = _owner(accepted, root)
+    return verdict if verdict.owner is not Owner.UNKNOWN else _owner(_listening(entries, there), root)
+
+
+def listener(port: int) -> int:
+    """Return the pid of a process that listens on `port`, on whichever address; 0 where the kernel does not tell."""
+    inodes = {e.inode for e in _entries() if e.state == _LISTEN and e.local[1] == port}
+    return _holder(inodes, _everyone()) if inodes else 0
+
+
+def _is_local(here: End, there: End) -> bool:
+    """Whether the peer is on this machine: to an address of its own the kernel connects from that address."""
+    return there[0].is_loopback or here[0] == there[0]
+
+
+def _listening(entries: Iterable[_Entry], there: End) -> set[int]:
+    address, port = there
+    ranks: dict[tuple[bool, bool], set[int]] = {}
+    for entry in entries:
+        if entry.state == _LISTEN and entry.local[1] == port and (exact := _fits(entry, address)) is not None:
+            ranks.setdefault((exact, entry.old), set()).add(entry.inode)
+    return ranks[max(ranks)] if ranks else set()
+
+
+def _fits(entry: _Entry, address: Address) -> bool | None:
+    """Whether it listens on the very address (True) or on every one (False); None where on another."""
+    if entry.local[0] == address:
+        return True
+    every = entry.local[0].is_unspecified and (not entry.old or address.version == 4)
+    return False if every else None
+
+
+def _owner(inodes: Collection[int], root: int) -> Verdict:
+    if not inodes:
+        return Verdict(Owner.UNKNOWN)
+    ours = [root, *(member.pid for member in tree.descendants(root))]
+    if _holder(inodes, ours):
+        return Verdict(Owner.OURS)
+    if not all(map(_is_open_to_us, ours)):
+        return Verdict(Owner.UNKNOWN)
+    pid = _holder(inodes, _everyone())
+    return Verdict(Owner.FOREIGN, pid) if pid else Verdict(Owner.UNKNOWN)
+
+
+def _everyone() -> Iterator[int]:
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return
+    yield from (int(name) for name in names if name.isdigit())
+
+
+def _holder(inodes: Collection[int], pids: Iterable[int]) -> int:
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    return next((pid for pid in pids if not wanted.isdisjoint(_open_files(pid))), 0)
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    directory = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(directory)
+    except OSError:  # another user's, not dumpable, or gone meanwhile
+        return
+    for name in names:
+        try:
+            yield os.readlink(f"{directory}/{name}")
+        except OSError:
+            continue
+
+
+def _is_open_to_us(pid: int) -> bool:
+    """Whether we may see its descriptors; one that has gone holds none."""
+    try:
+        os.listdir(f"/proc/{pid}/fd")
+    except PermissionError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _entries() -> Iterator[_Entry]:
+    for path in _TABLES:
+        try:
+            with open(path, encoding="ascii") as file:
+                lines = file.readlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            old = path == _TABLES[0]
+            yield _Entry(_hex_end(fields[1]), _hex_end(fields[2]), int(fields[3], 16), int(fields[9]), old)
+
+
+def _hex_end(text: str) -> End:
+    """Read `0100007F:1F90`: 32-bit words in the byte order of the machine, then the port."""
+    words, _, port = text.partition(":")
+    packed = b"".join(int(words[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(words), 8))
+    return _plain(ipaddress.ip_address(packed)), int(port, 16)
+
+
+def _end(name: tuple[str, int]) -> End:
+    return _plain(ipaddress.ip_address(name[0].partition("%")[0])), name[1]
+
+
+def _plain(address: Address) -> Address:
+    """An IPv4 address that an IPv6 socket shows as ::ffff:a.b.c.d is that IPv4 address."""
+    return getattr(address, "ipv4_mapped", None) or address
