@@ -1,0 +1,167 @@
+"""Whether somebody at a terminal is waited for: real programs at real prompts, and programs that are only silent."""
+
+import os
+import pty
+import select
+import shutil
+import signal
+import sys
+import termios
+
+import pytest
+from facts import PATIENCE, until
+
+from orchestrator.process import tree, waiting
+
+PYTHON = [sys.executable, "-c"]
+SHOWN = "import sys, os, time; sys.stdout.write('42% '); sys.stdout.flush(); "
+
+
+class AtTerminal:
+    """A program on a pty of its own; `seen` is what it has written."""
+
+    def __init__(self, argv):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            try:
+                os.environ.update(TERM="xterm-256color", PS1="$ ")
+                os.execvp(argv[0], argv)
+            finally:
+                os._exit(127)
+        self.seen = b""
+
+    def read_until(self, text):
+        while text not in self.seen:
+            assert select.select([self.fd], [], [], PATIENCE)[0], self.seen
+            self.seen += os.read(self.fd, 4096)
+
+    def tree(self):
+        return [self.pid, *(member.pid for member in tree.descendants(self.pid))]
+
+    def is_waited_for(self):
+        return waiting.is_waited_for(self.fd, self.tree())
+
+    def end(self):
+        tree.kill_tree(self.pid)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+@pytest.fixture
+def at_terminal():
+    started = []
+
+    def start(*argv):
+        started.append(AtTerminal(argv))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.end()
+
+
+@pytest.mark.parametrize(
+    ("argv", "prompt"),
+    [
+        (["bash", "--norc", "--noprofile"], b"$ "),
+        (["sh", "-c", "printf 'Name: '; read name"], b"Name: "),
+        (["sh", "-c", "printf 'Name: '; sh -c 'read name'; true"], b"Name: "),
+        (["bash", "-c", "read -p 'Name: ' name; true"], b"Name: "),
+        (["bash", "-c", "read -s -p 'Secret: ' secret; true"], b"Secret: "),
+        ([sys.executable, "-q"], b">>> "),
+        ([*PYTHON, "breakpoint()\npass"], b"(Pdb) "),
+        ([*PYTHON, "import getpass; getpass.getpass()"], b"Password: "),
+        ([*PYTHON, "input('[Y/n] ')"], b"[Y/n] "),
+        ([*PYTHON, "import threading; threading.Thread(target=input, args=['in a thread? ']).start()"], b"thread? "),
+        ([*PYTHON, "print('from the terminal? ', end='', flush=True); open('/dev/tty').read()"], b"terminal? "),
+    ],
+)
+def test_who_asks_is_seen_to_wait(at_terminal, argv, prompt):
+    program = at_terminal(*argv)
+    program.read_until(prompt)
+    assert until(program.is_waited_for)
+
+
+@pytest.mark.parametrize(
+    ("code", "call"),
+    [
+        ("time.sleep(1000)", "nanosleep"),
+        ("os.read(os.pipe()[0], 1)", "pipe_read"),
+        ("import socket; a, b = socket.socketpair(); a.recv(1)", "unix"),
+        ("import select; select.select([0], [], [])", "poll"),
+        ("os.kill(os.getpid(), 19)", "signal"),
+    ],
+)
+def test_who_is_only_silent_is_not(at_terminal, code, call):
+    """`call` is part of what the kernel says it stands in: only there the answer counts."""
+    program = at_terminal(*PYTHON, SHOWN + code)
+    program.read_until(b"42% ")
+
+    def stands():
+        with open(f"/proc/{program.pid}/wchan") as file:
+            return call in file.read()
+
+    assert until(stands)
+    assert not program.is_waited_for()
+
+
+def test_who_reads_in_the_background_is_not_waited_for(at_terminal):
+    program = at_terminal("bash", "-c", "set -m; cat & read -t 1000 < <(exec sleep 1000)")
+    stopped = lambda: any("state T" in tree.describe(pid) for pid in program.tree())  # noqa: E731
+    assert until(stopped)
+    assert not program.is_waited_for()
+
+
+def test_another_terminal_does_not_count(at_terminal):
+    asks = at_terminal("sh", "-c", "printf 'Name: '; read name")
+    silent = at_terminal("sh", "-c", "printf '42%% '; exec sleep 1000")
+    asks.read_until(b"Name: ")
+    silent.read_until(b"42% ")
+    assert until(asks.is_waited_for)
+    assert not waiting.is_waited_for(silent.fd, asks.tree())
+
+
+def test_a_hidden_prompt_is_known(at_terminal):
+    hidden = at_terminal(*PYTHON, "import getpass; getpass.getpass()")
+    hidden.read_until(b"Password: ")
+    shown = at_terminal("sh", "-c", "printf 'Name: '; read name")
+    shown.read_until(b"Name: ")
+    assert (waiting.is_hidden(hidden.fd), waiting.is_hidden(shown.fd)) == (True, False)
+
+
+def test_a_pipe_is_no_terminal():
+    read_fd, write_fd = os.pipe()
+    try:
+        assert not waiting.is_waited_for(read_fd, [os.getpid()])
+        assert not waiting.is_hidden(read_fd)
+    finally:
+        os.close(read_fd)
+        os.close(write_fd)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs to become another user")
+def test_what_the_kernel_does_not_show_is_no_prompt(at_terminal):
+    """Of another user's process only the terminal's own modes are known."""
+    reader, writer = os.pipe()
+    program = at_terminal("sh", "-c", "printf 'Name: '; read name")
+    program.read_until(b"Name: ")
+    assert until(program.is_waited_for)
+    if (child := os.fork()) == 0:
+        os.setresuid(65534, 65534, 65534)
+        os.write(writer, b"yes" if program.is_waited_for() else b"no")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 3) == b"no"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_modes_of_a_terminal_are_asked_of_its_master(at_terminal):
+    program = at_terminal("sh", "-c", "printf '42%% '; exec sleep 1000")
+    program.read_until(b"42% ")
+    assert not program.is_waited_for()
+    flags = termios.tcgetattr(program.fd)
+    flags[3] &= ~termios.ICANON
+    termios.tcsetattr(program.fd, termios.TCSANOW, flags)
+    assert program.is_waited_for()
