@@ -39,26 +39,25 @@ class Loop:
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
+        self._keys: dict[int, selectors.SelectorKey] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = itertools.count()
         self._after_turn: list[Callable[[], None]] = []
 
     def add(self, fd: int, events: int, callback: Callback) -> None:
         """Watch `fd` for READ, WRITE or both. The caller keeps owning it."""
-        self._selector.register(fd, events, callback)
+        self._keys[fd] = self._selector.register(fd, events, callback)
 
     def change(self, fd: int, events: int) -> None:
         """Watch `fd`, which is known already, for other events."""
-        key = self._selector.get_key(fd)
+        key = self._keys[fd]
         if key.events != events:
-            self._selector.modify(fd, events, key.data)
+            self._keys[fd] = self._selector.modify(fd, events, key.data)
 
     def remove(self, fd: int) -> None:
         """Stop watching `fd`; unknown ones are ignored, so that owners can close in any order."""
-        try:
+        if self._keys.pop(fd, None) is not None:
             self._selector.unregister(fd)
-        except (KeyError, ValueError):
-            pass
 
     @staticmethod
     def now() -> float:
@@ -82,7 +81,7 @@ class Loop:
     def turn(self) -> None:
         """Wait for one descriptor or deadline, then call back all that are due."""
         for key, mask in self._selector.select(self._timeout()):
-            if self._selector.get_map().get(key.fd) is key:
+            if self._keys.get(key.fd) is key:
                 key.data(mask)
         self._fire()
         for callback in self._after_turn:

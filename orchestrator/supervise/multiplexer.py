@@ -1,7 +1,7 @@
 """Reads all the ptys and hands their lines, prefixed, to the console.
 
-One `read` is at most 4095 bytes of a pty, so each readable master is read several times in a row and its lines are
-painted in one piece. Where the sink is full (a pipe or file; never a terminal) all masters are left unread until it has
+One `read` is at most 4095 bytes of a pty, so a readable master is read several times in a row, as long as it gives
+much, and its lines are painted in one piece. Where the sink is full (a pipe or file; never a terminal) all masters are left unread until it has
 drained: the line discipline then blocks the writers. During a stop nobody is slowed: there the console skips in the
 end.
 
@@ -30,8 +30,9 @@ from orchestrator.text.lines import LineSplitter
 from orchestrator.text.prefix import Painter
 from orchestrator.text.row import replay, rewrites
 
-READS = 16  # of one master in one turn, before the others get theirs
 READ_SIZE = 1 << 16
+TURN_SIZE = 1 << 15  # bytes of one master in one turn, before the others get theirs
+SHORT = 2048  # bytes of a read after which no more is there; another would wait for the kernel's worker (tty_buffer.c)
 LAST_WORDS = 1 << 22  # bytes read after the tree has gone, should somebody outside it hold the slave open
 TAIL_AFTER = 0.1  # seconds until an unfinished line is shown
 REDRAW_AFTER = 1.0  # seconds between two states of a row that is rewritten
@@ -101,7 +102,7 @@ class Multiplexer:
     def close(self, stream: Stream) -> None:
         """Read what is left, show an unfinished line, close the master."""
         left = LAST_WORDS
-        while left > 0 and (data := self._read(stream, READS)):
+        while left > 0 and (data := self._read(stream)):
             left -= len(data)
             self._take(stream, data)
         self._end(stream)
@@ -131,19 +132,23 @@ class Multiplexer:
             self._loop.add(stream.master_fd, READ, lambda _: self._on_readable(stream))
 
     def _on_readable(self, stream: Stream) -> None:
-        if data := self._read(stream, READS):
+        if data := self._read(stream):
             self._take(stream, data)
 
-    def _read(self, stream: Stream, times: int) -> bytes:
-        """Return what is there, at most `times` reads of it; parks the master where the other side has gone."""
+    def _read(self, stream: Stream) -> bytes:
+        """Return what is there, at most a turn's share of it; parks the master where the other side has gone."""
         if not stream.open:
             return b""
         chunks: list[bytes] = []
+        left = TURN_SIZE
         try:
-            for _ in range(times):
-                chunks.append(os.read(stream.master_fd, READ_SIZE))
-                if not chunks[-1]:
-                    self._end(stream)
+            while left > 0:
+                chunk = os.read(stream.master_fd, READ_SIZE)
+                chunks.append(chunk)
+                left -= len(chunk)
+                if len(chunk) < SHORT:
+                    if not chunk:
+                        self._end(stream)
                     break
         except BlockingIOError:
             pass
@@ -225,7 +230,7 @@ class Multiplexer:
                 self._end(stream)
 
     def _on_edge(self, stream: Stream) -> None:
-        data = b"" if self._paused else self._read(stream, READS)
+        data = b"" if self._paused else self._read(stream)
         if data or self._paused:
             self._parked.remove(stream.master_fd)
             stream.parked = False

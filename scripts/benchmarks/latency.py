@@ -35,6 +35,8 @@ def measure(settings: Settings, space: Workspace) -> list[Row]:
     entrants = [limit(space), orchestrates()[0], *honchos(), standalone_alike()]
     rows: list[Row] = []
     for case, beside_flood in (("quiet", False), ("beside a flood", True)):
+        if settings.leaves_out(case):
+            continue
 
         def delays(contender: Contender, beside_flood: bool = beside_flood) -> list[float]:
             return _delays(contender, beside_flood, lines, space)

@@ -11,7 +11,7 @@ What is measured, and what is fair:
 - Each contender moves as much as it can in about one second, found out by a first run that is not counted. In every
   turn all contenders run, and ratios are between those of one turn; the table shows their medians.
 - orchestrate and C put ptys under the components, honcho and `airflow standalone` pipes, which move several times as
-  much; `C, pipes` is the limit for those.
+  much; `C, pipes` is the limit for those, and for orchestrate with `tty = false`.
 - On a pty as sink orchestrate skips what the terminal does not take in time, by design; `skipped` says how much.
 """
 
@@ -35,7 +35,6 @@ FIRST_BYTES = 400_000  # of the run that finds out the speed
 MOST_BYTES = 400_000_000
 QUICK_BYTES = 100_000
 LAST_LINES = 0.5  # seconds that are waited for what a terminal may still show
-LIMIT = "C"
 
 COLUMNS = (
     Column("case", "lines"),
@@ -62,6 +61,7 @@ class Case:
     program: str = "flood"
     head: str = ""
     options: tuple[str, ...] = ()
+    tty: bool = True
     with_pipes: bool = field(default=False, compare=False)
 
     @property
@@ -72,6 +72,11 @@ class Case:
     def may_lose(self, contender: Contender) -> bool:
         """Whether lines may be left out."""
         return self.sink == "pty" and contender.may_skip
+
+    @property
+    def components(self) -> list[str]:
+        """The names of the producers; the n-th has the n-th letter as id."""
+        return [f"flood-{chr(ord('a') + number)}" for number in range(self.count)]
 
     @property
     def keeps_colours(self) -> bool:
@@ -86,6 +91,7 @@ CASES = (
     Case("coloured", kind="coloured"),
     Case("coloured, kept", kind="coloured", options=ALWAYS),
     Case("Python logger", program="logger.py", head=logger.HEAD),
+    Case("100 bytes, tty = false", tty=False),
     Case("4 KB", length=4096),
     Case("20 bytes", length=20),
     Case("100 bytes", sink="file"),
@@ -119,6 +125,8 @@ def measure(settings: Settings, space: Workspace) -> list[Row]:
     """Return a row for each case and contender."""
     rows: list[Row] = []
     for case in CASES:
+        if settings.leaves_out(f"{case.name} into a {case.sink}"):
+            continue
         print(f"bench: output: {case.name} into a {case.sink}", file=sys.stderr, flush=True)
         rows += _rows(case, settings, space)
     return rows
@@ -128,14 +136,16 @@ def _rows(case: Case, settings: Settings, space: Workspace) -> list[Row]:
     entrants = _contenders(case, space)
     lines = {c.name: _suitable_lines(case, c, settings, space) for c in entrants}
     samples = interleaved(entrants, settings.repetitions(7), lambda c: relay(case, c, lines[c.name], space))
-    return [_row(case, contender, samples[contender.name], samples[LIMIT]) for contender in entrants]
+    return [_row(case, contender, samples[contender.name], samples[entrants[0].name]) for contender in entrants]
 
 
 def _contenders(case: Case, space: Workspace) -> list[Contender]:
+    """Return the limit first: figures are compared with its."""
+    options = (*case.options, *(() if case.tty else ("--no-tty", ",".join(case.components))))
     return [
-        limit(space),
-        *([limit(space, pipes=True)] if case.with_pipes else []),
-        *orchestrates(*case.options, strips_colours=not case.keeps_colours),
+        *([limit(space)] if case.tty else []),
+        *([limit(space, pipes=True)] if case.with_pipes or not case.tty else []),
+        *orchestrates(*options, strips_colours=not case.keeps_colours),
         *honchos(),
         standalone_alike(),
     ]
@@ -160,14 +170,10 @@ def _suitable_lines(case: Case, contender: Contender, settings: Settings, space:
 def relay(case: Case, contender: Contender, lines: int, space: Workspace) -> Figures:
     """Run the case's producers, `lines` each, under a contender, and measure until the last line is at the sink."""
     directory = space.new_directory()
-    ids = [chr(ord("a") + i) for i in range(case.count)]
-    names = [f"flood-{id_}" for id_ in ids]
+    names = case.components
     sink_command = _sink_command(case, contender, names, lines, space)
     with Gate(directory) as gate, Sink(sink_command, case.sink, directory) as sink:
-        components = [
-            Component(name, _producer_command(case, gate, id_, lines, space))
-            for name, id_ in zip(names, ids, strict=True)
-        ]
+        components = [Component(name, _producer_command(case, gate, name[-1], lines, space)) for name in names]
         with Run(contender, components, space, sink.stdout_fd) as run:
             sink.let_go()
             gate.wait_ready(case.count, run)

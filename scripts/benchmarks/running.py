@@ -21,10 +21,16 @@ STOP_PATIENCE = 15.0  # seconds for the end after a SIGTERM
 
 @dataclass(frozen=True)
 class Settings:
-    """`runs` overrides how often a measurement is repeated; `quick` makes everything as small as it can be."""
+    """`runs` overrides how often a measurement is repeated; `quick` makes everything as small as it can be; `case`
+    stands in the names of the cases that are measured."""
 
     quick: bool = False
     runs: int | None = None
+    case: str = ""
+
+    def leaves_out(self, name: str) -> bool:
+        """Say whether a case is not to be measured."""
+        return self.case not in name
 
     def repetitions(self, default: int) -> int:
         """Return how often to repeat what is by default repeated so often."""
