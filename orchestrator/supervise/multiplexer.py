@@ -1,9 +1,9 @@
 """Reads all the ptys and hands their lines, prefixed, to the console.
 
 One `read` is at most 4095 bytes of a pty, so a readable master is read several times in a row, as long as it gives
-much, and its lines are painted in one piece. Where the sink is full (a pipe or file; never a terminal) all masters are left unread until it has
-drained: the line discipline then blocks the writers. During a stop nobody is slowed: there the console skips in the
-end.
+much, and its lines are painted in one piece. Where the sink is full (a pipe or file; never a terminal) all masters are
+left unread until it has drained: the line discipline then blocks the writers. During a stop nobody is slowed: there
+the console skips in the end.
 
 Facts: a master answers EIO once no process has the slave open, and only after all that was written has been read
 (n_tty flushes its buffers first), so reading until EIO or EAGAIN after the tree is vacated misses nothing. EIO is not
