@@ -33,6 +33,10 @@ class Guardian:
         self.fileno, self.wake = lambda: self.fd, lambda: None
         self.receive_fd = lambda: self.fd + 1000
 
+    @property
+    def has_ended(self):
+        return not self.alive
+
     def say(self, message, *, ends=False):
         self.said.append(message)
         self.alive = not ends

@@ -3,6 +3,9 @@
 The start method is fork, by name: its default differs by platform and version. The supervisor has one thread, so fork
 is safe, and everything is imported once, before. `gc.freeze` keeps the collector from touching, and so copying, what
 the children share.
+
+Fact: each start of a multiprocessing.Process waits for those that have ended until then (`_cleanup` in its process.py),
+and waitid(2) does not show them to us any more. Only `has_ended` does.
 """
 
 from __future__ import annotations
@@ -64,6 +67,11 @@ class Forked(Generic[Out, In]):
     def kill(self) -> None:
         """End the process at once; harmless where it has ended."""
         tree.send(self.pid, signal.SIGKILL)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended; asks the kernel."""
+        return self._process.exitcode is not None
 
     def reap(self) -> None:
         """Wait for the process, which is known to have ended."""

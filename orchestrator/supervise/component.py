@@ -158,7 +158,7 @@ class Member:
             self._host.loop.call_in(0.0, lambda: self._never_started(reason))
             return
         self._channel_open = True
-        self._host.loop.add(self._guardian.channel.fileno(), READ, lambda _: self._on_message())
+        self._host.loop.add(self._guardian.channel.fileno(), READ, lambda _: self._on_readable())
 
     def _never_started(self, reason: str) -> None:
         self.reason, self.status, self.own_end = reason, GUARDIAN_FAILED, True
@@ -173,6 +173,15 @@ class Member:
                 self._guardian.wake()
             except ChannelClosed:
                 pass  # it ends; on_guardian_ended follows
+
+    def _on_readable(self) -> None:
+        self._on_message()
+        self.see_guardian()
+
+    def see_guardian(self) -> None:
+        """See whether the guardian, whose channel is closed, has ended: the next fork may have waited for it."""
+        if self._guardian is not None and not self._channel_open and self._guardian.has_ended:
+            self.on_guardian_ended()
 
     def _on_message(self) -> None:
         assert self._guardian is not None

@@ -99,6 +99,11 @@ class Multiplexer:
             self._listen(stream)
         return stream
 
+    def catch_up(self, stream: Stream) -> None:
+        """Read what is there already, so that it stands before what is said next."""
+        if not self._paused:
+            self._on_readable(stream)
+
     def close(self, stream: Stream) -> None:
         """Read what is left, show an unfinished line, close the master."""
         left = LAST_WORDS

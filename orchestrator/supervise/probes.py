@@ -24,6 +24,7 @@ class Probers:
         self._open: dict[str, Readiness] = {}
         self._streams: dict[str, Stream] = {}
         self._process: Forked[Question, Answer] | None = None
+        self._is_lost = False
 
     @property
     def pids(self) -> set[int]:
@@ -39,6 +40,7 @@ class Probers:
         from orchestrator.process import prober  # urllib and what it needs: only systems that are asked pay for it
 
         self._process = Forked("prober", prober.run)
+        self._is_lost = False
         self._loop.add(self._process.channel.fileno(), READ, lambda _: self._on_answer())
 
     def watch(self, member: Member, stream: Stream) -> None:
@@ -84,6 +86,11 @@ class Probers:
             readiness.begin()
         return True
 
+    def see(self) -> None:
+        """See whether the prober, whose channel is closed, has ended: the fork of a guardian may have waited for it."""
+        if self._process is not None and self._is_lost and self._process.has_ended:
+            self.reap(self._process.pid)
+
     def close(self) -> None:
         """End the prober."""
         if self._process is not None:
@@ -106,6 +113,8 @@ class Probers:
             answer = self._process.channel.receive()
         except ChannelClosed:
             self._loop.remove(self._process.channel.fileno())
+            self._is_lost = True
+            self.see()
             return
         if readiness := self._open.get(answer.key[0]):
             readiness.hear(answer)

@@ -181,10 +181,15 @@ class Supervisor:
 
     def detach(self, member: Member) -> None:
         """Read its last words."""
-        streams = [self._streams.pop(member.name, None), self._errors.pop(member.name, None)]
-        for stream in filter(None, streams):
+        streams = self._streams_of(member)
+        for stream in streams:
             self._multiplexer.close(stream)
-        self._last_words[member.name] = b"".join(stream.recent for stream in streams if stream)
+        self._streams.pop(member.name, None)
+        self._errors.pop(member.name, None)
+        self._last_words[member.name] = b"".join(stream.recent for stream in streams)
+
+    def _streams_of(self, member: Member) -> list[Stream]:
+        return [streams[member.name] for streams in (self._streams, self._errors) if member.name in streams]
 
     def watch(self, member: Member) -> None:
         """Begin to probe."""
@@ -218,6 +223,8 @@ class Supervisor:
         elif member.state is State.UP:
             self._start_possible()
         elif member.state is State.STOPPING and member.own_end and not self._ends_well(member):
+            for stream in self._streams_of(member):
+                self._multiplexer.catch_up(stream)
             self._tell(news.death(member))
         elif member.state is State.BACKOFF:
             self._tell_last_lines(member)
@@ -323,6 +330,9 @@ class Supervisor:
                 member.on_guardian_ended()
             elif not self._probers.reap(pid):
                 tree.reap(pid)
+        for member in list(self._roster.everyone):
+            member.see_guardian()
+        self._probers.see()
         self._orphanage.check()
 
     def _own_pids(self) -> set[int]:

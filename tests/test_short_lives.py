@@ -1,0 +1,27 @@
+"""Components that end at once: while others are still being started, and before their last words are read."""
+
+from lateness import Late
+from test_order_system import component, ended, here, lines_of
+
+__all__ = ["here"]
+MANY = [f"c{number}" for number in range(20)]
+
+
+def test_components_that_end_while_others_are_started_are_not_forgotten(here):
+    """Each start of a multiprocessing.Process waits for those that have ended: nobody else hears of their end."""
+    short = [component(name, "seq 300; exit 3", 'on_exit = "ignore"') for name in MANY]
+    run = ended(here.write("\n".join(short)).up(), 3)
+    own = lines_of(run, "orchestrate")
+    for name in MANY:
+        assert sum(line.startswith(f"{name} exited with status 3 after ") for line in own) == 1, str(run)
+        assert lines_of(run, name) == [str(number) for number in range(1, 301)]
+    lines = run.text.splitlines()
+    late = [name for name in MANY if not _says_all_before_its_end(lines, name)]
+    if late:
+        raise Late(f"read only after the word of their end: {late}")
+
+
+def _says_all_before_its_end(lines, name):
+    said = [at for at, line in enumerate(lines) if line.startswith(f"{name.ljust(11)} | ")]
+    end = [at for at, line in enumerate(lines) if line.startswith(f"orchestrate | {name} exited")]
+    return said[-1] < end[0]
