@@ -120,8 +120,8 @@ def test_ctrl_z_stops_the_supervisor_and_fg_loses_nothing(tmux, home):
     before = len(terminal.bytes)
     terminal.type("fg")
     terminal.wait_for(r"^web +\| ready$(?s:.*)^web +\| ready$")
-    shown = re.findall(r"^web +\| line (\d+)$", terminal.since(before), re.MULTILINE)
-    assert shown == [str(number) for number in range(1, 501)]
+    wanted = [str(number) for number in range(1, 501)]  # the pane's bytes come by a pipe, later than its screen
+    assert until(lambda: re.findall(r"^web +\| line (\d+)$", terminal.since(before), re.MULTILINE) == wanted)
     terminal.keys("C-c")
     assert terminal.status() == 128 + signal.SIGINT
 

@@ -23,7 +23,7 @@ from orchestrator.presets.airflow.facts import NAMES, Facts
 from orchestrator.presets.airflow.find import Installation
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.lock import Lock, holder
-from orchestrator.supervise.supervisor import Plan
+from orchestrator.supervise.plan import Plan
 
 STDERR = 2
 

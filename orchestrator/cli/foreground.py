@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from orchestrator.output.console import Console
     from orchestrator.output.palette import Palette
     from orchestrator.supervise.outcome import Outcome
+    from orchestrator.supervise.plan import Plan
     from orchestrator.supervise.stage import Stage
-    from orchestrator.supervise.supervisor import Plan
 
 PATIENCE = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
 TERMINAL_PATIENCE = 0.3  # the same for a terminal that has been stopped

@@ -1,11 +1,8 @@
 """The supervisor: one thread, one loop, all members of one system from the first fork to the last reaped child.
 
 It runs the initial steps one after another, then starts every component whose dependencies allow it, and ends in one
-of three ways: a signal, the end of a component that the system cannot do without, or the end of all. The stop goes
-against the order of dependencies, what does not depend at the same time.
-
-What a signal means: INT, TERM and HUP stop; INT again, half a second later or more, skips the grace (npm and ssh
-deliver one Ctrl-C twice); QUIT has no grace from the start. Which of them it was is the exit status.
+of three ways: a signal or a request, the end of a component that the system cannot do without, or the end of all. The
+stop goes against the order of dependencies, what does not depend at the same time.
 """
 
 from __future__ import annotations
@@ -15,42 +12,28 @@ import errno
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from orchestrator.model import exits
 from orchestrator.model.errors import FAILED_STATUS
 from orchestrator.model.lifecycle import Event, State
 from orchestrator.model.messages import Down, Launch, Stuck, Up
-from orchestrator.model.spec import Component, OnExit, RestartPolicy, System
+from orchestrator.model.spec import OnExit, RestartPolicy, System
 from orchestrator.output.console import Kind
 from orchestrator.process import tree
 from orchestrator.process.fork import Forked, fork_guardian
-from orchestrator.runtime import signals
 from orchestrator.runtime.home import Home
-from orchestrator.runtime.loop import READ, Loop, Timer
+from orchestrator.runtime.loop import Loop
 from orchestrator.supervise import news
 from orchestrator.supervise.component import Member
-from orchestrator.supervise.multiplexer import Multiplexer, Stream
+from orchestrator.supervise.multiplexer import Multiplexer
 from orchestrator.supervise.orphans import Orphanage
 from orchestrator.supervise.outcome import Outcome
+from orchestrator.supervise.plan import Plan
 from orchestrator.supervise.probes import Probers
+from orchestrator.supervise.progress import Progress
 from orchestrator.supervise.roster import Roster
+from orchestrator.supervise.signalman import Signalman
 from orchestrator.supervise.stage import Stage
-
-SECOND_INTERRUPT = 0.5
-PROGRESS = 5.0  # seconds between two words on who is not ready yet
-QUIT_STATUS = 128 + signal.SIGQUIT
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a preset learned from its initial steps: the components, lines to show before they start (`notes`) and
-    once all are ready (`banner`). In the banner `secret` is kept out of the log."""
-
-    components: tuple[Component, ...]
-    notes: tuple[str, ...] = ()
-    banner: tuple[str, ...] = ()
-    secret: str = ""
+from orchestrator.supervise.streams import Streams
 
 
 class Supervisor:
@@ -75,24 +58,19 @@ class Supervisor:
         self._plan = plan or (lambda: Plan(system.components))
         self._banner: tuple[str, ...] = ()
         self._secret = ""
-        self._multiplexer = Multiplexer(loop, stage.screen)
         self._hang_up_stops = hang_up_stops
-        self._streams: dict[str, Stream] = {}
-        self._errors: dict[str, Stream] = {}
-        self._last_words: dict[str, bytes] = {}
+        self._streams = Streams(Multiplexer(loop, stage.screen), stage)
         self._roster = Roster(system.init, self)
         self._orphanage = Orphanage(loop, self._own_pids, self._orphans_gone, self._orphans_stuck)
         self._bereaved: list[Member] = []
         self._probers = Probers(loop, self._roster.is_ready, self._probed)
         self._outcome: Outcome | None = None
         self._culprit: Member | None = None
-        self._stopping_since: float | None = None
+        self.is_stopping = False
         self._finished = False
         self._was_ready = False
-        self._progress: Timer | None = None
-        wanted = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGWINCH]
-        self._signals = signals.SignalPipe([*wanted, signal.SIGHUP] if hang_up_stops else wanted)
-        loop.add(self._signals.read_fd, READ, lambda _: self._on_signals())
+        self._progress = Progress(loop, self._probers.waiting, self.tell)
+        self._signalman = Signalman(loop, self, hang_up_stops)
 
     def run(self) -> Outcome:
         """Run the system to its end and return how it ended."""
@@ -117,30 +95,20 @@ class Supervisor:
         self._roster.fill(plan.components)
         self._stage.make_room(m.name for m in self._roster.members)
         for line in plan.notes:
-            self._tell(line)
+            self.tell(line)
         self._probers.fork_if_needed(plan.components)
         self._start_possible()
         if not self._roster.members:
-            self._stop(None)
+            self.stop(None)
 
     def _step_timed_out(self, step: Member, limit: float) -> None:
-        if step.runs and step.status is None and self._stopping_since is None:
+        if step.runs and step.status is None and not self.is_stopping:
             step.reason = f"took longer than {limit:g} s"
-            self._tell(f"{step.name} {step.reason}")
+            self.tell(f"{step.name} {step.reason}")
             step.handle(Event.STOP)
 
-    def _tell_progress(self) -> None:
-        """While not everything is ready, say from time to time for whom we wait, and what the last probe answered."""
-        waiting = self._probers.waiting()
-        if self._was_ready or self._stopping_since is not None or not waiting:
-            self._progress = None  # nothing that would wake up an idle system
-            return
-        for name, reason in waiting.items():
-            self._tell(f"waiting for {name}: {reason}")
-        self._progress = self.loop.call_in(PROGRESS, self._tell_progress)
-
     def _start_possible(self) -> None:
-        if self._stopping_since is not None:  # what becomes ready during the stop lets nobody start any more
+        if self.is_stopping:  # what becomes ready during the stop lets nobody start any more
             return
         for member in self._roster.startable():
             member.handle(Event.START)
@@ -169,33 +137,21 @@ class Supervisor:
 
     def attach(self, member: Member, master_fd: int) -> None:
         """Read the terminal of a new incarnation."""
-        stream = self._stage.stream(member.spec, member.name, master_fd)
-        self._streams[member.name] = self._multiplexer.open(stream)
+        self._streams.open(member, master_fd)
 
     def attach_errors(self, member: Member, error_fd: int) -> None:
         """Read its standard error too; log probes look at both."""
-        output = self._streams[member.name]
-        errors = self._stage.errors(member.spec, output, error_fd)
-        errors.watcher = lambda whole: output.watcher(whole) if output.watcher else None
-        self._errors[member.name] = self._multiplexer.open(errors)
+        self._streams.open_errors(member, error_fd)
 
     def detach(self, member: Member) -> None:
         """Read its last words."""
-        streams = self._streams_of(member)
-        for stream in streams:
-            self._multiplexer.close(stream)
-        self._streams.pop(member.name, None)
-        self._errors.pop(member.name, None)
-        self._last_words[member.name] = b"".join(stream.recent for stream in streams)
-
-    def _streams_of(self, member: Member) -> list[Stream]:
-        return [streams[member.name] for streams in (self._streams, self._errors) if member.name in streams]
+        self._streams.close(member)
 
     def watch(self, member: Member) -> None:
         """Begin to probe."""
-        self._probers.watch(member, self._streams[member.name])
-        if member.spec.ready and self._progress is None:
-            self._progress = self.loop.call_in(PROGRESS, self._tell_progress)
+        self._probers.watch(member, self._streams.of(member))
+        if member.spec.ready and not self._was_ready:
+            self._progress.begin()
 
     def unwatch(self, member: Member) -> None:
         """End probing."""
@@ -209,26 +165,25 @@ class Supervisor:
     def stuck(self, member: Member, message: Stuck) -> None:
         """Say what cannot be killed, and do not wait for it."""
         self._say_stuck(member.name, message.why)
-        if self._stopping_since is not None:
+        if self.is_stopping:
             self._stop_possible()
 
     def changed(self, member: Member, before: State) -> None:
         """Follow a member's change of state with what it means for the others."""
         if member.state is State.READY and not self._roster.is_step(member):
             if self._was_ready:
-                self._tell(f"{member.name} is ready again")
+                self.tell(f"{member.name} is ready again")
             self._probers.nudge()
             self._start_possible()
             self._check_ready()
         elif member.state is State.UP:
             self._start_possible()
         elif member.state is State.STOPPING and member.own_end and not self._ends_well(member):
-            for stream in self._streams_of(member):
-                self._multiplexer.catch_up(stream)
-            self._tell(news.death(member))
+            self._streams.catch_up(member)
+            self.tell(news.death(member))
         elif member.state is State.BACKOFF:
             self._tell_last_lines(member)
-            self._tell(news.comeback(member))
+            self.tell(news.comeback(member))
         elif member.state in (State.DOWN, State.FAILED) and before is not State.BACKOFF:
             self._ended(member)
         elif member.state in (State.DOWN, State.FAILED):
@@ -237,27 +192,27 @@ class Supervisor:
     # The end
 
     def _ended(self, member: Member) -> None:
-        if self._stopping_since is not None:
-            self._tell(f"{member.name} stopped ({member.end_in_words})")
+        if self.is_stopping:
+            self.tell(f"{member.name} stopped ({member.end_in_words})")
             self._stop_possible()
         elif self._roster.is_step(member) and self._roster.goes_on_after(member):
             if self._roster.is_skipped(member):
-                self._tell(f"{member.name} is skipped: what it says `unless` of is so")
+                self.tell(f"{member.name} is skipped: what it says `unless` of is so")
             self._start_next()
         elif member.status is not None and self._ends_all(member):
             self._culprit = member
             self._tell_last_lines(member)
             if member.state is State.FAILED and member.spec.restart.policy is not RestartPolicy.NEVER:
-                self._tell(news.surrender(member))
-            self._stop(None)
+                self.tell(news.surrender(member))
+            self.stop(None)
         else:
             self._tell_last_lines(member)
             self._start_possible()
             for name, reason in self._roster.hopeless().items():
-                self._tell(f"{name} is not started: {reason}")
+                self.tell(f"{name} is not started: {reason}")
             self._check_ready()
             if not self._roster.anyone_active:
-                self._stop(None)
+                self.stop(None)
 
     def _ends_all(self, member: Member) -> bool:
         if self._roster.is_step(member):
@@ -266,65 +221,46 @@ class Supervisor:
 
     def _ends_well(self, member: Member) -> bool:
         fine = self._roster.is_step(member) and (member.succeeded or self._roster.is_check(member))
-        return self._stopping_since is not None or fine
+        return self.is_stopping or fine
 
     def _tell_last_lines(self, member: Member) -> None:
-        recent = self._last_words.pop(member.name, b"")
+        recent = self._streams.last_words(member)
         if not member.succeeded and (lines := news.last_lines(member.name, recent)):
-            self._tell(lines)
+            self.tell(lines)
 
-    def _stop(self, outcome: Outcome | None) -> None:
-        if self._stopping_since is None:
-            self._stopping_since = self.loop.now()
-            self._outcome = outcome
-            self._multiplexer.hurry()
-            if self._roster.anyone_runs:
-                self._tell("Shutting down components")
-            self._stop_possible()
+    def stop(self, outcome: Outcome | None) -> None:
+        """End the system; without an outcome, with that of its members."""
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        self._outcome = outcome
+        self._signalman.stop_began()
+        self._progress.end()
+        self._streams.hurry()
+        if self._roster.anyone_runs:
+            self.tell("Shutting down components")
+        self._stop_possible()
 
     def _stop_possible(self) -> None:
-        if self._stopping_since is None:
+        if not self.is_stopping:
             return
         for member in self._roster.stoppable():
             member.handle(Event.STOP)
         if not self._finished and not self._roster.anyone_runs and not self._bereaved:
             self._finished = True
             if self._was_ready or self._outcome is not None:
-                self._tell("Complete")
+                self.tell("Complete")
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """Skip the grace of whatever is still there."""
         for member in self._roster.everyone:
             member.handle(Event.KILL)
         self._orphanage.kill()
 
     # Events
 
-    def _on_signals(self) -> None:
-        for number in self._signals.read():
-            match number:
-                case signal.SIGCHLD | signal.SIGALRM:
-                    pass
-                case signal.SIGWINCH:
-                    self._multiplexer.resize(*self._stage.pty_size)
-                case signal.SIGQUIT:
-                    self._stop_by(number, Outcome(QUIT_STATUS))
-                    self._kill()
-                case _:
-                    self._stop_by(number, Outcome(signal=number))
-        self._reap()
-
-    def _stop_by(self, number: int, outcome: Outcome) -> None:
-        since = self._stopping_since
-        if since is None:
-            if number == signal.SIGINT:
-                self._stage.screen.begin_row()  # over the ^C that the terminal has echoed
-            self._tell(f"{exits.signal_name(number)} received")
-            self._stop(outcome)
-        elif number == signal.SIGINT and self.loop.now() - since >= SECOND_INTERRUPT:
-            self._tell("second Ctrl-C: killing what is left")
-            self._kill()
-
-    def _reap(self) -> None:
+    def reap(self) -> None:
+        """Some child has ended: a guardian, the prober, or an orphan that we adopted."""
         while pid := tree.peek_ended(self._own_pids()):
             if member := self._roster.guarded_by(pid):
                 member.on_guardian_ended()
@@ -334,6 +270,10 @@ class Supervisor:
             member.see_guardian()
         self._probers.see()
         self._orphanage.check()
+
+    def resize(self) -> None:
+        """Our terminal has another size, and so has each component's."""
+        self._streams.resize()
 
     def _own_pids(self) -> set[int]:
         return {m.guardian_pid for m in self._roster.everyone} | self._probers.pids
@@ -351,26 +291,31 @@ class Supervisor:
         self._stop_possible()
 
     def _say_stuck(self, name: str, why: str) -> None:
-        self._tell(f"unable to kill what is left of {name}: {why}")
+        self.tell(f"unable to kill what is left of {name}: {why}")
 
     def _probed(self, member: Member) -> None:
         member.handle(Event.PROBED)
 
     def _check_ready(self) -> None:
-        if not self._was_ready and self._stopping_since is None and self._roster.all_ready:
+        if not self._was_ready and not self.is_stopping and self._roster.all_ready:
             self._was_ready = True
-            if self._progress is not None:
-                self._progress.cancel()
+            self._progress.end()
             for line in self._banner:
                 self._stage.tell(line, secret=self._secret)
+
+    def tell(self, text: str, *, over_echo: bool = False) -> None:
+        """Show a line of our own, over what the terminal itself has echoed (`^C`) where that is asked for."""
+        if over_echo:
+            self._stage.screen.begin_row()
+        self._stage.tell(text)
 
     def lost_sink(self, error: OSError) -> None:
         """Nobody reads our output any more: end, as a program does that writes into a closed pipe."""
         if error.errno == errno.EPIPE:
-            self._stop(Outcome(signal=signal.SIGPIPE))
+            self.stop(Outcome(signal=signal.SIGPIPE))
         elif self._stage.screen.console.kind is Kind.TERMINAL:
             if self._hang_up_stops:
-                self._stop(Outcome(signal=signal.SIGHUP))
+                self.stop(Outcome(signal=signal.SIGHUP))
         else:
             with contextlib.suppress(OSError):  # standard error may be the same full file
                 print(
@@ -378,9 +323,4 @@ class Supervisor:
                     file=sys.stderr,
                     flush=True,
                 )
-            self._stop(Outcome(FAILED_STATUS))
-
-    # Helpers
-
-    def _tell(self, text: str) -> None:
-        self._stage.tell(text)
+            self.stop(Outcome(FAILED_STATUS))

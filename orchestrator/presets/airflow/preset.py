@@ -22,7 +22,7 @@ from orchestrator.presets.airflow.find import Installation
 from orchestrator.presets.airflow.foresight import foresee
 from orchestrator.process import tree
 from orchestrator.runtime.home import Home
-from orchestrator.supervise.supervisor import Plan
+from orchestrator.supervise.plan import Plan
 
 HELPER = Path(__file__).with_name("helper.py")
 STEP = "airflow"

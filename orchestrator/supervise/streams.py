@@ -1,0 +1,63 @@
+"""The streams of the members: one for each incarnation, a second one where its standard error is apart."""
+
+from __future__ import annotations
+
+from orchestrator.supervise.component import Member
+from orchestrator.supervise.multiplexer import Multiplexer, Stream
+from orchestrator.supervise.stage import Stage
+
+
+class Streams:
+    """Hands masters to the multiplexer, and keeps what a member last printed until somebody asks."""
+
+    def __init__(self, multiplexer: Multiplexer, stage: Stage) -> None:
+        self._multiplexer = multiplexer
+        self._stage = stage
+        self._streams: dict[str, Stream] = {}
+        self._errors: dict[str, Stream] = {}
+        self._last_words: dict[str, bytes] = {}
+
+    def of(self, member: Member) -> Stream:
+        """The stream of the present incarnation, whose terminal is open."""
+        return self._streams[member.name]
+
+    def open(self, member: Member, master_fd: int) -> None:
+        """Read the terminal of a new incarnation."""
+        stream = self._stage.stream(member.spec, member.name, master_fd)
+        self._streams[member.name] = self._multiplexer.open(stream)
+
+    def open_errors(self, member: Member, error_fd: int) -> None:
+        """Read its standard error too; who watches its lines sees both."""
+        output = self._streams[member.name]
+        errors = self._stage.errors(member.spec, output, error_fd)
+        errors.watcher = lambda whole: output.watcher(whole) if output.watcher else None
+        self._errors[member.name] = self._multiplexer.open(errors)
+
+    def catch_up(self, member: Member) -> None:
+        """Show what it has printed until now, before something is said about it."""
+        for stream in self._open_of(member):
+            self._multiplexer.catch_up(stream)
+
+    def close(self, member: Member) -> None:
+        """Read its last words."""
+        streams = self._open_of(member)
+        for stream in streams:
+            self._multiplexer.close(stream)
+        self._streams.pop(member.name, None)
+        self._errors.pop(member.name, None)
+        self._last_words[member.name] = b"".join(stream.recent for stream in streams)
+
+    def _open_of(self, member: Member) -> list[Stream]:
+        return [streams[member.name] for streams in (self._streams, self._errors) if member.name in streams]
+
+    def last_words(self, member: Member) -> bytes:
+        """Return what it last printed, as far as that was not just shown; the second time nothing."""
+        return self._last_words.pop(member.name, b"")
+
+    def resize(self) -> None:
+        """Give every terminal the size that ours has now."""
+        self._multiplexer.resize(*self._stage.pty_size)
+
+    def hurry(self) -> None:
+        """From now on slow nobody down: a stop is under way."""
+        self._multiplexer.hurry()
