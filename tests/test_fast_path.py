@@ -10,12 +10,16 @@ PREFIX = b"web | "
 
 
 class Careful(PrefixPainter):
-    """Takes the slow path always: each line for itself."""
+    """Takes the slow path always: each line for itself, cleaned and replayed."""
 
     __slots__ = ()
 
     def _plain(self, whole):
         return None
+
+    @staticmethod
+    def _is_calm(line):
+        return False
 
 
 class Hasty(PrefixPainter):
@@ -33,6 +37,7 @@ USUAL = {
     "CR CR LF": b"a\r\r\nb\r\n",
     "UTF-8": "grün 界 🙂\r\n".encode(),
     "one colour a line": b"\x1b[32mINFO\x1b[0m started\r\nplain\r\n\x1b[31mERROR\x1b[m\r\n",
+    "on and off": b"\x1b[32mINFO\x1b[39m \x1b[2mtext\x1b[22m\r\n\x1b[7m\x1b[38;5;9mx\x1b[39m\x1b[27m\r\n",
     "many colours a line": b"\x1b[2m12:00\x1b[0m \x1b[1m\x1b[38;5;208mWARN\x1b[0m - \x1b[1mtext\x1b[0m\r\n",
 }
 
@@ -58,6 +63,10 @@ def test_what_writes_over_itself_or_moves_is_looked_at(whole, style):
     [
         (Style.COLOURS, b"\x1b[31mopen\r\nto here\x1b[m\r\n"),
         (Style.COLOURS, b"\x1b[31mopen\r\n"),
+        (Style.COLOURS, b"\x1b[31mopen\x1b[49m\r\n"),
+        (Style.COLOURS, b"\x1b[31mopen\r\n\x1b[39m\r\n"),
+        (Style.COLOURS, b"\x1b[3mopen\x1b[24m\r\n"),
+        (Style.COLOURS, b"\x1b[1mopen\x1b[24m\r\n"),
         (Style.COLOURS, b"bell\a\r\n"),
         (Style.NO_COLOURS, b"bell\a\r\n"),
         (Style.COLOURS, b"\xff\r\n"),
@@ -71,6 +80,8 @@ def test_a_style_left_open_and_what_a_terminal_cannot_bear_is_looked_at(style, w
 
 TEXT = st.sampled_from([b"text", b"  ", b"\t", "é界".encode(), b"", b"\a", b"\0", b"\xff", b"\xc2\x9b", b"[m", b"[31m"])
 SGR = st.sampled_from([b"\x1b[31m", b"\x1b[1;44m", b"\x1b[38;5;8m", b"\x1b[m", b"\x1b[0m", b"\x1b[39m", b"\x1b[0;31m"])
+ON = st.sampled_from([b"31", b"97", b"38;5;8", b"38;2;1;2;3", b"45", b"100", b"1", b"2", b"3", b"4", b"7"])
+OFF = st.sampled_from([b"39", b"39", b"49", b"22", b"23", b"24", b"27", b"0"])
 OTHER = st.sampled_from(
     [
         *(b"\r", b"\b", b"\x1b", b"\x1b[", b"\x1b[K", b"\x1b[2J", b"\x1b]0;t\x07", b"\x1b]0;", b"\x1b[" + b"1;" * 130),
@@ -81,10 +92,13 @@ END = st.sampled_from([b"\n", b"\r\n", b"\r\n", b"\r\r\n"])
 RESET = st.sampled_from([b"\x1b[m", b"\x1b[0m"])
 PLAIN_LINE = st.tuples(TEXT, TEXT, END).map(b"".join)
 CLOSED_LINE = st.tuples(TEXT, SGR, TEXT, SGR, TEXT, RESET, TEXT, END).map(b"".join)
+PAIR = st.tuples(ON, TEXT | SGR, OFF).map(lambda pair: b"\x1b[%bm%b\x1b[%bm" % pair)
+PAIRS_LINE = st.tuples(st.lists(TEXT | PAIR | PAIR | RESET | SGR, max_size=5).map(b"".join), END).map(b"".join)
 ANY_LINE = st.tuples(st.lists(TEXT | SGR | OTHER, max_size=5).map(b"".join), END).map(b"".join)
 CHUNK = st.one_of(
     st.lists(PLAIN_LINE, min_size=1, max_size=5),
     st.lists(PLAIN_LINE | CLOSED_LINE, min_size=1, max_size=5),
+    st.lists(PLAIN_LINE | PAIRS_LINE, min_size=1, max_size=5),
     st.lists(PLAIN_LINE | CLOSED_LINE | ANY_LINE, min_size=1, max_size=5),
 ).map(b"".join)
 

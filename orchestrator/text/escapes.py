@@ -37,7 +37,7 @@ CONTROLS = bytes(b for b in range(32) if b != 9) + b"\x7f"
 _CONTROLS_BUT_ESC = CONTROLS.replace(ESC, b"")
 
 C1 = re.compile("[\x80-\x9f]")
-_LINK_BEGIN = b"\x1b]8;"
+LINK_BEGIN = b"\x1b]8;"
 RESET = b"\x1b[m"
 LINK_END = b"\x1b]8;;\x1b\\"
 _NO_LINK = re.compile(rb"\x1b\]8;[^;]*;(?:\x07|\x1b\\)")
@@ -46,7 +46,7 @@ _NO_LINK = re.compile(rb"\x1b\]8;[^;]*;(?:\x07|\x1b\\)")
 def keep_colours(line: bytes) -> bytes:
     """Remove every escape sequence but SGR and hyperlinks, and all other control characters but TAB."""
     if ESC in line:
-        if _LINK_BEGIN in line:  # their ends are control characters too
+        if LINK_BEGIN in line:  # their ends are control characters too
             return b"".join(_clean_between(ANY.sub(_allowed, line)))
         line = _ALL_BUT_SGR.sub(b"", line)
     return _clean(line, _CONTROLS_BUT_ESC)
@@ -126,6 +126,7 @@ __all__ = [
     "ANY",
     "C1",
     "ESC",
+    "LINK_BEGIN",
     "LINK_END",
     "RESET",
     "SEQUENCE_MAX",

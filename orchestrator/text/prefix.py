@@ -22,10 +22,17 @@ from orchestrator.text.row import replay, rewrites
 
 # What the fast path lets through to a terminal: printable ASCII, TAB, LF, and (checked apart) SGR and bytes of UTF-8.
 _PLAIN = bytes(b for b in range(256) if b in b"\t\n\x1b" or (b >= 32 and b != 127))
+_OTHER_SEQUENCE = re.compile(rb"\x1b(?!\[[0-9;:]{0,250}m)")  # than SGR
 _INNER_CR = re.compile(rb"\r(?![\r\n])")  # not at a line's end
 # A sequence that is no SGR, or sets a style without another SGR after it in its line. Where there is none, the last SGR
 # of every line is a reset, so that no line leaves a style open.
 _NEEDS_CARE = re.compile(rb"\x1b(?!\[0?m|\[[0-9;:]{1,250}m[^\x1b\n]*\x1b)")
+# An attribute that is turned on and, with nothing but text between, off again: how JavaScript's programs do it.
+_PAIR = re.compile(
+    rb"\x1b\[(?:(?:[39][0-7]|38;5;\d{1,3}|38;2(?:;\d{1,3}){3})m[^\x1b\n]*\x1b\[39"
+    rb"|(?:4[0-7]|10[0-7]|48;5;\d{1,3}|48;2(?:;\d{1,3}){3})m[^\x1b\n]*\x1b\[49"
+    rb"|[12]m[^\x1b\n]*\x1b\[22|([3479])m[^\x1b\n]*\x1b\[2\1)m"
+)
 CARRIED_MAX = 256  # bytes of style and link that are repeated on each line
 CUT = "…".encode()  # stands where a line that is too long was cut
 
@@ -98,6 +105,8 @@ class PrefixPainter:
         return self.prefix if self._stamp is None else clock(self._stamp()) + self.prefix
 
     def _line(self, line: bytes, *, ends: bool = True) -> bytes:
+        if ends and not self._cut and self._is_calm(line := line.rstrip(b"\r")):
+            return self._calm(line)
         lead = CUT if self._cut else b""
         goes_on = False
         if self._in_string:
@@ -112,11 +121,22 @@ class PrefixPainter:
             return lead + self._styled(escapes.keep_colours(line))
         return lead + (escapes.no_escapes(line) if self.style is Style.BYTES else escapes.plain(line))
 
+    @staticmethod
+    def _is_calm(line: bytes) -> bool:
+        """Say whether a line has nothing but text and colours in it: then there is nothing to clean or to replay."""
+        return not line.translate(None, _PLAIN) and not _OTHER_SEQUENCE.search(line) and _is_text(line)
+
+    def _calm(self, line: bytes) -> bytes:
+        if self.style is Style.COLOURS:
+            return self._styled(line)
+        return escapes.SGR.sub(b"", line) if escapes.ESC in line else line
+
     def _styled(self, line: bytes) -> bytes:
         before = self._link + self._open
         if escapes.ESC in line:
             self._open = escapes.open_style(self._open, line)
-            self._link = escapes.open_link(self._link, line)
+            if escapes.LINK_BEGIN in line:
+                self._link = escapes.open_link(self._link, line)
             if len(self._open) + len(self._link) > CARRIED_MAX:
                 return self._last_of(before, line)
         after = (escapes.RESET if self._open else b"") + (escapes.LINK_END if self._link else b"")
@@ -137,7 +157,7 @@ class PrefixPainter:
             whole = whole.replace(b"\r", b"")
         if escapes.ESC in whole:
             if self.style is Style.COLOURS:
-                if _NEEDS_CARE.search(whole):
+                if _NEEDS_CARE.search(whole) and _NEEDS_CARE.search(_less_pairs(whole)):
                     return None
             else:
                 whole = escapes.SGR.sub(b"", whole)
@@ -146,6 +166,11 @@ class PrefixPainter:
         if self.style is not Style.BYTES and (whole.translate(None, _PLAIN) or not _is_text(whole)):
             return None
         return whole
+
+
+def _less_pairs(whole: bytes) -> bytes:
+    """Remove pairs, and those around pairs."""
+    return _PAIR.sub(b"", _PAIR.sub(b"", whole))
 
 
 def _is_text(whole: bytes) -> bool:

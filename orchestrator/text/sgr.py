@@ -12,6 +12,8 @@ import re
 
 SGR = re.compile(rb"\x1b\[[0-9;:]{0,250}m")  # longer ones are nonsense, and dropped like any other sequence
 
+REMEMBERED = 16  # sequences of a line, whose effect is looked up where it was found before
+
 _COLOURS = {38: "foreground", 48: "background", 58: "underline colour"}
 _ON = {
     1: "bold",
@@ -59,14 +61,14 @@ _OFF = {
 def open_style(style: bytes, line: bytes) -> bytes:
     """Return the SGR that is in force after `line`, where `style` was before it."""
     sequences = SGR.findall(line)
-    if len(sequences) == 1:
-        return _after(style, sequences[0])
+    if 0 < len(sequences) <= REMEMBERED:
+        return _after(style, tuple(sequences))
     return _in_force([*SGR.findall(style), *sequences]) if sequences else style
 
 
 @functools.lru_cache(maxsize=512)
-def _after(style: bytes, sequence: bytes) -> bytes:
-    return _in_force([*SGR.findall(style), sequence])
+def _after(style: bytes, sequences: tuple[bytes, ...]) -> bytes:
+    return _in_force([*SGR.findall(style), *sequences])
 
 
 def _in_force(sequences: list[bytes]) -> bytes:
