@@ -151,6 +151,7 @@ _DEFAULTS: dict[str, object] = {
     "no_tty": None,
     "home": None,
     "timeout": None,
+    "end_survivors": False,
     "color": None,
     "timestamps": False,
     "no_prefix": False,

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.cli import survivors
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.model.errors import HeldError, OrchestrateError
 from orchestrator.model.spec import System
@@ -53,6 +54,7 @@ def run_made(
     lock = take(home)
     try:
         _wait_for_old_trees(home)
+        survivors.settle(home, here)
         system, plan = make(home)
         outcome = _supervise(system, home, here, plan, fd)
         home.forget_holder()

@@ -141,6 +141,11 @@ def place() -> Parser:
     options.add_argument(
         "-t", "--timeout", metavar="SECONDS", type=seconds, help="grace period between stop signal and kill"
     )
+    options.add_argument(
+        "--end-survivors",
+        action="store_true",
+        help="end what a run has left that was killed together with all its guardians (default: ask, on a terminal)",
+    )
     return options
 
 

@@ -32,7 +32,8 @@ class View:
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """`environment` is what components start from; `colours` whether to draw any, `forced` also without a terminal;
-    `term` the terminal's type, `erases` whether it can erase a row."""
+    `term` the terminal's type, `erases` whether it can erase a row; `end_survivors` whether to end what a
+    run left that was killed together with its guardians."""
 
     environment: dict[str, str]
     colours: bool
@@ -40,6 +41,7 @@ class Surroundings:
     term: str
     erases: bool
     view: View
+    end_survivors: bool = False
 
 
 def read(options: argparse.Namespace) -> Surroundings:
@@ -65,7 +67,9 @@ def read(options: argparse.Namespace) -> Surroundings:
         log_files=options.log_files,
     )
     erases = terminal and term not in ("", "dumb") and not view.json
-    return Surroundings(environment, colours, colours and not terminal, term, erases, view)
+    return Surroundings(
+        environment, colours, colours and not terminal, term, erases, view, end_survivors=options.end_survivors
+    )
 
 
 def _wanted_colours(option: str | None, environ: Mapping[str, str]) -> str:

@@ -43,7 +43,7 @@ from orchestrator.model.messages import (
     Vacated,
 )
 from orchestrator.model.spec import Scope
-from orchestrator.process import tree
+from orchestrator.process import survivors, tree
 from orchestrator.process.channel import Channel, ChannelClosed
 from orchestrator.process.isolation import cut_loose
 from orchestrator.process.pty import Pty
@@ -164,13 +164,16 @@ class _Watch:
             pid = holder(Path(self._lock.path))
             self._say(StartFailed(f"the tree of an earlier {launch.instance} is still there (guardian {pid or '?'})"))
             return False
+        survivors.write_record(launch.lock_path)  # before there is anything that could survive us
         try:
             os.chdir(launch.cwd)
             self._leader = _start_leader(launch)
         except OSError as error:
+            survivors.forget_record(launch.lock_path)
             self._say(StartFailed(_reason(error)))
             return False
         os.chdir("/")
+        survivors.write_record(launch.lock_path, self._leader.pid)
         fds = self._leader.output_fds
         self._say(Started(self._leader.pid, errors_apart=len(fds) > 1), *fds)
         return True
@@ -240,6 +243,7 @@ class _Watch:
             else:
                 self._advance(Cause.CHILD_GONE)
         if self._vacated:
+            survivors.forget_record(self._launch.lock_path)
             self._say(Vacated())
 
     def _advance(self, cause: Cause) -> None:
@@ -279,11 +283,12 @@ class _Watch:
 
 
 def _start_leader(launch: Launch) -> Pty | Pipes:
+    environment = {**launch.environment, survivors.MARK: survivors.mark(launch.instance)}
     if launch.tty:
-        return Pty(launch.argv, launch.environment, (launch.rows, launch.columns), launch.descriptors)
+        return Pty(launch.argv, environment, (launch.rows, launch.columns), launch.descriptors)
     from orchestrator.process.pipes import Pipes  # and subprocess: who has terminals only does not pay for it
 
-    return Pipes(launch.argv, launch.environment, launch.descriptors)
+    return Pipes(launch.argv, environment, launch.descriptors)
 
 
 def _reason(error: OSError) -> str:

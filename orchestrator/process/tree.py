@@ -118,6 +118,18 @@ def parent_of(pid: int) -> int:
     return int(fields[1]) if fields else 0
 
 
+def session_of(pid: int) -> int:
+    """Return the session's number; 0 where the process has gone."""
+    fields = _stat(pid)
+    return int(fields[3]) if fields else 0
+
+
+def start_time(pid: int) -> int:
+    """Return when it started, in clock ticks since boot; 0 where it has gone. With the pid that names one process."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else 0
+
+
 def is_zombie(pid: int) -> bool:
     """Say whether only the exit status of `pid` is left, or not even that."""
     fields = _stat(pid)
@@ -179,6 +191,30 @@ def _send_pinned(pid: int, number: int, parents: set[int]) -> None:
     try:
         if parent_of(pid) in parents:
             signal.pidfd_send_signal(fd, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+    finally:
+        os.close(fd)
+
+
+def pin(pid: int, start: int) -> int:
+    """Return a pidfd of the process that started then; -1 where it has gone, and its pid may be a stranger's."""
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return -1
+    if start_time(pid) == start:
+        return fd
+    os.close(fd)
+    return -1
+
+
+def send_exact(pid: int, start: int, number: int) -> None:
+    """Signal the process that started then, which need not descend from us. One that is not ours is passed over."""
+    if (fd := pin(pid, start)) < 0:
+        return
+    try:
+        signal.pidfd_send_signal(fd, number)
     except (ProcessLookupError, PermissionError):
         pass
     finally:
