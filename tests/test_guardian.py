@@ -15,7 +15,7 @@ from orchestrator.model.messages import Kill, Launch, LeaderExited, Signal, Star
 from orchestrator.model.spec import StopPlan, StopStep
 from orchestrator.process import tree
 from orchestrator.process.channel import ChannelClosed
-from orchestrator.process.fork import fork_guardian
+from orchestrator.process.fork import guardian_of
 from orchestrator.runtime.lock import holder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -36,7 +36,8 @@ class Guarded:
     """A guardian of ours: its messages, and its terminal's output so far."""
 
     def __init__(self, launch, log):
-        self.forked = fork_guardian(launch, log)
+        self.forked = guardian_of(launch, log)
+        self.forked.fork()
         self.channel, self.pid = self.forked.channel, self.forked.pid
         self.pid_fd = os.pidfd_open(self.pid)
         self.master_fd, self.leader, self.output = -1, 0, b""

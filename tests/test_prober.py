@@ -123,6 +123,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def process():
     """A prober; it is forked before the test's server has a thread."""
     forked = Forked("prober", prober.run)
+    forked.fork()
     yield forked
     forked.channel.close()
     forked.kill()

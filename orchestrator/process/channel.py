@@ -6,6 +6,7 @@ socket pair; a plain pipe could not carry the descriptor.
 
 from __future__ import annotations
 
+import pickle
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
@@ -31,7 +32,7 @@ class Channel(Generic[Out, In]):
     def send(self, message: Out) -> None:
         """Send one message; raises ChannelClosed."""
         try:
-            self._connection.send(message)
+            self._connection.send_bytes(pickle.dumps(message))
         except OSError:
             raise ChannelClosed from None
 

@@ -48,7 +48,7 @@ class Pty:
             program = _SPECIAL.sub(r"\\\1", program)
         try:
             self._spawn = pexpect.spawn(
-                program, arguments, env=dict(environment), preexec_fn=prepare, dimensions=size, timeout=None
+                program, arguments, env=environment, preexec_fn=prepare, dimensions=size, timeout=None
             )
         except pexpect.ExceptionPexpect:
             raise FileNotFoundError(f"command not found: {argv[0]}") from None

@@ -39,7 +39,7 @@ class Host(Protocol):
     loop: Loop
 
     def fork(self, member: Member) -> Forked[Down, Up]:
-        """Fork a guardian; raises OSError."""
+        """Make a guardian, which is forked before the loop waits again; raises OSError."""
 
     def attach(self, member: Member, master_fd: int) -> None:
         """Read the terminal of a new incarnation."""
@@ -154,14 +154,17 @@ class Member:
         try:
             self._guardian = self._host.fork(self)
         except OSError as error:
-            reason = f"unable to fork a guardian: {error.strerror}"
-            self._host.loop.call_in(0.0, lambda: self._never_started(reason))
+            self._host.loop.call_in(0.0, lambda error=error: self.not_forked(error))  # type: ignore[misc]
             return
         self._channel_open = True
         self._host.loop.add(self._guardian.channel.fileno(), READ, lambda _: self._on_readable())
 
-    def _never_started(self, reason: str) -> None:
-        self.reason, self.status, self.own_end = reason, GUARDIAN_FAILED, True
+    def not_forked(self, error: OSError) -> None:
+        """The kernel refused us a guardian."""
+        self._close_channel()
+        self._guardian = None
+        self.reason = f"unable to fork a guardian: {error.strerror}"
+        self.status, self.own_end = GUARDIAN_FAILED, True
         self.handle(Event.EXITED)
         self.gone()
 

@@ -40,6 +40,7 @@ class Probers:
         from orchestrator.process import prober  # urllib and what it needs: only systems that are asked pay for it
 
         self._process = Forked("prober", prober.run)
+        self._process.fork()
         self._is_lost = False
         self._loop.add(self._process.channel.fileno(), READ, lambda _: self._on_answer())
 

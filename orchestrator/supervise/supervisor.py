@@ -19,12 +19,13 @@ from orchestrator.model.messages import Down, Launch, Stuck, Up
 from orchestrator.model.spec import OnExit, RestartPolicy, System
 from orchestrator.output.console import Kind
 from orchestrator.process import tree
-from orchestrator.process.fork import Forked, fork_guardian
+from orchestrator.process.fork import Forked, guardian_of
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise import news
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.multiplexer import Multiplexer
+from orchestrator.supervise.nursery import Nursery
 from orchestrator.supervise.orphans import Orphanage
 from orchestrator.supervise.outcome import Outcome
 from orchestrator.supervise.plan import Plan
@@ -62,6 +63,7 @@ class Supervisor:
         self._streams = Streams(Multiplexer(loop, stage.screen), stage)
         self._roster = Roster(system.init, self)
         self._orphanage = Orphanage(loop, self._own_pids, self._orphans_gone, self._orphans_stuck)
+        self._nursery = Nursery(loop)
         self._bereaved: list[Member] = []
         self._probers = Probers(loop, self._roster.is_ready, self._probed)
         self._outcome: Outcome | None = None
@@ -116,10 +118,10 @@ class Supervisor:
     # What members ask for (component.Host)
 
     def fork(self, member: Member) -> Forked[Down, Up]:
-        """Fork a guardian for a new incarnation."""
+        """Have a guardian forked for a new incarnation."""
         rows, columns = self._stage.pty_size
         spec = member.spec
-        return fork_guardian(
+        guardian = guardian_of(
             Launch(
                 instance=member.name,
                 argv=spec.argv,
@@ -134,6 +136,8 @@ class Supervisor:
             ),
             lambda: self._stage.drain_log(member.name),
         )
+        self._nursery.add(member, guardian)
+        return guardian
 
     def attach(self, member: Member, master_fd: int) -> None:
         """Read the terminal of a new incarnation."""
