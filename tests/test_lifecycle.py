@@ -31,7 +31,7 @@ HISTORIES = {
     "a start, readiness, a stop": (
         [Event.START, Event.STARTED, Event.PROBED, Event.STOP, Event.EXITED, Event.ENDED],
         ["starting", "up", "ready", "stopping", "stopping", "down"],
-        ["FORK", "WATCH", "UNWATCH", "SEND_STOP"],
+        ["FORK", "WATCH", "UNWATCH", "GUARD", "UNGUARD", "SEND_STOP"],
     ),
     "a stop while starting": (
         [Event.START, Event.STOP, Event.STARTED, Event.EXITED, Event.ENDED],
@@ -46,7 +46,7 @@ HISTORIES = {
     "a stop, then a kill, twice": (
         [Event.START, Event.STARTED, Event.PROBED, Event.STOP, Event.KILL, Event.KILL, Event.EXITED, Event.ENDED],
         ["starting", "up", "ready", "stopping", "killing", "killing", "killing", "down"],
-        ["FORK", "WATCH", "UNWATCH", "SEND_STOP", "SEND_KILL"],
+        ["FORK", "WATCH", "UNWATCH", "GUARD", "UNGUARD", "SEND_STOP", "SEND_KILL"],
     ),
     "a command that does not exist": (
         [Event.START, Event.EXITED, Event.GIVEN_UP],
@@ -59,7 +59,7 @@ HISTORIES = {
             *(Event.STARTED, Event.PROBED, Event.EXITED, Event.GIVEN_UP, Event.START),
         ],
         ["starting", "up", "stopping", "backoff", "starting", "up", "ready", "stopping", "failed", "starting"],
-        ["FORK", "WATCH", "UNWATCH", "ARM", "FORK", "WATCH", "UNWATCH", "FORK"],
+        ["FORK", "WATCH", "UNWATCH", "ARM", "FORK", "WATCH", "UNWATCH", "GUARD", "UNGUARD", "FORK"],
     ),
     "a stop during the backoff": (
         [Event.START, Event.STARTED, Event.EXITED, Event.RETRY, Event.STOP, Event.DUE],

@@ -97,7 +97,7 @@ class Host:
     def __init__(self):
         self.loop = Loop()
         self.guardians = []
-        self.terminal_open = self.watching = self.bereaved = self.refuse_next = False
+        self.terminal_open = self.watching = self.guarding = self.bereaved = self.refuse_next = False
         self.stuck = self.changed = lambda member, what: None
 
     def fork(self, member):
@@ -124,6 +124,14 @@ class Host:
     def unwatch(self, member):
         assert self.watching
         self.watching = False
+
+    def guard(self, member):
+        assert (self.terminal_open, self.watching, self.guarding) == (True, False, False)
+        self.guarding = True
+
+    def unguard(self, member):
+        assert self.guarding
+        self.guarding = False
 
     def adopt(self, member):
         assert not self.bereaved
@@ -152,6 +160,12 @@ class MemberMachine(RuleBasedStateMachine):
         self.member.handle(event)
         if event is not Event.START and self.living(leader=True, open=True):
             assert {type(message) for message in self.guardian().heard} & {Stop, Kill}, "nobody told the guardian"
+
+    @precondition(lambda self: self.host.guarding)
+    @rule()
+    def it_does_not_live(self):
+        self.member.replace("failed its liveness probe")
+        assert self.member.state is State.STOPPING
 
     @rule(refuse=RARELY)
     def next_fork_is_refused(self, refuse):
@@ -238,6 +252,7 @@ class MemberMachine(RuleBasedStateMachine):
         assert (state is State.BACKOFF) <= bool(self.host.loop.armed())
         assert (state in (State.DOWN, State.FAILED)) <= (not self.host.loop.armed())
         assert self.host.watching == (state is State.UP)
+        assert self.host.guarding == (state is State.READY)
         assert self.member.guardian_pid == (self.guardian().pid if self.guardian() else 0)
 
     def teardown(self):

@@ -5,14 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.model.lifecycle import Event
-from orchestrator.model.restart import JITTER, Verdict, decide
+from orchestrator.model.restart import JITTER, Verdict, Wish, decide
 from orchestrator.model.spec import RestartPlan, RestartPolicy
 
 NEVER, ON_FAILURE, ALWAYS = RestartPolicy.NEVER, RestartPolicy.ON_FAILURE, RestartPolicy.ALWAYS
 
 
-def after(plan, now=0.0, failed=True, asked=False, failures=(), dice=0.0):
-    return decide(plan, failed=failed, asked=asked, failures=failures, now=now, dice=dice)
+def after(plan, now=0.0, failed=True, wish=Wish.NONE, failures=(), dice=0.0):
+    return decide(plan, failed=failed, wish=wish, failures=failures, now=now, dice=dice)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,16 @@ def test_policy(policy, failed, event):
 @pytest.mark.parametrize("policy", RestartPolicy)
 @pytest.mark.parametrize("failed", [True, False])
 def test_an_end_that_was_asked_for_is_final_and_forgets_the_past(policy, failed):
-    assert after(RestartPlan(policy), now=9.0, failed=failed, asked=True, failures=(7.0, 8.0)) == Verdict(Event.ENDED)
+    assert after(RestartPlan(policy), now=9.0, failed=failed, wish=Wish.DOWN, failures=(7.0, 8.0)) == Verdict(
+        Event.ENDED
+    )
+
+
+@pytest.mark.parametrize("policy", RestartPolicy)
+def test_what_does_not_live_is_replaced_whatever_the_policy_but_not_for_ever(policy):
+    plan = RestartPlan(policy, max=3, within=60.0)
+    assert after(plan, now=9.0, wish=Wish.REPLACE).event is Event.RETRY
+    assert after(plan, now=9.0, wish=Wish.REPLACE, failures=(7.0, 8.0)).event is Event.GIVEN_UP
 
 
 def history(plan, times, dice=0.0):

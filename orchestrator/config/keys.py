@@ -146,13 +146,19 @@ _CONDITION = _words(
     process_completed_successfully=Condition.SUCCEEDED,
 )
 _LONG = Made(
-    Table({"condition": Key(_CONDITION, "What it has to have reached.", required=True)}), lambda read: read["condition"]
+    Table(
+        {
+            "condition": Key(_CONDITION, "What it has to have reached.", required=True),
+            "restart": Key(Flag(), "Whether this one is restarted whenever that one is (false)."),
+        }
+    ),
+    lambda read: (read["condition"], read.get("restart", False)),
 )
 DEPENDS_ON = ByType(
     {
         dict: Made(
-            MapOf(ByType({str: _CONDITION, dict: _LONG}), lambda name: "", ".*"),
-            lambda read: tuple(Dependency(name, condition) for name, condition in read.items()),
+            MapOf(ByType({str: Made(_CONDITION, lambda word: (word, False)), dict: _LONG}), lambda name: "", ".*"),
+            lambda read: tuple(Dependency(name, *how) for name, how in read.items()),
         ),
         list: Made(_TEXTS, lambda names: tuple(Dependency(name) for name in dict.fromkeys(names))),
     }

@@ -16,7 +16,7 @@ from orchestrator.config.environment import Layers, expand_at
 from orchestrator.config.expansion import escape
 from orchestrator.config.report import Report
 from orchestrator.config.secrets import mask
-from orchestrator.model.spec import HttpProbe, LogProbe, Probe, RestartPlan, StopPlan
+from orchestrator.model.spec import Dependency, HttpProbe, LogProbe, Probe, RestartPlan, StopPlan
 
 OF_INSTANCE = ("PORT", "PS", "ORCHESTRATE_COMPONENT", "ORCHESTRATE_INSTANCE")
 _BEGIN, _END = "\ue000", "\ue001"  # private use: around a name that stays a variable
@@ -75,7 +75,7 @@ def of_member(member: Member, port: int | None, layers: Layers, add_file: AddFil
         **plain,
         "replicas": member.replicas,
         "port": port,
-        "depends_on": {d.name: d.condition.value for d in member.depends_on},
+        "depends_on": {d.name: _dependency(d) for d in member.depends_on},
         "ready": _ready(member.ready, texts),
         "restart": _restart(member.restart),
         "on_exit": member.on_exit.value,
@@ -106,6 +106,11 @@ def _stop(stop: StopPlan) -> Plain:
     for step in stop.steps:
         sequence += [_signal(step.signal), *([step.wait] if step.wait else [])]
     return {"sequence": sequence, "scope": stop.scope.value}
+
+
+def _dependency(dependency: Dependency) -> str | Plain:
+    condition = dependency.condition.value
+    return {"condition": condition, "restart": True} if dependency.restart else condition
 
 
 def _restart(plan: RestartPlan) -> Plain:

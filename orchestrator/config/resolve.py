@@ -12,7 +12,7 @@ from orchestrator.config.environment import Layers, Variable, Variables, expand_
 from orchestrator.config.expansion import Lookup
 from orchestrator.config.report import Report
 from orchestrator.config.selection import Selected
-from orchestrator.model.spec import Component, Dependency, HttpProbe, Probe, System
+from orchestrator.model.spec import Component, HttpProbe, Probe, System
 
 SHELL = "/bin/sh"
 
@@ -120,7 +120,7 @@ def resolve(
     components: list[Component] = []
     for one in selected:
         depends_on = tuple(
-            Dependency(instance, dependency.condition)
+            replace(dependency, name=instance)
             for dependency in one.member.depends_on
             for instance in instances.get(dependency.name, ())
         )

@@ -1,10 +1,10 @@
 """The lifecycle of one instance, as a total table.
 
 An instance is DOWN until it is wanted. STARTING lasts from the fork of its guardian to the word that the leader runs;
-UP until its readiness probes hold; then READY. Whatever ends the leader, and whoever asked for it, the instance is
-STOPPING until its tree is vacated and its guardian has gone: a restart never overlaps the old tree. KILLING is the
-same with the grace skipped. How it ends is one of three events, chosen by `model.restart`: it ends for good (DOWN),
-it comes back after a pause (BACKOFF), or it is given up (FAILED).
+UP until its readiness probes hold; then READY, and asked whether it lives. Whatever ends the leader, and whoever asked
+for it, the instance is STOPPING until its tree is vacated and its guardian has gone: a restart never overlaps the old
+tree. KILLING is the same with the grace skipped. How it ends is one of three events, chosen by `model.restart`: it ends
+for good (DOWN), it comes back after a pause (BACKOFF), or it is given up (FAILED).
 
 `TABLE` has a row for every pair of State and Event; a pair that cannot happen, or changes nothing, stays where it is.
 """
@@ -48,6 +48,8 @@ class Action(enum.Enum):
     FORK = "fork a guardian"
     WATCH = "begin to probe"
     UNWATCH = "end probing"
+    GUARD = "begin to ask whether it lives"
+    UNGUARD = "end asking"
     SEND_STOP = "send the guardian Stop"
     SEND_KILL = "send the guardian Kill"
     ARM = "arm the backoff timer"
@@ -62,13 +64,13 @@ _CHANGES: dict[tuple[State, Event], Row] = {
     (State.STARTING, Event.EXITED): (State.STOPPING, ()),
     (State.STARTING, Event.STOP): (State.STOPPING, (Action.SEND_STOP,)),
     (State.STARTING, Event.KILL): (State.KILLING, (Action.SEND_KILL,)),
-    (State.UP, Event.PROBED): (State.READY, (Action.UNWATCH,)),
+    (State.UP, Event.PROBED): (State.READY, (Action.UNWATCH, Action.GUARD)),
     (State.UP, Event.EXITED): (State.STOPPING, (Action.UNWATCH,)),
     (State.UP, Event.STOP): (State.STOPPING, (Action.UNWATCH, Action.SEND_STOP)),
     (State.UP, Event.KILL): (State.KILLING, (Action.UNWATCH, Action.SEND_KILL)),
-    (State.READY, Event.EXITED): (State.STOPPING, ()),
-    (State.READY, Event.STOP): (State.STOPPING, (Action.SEND_STOP,)),
-    (State.READY, Event.KILL): (State.KILLING, (Action.SEND_KILL,)),
+    (State.READY, Event.EXITED): (State.STOPPING, (Action.UNGUARD,)),
+    (State.READY, Event.STOP): (State.STOPPING, (Action.UNGUARD, Action.SEND_STOP)),
+    (State.READY, Event.KILL): (State.KILLING, (Action.UNGUARD, Action.SEND_KILL)),
     # The leader may have ended by itself: from now on its end was wanted, and is not followed by a restart.
     (State.STOPPING, Event.STOP): (State.STOPPING, (Action.SEND_STOP,)),
     (State.STOPPING, Event.KILL): (State.KILLING, (Action.SEND_KILL,)),
@@ -81,8 +83,9 @@ _CHANGES: dict[tuple[State, Event], Row] = {
 
 # The tree can be empty in any state in which a guardian lives: a guardian's death skips the steps between.
 RUNNING = frozenset({State.STARTING, State.UP, State.READY, State.STOPPING, State.KILLING})
+_PROBING = {State.UP: (Action.UNWATCH,), State.READY: (Action.UNGUARD,)}
 for _state in RUNNING:
-    _stop_probing = (Action.UNWATCH,) if _state is State.UP else ()
+    _stop_probing = _PROBING.get(_state, ())
     _CHANGES[_state, Event.ENDED] = (State.DOWN, _stop_probing)
     _CHANGES[_state, Event.RETRY] = (State.BACKOFF, (*_stop_probing, Action.ARM))
     _CHANGES[_state, Event.GIVEN_UP] = (State.FAILED, _stop_probing)

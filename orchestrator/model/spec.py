@@ -89,10 +89,11 @@ class RestartPlan:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """`name` must have reached `condition` first."""
+    """`name` must have reached `condition` first. With `restart`, whoever depends on it is restarted with it."""
 
     name: str
     condition: Condition = Condition.STARTED
+    restart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

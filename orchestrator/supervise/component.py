@@ -24,6 +24,7 @@ from orchestrator.model.messages import (
     Up,
     Vacated,
 )
+from orchestrator.model.restart import Wish
 from orchestrator.model.spec import Component
 from orchestrator.process.channel import ChannelClosed
 from orchestrator.process.fork import Forked
@@ -56,6 +57,12 @@ class Host(Protocol):
     def unwatch(self, member: Member) -> None:
         """End probing."""
 
+    def guard(self, member: Member) -> None:
+        """Begin to ask whether it lives; where it does not, `Member.replace` follows."""
+
+    def unguard(self, member: Member) -> None:
+        """End asking."""
+
     def adopt(self, member: Member) -> None:
         """The guardian died: empty what it left, then call `member.gone`."""
 
@@ -84,7 +91,7 @@ class Member:
         self.pause = 0.0
         self.is_stuck = False
         self._events: collections.deque[Event] = collections.deque()
-        self._asked = False
+        self.wish = Wish.NONE
         self._vacated = False
         self._failures: tuple[float, ...] = ()
         self._timer: Timer | None = None
@@ -137,6 +144,10 @@ class Member:
                 self._host.watch(self)
             case Action.UNWATCH:
                 self._host.unwatch(self)
+            case Action.GUARD:
+                self._host.guard(self)
+            case Action.UNGUARD:
+                self._host.unguard(self)
             case Action.SEND_STOP:
                 self._send(Stop())
             case Action.SEND_KILL:
@@ -148,7 +159,7 @@ class Member:
 
     def _fork(self) -> None:
         self.status, self.reason, self.own_end = None, "", False
-        self._asked = self._vacated = False
+        self.wish, self._vacated = Wish.NONE, False
         self.since, self.since_wall = time.monotonic(), time.time()
         self.incarnations += 1
         try:
@@ -169,7 +180,7 @@ class Member:
         self.gone()
 
     def _send(self, message: Down) -> None:
-        self._asked = True
+        self.wish = Wish.DOWN
         if self._guardian is not None and self._channel_open:
             try:
                 self._guardian.channel.send(message)
@@ -233,21 +244,36 @@ class Member:
             self.gone()
             return
         if self.status is None:
-            self.own_end = not self._asked
+            self.own_end = self.wish is Wish.NONE
             self.lasted = time.monotonic() - self.since
         self.status, self.reason = GUARDIAN_FAILED, "lost its guardian"
         self.handle(Event.EXITED)
         self._host.adopt(self)
 
+    def replace(self, reason: str) -> None:
+        """It runs and does not live: end it, for another incarnation."""
+        self._condemn(reason, Wish.REPLACE)
+
+    def fail(self, reason: str) -> None:
+        """It runs and does not get ready: end it, as if it had failed by itself."""
+        self._condemn(reason, Wish.NONE)
+
+    def _condemn(self, reason: str, wish: Wish) -> None:
+        if self.state in (State.UP, State.READY):
+            self.handle(Event.STOP)
+            self.reason, self.wish = reason, wish
+
     def gone(self) -> None:
         """Nothing of this incarnation is left: decide what follows."""
+        if self.reason and self.wish is not Wish.DOWN:
+            self.status = self.status if self.status == NOT_FOUND else GUARDIAN_FAILED
         self.is_stuck = False
         self.pid = 0
         self._host.detach(self)
         verdict = restart.decide(
             self.spec.restart,
             failed=not self.succeeded,
-            asked=self._asked,
+            wish=self.wish,
             failures=self._failures,
             now=time.monotonic(),
             dice=random.random(),

@@ -8,13 +8,16 @@ from dataclasses import replace
 from orchestrator.model import order
 from orchestrator.model.errors import FAILED_STATUS
 from orchestrator.model.lifecycle import State
-from orchestrator.model.spec import Component, Condition, OnExit
+from orchestrator.model.spec import Component, Condition, Dependency, OnExit
 from orchestrator.supervise.component import Host, Member
 from orchestrator.supervise.outcome import End, Outcome, of_all, of_culprit
 
 
 class Roster:
-    """Initial steps, and components once they are known. Looks at members; what it finds the supervisor does."""
+    """Initial steps, and components once they are known. Looks at members; what it finds the supervisor does.
+
+    `returning` are members that were stopped to be started again, once what they depend on allows it anew.
+    """
 
     def __init__(self, steps: Iterable[Component], host: Host) -> None:
         self._host = host
@@ -31,13 +34,14 @@ class Roster:
             self.steps.append(step)
         self.members: list[Member] = []
         self._by_name: dict[str, Member] = {}
-        self._dependents: Mapping[str, frozenset[str]] = {}
+        self.dependents: Mapping[str, frozenset[str]] = {}
+        self.returning: set[Member] = set()
 
     def fill(self, components: tuple[Component, ...]) -> None:
         """Make a member of every component."""
         self.members = [Member(component, self._host) for component in components]
         self._by_name = {member.name: member for member in self.members}
-        self._dependents = order.dependents(components)
+        self.dependents = order.dependents(components)
 
     @property
     def everyone(self) -> tuple[Member, ...]:
@@ -80,36 +84,49 @@ class Roster:
         return any(d.name == member.name and d.condition in enough for d in wanted)
 
     def hopeless(self) -> dict[str, str]:
-        """Of the members that never ran, those that cannot start any more, and in words why; each is told once."""
+        """Of the members that wait to be started, those that never can, and in words why; each is told once."""
         fresh: dict[str, str] = {}
         while found := next(filter(None, map(self._why_never, self.members)), None):
             self._told.add(found[0])
+            self.returning.discard(self._by_name[found[0]])
             fresh[found[0]] = found[1]
         return fresh
 
     def _why_never(self, member: Member) -> tuple[str, str] | None:
-        if member.incarnations or member.name in self._told:
+        if not self._waits(member) or member.name in self._told:
             return None
         for dependency in member.spec.depends_on:
             other = self._by_name[dependency.name]
             if other.name in self._told:
                 return member.name, f"{other.name} cannot start"
+            if other in self.returning:
+                continue
             at_rest = other.state in (State.DOWN, State.FAILED) and other.status is not None
             if at_rest and not _reached(other, dependency.condition):
                 return member.name, f"it needs {other.name} {dependency.condition.value}, which {other.end_in_words}"
         return None
 
     def startable(self) -> list[Member]:
-        """Members that have never run and whose dependencies allow it now."""
-        return [m for m in self.members if not m.incarnations and self._is_allowed(m)]
+        """Members that have never run, or were stopped to come back, and whose dependencies allow it now."""
+        return [m for m in self.members if self._waits(m) and not self.waits_for(m)]
 
-    def _is_allowed(self, member: Member) -> bool:
-        return all(_reached(self._by_name[d.name], d.condition) for d in member.spec.depends_on)
+    def _waits(self, member: Member) -> bool:
+        return not member.incarnations or (member in self.returning and member.state in (State.DOWN, State.FAILED))
+
+    def waits_for(self, member: Member) -> tuple[Dependency, ...]:
+        """Those of its dependencies that have not reached what it needs before it starts."""
+        return tuple(d for d in member.spec.depends_on if not self._is_met(member, d))
+
+    def _is_met(self, member: Member, dependency: Dependency) -> bool:
+        other = self._by_name[dependency.name]
+        if member in self.returning and dependency.condition is Condition.STARTED:
+            return other.state in (State.UP, State.READY)
+        return other not in self.returning and _reached(other, dependency.condition)
 
     def stoppable(self) -> list[Member]:
         """Of those that run, or would come back, the ones that no such member depends on."""
         there = {m.name: m for m in self.everyone if m.runs or m.state is State.BACKOFF}
-        return [there[name] for name in order.may_stop(there, self._dependents)]
+        return [there[name] for name in order.may_stop(there, self.dependents)]
 
     @property
     def anyone_runs(self) -> bool:
@@ -119,7 +136,7 @@ class Roster:
     @property
     def anyone_active(self) -> bool:
         """Whether some member runs, or will come back by itself."""
-        return any(m.runs or m.state is State.BACKOFF for m in self.members)
+        return any(m.runs or m.state is State.BACKOFF or m in self.returning for m in self.members)
 
     @property
     def all_ready(self) -> bool:

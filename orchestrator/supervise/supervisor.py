@@ -16,13 +16,15 @@ from collections.abc import Callable
 from orchestrator.model.errors import FAILED_STATUS
 from orchestrator.model.lifecycle import Event, State
 from orchestrator.model.messages import Down, Launch, Stuck, Up
-from orchestrator.model.spec import OnExit, RestartPolicy, System
+from orchestrator.model.restart import Wish
+from orchestrator.model.spec import Dependency, OnExit, RestartPolicy, System
 from orchestrator.output.console import Kind
 from orchestrator.process import tree
 from orchestrator.process.fork import Forked, guardian_of
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise import news
+from orchestrator.supervise.cascade import Cascade
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.multiplexer import Multiplexer
 from orchestrator.supervise.nursery import Nursery
@@ -62,6 +64,8 @@ class Supervisor:
         self._hang_up_stops = hang_up_stops
         self._streams = Streams(Multiplexer(loop, stage.screen), stage)
         self._roster = Roster(system.init, self)
+        self._cascade = Cascade(self._roster)
+        self._listeners: list[Callable[[Member, State], None]] = []
         self._orphanage = Orphanage(loop, self._own_pids, self._orphans_gone, self._orphans_stuck)
         self._nursery = Nursery(loop)
         self._bereaved: list[Member] = []
@@ -113,7 +117,40 @@ class Supervisor:
         if self.is_stopping:  # what becomes ready during the stop lets nobody start any more
             return
         for member in self._roster.startable():
+            self._roster.returning.discard(member)
             member.handle(Event.START)
+
+    # What somebody may ask of one member, and hear of all
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All members, in the order of their definition; before them the initial steps."""
+        return self._roster.everyone
+
+    def listen(self, listener: Callable[[Member, State], None]) -> None:
+        """Tell `listener` each member's changes of state, with the state before; once all of it has followed."""
+        self._listeners.append(listener)
+
+    def start_member(self, member: Member) -> None:
+        """Start a member that does not run, whatever it depends on."""
+        if not self.is_stopping:
+            self._cascade.forget(member)
+            member.handle(Event.START)
+
+    def stop_member(self, member: Member, *, at_once: bool = False) -> None:
+        """Stop a member, and nothing else; `at_once` without its grace. The system goes on."""
+        self._cascade.forget(member)
+        member.handle(Event.KILL if at_once else Event.STOP)
+
+    def restart_member(self, member: Member) -> None:
+        """Restart a member, and with it whoever wants that; starts it where it does not run."""
+        if not self.is_stopping:
+            self._cascade.restart(member)
+            self._start_possible()
+
+    def waits_for(self, member: Member) -> tuple[Dependency, ...]:
+        """What a member that has not started needs, and what has not been reached yet."""
+        return self._roster.waits_for(member)
 
     # What members ask for (component.Host)
 
@@ -161,6 +198,12 @@ class Supervisor:
         """End probing."""
         self._probers.unwatch(member)
 
+    def guard(self, member: Member) -> None:
+        """Begin to ask whether it lives."""
+
+    def unguard(self, member: Member) -> None:
+        """End asking."""
+
     def adopt(self, member: Member) -> None:
         """Empty what a dead guardian left."""
         self._bereaved.append(member)
@@ -174,6 +217,11 @@ class Supervisor:
 
     def changed(self, member: Member, before: State) -> None:
         """Follow a member's change of state with what it means for the others."""
+        self._follow(member, before)
+        for listener in self._listeners:
+            listener(member, before)
+
+    def _follow(self, member: Member, before: State) -> None:
         if member.state is State.READY and not self._roster.is_step(member):
             if self._was_ready:
                 self.tell(f"{member.name} is ready again")
@@ -188,9 +236,13 @@ class Supervisor:
         elif member.state is State.BACKOFF:
             self._tell_last_lines(member)
             self.tell(news.comeback(member))
+            if not self.is_stopping and (followers := self._cascade.follow(member)):
+                self.tell(f"restarting with it: {', '.join(m.name for m in followers)}")
         elif member.state in (State.DOWN, State.FAILED) and before is not State.BACKOFF:
             self._ended(member)
         elif member.state in (State.DOWN, State.FAILED):
+            self._cascade.advance()
+            self._start_possible()
             self._stop_possible()
 
     # The end
@@ -199,6 +251,10 @@ class Supervisor:
         if self.is_stopping:
             self.tell(f"{member.name} stopped ({member.end_in_words})")
             self._stop_possible()
+        elif not self._roster.is_step(member) and member.wish is Wish.DOWN:
+            self.tell(f"{member.name} stopped ({member.end_in_words})")
+            self._cascade.advance()
+            self._start_possible()
         elif self._roster.is_step(member) and self._roster.goes_on_after(member):
             if self._roster.is_skipped(member):
                 self.tell(f"{member.name} is skipped: what it says `unless` of is so")
@@ -206,11 +262,12 @@ class Supervisor:
         elif member.status is not None and self._ends_all(member):
             self._culprit = member
             self._tell_last_lines(member)
-            if member.state is State.FAILED and member.spec.restart.policy is not RestartPolicy.NEVER:
-                self.tell(news.surrender(member))
+            self._tell_surrender(member)
             self.stop(None)
         else:
             self._tell_last_lines(member)
+            self._tell_surrender(member)
+            self._cascade.advance()
             self._start_possible()
             for name, reason in self._roster.hopeless().items():
                 self.tell(f"{name} is not started: {reason}")
@@ -231,6 +288,11 @@ class Supervisor:
         recent = self._streams.last_words(member)
         if not member.succeeded and (lines := news.last_lines(member.name, recent)):
             self.tell(lines)
+
+    def _tell_surrender(self, member: Member) -> None:
+        limited = member.wish is Wish.REPLACE or member.spec.restart.policy is not RestartPolicy.NEVER
+        if member.state is State.FAILED and limited:
+            self.tell(news.surrender(member))
 
     def stop(self, outcome: Outcome | None) -> None:
         """End the system; without an outcome, with that of its members."""

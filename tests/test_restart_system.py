@@ -1,0 +1,68 @@
+"""Restarts of real systems: who comes back, whom it takes along, and in which order."""
+
+import os
+import re
+
+import pytest
+from definitions import STAY, Directory, component
+
+RESTART = 'restart = { policy = "on-failure", backoff = [0, 0] }'
+
+
+@pytest.fixture
+def here(tmp_path):
+    return Directory(tmp_path)
+
+
+def needs(name, condition="ready"):
+    return f'depends_on = {{ {name} = {{ condition = "{condition}", restart = true }} }}'
+
+
+def crashes_once(more=STAY):
+    """Fails in its first incarnation once somebody writes into `crash`; stays in the second."""
+    return f"if mkdir ran; then echo serving; read go < crash; exit 3; else echo serving; {more}; fi"
+
+
+def test_who_wants_it_is_restarted_with_it_dependents_first_down_and_last_up(here):
+    os.mkfifo(here.path / "crash")
+    text = component("db", crashes_once(), RESTART, 'ready = { log = "serving" }')
+    text += component("api", f"echo api up; {STAY}", needs("db"))
+    text += component("web", f"echo web up; {STAY}", needs("api"))
+    text += component("free", f"echo free up; {STAY}", 'depends_on = { db = "ready" }')
+    run = here.write(text).up()
+    run.wait_ready("web", "free")
+    (here.path / "crash").write_text("now\n")
+    run.wait_for(r"^orchestrate +\| restarting with it: api, web$")
+    run.wait_for(r"web up(?s:.*)web up")
+    assert len(re.findall("free up", run.text)) == 1, "who does not want it stays"
+    order = re.findall(r"^\w+ +\| (serving|api up|web up|\w+ stopped)", run.text, re.MULTILINE)
+    assert [word for word in order if word not in ("serving",)][-4:] == [
+        "web stopped",
+        "api stopped",
+        "api up",
+        "web up",
+    ]
+    assert run.text.rindex("serving") < run.text.rindex("api up")
+    run.wait_for(r"^web +\| ready$(?s:.*)^web +\| ready$")
+    run.stop()
+
+
+def test_a_stop_in_the_middle_of_it_is_a_stop(here):
+    """web has gone and waits for db, whose backoff is long: nothing of it comes back."""
+    text = component(
+        "db", "if mkdir ran; then sleep 0.2; exit 3; fi; exec sleep 100", RESTART.replace("[0, 0]", "[60, 60]")
+    )
+    text += component("web", STAY, needs("db", "started"))
+    run = here.write(text).up()
+    run.wait_for("web stopped")
+    run.stop()
+
+
+def test_who_is_given_up_is_not_followed(here):
+    text = component("db", "sleep 0.1; exit 3", RESTART.replace("}", ", max = 2 }"), 'on_exit = "ignore"')
+    text += component("web", f"echo web up; {STAY}", needs("db", "started"))
+    run = here.write(text).up()
+    run.wait_for("^orchestrate +. giving up on db: it ended 2 times within 300 s$")
+    run.wait_for("web up(?s:.*)web up")
+    run.stop()
+    assert len(re.findall("web up", run.text)) == 2, "once for each time that db was there"
