@@ -15,6 +15,7 @@ and waitid(2) does not show them to us any more. Only `has_ended` does.
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import multiprocessing
 import os
@@ -25,7 +26,7 @@ from multiprocessing.context import ForkProcess
 from typing import Any, Generic, TypeVar
 
 from orchestrator.model.messages import Down, Launch, Up
-from orchestrator.process import guardian, tree
+from orchestrator.process import guardian, survivors, tree
 from orchestrator.process.channel import Channel
 from orchestrator.runtime import signals
 
@@ -105,6 +106,7 @@ def guardian_of(launch: Launch, log: Callable[[], guardian.Log | None]) -> Forke
 
     Raises OSError.
     """
+    launch = dataclasses.replace(launch, environment=survivors.marked(launch.environment, launch.instance))
     return Forked(f"guardian of {launch.instance}", guardian.run, launch, log)
 
 

@@ -278,12 +278,11 @@ class _Watch:
 
 
 def _start_leader(launch: Launch) -> Pty | Pipes:
-    environment = {**launch.environment, survivors.MARK: survivors.mark(launch.instance)}
     if launch.tty:
-        return Pty(launch.argv, environment, (launch.rows, launch.columns), launch.descriptors)
+        return Pty(launch.argv, launch.environment, (launch.rows, launch.columns), launch.descriptors)
     from orchestrator.process.pipes import Pipes  # and subprocess: who has terminals only does not pay for it
 
-    return Pipes(launch.argv, environment, launch.descriptors)
+    return Pipes(launch.argv, launch.environment, launch.descriptors)
 
 
 def _reason(error: OSError) -> str:

@@ -17,6 +17,7 @@ A stranger is never signalled: a process is pinned by a pidfd first, and its sta
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from collections.abc import Collection, Iterable, Mapping
@@ -57,6 +58,16 @@ class _Record:
 def mark(instance: str, token: str = TOKEN) -> str:
     """Return the value of MARK for an instance."""
     return f"{token}.{instance}"
+
+
+def marked(environment: Mapping[str, str], instance: str) -> dict[str, str]:
+    """Return the environment with the mark, for a guardian that is to be forked.
+
+    All that a guardian of ours would otherwise find out for itself is found out here, once.
+    """
+    if tree.LINUX:
+        _boot()
+    return {**environment, MARK: mark(instance)}
 
 
 def record_path(lock_path: str) -> str:
@@ -133,6 +144,7 @@ def _freeze(directory: Path) -> list[Survivor]:
     return found
 
 
+@functools.cache
 def _boot() -> str:
     """Name this boot and this PID namespace: in any other, the same pid is another process."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

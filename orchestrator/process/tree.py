@@ -106,10 +106,15 @@ def _parents() -> Iterator[tuple[int, int]]:
 def _stat(pid: int) -> list[bytes]:
     """Return the fields of /proc/PID/stat from the state on; empty where there is no such process."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return []
+    try:
+        return os.read(fd, 4096).rpartition(b")")[2].split()
+    except ProcessLookupError:
+        return []
+    finally:
+        os.close(fd)
 
 
 def parent_of(pid: int) -> int:
