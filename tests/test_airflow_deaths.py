@@ -67,7 +67,8 @@ def wait_until(run, airflow, when):
     if when == "helper":
         assert until(lambda: any("helper.py" in line for line in processes(run.pid).values()), interval=0.05), str(run)
     elif when == "starting":
-        run.wait_for(r"waiting for scheduler", READY)
+        run.wait_for(r"^(\x1b\[[\d;]*m)*scheduler\b.*\|", READY)  # its first line; ready comes seconds later
+        assert "Airflow is ready" not in run.text
     else:
         airflow.wait_ready(run)
 
@@ -89,14 +90,18 @@ def test_nothing_is_left(version, death, terminal, when, airflows):
 
 
 def assert_own_children_are_ready(airflow, run):
-    since = time.time()
+    since = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     rest = airflow.wait_ready(run)
     for name in airflow.components:
         assert leader(run, name)
-        if name != airflow.web:
-            heartbeat, status = rest.heartbeat(name)
-            assert status == "healthy"
-            assert heartbeat > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since)), f"{name}: a row of this start"
+        if name != airflow.web:  # asked again for a while: SQLite under a busy machine makes one answer say unhealthy
+            assert until(lambda name=name: is_alive(rest, name, since), 30, 0.5), f"{name}: {rest.health()}\n{run}"
+
+
+def is_alive(rest, name, since):
+    """It has a heartbeat later than `since`, and that is not long ago."""
+    heartbeat, status = rest.heartbeat(name)
+    return status == "healthy" and heartbeat > since
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_first_start_prepares_then_starts_all_and_ends_in_order(fake):
 def test_polling_ends_when_all_are_ready_and_the_execution_api_is_warm(fake):
     run = fake.ready()
     asked = re.findall(r"^api-server +\| GET (\S+)$", run.text, re.M)
-    assert asked[-1] == "/execution/health"
+    assert "/execution/health" in asked
     assert set(asked) == {"/api/v2/monitor/health", "/execution/health"}
     run.stop()
     assert len(re.findall(r"\| GET ", run.text)) == len(asked)
@@ -139,7 +139,6 @@ def test_a_stale_row_is_not_taken_for_readiness(fake):
         (fake.home / f"{name.replace('-', '_')}.beat").write_text("2026-01-01T00:00:00+00:00")
     run = fake.start("--only", "api-server,scheduler", FAKE_STALE="scheduler")
     run.wait_for(r"\| waiting for scheduler: .*: scheduler/latest_scheduler_heartbeat is older than this start$")
-    run.wait_for(r"\| waiting for api-server: comes after scheduler$")
     assert "Airflow is ready" not in run.text
     run.stop()
 
@@ -255,6 +254,7 @@ def test_a_live_webserver_on_the_home_is_said(fake):
     refused = fake.ask()
     assert (refused.returncode, refused.stdout) == (1, "")
     assert f"runs already as pid {other.pid} (" in refused.stderr
+    fake.ready("--only", "scheduler").stop()  # which can run beside it
     other.signal(signal.SIGKILL)
     other.wait()
     fake.ready().stop()

@@ -109,8 +109,7 @@ class HttpProbe:
     the one before it has held, the first when all log probes hold.
 
     `healthy` holds JSON pointers (RFC 6901) to strings that must read "healthy"; `fresh` to ISO 8601 times
-    that must be later than this start, so that a stale row of an earlier run does not count. It is not asked before
-    the components named in `after` are ready.
+    that must be later than this start, so that a stale row of an earlier run does not count.
     """
 
     url: str
@@ -119,7 +118,6 @@ class HttpProbe:
     fresh: tuple[str, ...] = ()
     interval: float = 0.5
     timeout: float = 30.0
-    after: tuple[str, ...] = ()
 
 
 Probe = LogProbe | HttpProbe

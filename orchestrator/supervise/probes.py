@@ -15,11 +15,10 @@ from orchestrator.supervise.readiness import Readiness
 
 
 class Probers:
-    """Watches members until they are ready; `done` is told which one is, `is_ready` asked about the others."""
+    """Watches members until they are ready; `done` is told which one is."""
 
-    def __init__(self, loop: Loop, is_ready: Callable[[str], bool], done: Callable[[Member], None]) -> None:
+    def __init__(self, loop: Loop, done: Callable[[Member], None]) -> None:
         self._loop = loop
-        self._is_ready = is_ready
         self._done = done
         self._open: dict[str, Readiness] = {}
         self._streams: dict[str, Stream] = {}
@@ -53,7 +52,6 @@ class Probers:
             member.since_wall,
             self._loop,
             self._ask,
-            self._is_ready,
             lambda: self._done(member),
         )
         self._open[member.name] = readiness
@@ -67,11 +65,6 @@ class Probers:
         if readiness := self._open.pop(member.name, None):
             readiness.end()
             self._streams.pop(member.name).watcher = None
-
-    def nudge(self) -> None:
-        """Some member has become ready: probes that come after it may be asked."""
-        for readiness in list(self._open.values()):
-            readiness.nudge()
 
     def waiting(self) -> dict[str, str]:
         """For each member that is not ready yet, in words what it waits for."""

@@ -2,7 +2,7 @@
 
 A log probe is decided here, from the lines that pass by. When all of them hold, the HTTP probes are asked by the prober
 process, one after another in their order, again an interval after each answer: one that does not hold is no death.
-Nothing is asked any more once the member is ready, nor while those are not that a probe comes after.
+Nothing is asked any more once the member is ready.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ class Readiness:
         since: float,
         loop: Loop,
         ask: Callable[[Question], None],
-        is_ready: Callable[[str], bool],
         done: Callable[[], None],
     ) -> None:
         self._name = name
@@ -44,24 +43,17 @@ class Readiness:
         self._since = since
         self._loop = loop
         self._ask = ask
-        self._is_ready = is_ready
-        self._held_back: list[str] = []
         self._done = done
 
     def begin(self) -> None:
         """Begin, or begin again, with what is open."""
         self._go_on()
 
-    def nudge(self) -> None:
-        """Some other member is ready now: go on, if that was what we waited for."""
-        if self._held_back:
-            self._go_on()
-
     def end(self) -> None:
         """Forget the probes that are still open."""
         if self._timer is not None:
             self._timer.cancel()
-        self._probes, self._held_back = {}, []
+        self._probes = {}
 
     @property
     def wants_lines(self) -> bool:
@@ -71,8 +63,6 @@ class Readiness:
     @property
     def waiting_for(self) -> str:
         """In words, what the first open probe is waiting for and what it was last answered."""
-        if self._held_back:
-            return f"comes after {', '.join(self._held_back)}"
         for probe in self._probes.values():
             if isinstance(probe, LogProbe):
                 return f"no line yet that matches {probe.pattern!r}"
@@ -116,8 +106,5 @@ class Readiness:
         elif not self.wants_lines:
             index, probe = next(iter(self._probes.items()))
             if isinstance(probe, HttpProbe):
-                self._held_back = [name for name in probe.after if not self._is_ready(name)]
-                if self._held_back:
-                    return
                 self._asked_at = self._loop.now()
                 self._ask(Question((self._name, (self._generation << 16) + index), probe, self._since))

@@ -48,11 +48,6 @@ class Roster:
         """Steps and members."""
         return (*self.steps, *self.members)
 
-    def is_ready(self, name: str) -> bool:
-        """Whether the component of this name is ready."""
-        member = self._by_name.get(name)
-        return member is not None and member.state is State.READY
-
     def is_step(self, member: Member) -> bool:
         """Whether this is an initial step."""
         return member in self.steps

@@ -69,7 +69,7 @@ class Supervisor:
         self._orphanage = Orphanage(loop, self._own_pids, self._orphans_gone, self._orphans_stuck)
         self._nursery = Nursery(loop)
         self._bereaved: list[Member] = []
-        self._probers = Probers(loop, self._roster.is_ready, self._probed)
+        self._probers = Probers(loop, self._probed)
         self._outcome: Outcome | None = None
         self._culprit: Member | None = None
         self.is_stopping = False
@@ -225,7 +225,6 @@ class Supervisor:
         if member.state is State.READY and not self._roster.is_step(member):
             if self._was_ready:
                 self.tell(f"{member.name} is ready again")
-            self._probers.nudge()
             self._start_possible()
             self._check_ready()
         elif member.state is State.UP:

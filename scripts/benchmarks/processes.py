@@ -57,6 +57,24 @@ def private_memory(pid: int) -> int:
     return sum(int(fields.get(name, b"0").split()[0]) for name in (b"Private_Clean", b"Private_Dirty")) * 1024
 
 
+def shared_memory(pid: int) -> int:
+    """Return the bytes of this process, what it shares by its share (proc(5), smaps_rollup: Pss)."""
+    for line in _read(pid, "smaps_rollup").splitlines():
+        if line.startswith(b"Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def exact_cpu_time(pid: int) -> float:
+    """Return the CPU seconds of a process's living threads, to the nanosecond (proc(5), task/TID/schedstat)."""
+    return sum(int((_read(pid, f"task/{thread}/schedstat").split() or [b"0"])[0]) for thread in _threads(pid)) / 1e9
+
+
+def command(pid: int) -> bytes:
+    """Return the command line of a process as it stands in /proc."""
+    return _read(pid, "cmdline")
+
+
 def cpu_time(pids: list[int]) -> float:
     """Return the CPU seconds these processes have used themselves, all their threads, ended ones too.
 

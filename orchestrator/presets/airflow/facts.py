@@ -94,7 +94,10 @@ def interpret(report: dict[str, Any]) -> Facts:
     base_url = "webserver.base_url" if major == 2 else "api.base_url"
     plain = not _flag(options, "logging.json_logs") and not options["logging.logging_config_class"]
     health = _flag(options, "scheduler.enable_health_check")
-    webserver_config = options.get("webserver.config_file") or f"{report['home']}/webserver_config.py"
+    if major == 2:
+        webserver_config = options.get("webserver.config_file") or f"{report['home']}/webserver_config.py"
+    else:
+        webserver_config = options.get("fab.config_file", "")  # there is none without the FAB provider
     taken_over = {key: report[key] for key in _SAME if key in report}
     return Facts(
         **taken_over,
@@ -110,7 +113,7 @@ def interpret(report: dict[str, Any]) -> Facts:
         scheduler_health_port=_port(options, "scheduler.scheduler_health_check_server_port") if health else 0,
         log_lines=plain and options["logging.logging_level"].upper() in _SPEAKING,
         web_log_lines=plain and options.get("logging.uvicorn_logging_level", "info").upper() in _SPEAKING,
-        webserver_config=webserver_config if major == 2 else "",
+        webserver_config=webserver_config,
     )
 
 

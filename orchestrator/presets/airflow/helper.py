@@ -29,7 +29,7 @@ OPTIONS = {  # that are looked at outside, by major version
     2: "webserver.web_server_host webserver.web_server_port webserver.base_url webserver.web_server_ssl_cert"
     " webserver.config_file scheduler.standalone_dag_processor",
     3: "api.host api.port api.base_url api.ssl_cert core.execution_api_server_url logging.json_logs"
-    " logging.uvicorn_logging_level",
+    " logging.uvicorn_logging_level fab.config_file",
 }
 OPTIONS_OF_ALL = (
     "logging.worker_log_server_port logging.trigger_log_server_port logging.logging_level"

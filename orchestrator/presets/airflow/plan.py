@@ -2,7 +2,8 @@
 
 Readiness is tied to our own children: each has printed its own line, and then Airflow's health answer shows it healthy
 with a heartbeat that is younger than this start, so neither a stale row nor somebody else's port counts. On 3.x the
-web component is ready last: its execution API is asked once, because the first call stalls the server for seconds.
+web component's execution API is asked first of all: that call stalls the server for seconds, best while it has nothing
+else to answer and the others are still on their way.
 """
 
 from __future__ import annotations
@@ -68,10 +69,15 @@ def names(facts: Facts, only: frozenset[str], without: frozenset[str]) -> tuple[
             f"unable to choose {name}: Airflow {facts.version} has no such component",
             f"it has {', '.join(there)}",
         )
-    wanted = tuple(name for name in there if (not only or name in only) and name not in without)
+    wanted = tuple(name for name in there if is_wished(name, only, without))
     if not wanted:
         raise UsageError("unable to start Airflow: --only and --except leave no component")
     return wanted
+
+
+def is_wished(name: str, only: frozenset[str], without: frozenset[str]) -> bool:
+    """Whether --only and --except leave this component."""
+    return (not only or name in only) and name not in without
 
 
 def components(facts: Facts, running: tuple[str, ...], request: Request, chosen: Ports) -> tuple[Component, ...]:
@@ -114,11 +120,9 @@ def probes(
     if name == facts.web:
         if facts.web_log_lines or facts.major == 2:  # gunicorn's own line does not depend on Airflow's logging
             found.append(LogProbe(rf"(Uvicorn running on|Listening at:) https?://\S*:{chosen.web}\b"))
-        found.append(_health(facts, health, ()))
         if facts.major > 2 and "scheduler" in running:
-            others = tuple(other for other in running if other != name)
-            found.append(HttpProbe(f"{url}/execution/health", timeout=WARM_UP, after=others))
-        return tuple(found)
+            found.append(HttpProbe(f"{url}/execution/health", timeout=WARM_UP))
+        return (*found, _health(facts, health, ()))
     if facts.log_lines:
         found.append(LogProbe(STARTED[name]))
     if facts.web in running:

@@ -60,7 +60,8 @@ class Preset:
 
         Raises UsageError or NotFreeError where something already stands in the way, as far as can be told so early.
         """
-        refuse_foreign_webserver(home)
+        if plan.is_wished("webserver", self._wishes.only, self._wishes.without):
+            refuse_foreign_webserver(home)
         run_directory(home)
         stamped = stamp.read(facts_path(home), self._installation, self._environment)
         expected = stamped or self._foresee(home)
