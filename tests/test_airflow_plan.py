@@ -101,7 +101,7 @@ def test_readiness_on_3():
     ready = {name: component.ready for name, component in made(facts("3.3.2")).items()}
     health = "http://127.0.0.1:8080/api/v2/monitor/health"
     assert ready["scheduler"] == (
-        LogProbe("[Rr]esetting orphaned tasks"),
+        LogProbe("[Rr]esetting orphaned tasks", "about its start"),
         HttpProbe(
             health,
             healthy=("/metadatabase/status", "/scheduler/status"),

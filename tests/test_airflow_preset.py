@@ -179,6 +179,12 @@ def test_what_is_not_local_is_forced_and_said(fake):
     run.stop()
 
 
+def test_who_is_waited_for_is_said_in_words(fake):
+    run = fake.start("--only", "api-server,scheduler", FAKE_MUTE="scheduler")
+    run.wait_for(r"\| waiting for scheduler: no line yet about its start$")
+    run.stop()
+
+
 def test_a_failed_migration_shows_its_output_and_stops_the_start(fake):
     run = fake.start(FAKE_BROKEN="1")
     assert run.wait() == 1

@@ -143,6 +143,7 @@ def test_the_helper_keeps_to_python_3_8_and_imports_nothing_of_ours():
         ("sqlite:////h/airflow.db", "sqlite:////h/airflow.db"),
         ("postgresql+psycopg2://u:p@w@h:5432/d?sslpassword=x", "postgresql+psycopg2://u:***@h:5432/d"),
         ("postgresql://u@h/d", "postgresql://u@h/d"),
+        ("sqlite:////h/airflow.db\n", "sqlite:////h/airflow.db"),  # of a _CMD option
         ("mysql://h/d", "mysql://h/d"),
     ],
 )

@@ -98,9 +98,13 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class LogProbe:
-    """Ready once a line of the component's own output, escapes removed, matches `pattern` (re.search)."""
+    """Ready once a line of the component's own output, escapes removed, matches `pattern` (re.search).
+
+    `about` says what such a line says, where the pattern itself would tell a user little.
+    """
 
     pattern: str
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,8 @@ class Readiness:
         """In words, what the first open probe is waiting for and what it was last answered."""
         for probe in self._probes.values():
             if isinstance(probe, LogProbe):
-                return f"no line yet that matches {probe.pattern!r}"
+                about = probe.about or f"that matches '{probe.pattern}'"
+                return f"no line yet {about}"
         for index, probe in self._probes.items():
             if isinstance(probe, HttpProbe):
                 return f"{probe.url}: {self._last_answer(index)}"

@@ -80,11 +80,11 @@ def read_password(path: str) -> str:
 
 
 def mask(url: str) -> str:
-    """A database URL without its password, for people."""
+    """A database URL without its password, for people: also without the line end that an option's command printed."""
     head, sep, rest = url.partition("://")
     login, at, place = rest.rpartition("@")
     user, colon, _ = login.partition(":")
-    return head + sep + user + (":***" if colon else "") + at + place.partition("?")[0]
+    return head + sep + user + (":***" if colon else "") + at + place.partition("?")[0].strip()
 
 
 def from_elsewhere(conf: Any, config_file: str, environ: Mapping[str, str]) -> bool:

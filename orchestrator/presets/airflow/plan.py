@@ -119,12 +119,13 @@ def probes(
     found: list[Probe] = []
     if name == facts.web:
         if facts.web_log_lines or facts.major == 2:  # gunicorn's own line does not depend on Airflow's logging
-            found.append(LogProbe(rf"(Uvicorn running on|Listening at:) https?://\S*:{chosen.web}\b"))
+            pattern = rf"(Uvicorn running on|Listening at:) https?://\S*:{chosen.web}\b"
+            found.append(LogProbe(pattern, f"that it listens on port {chosen.web}"))
         if facts.major > 2 and "scheduler" in running:
             found.append(HttpProbe(f"{url}/execution/health", timeout=WARM_UP))
         return (*found, _health(facts, health, ()))
     if facts.log_lines:
-        found.append(LogProbe(STARTED[name]))
+        found.append(LogProbe(STARTED[name], "about its start"))
     if facts.web in running:
         found.append(_health(facts, health, (name,)))
     return tuple(found)

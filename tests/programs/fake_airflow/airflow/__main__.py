@@ -58,7 +58,8 @@ def main():
     else:
         if os.environ.get("FAKE_STALE") != name:
             beat(name)
-        print(LINES[name], flush=True)
+        if os.environ.get("FAKE_MUTE") != name:
+            print(LINES[name], flush=True)
     while not ended.wait(3600):
         pass
     print(name, "says goodbye", flush=True)
