@@ -25,8 +25,8 @@ from orchestrator.output.console import LOW_WATER
 from orchestrator.output.screen import Screen
 from orchestrator.runtime.edge import EdgeWatch
 from orchestrator.runtime.loop import READ, Loop, Timer
+from orchestrator.text.block import BlockSplitter
 from orchestrator.text.escapes import no_escapes
-from orchestrator.text.lines import LineSplitter
 from orchestrator.text.prefix import Painter
 from orchestrator.text.row import replay, rewrites
 
@@ -66,7 +66,7 @@ class Stream:
     painter: Painter
     log: Log | None = None
     shown: bool = True
-    splitter: LineSplitter = field(default_factory=LineSplitter)
+    splitter: BlockSplitter = field(default_factory=BlockSplitter)
     watcher: Watcher | None = None
     recent: bytes = b""
     seen_at: int | None = 0
@@ -76,6 +76,9 @@ class Stream:
     line_since: float = 0.0
     tail_at: float = 0.0
     tail_timer: Timer | None = None
+    touched_at: float = 0.0
+    released_at: float = 0.0
+    rows_timer: Timer | None = None
 
 
 class Multiplexer:
@@ -112,6 +115,8 @@ class Multiplexer:
             self._take(stream, data)
         self._end(stream)
         self._hide_tail(stream)
+        if stream.rows_timer is not None:
+            stream.rows_timer.cancel()
         rest = stream.splitter.flush()
         if no_escapes(replay(rest[:-1])):  # a colour that is reset, a row that is erased: nothing to show
             self._show(stream, rest)
@@ -165,14 +170,20 @@ class Multiplexer:
         if stream.log is not None:
             stream.log.write(data)
         splitter = stream.splitter
-        if whole := splitter.feed(data):
+        if whole := splitter.feed(data, stream.recent):
             self._show(stream, whole)
+        if splitter.overwritten:
+            if stream.watcher is not None:
+                stream.watcher(b"".join(splitter.overwritten))
+            splitter.overwritten.clear()
         if piece := splitter.piece:
             splitter.piece = b""
             stream.recent = piece[-RECENT:]
             self._put(stream, stream.painter.paint_piece(piece) if stream.shown else b"")
         if self._screen.shows_tails and stream.shown:
-            self._follow_tail(stream, b"\n" in data)
+            self._follow_tail(stream, bool(whole))
+        if splitter.has_changes:
+            self._follow_rows(stream)
 
     def _show(self, stream: Stream, whole: bytes) -> None:
         stream.recent = whole[-RECENT:] if len(whole) >= RECENT else (stream.recent + whole)[-RECENT:]
@@ -224,6 +235,27 @@ class Multiplexer:
             stream.tail_timer = None
         stream.line_since = 0.0
         self._screen.set_tail(stream, b"")
+
+    # Rows that are redrawn
+
+    def _follow_rows(self, stream: Stream) -> None:
+        stream.touched_at = self._loop.now()
+        if stream.rows_timer is None:
+            stream.rows_timer = self._loop.call_in(TAIL_AFTER, lambda: self._show_rows(stream))
+
+    def _show_rows(self, stream: Stream) -> None:
+        """Show them once a second at most; where that is no terminal only when they have rested for a second."""
+        stream.rows_timer = None
+        if not stream.splitter.has_changes:
+            return
+        now = self._loop.now()
+        last = stream.released_at if self._screen.shows_tails else stream.touched_at
+        if now < last + REDRAW_AFTER:
+            stream.rows_timer = self._loop.call_at(last + REDRAW_AFTER, lambda: self._show_rows(stream))
+            return
+        stream.released_at = now
+        if rows := stream.splitter.release():
+            self._show(stream, rows)
 
     # The end of a master, and of patience
 

@@ -65,11 +65,9 @@ class LineSplitter:
         The threshold for the next time doubles with what is left, so the cost stays linear.
         """
         text = self.pending
-        cut = unterminated(text)
-        if string := STRING_OPEN.search(text, 0, cut):
-            cut = string.start()
-        if rewrites(text[:cut].rstrip(b"\r")):
-            self._keep(compact(text[:cut]) + text[cut:])
+        shorter = compacted(text)
+        if shorter is not text:
+            self._keep(shorter)
         self._compact_at = max(SEQUENCE_MAX, 2 * self._size)
 
     def flush(self) -> bytes:
@@ -87,3 +85,11 @@ class LineSplitter:
         cut = unterminated(text)
         self.piece = text[:cut]
         self._keep(text[cut:])
+
+
+def compacted(text: bytes) -> bytes:
+    """Return an unfinished line that has written over itself shorter, or `text` itself."""
+    cut = unterminated(text)
+    if string := STRING_OPEN.search(text, 0, cut):
+        cut = string.start()
+    return compact(text[:cut]) + text[cut:] if rewrites(text[:cut].rstrip(b"\r")) else text

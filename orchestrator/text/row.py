@@ -45,6 +45,13 @@ def replay(line: bytes) -> bytes:
     return row.render()
 
 
+def column(line: bytes) -> int:
+    """Return where the cursor stands after `line`, counted from 0."""
+    row = _Row()
+    row.write(_less_hidden(line)[-CELLS_MAX:])
+    return row.at
+
+
 def compact(line: bytes) -> bytes:
     """Return a shorter line after which any continuation gives the same row as after `line`, which rewrites itself.
 
@@ -114,7 +121,7 @@ class _Row:
 
     def __init__(self) -> None:
         self._cells: list[tuple[bytes, str]] = []
-        self._at = 0
+        self.at = 0
         self._style = b""
 
     def write(self, line: bytes) -> None:
@@ -124,12 +131,12 @@ class _Row:
     def _take(self, token: bytes) -> None:
         first = token[0]
         if first == 0x0D:
-            self._at = 0
+            self.at = 0
         elif first == 0x08:
-            self._at = max(0, self._at - len(token))
+            self.at = max(0, self.at - len(token))
         elif first == 0x09:
-            self._at += TAB - self._at % TAB
-            self._pad(self._at)
+            self.at += TAB - self.at % TAB
+            self._pad(self.at)
         elif first != 0x1B:
             self._put(token.translate(None, _NO_CELL).decode("utf-8", "surrogateescape"))
         elif SGR.fullmatch(token):
@@ -138,7 +145,7 @@ class _Row:
             self._move(match[2], int(match[1] or 0))
 
     def _put(self, text: str) -> None:
-        self._pad(self._at)
+        self._pad(self.at)
         style = self._style
         if text.isascii():
             self._replace([(style, character) for character in text])
@@ -147,18 +154,18 @@ class _Row:
             width = cells(character)
             if width:
                 self._replace([(style, character), (style, "")][:width])
-            elif self._at > 0:
+            elif self.at > 0:
                 self._combine(character)
 
     def _replace(self, new: list[tuple[bytes, str]]) -> None:
-        end = self._at + len(new)
-        self._split(self._at)
+        end = self.at + len(new)
+        self._split(self.at)
         self._split(end)
-        self._cells[self._at : end] = new
-        self._at = end
+        self._cells[self.at : end] = new
+        self.at = end
 
     def _combine(self, mark: str) -> None:
-        at = self._at - 1
+        at = self.at - 1
         if at > 0 and self._cells[at][1] == "":
             at -= 1
         style, base = self._cells[at]
@@ -176,13 +183,13 @@ class _Row:
             self._cells += [(b"", " ")] * (width - len(self._cells))
 
     def _move(self, what: bytes, count: int) -> None:
-        at, some = self._at, min(COLUMNS_MAX, max(1, count))
+        at, some = self.at, min(COLUMNS_MAX, max(1, count))
         if what == b"C":
-            self._at = min(at + some, max(at, COLUMNS_MAX))
+            self.at = min(at + some, max(at, COLUMNS_MAX))
         elif what == b"D":
-            self._at = max(0, at - some)
+            self.at = max(0, at - some)
         elif what in b"G`":
-            self._at = some - 1
+            self.at = some - 1
         elif what == b"X":
             self._blank(at, min(at + some, len(self._cells)))
         elif what == b"P":
@@ -222,9 +229,9 @@ class _Row:
         return "".join(pieces).encode("utf-8", "surrogateescape")
 
     def back_to_position(self) -> bytes:
-        if self._at == len(self._cells):
+        if self.at == len(self._cells):
             return b""
-        return b"\r\x1b[%dC" % self._at if self._at else b"\r"
+        return b"\r\x1b[%dC" % self.at if self.at else b"\r"
 
 
 def _change(before: bytes, after: bytes) -> str:
