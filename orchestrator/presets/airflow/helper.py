@@ -113,7 +113,17 @@ def executor_facts(conf: Any, major: int) -> dict[str, Any]:
     sqlite = conf.get("database", "sql_alchemy_conn").startswith("sqlite")
     forced = "SequentialExecutor" if sqlite and major == 2 else "LocalExecutor"
     os.environ["AIRFLOW__CORE__EXECUTOR"] = forced
+    forget_executors()
     return {"executor": forced, "forced_executor": forced, "forced_executor_reason": reason}
+
+
+def forget_executors() -> None:
+    """Make Airflow look at the configured executor again: 2.10 and later keep what they found in the module."""
+    from airflow.executors import executor_loader
+
+    for name, value in vars(executor_loader).items():
+        if name.startswith("_") and not name.startswith("__") and isinstance(value, (dict, list)):
+            value.clear()
 
 
 def auth_facts(conf: Any) -> dict[str, Any]:

@@ -2,11 +2,14 @@ import os
 import sqlite3
 
 from airflow.configuration import AIRFLOW_HOME
+from airflow.executors.executor_loader import ExecutorLoader
 
 
 def initdb():
     if os.environ.get("FAKE_BROKEN"):
         raise RuntimeError("the migration failed")
+    if not ExecutorLoader.import_default_executor_cls()[0].is_local:  # 2.11 makes its web pages with it
+        raise ModuleNotFoundError("No module named 'airflow.providers.celery'")
     connection = sqlite3.connect(os.path.join(AIRFLOW_HOME, "airflow.db"))
     with connection:
         connection.execute("CREATE TABLE IF NOT EXISTS alembic_version (version_num TEXT)")
