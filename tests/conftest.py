@@ -93,3 +93,35 @@ def homes(tmp_path):
         return Home(path)
 
     return make
+
+
+@pytest.fixture
+def stand(tmp_path):
+    """As many stands of programs/out_stand.py as a test wants, each with logs of its own."""
+    from programs.out_stand import Stand
+
+    made = []
+
+    def make(*words, **options):
+        made.append(Stand(tmp_path / f"logs{len(made)}", *words, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def tmux(tmp_path_factory):
+    """As many terminals of terminal.py as a test wants; nothing is left of any."""
+    from terminal import Tmux
+
+    opened = []
+
+    def open_one(**options):
+        opened.append(Tmux(tmp_path_factory.mktemp("tmux"), **options))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        assert one.end() == []

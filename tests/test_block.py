@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lateness import cheap
-from programs.out_stand import Stand
 
 from orchestrator.text.block import BlockSplitter
 from orchestrator.text.escapes import no_escapes
@@ -152,19 +151,6 @@ def test_a_row_without_an_end_is_bounded_and_whole():
 
 
 # With its clock, over real ptys.
-
-
-@pytest.fixture
-def stand(tmp_path):
-    made = []
-
-    def make(*words, **options):
-        made.append(Stand(tmp_path / f"logs{len(made)}", *words, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 @pytest.mark.parametrize("sink", ["terminal", "pipe"])

@@ -101,6 +101,16 @@ def test_as_json_it_is_what_the_live_stream_gives(home):
 
 
 @pytest.mark.usefixtures("three")
+def test_each_instance_has_a_colour_of_its_own_and_our_messages_are_bold(home, directory):
+    write(directory / "orchestrate.log", (at(1), "web.1 stopped"))
+    run = logs(home, env=environment(FORCE_COLOR="1"))
+    run.wait()
+    prefixes = dict(re.findall(rb"^(\x1b\[[0-9;]*m)([a-z.0-9]+) *\| ", run.out, re.MULTILINE))
+    assert prefixes.pop(b"\x1b[1m") == b"orchestrate"
+    assert sorted(prefixes.values()) == [b"api", b"web.1", b"web.2"]
+
+
+@pytest.mark.usefixtures("three")
 def test_colours_are_as_asked_for(home):
     coloured = logs(home, "api", env=environment(FORCE_COLOR="1"))
     coloured.wait()

@@ -2,40 +2,19 @@
 
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
 import time
 
 import pytest
-from harness import PATIENCE, PROGRAMS, PYTHON, voice
+from harness import PATIENCE, voice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lateness import in_time
+from log_files import STAMP, logs, parts, text
 
 from orchestrator.output.logfile import Faults, LogFile
-
-STAMP = re.compile(rb"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) ", re.MULTILINE)
-
-
-def out_voice(name, *arguments):
-    return shlex.join(["exec", *PYTHON, str(PROGRAMS / "out_voices.py"), name, *map(str, arguments)])
-
-
-def parts(directory, name="web"):
-    """The files of one log, the oldest first."""
-    return sorted(
-        directory.glob(f"{name}.log*"), key=lambda path: -int(path.suffix[1:] if path.suffix != ".log" else 0)
-    )
-
-
-def text(directory, name="web"):
-    return STAMP.sub(b"", b"".join(part.read_bytes() for part in parts(directory, name)))
-
-
-def logs(home):
-    return home.path / ".orchestrate" / "logs"
 
 
 class Told(list):
@@ -172,7 +151,7 @@ def test_a_full_disk_costs_one_warning_and_nobody_else_and_the_log_recovers(smal
     """What is missing is said to the byte, and marked in the file."""
     ballast, place = small_disk / "ballast", small_disk / "logs"
     ballast.write_bytes(b"x" * 240_000)
-    run = home.write(web=out_voice("slowly", 0.05), api=out_voice("slowly", 0.05)).up("--log-dir", place)
+    run = home.write(web=voice("slowly", 0.05), api=voice("slowly", 0.05)).up("--log-dir", place)
     run.wait_for(r"^orchestrate \| unable to write .*$")
     ballast.unlink()
     run.wait_for(rf"^orchestrate \| {place}/(web|api).log is written again; [\d,]+ bytes are missing in it$")
@@ -213,7 +192,7 @@ def test_a_read_only_log_costs_a_warning_and_nobody_else(home):
 @pytest.mark.parametrize("size", ["50M", "20k"])
 def test_after_the_supervisors_death_the_guardian_finishes_the_log(size, home):
     """All that the component says in its TERM handler: 500 KB that no pty holds."""
-    run = home.write(web=out_voice("wordy"), other=voice("lastwords")).up("--log-size", size, "--log-files", "100")
+    run = home.write(web=voice("wordy"), other=voice("lastwords")).up("--log-size", size, "--log-files", "100")
     run.wait_ready("web", "other")
     run.signal(signal.SIGKILL)
     assert run.survivors(PATIENCE) == []
@@ -225,7 +204,7 @@ def test_after_the_supervisors_death_the_guardian_finishes_the_log(size, home):
 
 
 def test_a_flood_does_not_keep_a_guardian_from_the_stop(home):
-    run = home.write(web=out_voice("deaf")).up("-t", "1", "--log-size", "1M")
+    run = home.write(web=voice("deaf")).up("-t", "1", "--log-size", "1M")
     run.wait_for(r"^web +\| ready$")
     since = run.signal(signal.SIGKILL)
     assert run.survivors(PATIENCE) == []

@@ -4,7 +4,6 @@ import re
 
 import pytest
 from lateness import cheap
-from programs.out_stand import Stand
 
 from orchestrator.text.lines import LineSplitter
 from orchestrator.text.prefix import PrefixPainter, Style
@@ -12,19 +11,6 @@ from orchestrator.text.sgr import open_style
 
 PREFIX = b"web | "
 LEFT = re.compile(rb"\x1b\[[0-9;:]*m|\x1b\]8;[ -~]*(?:\x07|\x1b\\)")
-
-
-@pytest.fixture
-def stand(tmp_path):
-    made = []
-
-    def make(*words, **options):
-        made.append(Stand(tmp_path / f"logs{len(made)}", *words, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def painted(written, step=1 << 16, style=Style.COLOURS):

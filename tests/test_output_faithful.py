@@ -6,23 +6,9 @@ import select
 import unicodedata
 
 import pytest
-from programs.out_stand import Stand
 
 OWN = "web         | "
 BAD = "�"
-
-
-@pytest.fixture
-def stand(tmp_path):
-    made = []
-
-    def make(*words, **options):
-        made.append(Stand(tmp_path / f"logs{len(made)}", *words, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 # What the component writes; the rows of the terminal; the lines in a pipe; the log (None: as written).

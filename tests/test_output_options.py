@@ -7,10 +7,9 @@ import signal
 from datetime import datetime, timezone
 
 import pytest
-from harness import PATIENCE, pump, until
+from harness import PATIENCE, pump, until, voice
 from lateness import in_time
-from terminal import Tmux
-from test_output_stalled import log_of, out_voice
+from log_files import log_of
 
 LAST = "the last lines of web:"
 
@@ -97,7 +96,7 @@ def test_an_end_is_said_in_words(command, words, status, home):
 
 
 def test_the_last_lines_of_a_quiet_one_are_told(home):
-    run = home.write(web=out_voice("fails")).up("--quiet", "web")
+    run = home.write(web=voice("fails")).up("--quiet", "web")
     assert run.wait() == 3
     told = run.text[run.text.index(LAST) :].splitlines()
     assert told[1:6] == [f"orchestrate |     reason {number}" for number in range(3, 8)]
@@ -126,7 +125,7 @@ def test_the_last_lines_are_told_where_others_have_written_much_since(home):
 
 def test_the_last_lines_are_told_where_the_screen_skipped_them(home):
     written = home.path / "written"
-    script = out_voice("count", 60_000, 80, written).removeprefix("exec ")
+    script = voice("count", 60_000, 80, written).removeprefix("exec ")
     go = home.path / "go"
     run = home.write(web=f"timeout 5 {script}; echo the reason; until [ -e {go} ]; do sleep 0.05; done; exit 3").up(
         "--color", "never", "--log-size", "1G", terminal=True, columns=200
@@ -146,19 +145,6 @@ def test_the_last_lines_are_told_where_the_screen_skipped_them(home):
 # In tmux, with colours.
 
 tmux_here = pytest.mark.skipif(not shutil.which("tmux"), reason="no tmux here")
-
-
-@pytest.fixture
-def tmux(tmp_path_factory):
-    opened = []
-
-    def open_one(**options):
-        opened.append(Tmux(tmp_path_factory.mktemp("tmux"), **options))
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        assert one.end() == []
 
 
 def start(terminal, home, *options, **components):
@@ -200,7 +186,7 @@ def test_copy_mode_and_ctrl_s_block_nobody(tmux, home):
         start(
             terminal,
             home,
-            web="echo ready; until [ -e go ]; do sleep 0.05; done; " + out_voice("count", 100_000, 80, written),
+            web="echo ready; until [ -e go ]; do sleep 0.05; done; " + voice("count", 100_000, 80, written),
         )
         terminal.wait_for(r"^web +\| ready$")
         terminal(*stop) if isinstance(stop, tuple) else terminal.keys(stop)

@@ -11,26 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import PROGRAMS, PYTHON, Run, environment, until
+from harness import PROGRAMS, PYTHON, Run, environment, until, voice
 from lateness import in_time
+from log_files import log_of
 from programs.out_stand import Stand
 
-STAMP = re.compile(rb"^\S+Z ", re.MULTILINE)
 MEGABYTES_64 = 64 << 20
 NOTE = rb"did not keep up: skipped ([\d,]+) lines \(([\d,]+) bytes\); \S+/logs has them"
-
-
-def out_voice(name, *arguments):
-    return shlex.join(["exec", *PYTHON, str(PROGRAMS / "out_voices.py"), name, *map(str, arguments)])
-
-
-def log_of(home, name):
-    """The log of an instance, with the older parts, without timestamps."""
-    parts = sorted(
-        (home.path / ".orchestrate" / "logs").glob(f"{name}.log*"),
-        key=lambda path: -int(path.suffix[1:] if path.suffix != ".log" else 0),
-    )
-    return STAMP.sub(b"", b"".join(part.read_bytes() for part in parts))
 
 
 def numbers(text, word=rb"line"):
@@ -50,7 +37,7 @@ def number(digits):
 def test_a_stalled_terminal_blocks_nobody_and_what_it_skipped_is_said(home):
     """30 MB: the component comes to its end, memory is bounded, the log has every line; the counts are right."""
     lines, written = 300_000, home.path / "written"
-    run = home.write(web=out_voice("count", lines, 80, written)).up("--color", "never", terminal=True, columns=200)
+    run = home.write(web=voice("count", lines, 80, written)).up("--color", "never", terminal=True, columns=200)
     run.wait_for("^web")
     run.look_away(run.out_fd)
     idle = memory(run)
@@ -88,7 +75,7 @@ def test_what_a_slow_terminal_skips_is_the_flood_and_not_the_words_of_others(tmp
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGQUIT])
 def test_stop_and_kill_are_punctual_under_a_stalled_terminal(end, home):
-    home.write(flood=out_voice("deaf"), web=out_voice("wordy"))
+    home.write(flood=voice("deaf"), web=voice("wordy"))
     run = home.up("--color", "never", "-t", "1", terminal=True)
     run.wait_for(r"^web +\| ready")
     run.look_away(run.out_fd)
@@ -102,7 +89,7 @@ def test_stop_and_kill_are_punctual_under_a_stalled_terminal(end, home):
 
 
 def test_a_pipe_gets_every_line_that_was_read_before_the_stop_and_the_log_the_same(home):
-    run = home.write(web=out_voice("forever")).up("--log-size", "1G")
+    run = home.write(web=voice("forever")).up("--log-size", "1G")
     run.wait_for(r"^web +\| line 5000$")
     run.look_away(run.out_fd)
     run.wait_stalled(run.out_fd)
@@ -117,13 +104,13 @@ def test_a_pipe_gets_every_line_that_was_read_before_the_stop_and_the_log_the_sa
 
 def test_a_pipe_slows_the_writers(home):
     """They wait: 300 MB do not go by, and our memory stays what it is."""
-    run = home.write(web=out_voice("forever")).up("--no-log")
+    run = home.write(web=voice("forever")).up("--no-log")
     run.wait_for(r"^web +\| line 1000$")
     idle = memory(run)
     run.look_away(run.out_fd)
     run.wait_stalled(run.out_fd)
     assert memory(run) - idle < MEGABYTES_64
-    (leader,) = [pid for pid in run.living() if b"out_voices" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    (leader,) = [pid for pid in run.living() if b"voices.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert until(lambda: Path(f"/proc/{leader}/wchan").read_text() not in ("0", "") or True)
     before = Path(f"/proc/{leader}/io").read_text()
     run.wait_stalled(run.out_fd)
@@ -135,7 +122,7 @@ def test_a_pipe_slows_the_writers(home):
 
 
 def test_a_pipe_that_nobody_reads_to_the_end_delays_the_end_by_seconds_at_most(home):
-    run = home.write(flood=out_voice("deaf")).up("-t", "1")
+    run = home.write(flood=voice("deaf")).up("-t", "1")
     run.wait_for("^flood")
     run.look_away(run.out_fd)
     run.wait_stalled(run.out_fd)
@@ -155,7 +142,7 @@ def orchestrate(home, *options):
 
 
 def test_head_ends_the_system_in_order_with_the_status_of_sigpipe(home):
-    home.write(web=out_voice("slowly"))
+    home.write(web=voice("slowly"))
     run = shell(f"{orchestrate(home)} | head -1; echo ${{PIPESTATUS[0]}}", home)
     assert run.wait() == 0
     first, status = run.text.splitlines()
@@ -169,7 +156,7 @@ def test_head_ends_the_system_in_order_with_the_status_of_sigpipe(home):
 
 @pytest.mark.parametrize("where", ["> /dev/full", "> /dev/full 2>&1"])
 def test_a_full_disk_under_stdout_ends_the_system_in_order(where, home):
-    home.write(web=out_voice("slowly"))
+    home.write(web=voice("slowly"))
     run = shell(f"{orchestrate(home)} {where}", home)
     assert run.wait() == 1
     assert run.survivors(2) == []
@@ -186,7 +173,7 @@ def test_a_full_disk_under_stdout_ends_the_system_in_order(where, home):
 @pytest.mark.parametrize("kind", ["terminal", "pipe", "socket", "file"])
 def test_the_shells_own_descriptors_keep_their_flags(kind, home):
     home.write(web="seq 5000; echo end")
-    command = [*PYTHON, str(PROGRAMS / "out_voices.py"), "flags", *home.command()]
+    command = [*PYTHON, str(PROGRAMS / "voices.py"), "flags", *home.command()]
     if kind == "socket":
         connect = (
             "import os,socket,sys;a,b=socket.socketpair();os.dup2(b.fileno(),1);"
@@ -207,7 +194,7 @@ def test_the_shells_own_descriptors_keep_their_flags(kind, home):
 def test_a_terminal_that_cannot_be_opened_again_is_written_in_portions_and_skipped_like_any_other(home):
     """As after `su`: the terminal belongs to somebody else."""
     written = home.path / "written"
-    home.write(web=out_voice("count", 50_000, 80, written))
+    home.write(web=voice("count", 50_000, 80, written))
     bound = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
     give_away = ["sh", "-c", 'tty=$(tty); chown 65534 $tty; chmod 600 $tty; exec "$@"', "sh"]
     run = home.up("--color", "never", before=[*give_away, *bound], terminal=True, columns=200)
@@ -230,7 +217,7 @@ def test_a_terminal_that_cannot_be_opened_again_is_written_in_portions_and_skipp
 
 
 def test_a_terminal_that_goes_away_ends_the_system(home):
-    run = home.write(web=out_voice("slowly")).up("--color", "never", terminal=True)
+    run = home.write(web=voice("slowly")).up("--color", "never", terminal=True)
     run.wait_for(r"^web +\| line 10\s")
     run.close_fd(run.out_fd)
     assert run.wait() == -signal.SIGHUP
@@ -240,7 +227,7 @@ def test_a_terminal_that_goes_away_ends_the_system(home):
 
 
 def test_a_terminal_that_goes_away_under_nohup_does_not(home):
-    run = home.write(web=out_voice("slowly")).up(
+    run = home.write(web=voice("slowly")).up(
         "--color", "never", terminal=True, before=["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]
     )
     run.wait_for(r"^web +\| line 10\s")
@@ -263,7 +250,7 @@ def test_yes_head_says_nothing_of_a_broken_pipe(home):
 
 
 def test_python_is_line_buffered_as_it_is(home):
-    home.write(web=shlex.join(["exec", sys.executable, str(PROGRAMS / "out_voices.py"), "lines"]))
+    home.write(web=shlex.join(["exec", sys.executable, str(PROGRAMS / "voices.py"), "lines"]))
     run = home.up(env=environment(PYTHONUNBUFFERED=None))
     run.wait_for(r"^web +\| first$")
     run.stop()

@@ -11,23 +11,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from lateness import in_time
-from programs.out_stand import Stand
 
 WEB = "web         | "
 API = "api         | "
-
-
-@pytest.fixture
-def stand(tmp_path):
-    made = []
-
-    def make(*words, **options):
-        made.append(Stand(tmp_path / f"logs{len(made)}", *words, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def test_a_prompt_is_shown_within_two_tenths_of_a_second(stand):

@@ -9,24 +9,11 @@ import time
 import pytest
 from harness import describe, tree, until, voice
 from lateness import in_time
-from terminal import PROMPT, Tmux
+from terminal import PROMPT
 
 pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="no tmux here")
 
 PREFIX = len("orchestrate | ")
-
-
-@pytest.fixture
-def tmux(tmp_path_factory):
-    opened = []
-
-    def open_one(**options):
-        opened.append(Tmux(tmp_path_factory.mktemp("tmux"), **options))
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        assert one.end() == []
 
 
 def start(terminal, home, *options, **components):

@@ -179,7 +179,7 @@ def _stage(console: Console, system: System, home: Home, here: Surroundings) -> 
     from orchestrator.output import logfile
     from orchestrator.output.console import Kind
     from orchestrator.output.screen import Screen
-    from orchestrator.supervise.stage import Presentation, Stage, Wrap
+    from orchestrator.supervise.stage import Presentation, Stage
     from orchestrator.text.prefix import Style
 
     @functools.cache
@@ -187,11 +187,6 @@ def _stage(console: Console, system: System, home: Home, here: Surroundings) -> 
         from orchestrator.output.palette import Palette
 
         return Palette(here.term, here.forced)
-
-    def palette() -> tuple[Wrap, tuple[str, ...]]:
-        from orchestrator.output.palette import CYCLE, OWN
-
-        return blessed().wrap, (OWN, *CYCLE)
 
     def cut(shown: bytes, columns: int) -> bytes:
         return blessed().cut(shown, columns)
@@ -210,7 +205,7 @@ def _stage(console: Console, system: System, home: Home, here: Surroundings) -> 
         log_size=here.view.log_size or logfile.SIZE,
         log_files=here.view.log_files or logfile.KEPT,
     )
-    return Stage(Screen(console, cut if here.erases else None), presentation, system.labels, palette)
+    return Stage(Screen(console, cut if here.erases else None), presentation, system.labels, lambda: blessed().wrap)
 
 
 def log_directory(home: Home, here: Surroundings) -> Path | None:

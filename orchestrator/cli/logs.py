@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import itertools
 import os
 import re
 import sys
@@ -20,7 +19,7 @@ from orchestrator.output.logreader import Line, Logs
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.watch import DirectoryWatch
 from orchestrator.text import escapes
-from orchestrator.text.prefix import JsonPainter, PrefixPainter, Style
+from orchestrator.text.prefix import OWN_NAME, SEPARATOR, JsonPainter, PrefixPainter, Style
 
 STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
 _REPLICA = re.compile(r"\.\d+$")
@@ -46,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     wants = _wants(options.names, directory)
     watch = DirectoryWatch(directory) if options.follow else None
     logs = Logs(directory, wants)
-    show = _show(options, max(map(len, logs.readers), default=0))
+    show = _show(options, list(logs.readers))
     _print(map(show, _history(logs, options, since, keep)))
     while watch is not None:
         watch.wait()
@@ -126,18 +125,19 @@ def _history(
         wanted, before = wanted * 4, len(ends)
 
 
-def _show(options: argparse.Namespace, width: int) -> Show:
+def _show(options: argparse.Namespace, names: list[str]) -> Show:
     if options.json:
         return _as_json
     here = surroundings.read(options)
     painters: dict[str, PrefixPainter] = {}
     style = Style.COLOURS if here.colours else Style.NO_COLOURS if os.isatty(1) else Style.BYTES
-    prefixes = _prefixes(here)
+    width = max(map(len, names), default=0)
+    wrap = _wrap(here, [name for name in names if name != OWN_NAME])
 
     def show(line: Line) -> bytes:
         painter = painters.get(line.instance)
         if painter is None:
-            prefix = prefixes(line.instance, f"{line.instance.ljust(width)} | ")
+            prefix = wrap(line.instance, f"{line.instance.ljust(width)}{SEPARATOR}")
             painter = painters[line.instance] = PrefixPainter(prefix, style)
         time = line.stamp + b" " if options.timestamps else b""
         return time + (painter.paint(line.text + b"\n") if line.ends else painter.paint_piece(line.text))
@@ -145,14 +145,13 @@ def _show(options: argparse.Namespace, width: int) -> Show:
     return show
 
 
-def _prefixes(here: surroundings.Surroundings) -> Callable[[str, str], bytes]:
+def _wrap(here: surroundings.Surroundings, names: list[str]) -> Callable[[str, str], bytes]:
     if not here.colours:
         return lambda instance, text: text.encode()
-    from orchestrator.output.palette import CYCLE, OWN, Palette
+    from orchestrator.output.palette import Palette, colour_of
 
     wrap = Palette(here.term, here.forced).wrap
-    colours = itertools.cycle(CYCLE)
-    return lambda instance, text: wrap(OWN if instance == "orchestrate" else next(colours), text)
+    return lambda instance, text: wrap(colour_of(instance, names, len(names)), text)
 
 
 def _as_json(line: Line) -> bytes:

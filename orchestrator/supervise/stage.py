@@ -11,12 +11,11 @@ from orchestrator.model.spec import Component
 from orchestrator.output.console import Kind
 from orchestrator.output.linelog import LineLog
 from orchestrator.output.logfile import KEPT, SIZE, Faults, LogFile
+from orchestrator.output.palette import colour_of
 from orchestrator.output.screen import Screen
 from orchestrator.supervise.multiplexer import Stream
-from orchestrator.text.prefix import JsonPainter, Painter, PrefixPainter, Style
+from orchestrator.text.prefix import OWN_NAME, SEPARATOR, JsonPainter, Painter, PrefixPainter, Style
 
-OWN_NAME = "orchestrate"
-SEPARATOR = " | "
 WITHOUT_TERMINAL = (40, 120)  # rows and columns of a pty where stdout is no terminal
 ERRORS = "bright_red"  # the bar before a line of standard error, where that is apart
 NARROWEST = 20  # columns that are left to a component however long the prefix
@@ -41,15 +40,15 @@ class Presentation:
 
 
 class Stage:
-    """Prefixes lines. `palette` returns the function that colours a prefix, and the colours to take in turn, our own
-    first; it is called at the first line, when the components have been forked already, because it imports blessed."""
+    """Prefixes lines. `palette` returns the function that colours a prefix; it is called at the first line, when the
+    components have been forked already, because it imports blessed."""
 
     def __init__(
         self,
         screen: Screen,
         presentation: Presentation,
         names: Iterable[str],
-        palette: Callable[[], tuple[Wrap, tuple[str, ...]]],
+        palette: Callable[[], Wrap],
     ) -> None:
         self.screen = screen
         self._how = presentation
@@ -58,7 +57,6 @@ class Stage:
         self._width = 0
         self._colours: dict[str, str] = {}
         self._wrap: Wrap | None = None
-        self._cycle: tuple[str, ...] = ()
         self._own: Painter | None = None
         self._faults = Faults(self.tell)
         self._own_log = self._log_file(OWN_NAME, self._faults)
@@ -131,20 +129,14 @@ class Stage:
         own = self._own or self._painter(OWN_NAME, OWN_NAME, "")
         return own.paint(f"{who} did not keep up: skipped {lines:,} lines ({size:,} bytes){where}\n".encode())
 
-    def _colour_of(self, name: str) -> str:
-        own, *others = self._cycle
-        if name not in self._names:
-            return own if name == OWN_NAME else others[len(self._colours) % len(others)]
-        return others[self._names.index(name) % len(others)]
-
     def _prefix(self, name: str, colour: str, bar: str = "") -> bytes:
         label = name.ljust(self._width) + SEPARATOR
         if self._how.style is not Style.COLOURS:
             return label.encode()
         if self._wrap is None:
-            self._wrap, self._cycle = self._palette()
+            self._wrap = self._palette()
         if name not in self._colours:
-            self._colours[name] = colour or self._colour_of(name)
+            self._colours[name] = colour or colour_of(name, self._names, len(self._colours))
         if bar:
             return self._wrap(self._colours[name], name.ljust(self._width)) + self._wrap(bar, SEPARATOR)
         return self._wrap(self._colours[name], label)

@@ -33,6 +33,8 @@ _PAIR = re.compile(
     rb"|(?:4[0-7]|10[0-7]|48;5;\d{1,3}|48;2(?:;\d{1,3}){3})m[^\x1b\n]*\x1b\[49"
     rb"|[12]m[^\x1b\n]*\x1b\[22|([3479])m[^\x1b\n]*\x1b\[2\1)m"
 )
+OWN_NAME = "orchestrate"  # stands before our own lines
+SEPARATOR = " | "
 CARRIED_MAX = 256  # bytes of style and link that are repeated on each line
 CUT = "…".encode()  # stands where a line that is too long was cut
 

@@ -18,7 +18,7 @@ from facts import PATIENCE
 
 from orchestrator.model.spec import Component
 from orchestrator.output.console import Console
-from orchestrator.output.palette import CYCLE, OWN, Palette
+from orchestrator.output.palette import Palette
 from orchestrator.output.screen import Screen
 from orchestrator.runtime.loop import READ, Loop
 from orchestrator.supervise.multiplexer import Multiplexer
@@ -63,9 +63,7 @@ class Stand:
         self.console = Console(self.loop, write_fd, self.broken.append)
         palette = Palette("xterm-256color", True)
         self.screen = Screen(self.console, palette.cut if sink == "terminal" else None)
-        self.stage = Stage(
-            self.screen, Presentation(style, logs=path, **how), names, lambda: (palette.wrap, (OWN, *CYCLE))
-        )
+        self.stage = Stage(self.screen, Presentation(style, logs=path, **how), names, lambda: palette.wrap)
         self.multiplexer = Multiplexer(self.loop, self.screen)
         self.components = {}
 
