@@ -63,10 +63,10 @@ def test_the_home_and_not_the_procfile_is_what_is_locked(first, home, homes):
     own_home.stop()
 
 
-@pytest.mark.parametrize("way", ["bare", "start", "-C"])
+@pytest.mark.parametrize("way", ["bare", "-C"])
 def test_every_way_of_starting_asks_for_the_lock(way, first, home):
     command = home.command()[:-3]  # less `up -f FILE`
-    other = {"bare": [], "start": ["start"], "-C": ["-C", home.path, "up"]}[way]
+    other = {"bare": [], "-C": ["-C", home.path, "up"]}[way]
     before = ["env", "-C", "/" if way == "-C" else home.path]
     second = Run([*before, *command, *other])
     assert second.wait() == IN_USE, str(second)

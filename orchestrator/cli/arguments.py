@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator import __version__
-from orchestrator.cli import options
+from orchestrator.cli import options, remote
 from orchestrator.cli.options import NoCommandError, Parser
 
 Add = Callable[..., Parser]
@@ -45,13 +45,21 @@ def build() -> Parser:
         command.set_defaults(module=module or name)
         return command
 
-    for name, text in (("up", "run the system in the foreground"), ("start", "the same")):
-        up = add(name, text, definition, selection, place, stream, module="up", description="Runs the system.")
+    for name, text, description in (
+        ("up", "run the system in the foreground", "Runs the system."),
+        (
+            "start",
+            "start components of the running system; where none runs: up",
+            "Starts components of the running system, and what they need. Where none runs: runs the system.",
+        ),
+    ):
+        up = add(name, text, definition, selection, place, stream, description=description)
         options.names(up)
         _add_dry_run(up)
     _add_readers(add, definition, selection, place)
     _add_airflow(add("airflow", "run Apache Airflow: database, admin user, all components", place, stream))
     _add_logs(add)
+    remote.add_commands(add)
     add("version", "print the version")
     return parser
 
@@ -180,6 +188,12 @@ _DEFAULTS: dict[str, object] = {
     "port": None,
     "bind": None,
     "any_port": False,
+    "watch": False,
+    "verb": "",
+    "awaited": "ready",
+    "limit": None,
+    "signal": "",
+    "text": "",
 }
 
 

@@ -21,16 +21,20 @@ from orchestrator.cli.surroundings import Surroundings
 from orchestrator.model.errors import HeldError, OrchestrateError
 from orchestrator.model.spec import System
 from orchestrator.runtime import signals
+from orchestrator.runtime.gone import wait_for
 from orchestrator.runtime.home import Home, running
 from orchestrator.runtime.lock import Lock, holder
-from orchestrator.runtime.loop import READ, Loop
+from orchestrator.runtime.loop import Loop
 
 if TYPE_CHECKING:
+    from orchestrator.control.server import Server
     from orchestrator.output.console import Console
     from orchestrator.output.palette import Palette
+    from orchestrator.supervise.desk import Desk
     from orchestrator.supervise.outcome import Outcome
     from orchestrator.supervise.plan import Plan
     from orchestrator.supervise.stage import Stage
+    from orchestrator.supervise.supervisor import Supervisor
 
 PATIENCE = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
 TERMINAL_PATIENCE = 0.3  # the same for a terminal that has been stopped
@@ -118,7 +122,7 @@ def _wait_for_old_trees(home: Home) -> None:
         if pid := holder(path):
             _wake(pid)
         while not _is_free(path):
-            _wait_for(holder(path), loop)
+            wait_for(holder(path), loop, RETRY)
     loop.close()
 
 
@@ -137,21 +141,9 @@ def _is_free(path: Path) -> bool:
     return True
 
 
-def _wait_for(pid: int | None, loop: Loop) -> None:
-    try:
-        pid_fd = os.pidfd_open(pid or 0)
-    except (AttributeError, OSError):
-        loop.call_in(RETRY, lambda: None)
-        loop.turn()
-        return
-    loop.add(pid_fd, READ, lambda _: None)
-    loop.turn()
-    loop.remove(pid_fd)
-    os.close(pid_fd)
-
-
 def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[], Plan] | None, fd: int) -> Outcome:
     from orchestrator.output.console import Console, Kind
+    from orchestrator.supervise.desk import Desk
     from orchestrator.supervise.supervisor import Supervisor
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -169,10 +161,27 @@ def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[]
         hang_up_stops,
         plan,
     )
+    desk = Desk(supervisor)
+    server = _listen(home, loop, desk, supervisor)
     try:
-        return supervisor.run()
+        outcome = supervisor.run()
+        desk.finish(outcome)
+        return outcome
     finally:
+        if server is not None:
+            server.close()
         console.drain(PATIENCE if console.kind is not Kind.TERMINAL else TERMINAL_PATIENCE)
+
+
+def _listen(home: Home, loop: Loop, desk: Desk, supervisor: Supervisor) -> Server | None:
+    """Let second terminals ask. Where no socket can be made (some file systems have none) the system runs without."""
+    from orchestrator.control.server import Server
+
+    try:
+        return Server(home.control_path, loop, desk.handle)
+    except OSError as error:
+        supervisor.tell(f"unable to listen on {home.control_path}: {error.strerror}; ps, stop and so on will not work")
+        return None
 
 
 def _stage(console: Console, system: System, home: Home, here: Surroundings) -> Stage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,22 +15,51 @@ class NotRunning(Exception):
     """Nobody listens there."""
 
 
-def ask(path: Path, request: Request) -> Iterator[Reply]:
-    """Send `request` to the supervisor at `path` and yield its replies until it closes.
+class Conversation:
+    """One connection: the constructor connects, `ask` sends the request. A context manager that closes it."""
 
-    Raises NotRunning where there is none, and ConnectionError where it goes without a last word.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    def __init__(self, path: Path) -> None:
+        """Raises NotRunning where nobody listens, OSError where he may not be asked."""
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with short_path(path) as name:
-                connection.connect(name)
+                self._connection.connect(name)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            self._connection.close()
             raise NotRunning from None
-        connection.sendall(request.encode())
-        with connection.makefile("rb") as lines:
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The supervisor's pid (SO_PEERCRED, unix(7)); None where the kernel does not say."""
+        if not hasattr(socket, "SO_PEERCRED"):
+            return None
+        credentials = self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", credentials)[0]) or None
+
+    def ask(self, request: Request, limit: float | None = None) -> Iterator[Reply]:
+        """Send `request` and yield its replies to the last.
+
+        Raises TimeoutError where none comes for `limit` seconds, ConnectionError where the supervisor goes without a
+        last word, MalformedRequest where it does not speak as expected.
+        """
+        self._connection.settimeout(limit)
+        try:
+            self._connection.sendall(request.encode())
+        except BrokenPipeError:
+            pass  # it has refused us: what it said can still be read
+        with self._connection.makefile("rb") as lines:
             for line in lines:
                 reply = decode_reply(line)
                 yield reply
                 if reply.last:
                     return
-    raise ConnectionError("the supervisor ended while it was asked")
+        raise ConnectionResetError("the supervisor ended while it was asked")

@@ -1,8 +1,9 @@
 """The supervisor's end of the socket in the home, served by its one loop.
 
 Nobody can hold it up: a client that sends garbage gets an error, one that sends no end of line is cut off at LINE_MAX,
-one that does not read is cut off at BACKLOG_MAX, one that vanishes is forgotten. What a request means is not known
-here: `handle` is called with it and the client, and may answer now or later.
+one that does not read is cut off at BACKLOG_MAX, one that vanishes is forgotten, and of too many the one is cut off
+that has been silent longest. What a request means is not known here: `handle` is called with it and the client, and
+may answer now or later.
 
 Only this user and root are let in: the socket is 0600 in a 0700 directory, and the peer's uid is asked of the kernel
 (SO_PEERCRED, unix(7)).
@@ -10,6 +11,8 @@ Only this user and root are let in: the socket is 0600 in a 0700 directory, and 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import socket
 import struct
@@ -18,6 +21,7 @@ from pathlib import Path
 
 from orchestrator.control.address import short_path
 from orchestrator.model.control import MalformedRequest, Reply, Request, decode_request
+from orchestrator.model.errors import FAILED_STATUS, USAGE_STATUS
 from orchestrator.runtime.loop import READ, WRITE, Loop
 
 LINE_MAX = 1 << 16
@@ -33,7 +37,7 @@ class Client:
         connection: socket.socket,
         loop: Loop,
         handle: Callable[[Request, Client], None],
-        forget: Callable[[Client], None],
+        forget: Callable[[Client], object],
     ) -> None:
         self._forget = forget
         self._connection = connection
@@ -41,7 +45,8 @@ class Client:
         self._handle = handle
         self._received = b""
         self._unsent = b""
-        self._answering = False
+        self._surplus = 0
+        self.has_asked = False
         self._closing = False
         self.open = True
         self.on_close: Callable[[], None] | None = None
@@ -57,6 +62,17 @@ class Client:
             self.close()
         else:
             self._flush()
+
+    def hand_over(self, reply: Reply) -> socket.socket | None:
+        """Send a reply and give the connection away; None where it has gone."""
+        self.send(reply)
+        if not self.open or self._unsent:
+            self.close()
+            return None
+        self.open = False
+        self._loop.remove(self._connection.fileno())
+        self._forget(self)
+        return self._connection
 
     def close(self) -> None:
         """Forget the client."""
@@ -84,22 +100,26 @@ class Client:
             data = b""
         if not data:
             self.close()
-        elif not self._answering:  # one request a connection; what follows is read and dropped
+        elif not self.has_asked:
             self._received += data
             self._take_line()
+        else:  # one request a connection: what follows is dropped, within reason
+            self._surplus += len(data)
+            if self._surplus > LINE_MAX:
+                self.close()
 
     def _take_line(self) -> None:
         line, end, _ = self._received.partition(b"\n")
         if not end and len(self._received) <= LINE_MAX:
             return
-        self._answering = True
+        self.has_asked = True
         self._received = b""
         try:
             if len(line) > LINE_MAX:
                 raise MalformedRequest(f"a line has at most {LINE_MAX} bytes")
             request = decode_request(line)
         except MalformedRequest as error:
-            self.send(Reply(ok=False, error=str(error), status=2))
+            self.send(Reply(ok=False, error=str(error), status=USAGE_STATUS))
             return
         self._handle(request, self)
 
@@ -127,7 +147,8 @@ class Server:
         self._path = path
         self._loop = loop
         self._handle = handle
-        self._clients: set[Client] = set()
+        self._clients: dict[Client, None] = {}  # the oldest first
+        self._spare_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         path.unlink(missing_ok=True)
@@ -144,6 +165,7 @@ class Server:
         """Stop listening; clients that still wait for an answer lose their connection."""
         self._loop.remove(self._socket.fileno())
         self._socket.close()
+        os.close(self._spare_fd)
         self._path.unlink(missing_ok=True)
         for client in list(self._clients):
             client.close()
@@ -151,13 +173,41 @@ class Server:
     def _accept(self) -> None:
         try:
             connection, _ = self._socket.accept()
-        except OSError:  # it has gone again, or there is no descriptor left: others wait in the backlog
-            return
-        if len(self._clients) >= CLIENTS_MAX or not _is_ours(connection):
-            connection.close()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._turn_away()
             return
         connection.setblocking(False)
-        self._clients.add(Client(connection, self._loop, self._handle, self._clients.discard))
+        if not _is_ours(connection):
+            _refuse(connection, "this system belongs to another user")
+        elif not self._make_room():
+            _refuse(connection, "too many ask already")
+        else:
+            client = Client(connection, self._loop, self._handle, lambda gone: self._clients.pop(gone, None))
+            self._clients[client] = None
+
+    def _turn_away(self) -> None:
+        """No descriptor is left: end the connection by means of the spare one. Left in the backlog it would keep the
+        socket readable, and us busy."""
+        os.close(self._spare_fd)
+        with contextlib.suppress(OSError):
+            self._socket.accept()[0].close()
+        self._spare_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _make_room(self) -> bool:
+        """Close who has been silent longest, where there are too many; False where all of them wait for an answer."""
+        if len(self._clients) < CLIENTS_MAX:
+            return True
+        silent = next((client for client in self._clients if not client.has_asked), None)
+        if silent is not None:
+            silent.close()
+        return silent is not None
+
+
+def _refuse(connection: socket.socket, why: str) -> None:
+    with contextlib.suppress(OSError):
+        connection.send(Reply(ok=False, error=why, status=FAILED_STATUS).encode())
+    connection.close()
 
 
 def _is_ours(connection: socket.socket) -> bool:

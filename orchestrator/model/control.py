@@ -65,8 +65,8 @@ class Reply:
     last: bool = True
 
     def encode(self) -> bytes:
-        """One line."""
-        return json.dumps(asdict(self), ensure_ascii=False).encode() + b"\n"
+        """One line, all ASCII: a name or a port may hold bytes that are no UTF-8."""
+        return json.dumps(asdict(self)).encode() + b"\n"
 
 
 def decode_request(line: bytes) -> Request:
@@ -90,10 +90,11 @@ def decode_request(line: bytes) -> Request:
 def decode_reply(line: bytes) -> Reply:
     """Parse a line of the supervisor; raises MalformedRequest."""
     fields = _object(line)
-    try:
-        return Reply(**{**fields, "rows": tuple(fields.get("rows", ()))})
-    except TypeError as error:
-        raise MalformedRequest(str(error)) from None
+    known = {name: fields[name] for name in ("ok", "error", "status", "last") if name in fields}
+    rows = fields.get("rows", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise MalformedRequest("rows is no list of objects")
+    return Reply(**known, rows=tuple(rows))
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -46,6 +46,15 @@ class ConfigError(OrchestrateError):
         self.problems = problems
 
 
+class NotRunningError(OrchestrateError):
+    """Nothing runs on a home."""
+
+    status = NOT_RUNNING_STATUS
+
+    def __init__(self, directory: object) -> None:
+        super().__init__(f"nothing runs on {directory}", "start it with `orchestrate up`, or name its home with --home")
+
+
 class HeldError(OrchestrateError):
     """Another instance holds the home."""
 

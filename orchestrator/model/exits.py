@@ -21,3 +21,12 @@ def in_words(status: int) -> str:
 def as_code(status: int) -> int:
     """Return the exit code a shell would show: 128 + n for signal n."""
     return 128 - status if status < 0 else status
+
+
+def signal_number(name: str) -> int | None:
+    """15 for TERM, SIGTERM, term or 15; None where there is no such signal."""
+    if name.isascii() and name.isdecimal():
+        return int(name) if len(name) < 4 and int(name) in set(signal.valid_signals()) else None
+    upper = name.upper()
+    found = getattr(signal.Signals, upper if upper.startswith("SIG") else f"SIG{upper}", None)
+    return int(found) if isinstance(found, signal.Signals) else None

@@ -103,7 +103,7 @@ def _parents() -> Iterator[tuple[int, int]]:
         yield int(pid), int(ppid)
 
 
-def _stat(pid: int) -> list[bytes]:
+def stat_fields(pid: int) -> list[bytes]:
     """Return the fields of /proc/PID/stat from the state on; empty where there is no such process."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
@@ -119,25 +119,25 @@ def _stat(pid: int) -> list[bytes]:
 
 def parent_of(pid: int) -> int:
     """Return the parent's pid; 0 where the process has gone."""
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return int(fields[1]) if fields else 0
 
 
 def session_of(pid: int) -> int:
     """Return the session's number; 0 where the process has gone."""
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return int(fields[3]) if fields else 0
 
 
 def start_time(pid: int) -> int:
     """Return when it started, in clock ticks since boot; 0 where it has gone. With the pid that names one process."""
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return int(fields[19]) if fields else 0
 
 
 def is_zombie(pid: int) -> bool:
     """Say whether only the exit status of `pid` is left, or not even that."""
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return LINUX and (not fields or fields[0] in (b"Z", b"X"))
 
 
@@ -148,7 +148,7 @@ def describe(pid: int) -> str:
             command = file.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()
     except OSError:
         command = ""
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return f"{pid} ({command or '?'}, state {fields[0].decode() if fields else '?'})"
 
 
@@ -246,7 +246,7 @@ def kill_tree(root: int, spare: Collection[int] = NOBODY) -> None:
 
 
 def _stands_still(pid: int) -> bool:
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return not fields or fields[0] in (b"T", b"t", b"Z", b"X") or not LINUX
 
 

@@ -37,6 +37,7 @@ class Home:
         self.lock_path = self.corner / "lock"
         self.locks = self.corner / "locks"
         self.logs = self.corner / "logs"
+        self.control_path = self.corner / "control.sock"
         self.state_path = self.corner / "state.json"
 
     def instance_lock(self, instance: str) -> Path:

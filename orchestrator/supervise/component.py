@@ -74,7 +74,11 @@ class Host(Protocol):
 
 
 class Member:
-    """One instance. `status` and `own_end` tell of the last incarnation: how its leader ended, whether by itself."""
+    """One instance. `status` and `own_end` tell of the last incarnation: how its leader ended, whether by itself.
+
+    `due` says that it is to be started as soon as what it depends on allows it; `restarts` counts how often it was
+    started again.
+    """
 
     def __init__(self, spec: Component, host: Host) -> None:
         self.spec = spec
@@ -90,6 +94,7 @@ class Member:
         self.reason = ""
         self.pause = 0.0
         self.is_stuck = False
+        self.due = True
         self._events: collections.deque[Event] = collections.deque()
         self.wish = Wish.NONE
         self._vacated = False
@@ -110,6 +115,16 @@ class Member:
         return self.status is not None and not self.reason and self.status in self.spec.success
 
     @property
+    def asked(self) -> bool:
+        """Whether somebody wanted the end that the last incarnation has come to, or is coming to."""
+        return self.wish is Wish.DOWN
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+        return max(0, self.incarnations - 1)
+
+    @property
     def guardian_pid(self) -> int:
         """The pid of the present incarnation's guardian; 0 without one."""
         return self._guardian.pid if self._guardian else 0
@@ -128,8 +143,10 @@ class Member:
         if len(self._events) > 1:
             return
         while self._events:
-            before = self.state
-            self.state, actions = advance(before, self._events[0])
+            before, event = self.state, self._events[0]
+            if event in (Event.STOP, Event.KILL):
+                self.wish = Wish.DOWN
+            self.state, actions = advance(before, event)
             for action in actions:
                 self._do(action)
             if self.state is not before:
@@ -149,9 +166,9 @@ class Member:
             case Action.UNGUARD:
                 self._host.unguard(self)
             case Action.SEND_STOP:
-                self._send(Stop())
+                self.send(Stop())
             case Action.SEND_KILL:
-                self._send(Kill())
+                self.send(Kill())
             case Action.ARM:
                 self._timer = self._host.loop.call_in(self.pause, lambda: self.handle(Event.DUE))
             case Action.DISARM if self._timer is not None:
@@ -159,7 +176,7 @@ class Member:
 
     def _fork(self) -> None:
         self.status, self.reason, self.own_end = None, "", False
-        self.wish, self._vacated = Wish.NONE, False
+        self.wish, self._vacated, self.due = Wish.NONE, False, False
         self.since, self.since_wall = time.monotonic(), time.time()
         self.incarnations += 1
         try:
@@ -179,8 +196,8 @@ class Member:
         self.handle(Event.EXITED)
         self.gone()
 
-    def _send(self, message: Down) -> None:
-        self.wish = Wish.DOWN
+    def send(self, message: Down) -> None:
+        """Say something to the guardian, where there is one."""
         if self._guardian is not None and self._channel_open:
             try:
                 self._guardian.channel.send(message)

@@ -58,8 +58,8 @@ class Log(Protocol):
 class Stream:
     """One open master. `watcher`, where set, sees every whole line too; `shown` is off for a quiet component.
 
-    `recent` is the end of what it printed, and `seen_at` where in the merged stream that stands, None where it was
-    not shown.
+    `recent` is the end of what it printed (`last` the same, once it is closed), and `seen_at` where in the merged
+    stream that stands, None where it was not shown.
     """
 
     master_fd: int
@@ -69,6 +69,7 @@ class Stream:
     splitter: BlockSplitter = field(default_factory=BlockSplitter)
     watcher: Watcher | None = None
     recent: bytes = b""
+    last: bytes = b""
     seen_at: int | None = 0
     terminal: bool = True
     open: bool = True
@@ -120,6 +121,7 @@ class Multiplexer:
         rest = stream.splitter.flush()
         if no_escapes(replay(rest[:-1])):  # a colour that is reset, a row that is erased: nothing to show
             self._show(stream, rest)
+        stream.last = stream.recent
         if stream.seen_at is not None and self._screen.written - stream.seen_at <= NEAR:
             stream.recent = b""
         if stream.log is not None:

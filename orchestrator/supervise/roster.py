@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from orchestrator.model import order
 from orchestrator.model.errors import FAILED_STATUS
@@ -12,12 +13,12 @@ from orchestrator.model.spec import Component, Condition, Dependency, OnExit
 from orchestrator.supervise.component import Host, Member
 from orchestrator.supervise.outcome import End, Outcome, of_all, of_culprit
 
+AT_REST = frozenset({State.DOWN, State.FAILED})
+STARTABLE = AT_REST | {State.BACKOFF}
+
 
 class Roster:
-    """Initial steps, and components once they are known. Looks at members; what it finds the supervisor does.
-
-    `returning` are members that were stopped to be started again, once what they depend on allows it anew.
-    """
+    """Initial steps, and components once they are known. Looks at members; what it finds the supervisor does."""
 
     def __init__(self, steps: Iterable[Component], host: Host) -> None:
         self._host = host
@@ -35,7 +36,6 @@ class Roster:
         self.members: list[Member] = []
         self._by_name: dict[str, Member] = {}
         self.dependents: Mapping[str, frozenset[str]] = {}
-        self.returning: set[Member] = set()
 
     def fill(self, components: tuple[Component, ...]) -> None:
         """Make a member of every component."""
@@ -83,40 +83,55 @@ class Roster:
         fresh: dict[str, str] = {}
         while found := next(filter(None, map(self._why_never, self.members)), None):
             self._told.add(found[0])
-            self.returning.discard(self._by_name[found[0]])
             fresh[found[0]] = found[1]
         return fresh
 
     def _why_never(self, member: Member) -> tuple[str, str] | None:
-        if not self._waits(member) or member.name in self._told:
+        if not member.due or member.state not in AT_REST or member.name in self._told:
             return None
         for dependency in member.spec.depends_on:
             other = self._by_name[dependency.name]
             if other.name in self._told:
                 return member.name, f"{other.name} cannot start"
-            if other in self.returning:
-                continue
-            at_rest = other.state in (State.DOWN, State.FAILED) and other.status is not None
+            at_rest = other.state in AT_REST and other.status is not None and not other.due and not other.asked
             if at_rest and not _reached(other, dependency.condition):
                 return member.name, f"it needs {other.name} {dependency.condition.value}, which {other.end_in_words}"
         return None
 
     def startable(self) -> list[Member]:
-        """Members that have never run, or were stopped to come back, and whose dependencies allow it now."""
-        return [m for m in self.members if self._waits(m) and not self.waits_for(m)]
-
-    def _waits(self, member: Member) -> bool:
-        return not member.incarnations or (member in self.returning and member.state in (State.DOWN, State.FAILED))
+        """Members that are to be started, and whose dependencies allow it now."""
+        return [m for m in self.members if m.due and m.state in STARTABLE and not self.waits_for(m)]
 
     def waits_for(self, member: Member) -> tuple[Dependency, ...]:
         """Those of its dependencies that have not reached what it needs before it starts."""
-        return tuple(d for d in member.spec.depends_on if not self._is_met(member, d))
+        return tuple(d for d in member.spec.depends_on if not _reached(self._by_name[d.name], d.condition))
 
-    def _is_met(self, member: Member, dependency: Dependency) -> bool:
-        other = self._by_name[dependency.name]
-        if member in self.returning and dependency.condition is Condition.STARTED:
-            return other.state in (State.UP, State.READY)
-        return other not in self.returning and _reached(other, dependency.condition)
+    def needed_by(self, members: Iterable[Member]) -> list[Member]:
+        """These members, and what they need that has not come to what they need of it; dependencies first."""
+        found: dict[Member, None] = {}
+
+        def add(member: Member) -> None:
+            for dependency in self.waits_for(member):
+                if (other := self._by_name[dependency.name]) not in found:
+                    add(other)
+            found[member] = None
+
+        for member in members:
+            add(member)
+        return list(found)
+
+    def named(self, name: str) -> list[Member]:
+        """The instances of this name, or of the component of this name; it may be a pattern like `web*`."""
+        return [m for m in self.members if fnmatchcase(m.name, name) or fnmatchcase(m.spec.component, name)]
+
+    def may_stop(self, members: Iterable[Member]) -> list[Member]:
+        """Of these members, the ones that no other of them depends on."""
+        there = {m.name: m for m in members}
+        return [there[name] for name in order.may_stop(there, self.dependents)]
+
+    def hope_again(self, members: Iterable[Member]) -> None:
+        """Somebody wants these members started: what was said of their never starting is void."""
+        self._told -= {m.name for m in members}
 
     def stoppable(self) -> list[Member]:
         """Of those that run, or would come back, the ones that no such member depends on."""
@@ -131,15 +146,22 @@ class Roster:
     @property
     def anyone_active(self) -> bool:
         """Whether some member runs, or will come back by itself."""
-        return any(m.runs or m.state is State.BACKOFF or m in self.returning for m in self.members)
+        return any(m.runs or m.state is State.BACKOFF for m in self.members)
+
+    @property
+    def anyone_put_away(self) -> bool:
+        """Whether some member is at rest because somebody asked for that, and may be asked for again."""
+        return any(map(is_put_away, self.members))
 
     @property
     def all_ready(self) -> bool:
         """Whether every member is ready."""
-        return all(m.state is State.READY or self._is_done(m) for m in self.members)
+        return all(m.state is State.READY or self.is_done(m) for m in self.members)
 
-    def _is_done(self, member: Member) -> bool:
-        """Whether it has ended well, and was meant to."""
+    def is_done(self, member: Member) -> bool:
+        """Whether it has ended well, and was meant to; or nobody wants it to run."""
+        if is_put_away(member):
+            return True
         ended = member.state is State.DOWN and member.succeeded
         return ended and (member.spec.on_exit is OnExit.IGNORE or self.is_awaited(member))
 
@@ -159,10 +181,16 @@ class Roster:
         return of_culprit(end, (_end_of(m) for m in self.members if m is not culprit))
 
 
+def is_put_away(member: Member) -> bool:
+    """Whether it is at rest because somebody asked for that."""
+    return member.state in AT_REST and not member.due and (member.asked or not member.incarnations)
+
+
 def _reached(member: Member, condition: Condition) -> bool:
     match condition:
         case Condition.STARTED:
-            return member.state in (State.UP, State.READY) or member.status is not None
+            coming = member.due or member.state in (State.STARTING, State.BACKOFF)
+            return member.state in (State.UP, State.READY) or (member.status is not None and not coming)
         case Condition.READY:
             return member.state is State.READY
         case Condition.COMPLETED:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.multiplexer import Multiplexer, Stream
 from orchestrator.supervise.stage import Stage
@@ -16,6 +18,7 @@ class Streams:
         self._streams: dict[str, Stream] = {}
         self._errors: dict[str, Stream] = {}
         self._last_words: dict[str, bytes] = {}
+        self._kept: dict[str, bytes] = {}
 
     def of(self, member: Member) -> Stream:
         """The stream of the present incarnation, whose terminal is open."""
@@ -46,6 +49,7 @@ class Streams:
         self._streams.pop(member.name, None)
         self._errors.pop(member.name, None)
         self._last_words[member.name] = b"".join(stream.recent for stream in streams)
+        self._kept[member.name] = b"".join(stream.last for stream in streams)
 
     def _open_of(self, member: Member) -> list[Stream]:
         return [streams[member.name] for streams in (self._streams, self._errors) if member.name in streams]
@@ -53,6 +57,22 @@ class Streams:
     def last_words(self, member: Member) -> bytes:
         """Return what it last printed, as far as that was not just shown; the second time nothing."""
         return self._last_words.pop(member.name, b"")
+
+    def recent(self, member: Member) -> bytes:
+        """Return the end of what it has printed, shown already or not."""
+        return b"".join(s.recent + s.splitter.pending for s in self._open_of(member)) or self._kept.get(
+            member.name, b""
+        )
+
+    def type(self, member: Member, data: bytes) -> int:
+        """Write into a member's terminal as a keyboard does; returns how many bytes it took, without waiting."""
+        stream = self._streams.get(member.name)
+        if stream is None or not stream.terminal:
+            return 0
+        try:
+            return os.write(stream.master_fd, data)
+        except OSError:  # EAGAIN: nobody reads there; EIO: nobody has it open
+            return 0
 
     def resize(self) -> None:
         """Give every terminal the size that ours has now."""

@@ -24,8 +24,8 @@ from orchestrator.process.fork import Forked, guardian_of
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise import news
-from orchestrator.supervise.cascade import Cascade
 from orchestrator.supervise.component import Member
+from orchestrator.supervise.errands import Errands
 from orchestrator.supervise.multiplexer import Multiplexer
 from orchestrator.supervise.nursery import Nursery
 from orchestrator.supervise.orphans import Orphanage
@@ -64,7 +64,7 @@ class Supervisor:
         self._hang_up_stops = hang_up_stops
         self._streams = Streams(Multiplexer(loop, stage.screen), stage)
         self._roster = Roster(system.init, self)
-        self._cascade = Cascade(self._roster)
+        self.errands = Errands(self._roster, self._start_possible)
         self._listeners: list[Callable[[Member, State], None]] = []
         self._orphanage = Orphanage(loop, self._own_pids, self._orphans_gone, self._orphans_stuck)
         self._nursery = Nursery(loop)
@@ -85,6 +85,8 @@ class Supervisor:
         while not self._finished:
             self.loop.turn()
         self._probers.close()
+        if self._outcome == Outcome() and any(m.is_stuck for m in self._roster.everyone):
+            return Outcome(FAILED_STATUS)
         return self._outcome or self._roster.judge(self._culprit)
 
     # Start
@@ -117,7 +119,6 @@ class Supervisor:
         if self.is_stopping:  # what becomes ready during the stop lets nobody start any more
             return
         for member in self._roster.startable():
-            self._roster.returning.discard(member)
             member.handle(Event.START)
 
     # What somebody may ask of one member, and hear of all
@@ -128,25 +129,27 @@ class Supervisor:
         return self._roster.everyone
 
     def listen(self, listener: Callable[[Member, State], None]) -> None:
-        """Tell `listener` each member's changes of state, with the state before; once all of it has followed."""
+        """Tell `listener` each member's changes of state, with the state before; before anything follows from it."""
         self._listeners.append(listener)
 
-    def start_member(self, member: Member) -> None:
-        """Start a member that does not run, whatever it depends on."""
-        if not self.is_stopping:
-            self._cascade.forget(member)
-            member.handle(Event.START)
+    @property
+    def roster(self) -> Roster:
+        """Initial steps and members."""
+        return self._roster
 
-    def stop_member(self, member: Member, *, at_once: bool = False) -> None:
-        """Stop a member, and nothing else; `at_once` without its grace. The system goes on."""
-        self._cascade.forget(member)
-        member.handle(Event.KILL if at_once else Event.STOP)
+    @property
+    def streams(self) -> Streams:
+        """What members print."""
+        return self._streams
 
-    def restart_member(self, member: Member) -> None:
-        """Restart a member, and with it whoever wants that; starts it where it does not run."""
-        if not self.is_stopping:
-            self._cascade.restart(member)
-            self._start_possible()
+    @property
+    def title(self) -> str:
+        """What the system is called."""
+        return self._system.title
+
+    def waiting(self) -> dict[str, str]:
+        """For each member whose probes are asked, in words what it waits for."""
+        return self._probers.waiting()
 
     def waits_for(self, member: Member) -> tuple[Dependency, ...]:
         """What a member that has not started needs, and what has not been reached yet."""
@@ -217,9 +220,10 @@ class Supervisor:
 
     def changed(self, member: Member, before: State) -> None:
         """Follow a member's change of state with what it means for the others."""
-        self._follow(member, before)
         for listener in self._listeners:
             listener(member, before)
+        self.errands.go_on()
+        self._follow(member, before)
 
     def _follow(self, member: Member, before: State) -> None:
         if member.state is State.READY and not self._roster.is_step(member):
@@ -235,12 +239,11 @@ class Supervisor:
         elif member.state is State.BACKOFF:
             self._tell_last_lines(member)
             self.tell(news.comeback(member))
-            if not self.is_stopping and (followers := self._cascade.follow(member)):
+            if not self.is_stopping and (followers := self.errands.follow(member)):
                 self.tell(f"restarting with it: {', '.join(m.name for m in followers)}")
         elif member.state in (State.DOWN, State.FAILED) and before is not State.BACKOFF:
             self._ended(member)
         elif member.state in (State.DOWN, State.FAILED):
-            self._cascade.advance()
             self._start_possible()
             self._stop_possible()
 
@@ -250,10 +253,10 @@ class Supervisor:
         if self.is_stopping:
             self.tell(f"{member.name} stopped ({member.end_in_words})")
             self._stop_possible()
-        elif not self._roster.is_step(member) and member.wish is Wish.DOWN:
+        elif not self._roster.is_step(member) and (member.asked or member.due):
             self.tell(f"{member.name} stopped ({member.end_in_words})")
-            self._cascade.advance()
             self._start_possible()
+            self._check_ready()
         elif self._roster.is_step(member) and self._roster.goes_on_after(member):
             if self._roster.is_skipped(member):
                 self.tell(f"{member.name} is skipped: what it says `unless` of is so")
@@ -266,12 +269,11 @@ class Supervisor:
         else:
             self._tell_last_lines(member)
             self._tell_surrender(member)
-            self._cascade.advance()
             self._start_possible()
             for name, reason in self._roster.hopeless().items():
                 self.tell(f"{name} is not started: {reason}")
             self._check_ready()
-            if not self._roster.anyone_active:
+            if not self._roster.anyone_active and not self._roster.anyone_put_away:
                 self.stop(None)
 
     def _ends_all(self, member: Member) -> bool:
@@ -298,6 +300,7 @@ class Supervisor:
         if self.is_stopping:
             return
         self.is_stopping = True
+        self.errands.drop()
         self._outcome = outcome
         self._signalman.stop_began()
         self._progress.end()

@@ -1,0 +1,92 @@
+"""What all commands for a running system share: which one is meant, the question, the answer, its exit status."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from orchestrator.control.client import Conversation, NotRunning
+from orchestrator.model.control import MalformedRequest, Reply, Request
+from orchestrator.model.errors import NotRunningError, OrchestrateError
+from orchestrator.runtime.home import Home
+
+Row = dict[str, Any]
+
+
+class Refused(OrchestrateError):
+    """The supervisor said no; `reply` is what it said."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.error)
+        self.status = reply.status
+        self.reply = reply
+
+
+def home_of(options: argparse.Namespace) -> Home:
+    """Return the home that `up` with the same options has."""
+    base = Path(options.directory or ".")
+    if options.home:
+        return Home(Path(options.home))
+    if options.file and options.file[0] != "-":
+        return Home((base / options.file[0]).parent)
+    return Home(base)
+
+
+def converse(home: Home) -> Conversation:
+    """Connect to the supervisor of a home. Raises NotRunningError, OrchestrateError."""
+    try:
+        return Conversation(home.control_path)
+    except NotRunning:
+        raise NotRunningError(home.directory) from None
+    except OSError as error:
+        raise OrchestrateError(f"unable to ask on {home.control_path}: {error.strerror}") from None
+
+
+def replies(conversation: Conversation, request: Request, limit: float | None = None) -> Iterator[Reply]:
+    """Ask, and yield what is answered. Raises Refused where that is a no, TimeoutError after `limit` seconds."""
+    try:
+        for reply in conversation.ask(request, limit):
+            if not reply.ok:
+                raise Refused(reply)
+            yield reply
+    except (ConnectionError, MalformedRequest) as error:
+        raise OrchestrateError(f"unable to get an answer: {error}") from None
+
+
+def ask(options: argparse.Namespace, request: Request, limit: float | None = None) -> Reply:
+    """Ask for one reply."""
+    with converse(home_of(options)) as conversation:
+        return next(iter(list(replies(conversation, request, limit))))
+
+
+def print_json(rows: tuple[Row, ...]) -> None:
+    """One object a line."""
+    for row in rows:
+        print(json.dumps(row), flush=True)
+
+
+def table(heads: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+    """Columns as wide as what stands in them; an empty field is a dash."""
+    shown = [heads, *(tuple(field or "-" for field in line) for line in lines)]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in shown)
+
+
+def clock(seconds: float | None) -> str:
+    """A time of day as the user's own clock has it, with the date where that is another day."""
+    if seconds is None:
+        return ""
+    time = datetime.fromtimestamp(seconds, timezone.utc).astimezone()
+    today = time.date() == datetime.now(timezone.utc).astimezone().date()
+    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S")
+
+
+def printable(text: str) -> str:
+    """Text that the terminal can show, whatever the locale."""
+    return os.fsencode(text).decode(sys.stdout.encoding or "utf-8", "replace")

@@ -1,0 +1,30 @@
+"""`orchestrate events`: each change of a component's state as it happens, until Ctrl-C or the system's end."""
+
+from __future__ import annotations
+
+import argparse
+
+from orchestrator.cli import asking
+from orchestrator.cli.asking import Row
+from orchestrator.model import exits
+from orchestrator.model.control import Request, Verb
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print them."""
+    with asking.converse(asking.home_of(options)) as conversation:
+        for reply in asking.replies(conversation, Request(Verb.EVENTS, tuple(options.names))):
+            if options.json:
+                asking.print_json(reply.rows)
+            else:
+                for row in reply.rows:
+                    print(_in_words(row), flush=True)
+    return 0
+
+
+def _in_words(row: Row) -> str:
+    if "instance" not in row:
+        return f"{asking.clock(row['time'])} the system has ended (status {row['status']})"
+    pid = f" (pid {row['pid']})" if row["pid"] else ""
+    end = f" ({exits.in_words(row['status'])})" if row["status"] is not None else ""
+    return f"{asking.clock(row['time'])} {row['instance']} {row['from']} → {row['state']}{pid}{end}"

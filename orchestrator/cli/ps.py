@@ -1,0 +1,75 @@
+"""`orchestrate ps`: the components of a running system, and what their process trees use."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from orchestrator.cli import asking
+from orchestrator.cli.asking import Row
+from orchestrator.model.control import Request, Verb
+from orchestrator.process.usage import Usage, usage_of
+from orchestrator.runtime.loop import Loop
+
+EVERY = 2.0  # seconds between two looks of --watch
+HEADS = ("NAME", "STATE", "SINCE", "RESTARTS", "PID", "CPU", "MEMORY", "PORT", "LAST EXIT")
+HOME, CLEAR_REST, CLEAR_LINE = "\x1b[H", "\x1b[J", "\x1b[K"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table; with --watch again and again, until Ctrl-C or the system's end."""
+    before: dict[int, tuple[float, Usage]] = {}
+    _show(options, before)
+    loop = Loop()
+    while options.watch:
+        loop.call_in(EVERY, lambda: None)
+        loop.turn()
+        _show(options, before)
+    return 0
+
+
+def _show(options: argparse.Namespace, before: dict[int, tuple[float, Usage]]) -> None:
+    rows = asking.ask(options, Request(Verb.PS, tuple(options.names))).rows
+    for row in rows:
+        _add_usage(row, before)
+    if options.json:
+        asking.print_json(rows)
+        return
+    text = asking.table(HEADS, [_fields(row) for row in rows])
+    if options.watch and sys.stdout.isatty():
+        text = HOME + text.replace("\n", CLEAR_LINE + "\n") + CLEAR_LINE + CLEAR_REST
+    print(text, flush=True)
+
+
+def _add_usage(row: Row, before: dict[int, tuple[float, Usage]]) -> None:
+    """Add `cpu` (of one processor, since the last look or, at the first, since the start) and `memory` in bytes."""
+    guardian = row["guardian"]
+    usage = usage_of(guardian) if guardian else None
+    row["cpu"] = row["memory"] = None
+    if usage is None:
+        return
+    now = time.time()
+    since, then = before.get(guardian, (row["started"], Usage(0.0, 0)))
+    before[guardian] = (now, usage)
+    row["cpu"] = round(max(0.0, usage.cpu - then.cpu) / max(0.01, now - since), 4)
+    row["memory"] = usage.memory
+
+
+def _fields(row: Row) -> tuple[str, ...]:
+    return (
+        row["instance"],
+        row["state"],
+        asking.clock(row["ready_since"] or (row["started"] if row["pid"] else row["ended"])),
+        str(row["restarts"]),
+        str(row["pid"] or ""),
+        "" if row["cpu"] is None else f"{100 * row['cpu']:.1f}%",
+        "" if row["memory"] is None else _size(row["memory"]),
+        row["port"] or "",
+        row["last_exit"] or "",
+    )
+
+
+def _size(count: int) -> str:
+    """1.5M for bytes, in thousands of thousands."""
+    return f"{count / 1e9:.1f}G" if count >= 1e9 else f"{count / 1e6:.1f}M"

@@ -1,0 +1,67 @@
+"""The arguments of the commands for a running system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.cli import options
+from orchestrator.cli.options import Parser
+
+Add = Callable[..., Parser]
+
+
+def add_commands(add: Add) -> None:
+    """Add them all. Which system is meant its home says."""
+    ps = _add(add, "ps", "list the components of the running system", "The memory is that of the whole process tree.")
+    ps.add_argument("-w", "--watch", action="store_true", help="again every 2 seconds, until Ctrl-C")
+    for name, text in (
+        ("stop", "stop components; the system stays"),
+        ("restart", "stop components, and start them when they are down"),
+        ("kill", "kill components without grace; the system stays"),
+    ):
+        _add(add, name, text, module="change").set_defaults(verb=name)
+    _add_signal(add)
+    _add_send(add)
+    _add(add, "why", "say why components do not run, are not ready or were started again")
+    _add(add, "events", "print each change of a component's state, until Ctrl-C")
+    wait = _add(add, "wait", "return when components are ready, or have ended")
+    until = wait.add_mutually_exclusive_group()
+    until.add_argument(
+        "--ready", dest="awaited", action="store_const", const="ready", help="until all are ready (usual)"
+    )
+    until.add_argument(
+        "--exit", dest="awaited", action="store_const", const="exit", help="until all have ended; exits with its status"
+    )
+    wait.add_argument("--timeout", dest="limit", metavar="SECONDS", type=options.seconds, help="then give up, with 4")
+    _add(add, "status", "say whether the system runs; exits with 3 where it does not", named=False)
+    _add(add, "down", "end the running system; returns when it has gone", named=False)
+
+
+def _add(add: Add, name: str, text: str, more: str = "", module: str = "", *, named: bool = True) -> Parser:
+    description = f"{text[:1].upper()}{text[1:]}. {more}".strip()
+    command = add(name, text, module=module or name, description=description)
+    if named:
+        options.names(command)
+    command.add_argument("--json", action="store_true", help="one JSON object a line")
+    _add_home(command)
+    return command
+
+
+def _add_home(command: Parser) -> None:
+    command.add_argument("-C", "--directory", metavar="DIR", help="go there first")
+    command.add_argument("--home", metavar="DIR", help="the home of the system (default: this directory)")
+
+
+def _add_signal(add: Add) -> None:
+    command = add("signal", "send a signal to components", module="send_signal")
+    command.add_argument("signal", metavar="SIGNAL", help="a name or number, like HUP")
+    command.add_argument("names", nargs="+", metavar="NAME", help="a component, or a pattern like 'web*'")
+    command.add_argument("--json", action="store_true", help="one JSON object a line")
+    _add_home(command)
+
+
+def _add_send(add: Add) -> None:
+    command = add("send", "type a text into a component's terminal")
+    command.add_argument("name", metavar="NAME", help="a component or instance")
+    command.add_argument("text", metavar="TEXT", help=r"the keys; \r is Enter, \x03 Ctrl-C; also \n \t \e \0 \\")
+    _add_home(command)

@@ -1,0 +1,243 @@
+"""Answers a second terminal: each request of `model.control`, about one supervisor.
+
+Who asks for something that takes time is answered when it has come to be, or cannot any more: what he waits for is
+looked at after every change of a member's state. Nothing here has a timer.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
+
+from orchestrator.model import exits
+from orchestrator.model.control import Reply, Request, Verb
+from orchestrator.model.errors import FAILED_STATUS, USAGE_STATUS
+from orchestrator.model.lifecycle import State
+from orchestrator.model.messages import Signal
+from orchestrator.supervise import goals, rows
+from orchestrator.supervise.component import Member
+from orchestrator.supervise.goals import Look
+from orchestrator.supervise.outcome import Outcome
+from orchestrator.supervise.supervisor import Supervisor
+
+
+class Asker(Protocol):
+    """Who asks: takes replies until it goes."""
+
+    on_close: Callable[[], None] | None
+
+    def send(self, reply: Reply) -> None:
+        """Send a reply; the last one ends the conversation."""
+
+
+class Desk:
+    """`handle` takes a request; `finish` answers all who still wait when the system has ended."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._history = rows.History()
+        self._waiting: dict[Asker, tuple[Request, Look]] = {}
+        self._listening: dict[Asker, tuple[str, ...]] = {}
+        self._since = time.time()
+        supervisor.listen(self._changed)
+
+    def handle(self, request: Request, asker: Asker) -> None:
+        """Answer now, or when there is an answer."""
+        try:
+            members = self._members(request)
+        except LookupError as error:
+            asker.send(refusal(str(error), USAGE_STATUS))
+            return
+        match request.verb:
+            case Verb.STATUS:
+                asker.send(Reply(rows=(self._status(),)))
+            case Verb.PS:
+                asker.send(Reply(rows=tuple(map(self._history.row, (*self._running_steps(), *members)))))
+            case Verb.WHY:
+                asker.send(Reply(rows=tuple(map(self._why, (*self._running_steps(), *members)))))
+            case Verb.EVENTS:
+                asker.send(Reply(last=False))  # from now on nothing is missed
+                self._listening[asker] = request.names
+                asker.on_close = lambda: self._forget(asker)
+            case Verb.WAIT:
+                self._wait(request, members, asker)
+            case Verb.DOWN:
+                self._supervisor.tell("down is asked for")
+                self._keep(asker, request, lambda: None)
+                self._supervisor.stop(Outcome())
+            case Verb.SIGNAL:
+                asker.send(self._signal(request.argument, members))
+            case Verb.SEND:
+                asker.send(self._send(request.argument, members))
+            case _:
+                self._act(request, members, asker)
+
+    def finish(self, outcome: Outcome) -> None:
+        """The system has ended: tell it to all who wait."""
+        status = 128 + outcome.signal if outcome.signal else outcome.status
+        for asker, (request, _) in list(self._waiting.items()):
+            asker.send(self._last_word(request, status))
+        for asker in list(self._listening):
+            asker.send(Reply(rows=({"time": time.time(), "state": "gone", "status": status},)))
+
+    def _last_word(self, request: Request, status: int) -> Reply:
+        match request.verb:
+            case Verb.DOWN if any(m.is_stuck for m in self._supervisor.roster.everyone):
+                return refusal("something of it cannot be killed; `orchestrate logs orchestrate` names it")
+            case Verb.DOWN | Verb.STOP | Verb.KILL:
+                return Reply()
+            case Verb.WAIT if request.argument == "exit":
+                return Reply(status=status, rows=tuple(map(self._history.row, self._found(request.names))))
+            case _:
+                return refusal(f"the system ended first (status {status})")
+
+    # Who is meant
+
+    def _members(self, request: Request) -> list[Member]:
+        """Raises LookupError, with a message, for a name that nobody has."""
+        roster = self._supervisor.roster
+        if request.names and not roster.members and (step := self._current_step()):
+            if request.verb not in (Verb.PS, Verb.EVENTS, Verb.WAIT, Verb.WHY, Verb.STATUS, Verb.DOWN):
+                raise LookupError(f"nothing is started before the initial step {step.name} has succeeded; try again")
+            return []
+        for name in request.names:
+            if not roster.named(name):
+                known = ", ".join(m.name for m in roster.members) or "none"
+                raise LookupError(f"there is no component {name!r} in this system; there are: {known}")
+        return self._found(request.names)
+
+    def _found(self, names: Collection[str]) -> list[Member]:
+        roster = self._supervisor.roster
+        named = {member for name in names for member in roster.named(name)}
+        return [m for m in roster.members if m in named or not names]
+
+    def _current_step(self) -> Member | None:
+        return next(iter(self._running_steps()), None)
+
+    def _running_steps(self) -> list[Member]:
+        return [step for step in self._supervisor.roster.steps if step.runs]
+
+    # What is told
+
+    def _status(self) -> rows.Row:
+        members = self._supervisor.roster.members
+        step = self._current_step()
+        ready = sum(m.state is State.READY for m in members)
+        if self._supervisor.is_stopping:
+            state = "stopping"
+        elif step is not None:
+            state = "initial step"
+        else:
+            state = "ready" if self._supervisor.roster.all_ready else "not ready"
+        return {
+            "state": state,
+            "step": step.name if step else None,
+            "title": self._supervisor.title,
+            "pid": os.getpid(),
+            "since": self._since,
+            "ready": ready,
+            "components": len(members),
+        }
+
+    def _why(self, member: Member) -> rows.Row:
+        supervisor = self._supervisor
+        missing = supervisor.waits_for(member) if member in supervisor.roster.members else ()
+        waits_for = [f"{dependency.name} {dependency.condition.value}" for dependency in missing]
+        probe = supervisor.waiting().get(member.name, "")
+        reason = rows.reason(member, waits_for, probe)
+        lines = rows.last_lines(supervisor.streams.recent(member))
+        return {**self._history.row(member), "reason": reason, "lines": lines}
+
+    # What is done
+
+    def _act(self, request: Request, members: list[Member], asker: Asker) -> None:
+        supervisor, verb = self._supervisor, request.verb
+        if supervisor.is_stopping and verb in (Verb.START, Verb.RESTART):
+            asker.send(refusal("the system is being stopped"))
+            return
+        if not supervisor.roster.members and (step := self._current_step()):
+            asker.send(refusal(f"nothing is started before the initial step {step.name} has succeeded; try again"))
+            return
+        if not supervisor.is_stopping:
+            supervisor.tell(f"{verb.value} of {', '.join(m.name for m in members)} is asked for")
+        match verb:
+            case Verb.START:
+                look = goals.started(members, self._history.row)
+                supervisor.errands.start(members)
+            case Verb.RESTART:
+                look = goals.started_again(members, self._history.row)
+                supervisor.errands.restart(members)
+            case Verb.KILL:
+                look = goals.stopped(members, self._history.row, supervisor.errands)
+                supervisor.errands.kill(members)
+            case _:
+                look = goals.stopped(members, self._history.row, supervisor.errands)
+                if not supervisor.is_stopping:
+                    supervisor.errands.stop(members)
+        self._keep(asker, request, look)
+
+    def _wait(self, request: Request, members: list[Member], asker: Asker) -> None:
+        if request.argument not in ("ready", "exit"):
+            asker.send(refusal(f"unable to wait for {request.argument!r}: ready or exit", USAGE_STATUS))
+        elif request.argument == "exit":
+            self._keep(asker, request, goals.ended(members, self._history.row) if request.names else lambda: None)
+        else:
+            roster = self._supervisor.roster
+            self._keep(asker, request, goals.ready(roster, lambda: self._found(request.names), self._history.row))
+
+    def _signal(self, name: str, members: Iterable[Member]) -> Reply:
+        number = exits.signal_number(name)
+        if number is None:
+            return refusal(f"{name!r} is no signal", USAGE_STATUS)
+        there = [m for m in members if m.pid and m.runs]
+        if not there:
+            return refusal(f"unable to send {exits.signal_name(number)}: none of these runs")
+        for member in there:
+            member.send(Signal(number))
+        return Reply(rows=tuple(map(self._history.row, there)))
+
+    def _send(self, text: str, members: list[Member]) -> Reply:
+        if len(members) != 1:
+            return refusal("unable to send: name one instance", USAGE_STATUS)
+        (member,) = members
+        if not member.spec.tty:
+            return refusal(f"unable to send to {member.name}: it has no terminal (tty = false)")
+        if not member.pid or not member.runs:
+            return refusal(f"unable to send to {member.name}: it does not run")
+        data = text.encode("utf-8", "surrogateescape")
+        taken = self._supervisor.streams.type(member, data)
+        if taken < len(data):
+            return refusal(f"the terminal of {member.name} took {taken} of {len(data)} bytes: nobody reads there")
+        return Reply()
+
+    # Who waits
+
+    def _keep(self, asker: Asker, request: Request, look: Look) -> None:
+        self._waiting[asker] = request, look
+        asker.on_close = lambda: self._forget(asker)
+        self._look_again()
+
+    def _forget(self, asker: Asker) -> None:
+        self._waiting.pop(asker, None)
+        self._listening.pop(asker, None)
+
+    def _look_again(self) -> None:
+        for asker, (_, look) in list(self._waiting.items()):
+            if (reply := look()) is not None:
+                self._waiting.pop(asker, None)
+                asker.send(reply)
+
+    def _changed(self, member: Member, before: State) -> None:
+        self._history.changed(member, before)
+        row = rows.event(member, before)
+        for asker, names in list(self._listening.items()):
+            if not names or member in self._found(names):
+                asker.send(Reply(rows=(row,), last=False))
+        self._look_again()
+
+
+def refusal(error: str, status: int = FAILED_STATUS) -> Reply:
+    """Say why not."""
+    return Reply(ok=False, error=error, status=status)

@@ -1,0 +1,93 @@
+"""What somebody in a second terminal wants of members, stopped, started, started again, and what follows from it.
+
+The last word counts: a stop takes back a start that is still to come, a start makes a stop a restart. A stop goes
+against the order of dependencies among those that it is asked for; a restart begins to start what it stops only when
+that is down, dependencies first (`Member.due`, which the roster looks at). Who is restarted, or comes back by itself,
+takes along whoever depends on it and wants that (`restart = true` in `depends_on`), and so on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from orchestrator.model.lifecycle import Event, State
+from orchestrator.supervise.component import Member
+from orchestrator.supervise.roster import STARTABLE, Roster
+
+_ENDING = STARTABLE | {State.STOPPING, State.KILLING}
+
+
+class Errands:
+    """`start_possible` starts every member that is due and may start."""
+
+    def __init__(self, roster: Roster, start_possible: Callable[[], None]) -> None:
+        self._roster = roster
+        self._start_possible = start_possible
+        self._leaving: set[Member] = set()
+
+    def start(self, members: Collection[Member]) -> None:
+        """Start these and what they need; those that run already go on."""
+        self._leaving -= {m for m in members if not m.asked and not m.due}
+        wanted = [m for m in self._roster.needed_by(members) if m.state in _ENDING or m in self._leaving]
+        for member in wanted:
+            member.due = True
+        self._roster.hope_again(wanted)
+        self._start_possible()
+
+    def stop(self, members: Collection[Member]) -> None:
+        """Stop these; they stay down until they are asked for again."""
+        for member in members:
+            member.due = False
+        self._leaving |= {m for m in members if m.runs or m.state is State.BACKOFF}
+        self.go_on()
+
+    def restart(self, members: Collection[Member]) -> None:
+        """Stop these and their followers, and start them when they are down; those that do not run are started."""
+        self._replace([*members, *self._followers(members)])
+        self.start(members)
+        self.go_on()
+
+    def follow(self, member: Member) -> list[Member]:
+        """A member comes back by itself: restart whoever follows it; returns those."""
+        followers = self._followers([member])
+        self._replace(followers)
+        self.go_on()
+        return followers
+
+    def _replace(self, members: Collection[Member]) -> None:
+        for member in members:
+            if member.runs:
+                member.due = True
+                self._leaving.add(member)
+
+    def _followers(self, members: Collection[Member]) -> list[Member]:
+        """Those that run and are to be restarted with any of these (`restart = true`), at any distance."""
+        found = list(members)
+        for other in found:
+            there = (m for m in self._roster.members if m not in found and (m.runs or m.state is State.BACKOFF))
+            found += [m for m in there if any(d.restart and d.name == other.name for d in m.spec.depends_on)]
+        return found[len(members) :]
+
+    def kill(self, members: Collection[Member]) -> None:
+        """Kill these without grace; they stay down until they are asked for again."""
+        for member in members:
+            member.due = False
+            self._leaving.discard(member)
+            member.handle(Event.KILL)
+
+    def is_leaving(self, member: Member) -> bool:
+        """Whether it will be asked to stop as soon as its turn comes."""
+        return member in self._leaving
+
+    def drop(self) -> None:
+        """The whole system stops: nothing of this counts any more."""
+        self._leaving.clear()
+        for member in self._roster.members:
+            member.due = False
+
+    def go_on(self) -> None:
+        """Ask those to stop that nobody else who is to stop depends on; called after each change of a state."""
+        self._leaving = {m for m in self._leaving if m.runs or m.state is State.BACKOFF}
+        for member in self._roster.may_stop(self._leaving):
+            if not member.asked or member.state is State.BACKOFF:
+                member.handle(Event.STOP)

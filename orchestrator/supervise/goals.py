@@ -1,0 +1,112 @@
+"""What somebody waits for: looks at members, and gives the reply once it has come to be, or never will.
+
+A look is taken after every change of a state, so a state that is left at once is seen too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from orchestrator.model import exits
+from orchestrator.model.control import Reply
+from orchestrator.model.errors import FAILED_STATUS
+from orchestrator.model.lifecycle import State
+from orchestrator.supervise.component import Member
+from orchestrator.supervise.errands import Errands
+from orchestrator.supervise.roster import AT_REST, Roster
+
+Look = Callable[[], Reply | None]
+Describe = Callable[[Member], dict[str, Any]]
+
+RUNS = frozenset({State.UP, State.READY})
+
+
+def started(members: Iterable[Member], describe: Describe) -> Look:
+    """All of them run, or ran since: a short command may have ended already."""
+    return _all_started({m: m.incarnations - (m.state in RUNS or m.state is State.STARTING) for m in members}, describe)
+
+
+def started_again(members: Iterable[Member], describe: Describe) -> Look:
+    """A new incarnation of each of them runs."""
+    return _all_started({m: m.incarnations for m in members}, describe)
+
+
+def _all_started(before: dict[Member, int], describe: Describe) -> Look:
+    done: set[Member] = set()
+
+    def look() -> Reply | None:
+        for member, count in before.items():
+            if member.incarnations > count and member.state in RUNS:
+                done.add(member)
+        failures = [fault for m, count in before.items() if m not in done and (fault := _why_not_started(m, count))]
+        if len(done) + len(failures) < len(before):
+            return None
+        rows = tuple(describe(m) for m in before)
+        return Reply(not failures, "; ".join(failures), FAILED_STATUS if failures else 0, rows)
+
+    return look
+
+
+def _why_not_started(member: Member, count: int) -> str:
+    """Why it will not be started any more; empty where it still may be."""
+    if member.is_stuck:
+        return f"unable to start {member.name}: what is left of it cannot be killed"
+    if member.due or member.state in RUNS or member.state in (State.STARTING, State.BACKOFF):
+        return ""
+    if member.incarnations > count and not member.asked:
+        # it did not come up, or not for long enough to be seen; whether it comes back is not known before it is gone
+        return f"{member.name} {member.end_in_words}" if member.state in AT_REST else ""
+    return f"{member.name} is not started: somebody asked for a stop meanwhile"
+
+
+def stopped(members: Iterable[Member], describe: Describe, errands: Errands) -> Look:
+    """All of them have been down since it was asked for."""
+    waiting = list(members)
+    before = {m: m.incarnations for m in waiting}
+
+    def look() -> Reply | None:
+        failures: list[str] = []
+        for member in list(waiting):
+            if member.state in AT_REST or member.incarnations > before[member]:
+                waiting.remove(member)
+            elif member.is_stuck:
+                failures.append(f"unable to kill what is left of {member.name}")
+            elif member.state in RUNS and not member.asked and not errands.is_leaving(member):
+                failures.append(f"{member.name} is not stopped: somebody asked for a start meanwhile")
+        if len(failures) < len(waiting):
+            return None
+        return Reply(not failures, "; ".join(failures), FAILED_STATUS if failures else 0, tuple(map(describe, before)))
+
+    return look
+
+
+def ended(members: Iterable[Member], describe: Describe) -> Look:
+    """All of them have come to rest, and will not come back by themselves. The status is the first one's exit code."""
+    waiting = list(members)
+
+    def look() -> Reply | None:
+        if any(m.state not in AT_REST or m.due for m in waiting):
+            return None
+        codes = [exits.as_code(m.status) for m in waiting if m.status is not None]
+        return Reply(status=codes[0] if codes else 0, rows=tuple(map(describe, waiting)))
+
+    return look
+
+
+def ready(roster: Roster, members: Callable[[], list[Member]], describe: Describe) -> Look:
+    """All of them are ready, or have done what they were to do. One that has failed, or was stopped, never will be."""
+
+    def look() -> Reply | None:
+        there = members()
+        if not there:
+            return None  # the initial steps are not over
+        never = [m for m in there if m.state in AT_REST and not m.due and (m.asked or not roster.is_done(m))]
+        if never:
+            words = (f"{m.name} {m.end_in_words if m.status is not None else 'is not started'}" for m in never)
+            return Reply(False, "; ".join(words), FAILED_STATUS, tuple(map(describe, there)))
+        if all(m.state is State.READY or (m.state in AT_REST and roster.is_done(m)) for m in there):
+            return Reply(rows=tuple(map(describe, there)))
+        return None
+
+    return look

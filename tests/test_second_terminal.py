@@ -1,0 +1,281 @@
+"""Commands from a second terminal, about a system that runs in the first."""
+
+import json
+import re
+import signal
+
+import pytest
+from harness import Run, command_under_test, environment, pump, tree, until
+
+STAY = tree("plain")
+NOT_RUNNING, USAGE, NOT_READY = 3, 2, 4
+
+SYSTEM = f"""
+[components.db]
+command = '''{STAY}'''
+[components.web]
+command = '''{STAY}'''
+depends_on = {{ db = "ready" }}
+"""
+
+
+class Place:
+    """A directory with an orchestrate.toml, the system in it, and commands of a second terminal."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def up(self, text=SYSTEM, *words, ready=("db", "web")):
+        (self.path / "orchestrate.toml").write_text(text)
+        run = self.begin("up", "--color", "never", *words)
+        assert until((self.path / ".orchestrate" / "control.sock").exists), str(run)
+        run.wait_ready(*ready)
+        return run
+
+    def begin(self, *words):
+        return Run([*command_under_test(), *words], cwd=self.path, env=environment())
+
+    def ask(self, *words, status=0):
+        """Its output once it has ended: stdout, or where it failed the message."""
+        run = self.begin(*words)
+        assert run.wait() == status, str(run)
+        return run.err.decode() if status and not run.text else run.text
+
+    def rows(self, *words, status=0):
+        return {row["instance"]: row for row in map(json.loads, self.ask(*words, "--json", status=status).splitlines())}
+
+    def states(self):
+        return {name: row["state"] for name, row in self.rows("ps").items()}
+
+    def listening(self, *words):
+        """A command that waits for something, once the supervisor has heard it: a later question is answered."""
+        run = self.begin(*words)
+        self.ask("status")
+        return run
+
+
+@pytest.fixture
+def here(tmp_path):
+    return Place(tmp_path)
+
+
+def down(here, run):
+    here.ask("down")
+    assert (run.wait(), run.survivors(1)) == (0, []), str(run)
+
+
+COMMANDS = [["ps"], ["stop"], ["restart"], ["kill"], ["signal", "HUP", "a"], ["send", "a", "b"], ["why"], ["events"],
+            ["wait"], ["status"], ["down"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+def test_where_nothing_runs_that_is_said_in_one_line_with_status_3(here, words):
+    (line,) = here.ask(*words, status=NOT_RUNNING).splitlines()
+    assert f"nothing runs on {here.path}" in line
+    assert "orchestrate up" in line
+
+
+def test_ps_tells_state_pid_and_what_the_tree_uses(here):
+    run = here.up()
+    rows = here.rows("ps")
+    assert {name: row["state"] for name, row in rows.items()} == {"db": "ready", "web": "ready"}
+    for row in rows.values():
+        assert str(row["pid"]) in "".join(line for _, line in run.guardians())
+        assert row["memory"] > 100_000
+        assert row["cpu"] >= 0
+        assert row["started"] <= row["ready_since"]
+    heads, *lines = here.ask("ps", "w*").splitlines()
+    assert heads.split()[:5] == ["NAME", "STATE", "SINCE", "RESTARTS", "PID"]
+    assert [line.split()[0] for line in lines] == ["web"]
+    down(here, run)
+
+
+def test_stop_ends_components_and_the_system_stays_until_down(here):
+    run = here.up()
+    assert here.ask("stop", "web") == "web stopped\n"
+    assert here.states() == {"db": "ready", "web": "down"}
+    assert here.rows("ps")["web"]["last_exit"] == "killed by SIGTERM"
+    here.ask("stop")
+    assert here.states() == {"db": "down", "web": "down"}
+    assert run.guardians() == []
+    assert here.ask("stop") == "db stopped\nweb stopped\n"  # as docker compose has it: there is nothing to do
+    down(here, run)
+    assert not (here.path / ".orchestrate" / "control.sock").exists()
+
+
+def test_start_starts_what_is_needed_too_dependencies_first(here):
+    run = here.up()
+    here.ask("stop")
+    before = len(run.text)
+    here.ask("start", "web")
+    assert set(here.states().values()) == {"ready"}
+    assert re.findall(r"^(\w+) +\| ready", run.text[before:], re.M) == ["db", "web"]
+    assert here.rows("ps")["web"]["restarts"] == 1
+    down(here, run)
+
+
+def test_start_of_what_runs_changes_nothing(here):
+    run = here.up()
+    before = here.rows("ps")
+    here.ask("start")
+    assert {n: r["pid"] for n, r in here.rows("ps").items()} == {n: r["pid"] for n, r in before.items()}
+    down(here, run)
+
+
+def test_restart_stops_in_reverse_and_overlaps_nothing(here):
+    run = here.up()
+    events = here.listening("events", "--json")
+    pids = {name: row["pid"] for name, row in here.rows("ps").items()}
+    here.ask("restart")
+    rows = here.rows("ps")
+    assert all(rows[name]["state"] == "ready" and rows[name]["pid"] != pids[name] for name in pids)
+    down(here, run)
+    events.wait()
+    seen = [(row.get("instance"), row["state"]) for row in map(json.loads, events.text.splitlines())]
+    order = [seen.index((name, state)) for name, state in (
+        ("web", "stopping"), ("web", "down"), ("db", "stopping"), ("db", "down"), ("db", "ready"), ("web", "ready")
+    )]  # fmt: skip
+    assert order == sorted(order), seen
+    assert seen[-1] == (None, "gone")
+
+
+def test_kill_asks_nobody_and_the_system_stays(here):
+    run = here.up(f"[components.deaf]\ncommand = '''{tree('deaf')}'''\nstop = {{ timeout = 60 }}\n", ready=["deaf"])
+    here.ask("kill", "deaf")
+    assert here.rows("ps")["deaf"]["last_exit"] == "killed by SIGKILL"
+    down(here, run)
+
+
+def test_contradictory_requests_get_true_answers(here):
+    system = SYSTEM + f"[components.deaf]\ncommand = '''{tree('deaf')}'''\nstop = {{ timeout = 60 }}\n"
+    run = here.up(system, ready=["db", "web", "deaf"])
+    stop = here.listening("stop", "deaf")
+    start = here.listening("start", "deaf")  # a stop is under way: it becomes a restart
+    assert here.states()["deaf"] == "stopping"
+    here.ask("kill", "deaf")  # the last word
+    assert (stop.wait(), start.wait()) == (0, 1)
+    assert "somebody asked for a stop meanwhile" in start.err.decode()
+    assert here.states()["deaf"] == "down"
+
+    here.ask("start", "deaf")
+    stop, start = here.listening("stop", "deaf"), here.listening("start", "deaf")
+    pid = here.rows("ps")["deaf"]["pid"]
+    run_of = {name: row["guardian"] for name, row in here.rows("ps").items()}
+    assert run_of["deaf"]
+    here.begin("signal", "KILL", "deaf").wait()
+    assert (stop.wait(), start.wait()) == (0, 0)
+    assert here.rows("ps")["deaf"]["pid"] not in (pid, None)
+    here.ask("kill", "deaf")
+    down(here, run)
+
+
+def test_a_stop_takes_back_a_start_that_waits_for_what_it_needs(here):
+    slow = SYSTEM.replace(f"command = '''{STAY}'''", "command = 'exec sleep 1000'\nready = { log = 'never' }", 1)
+    run = here.up(slow, ready=[])
+    assert "web is not started yet: it waits for db ready" in here.ask("why", "web")
+    assert "no line yet that matches 'never'" in here.ask("why", "db")
+    start = here.listening("start", "web")
+    here.ask("stop", "web")
+    assert start.wait() == 1
+    assert "somebody asked for a stop meanwhile" in start.err.decode()
+    assert "down because that was asked for" in here.ask("why", "web")
+    down(here, run)
+
+
+def test_a_client_during_an_initial_step_gets_a_true_answer(here):
+    run = here.up("[init.migrate]\ncommand = 'echo ready; exec sleep 1000'\n" + SYSTEM, ready=["migrate"])
+    assert json.loads(here.ask("status", "--json"))["step"] == "migrate"
+    assert "migrate" in here.ask("ps")
+    for verb in ("start", "stop", "restart", "kill"):
+        assert "before the initial step migrate has succeeded" in here.ask(verb, "web", status=USAGE)
+    waiting = here.listening("wait", "--ready")
+    here.ask("down")
+    assert waiting.wait() == 1
+    assert "the system ended first" in waiting.err.decode()
+    assert run.wait() == 0
+
+
+def test_a_client_during_the_stop_gets_a_true_answer(here):
+    run = here.up(f"[components.deaf]\ncommand = '''{tree('deaf')}'''\nstop = {{ timeout = 60 }}\n", ready=["deaf"])
+    first, second = here.listening("down"), here.listening("down")
+    assert here.ask("status").startswith("stopping")
+    assert "is being stopped" in here.ask("start", "deaf", status=1)
+    stop = here.listening("stop", "deaf")
+    here.ask("kill", "deaf")
+    assert [one.wait() for one in (first, second, stop)] == [0, 0, 0]
+    assert run.wait() == 0
+
+
+def test_down_returns_when_the_supervisor_has_gone(here):
+    run = here.up()
+    asked = here.begin("down")
+    assert (asked.wait(), run.wait()) == (0, 0)
+    assert run.exited_at <= asked.exited_at + 0.05  # two reapers report: the order of two reports may be a little off
+    here.up().stop()  # the home is free at once
+
+
+def test_wait_ready_and_exit(here):
+    job = "[components.job]\ncommand = 'echo ready; read x; exit $x'\non_exit = 'ignore'\n"
+    run = here.up(SYSTEM + job, ready=["db", "web", "job"])
+    here.ask("wait")
+    assert "no exit within 0.1 s" in here.ask("wait", "--exit", "web", "--timeout", "0.1", status=NOT_READY)
+    ending = here.listening("wait", "--exit", "job")
+    here.ask("send", "job", r"7\r")
+    assert ending.wait() == 7
+    assert "job exited with status 7" in here.ask("wait", "--ready", status=1)
+    why = here.ask("why", "job")
+    assert "job is failed: the last time it exited with status 7" in why
+    assert "    ready" in why
+    whole = here.listening("wait", "--exit")
+    down(here, run)
+    assert whole.wait() == 0
+
+
+def test_ctrl_c_ends_only_the_client(here):
+    run = here.up()
+    for words in (["wait", "--exit"], ["events"]):
+        client = here.listening(*words)
+        client.signal(signal.SIGINT)
+        assert client.wait() == -signal.SIGINT
+    assert set(here.states().values()) == {"ready"}
+    down(here, run)
+
+
+def test_a_signal_reaches_the_component_and_a_wrong_one_nobody(here):
+    system = "[components.web]\ncommand = '''trap \"echo heard\" USR1; echo ready; while :; do sleep 1; done'''\n"
+    run = here.up(system, ready=["web"])
+    here.ask("signal", "USR1", "web")
+    run.wait_for(r"^web +\| heard")
+    assert "no signal" in here.ask("signal", "USR9", "web", status=USAGE)
+    assert "there is no component 'wbe' in this system; there are: web" in here.ask("stop", "wbe", status=USAGE)
+    down(here, run)
+
+
+def test_start_without_a_running_instance_starts_only_what_is_named(here):
+    (here.path / "Procfile").write_text(f"web: {STAY}\nother: {STAY}\n")
+    run = here.begin("start", "--color", "never", "web")
+    run.wait_ready("web")
+    assert here.states() == {"web": "ready"}
+    down(here, run)
+
+
+def test_a_restart_that_somebody_waits_for_survives_a_failing_command(here):
+    system = (
+        "[components.frail]\ncommand = '''test ! -e gone || exit 5; echo ready; exec sleep 1000'''\non_exit='ignore'\n"
+    )
+    run = here.up(system + SYSTEM, ready=["frail", "db", "web"])
+    (here.path / "gone").touch()
+    here.ask("restart", "frail")  # it was started, as was asked for
+    assert here.ask("wait", "--exit", "frail", status=5) == ""
+    assert pump(lambda: "exited with status 5" in run.text, 10)
+    down(here, run)
+
+
+def test_events_of_one_component_only(here):
+    run = here.up()
+    events = here.listening("events", "web")
+    here.ask("restart", "db")
+    here.ask("stop", "web")
+    down(here, run)
+    assert events.wait() == 0
+    assert {line.split()[1] for line in events.text.splitlines()} == {"web", "the"}
