@@ -9,7 +9,7 @@ from airflow_reports import VERSIONS, facts
 
 from orchestrator.model import order
 from orchestrator.model.errors import UsageError
-from orchestrator.model.spec import HttpProbe, LogProbe, RestartPolicy, Scope
+from orchestrator.model.spec import HttpProbe, LogProbe, Ownership, RestartPolicy, Scope
 from orchestrator.presets.airflow import network, plan
 
 NOBODY = frozenset()
@@ -106,6 +106,7 @@ def test_readiness_on_3():
             health,
             healthy=("/metadatabase/status", "/scheduler/status"),
             fresh=("/scheduler/latest_scheduler_heartbeat",),
+            owner=Ownership.ANY,  # the web component's socket answers for it
         ),
     )
     own_line, warm, itself = ready["api-server"]

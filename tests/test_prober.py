@@ -2,18 +2,21 @@
 
 import http.server
 import json
+import os
 import select
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
 from facts import PATIENCE
 
 from orchestrator.model.messages import Answer, Question
-from orchestrator.model.spec import HttpProbe
+from orchestrator.model.spec import HttpProbe, TcpProbe
 from orchestrator.process import prober
 from orchestrator.process.fork import Forked
-from orchestrator.process.prober import _Page, judge
+from orchestrator.process.pages import Page, judge
 
 START = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 HEALTH = {
@@ -34,7 +37,7 @@ def said(page, since=START, **probe):
 
 
 def page(status=200, document=HEALTH):
-    return _Page(status, json.dumps(document).encode())
+    return Page(status, json.dumps(document).encode())
 
 
 @pytest.mark.parametrize(
@@ -42,7 +45,7 @@ def page(status=200, document=HEALTH):
     [(200, 200, ""), (204, 204, ""), (500, 200, "HTTP status 500"), (200, 204, "HTTP status 200"), (404, 404, "")],
 )
 def test_status(status, wanted, fault):
-    assert said(_Page(status, b"no JSON at all \xff"), status=wanted) == fault
+    assert said(Page(status, b"no JSON at all \xff"), status=wanted) == fault
 
 
 def test_no_page_is_its_own_reason():
@@ -86,7 +89,7 @@ def test_fresh(pointer, fault):
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe\x00", b"\x00"])
 def test_a_body_that_is_no_json(body):
-    assert said(_Page(200, body), healthy=("/x",)) == "the answer is no JSON"
+    assert said(Page(200, body), healthy=("/x",)) == "the answer is no JSON"
 
 
 @pytest.mark.parametrize("document", [[], "healthy", None, 7, True])
@@ -101,9 +104,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.asked.append(self.path)
         if self.path == "/gate":
             self.server.gate.acquire()
-        if self.path == "/moved":
+        self.server.sent = self.headers["X-Name"], self.headers["Host"]
+        if self.path in ("/moved", "/round"):
             self.send_response(302)
-            self.send_header("Location", "/health")
+            self.send_header("Location", "/health" if self.path == "/moved" else "/round")
             self.end_headers()
             return
         body = b"[" * 100_000 if self.path == "/deep" else json.dumps(HEALTH).encode()
@@ -145,8 +149,12 @@ def server(process):
     thread.join()
 
 
-def ask(process, number, url, timeout=PATIENCE, since=START, **probe):
-    process.channel.send(Question(("web", number), HttpProbe(url, timeout=timeout, **probe), since))
+def ask(process, number, url, timeout=PATIENCE, since=START, root=0, **probe):
+    process.channel.send(Question(("web", number), HttpProbe(url, timeout=timeout, **probe), since, root))
+
+
+def ask_tcp(process, number, port, root=0):
+    process.channel.send(Question(("web", number), TcpProbe("127.0.0.1", port, timeout=PATIENCE), START, root))
 
 
 def answer(process):
@@ -220,6 +228,61 @@ def test_whatever_goes_wrong_is_an_answer_again_and_again(process, server, url, 
         told = answer(process)
         assert (told.key, told.holds) == (("web", number), False)
         assert told.text
+
+
+@pytest.mark.parametrize(
+    ("probe", "fault"),
+    [
+        ({"headers": (("content-TYPE", "^text/plain"),), "body": "^all is (well|fine)$"}, ""),
+        ({"headers": (("Content-Type", "json"),)}, "header Content-Type does not match 'json'"),
+        ({"headers": (("X-None", ""),)}, "header X-None does not match ''"),
+        ({"body": "ill"}, "the body does not match 'ill'"),
+        ({"body": "\udcff"}, r"the body does not match '\udcff'"),
+    ],
+)
+def test_headers_and_body_have_to_match(probe, fault):
+    there = Page(200, b"all is well", (("Content-Type", "text/plain; charset=utf-8"),))
+    assert judge(there, HttpProbe("http://x/", **probe), START) == fault
+
+
+def test_header_fields_are_sent(process, server):
+    ask(process, 1, server.url + "/named", request_headers=(("X-Name", "web"), ("Host", "example.test")))
+    assert answer(process).holds
+    assert server.sent == ("web", "example.test")
+
+
+def test_a_redirect_that_is_wanted_is_the_answer(process, server):
+    ask(process, 1, server.url + "/moved", status=302)
+    assert answer(process).holds
+    ask(process, 2, server.url + "/round")
+    assert answer(process) == Answer(("web", 2), False, "too many redirects")
+
+
+def test_tcp(process):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        ask_tcp(process, 1, port)
+        assert answer(process) == Answer(("web", 1), True, "healthy")
+    ask_tcp(process, 2, port)
+    assert answer(process) == Answer(("web", 2), False, "connection refused")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_whose_socket_answers(process, server):
+    """The server is our own; a process that listens to nothing stands for the component."""
+    stranger = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    try:
+        for number, root in enumerate((os.getpid(), stranger.pid, 0)):
+            ask(process, number, server.url + "/health", root=root)
+            told = answer(process)
+            ask_tcp(process, number, server.server_port, root=root)
+            again = answer(process)
+            assert (told.holds, told.text) == (again.holds, again.text)
+            assert told.holds == (root != stranger.pid)
+            if not told.holds:
+                assert told.text.startswith(f"somebody else answers there: {os.getpid()} (")
+    finally:
+        stranger.communicate()
 
 
 def test_it_ends_with_its_channel(process):

@@ -9,7 +9,7 @@ import sys
 import pytest
 from harness import PYTHON
 
-from orchestrator.process.sockets import Owner, Verdict, listener, owner_of_connection
+from orchestrator.process.sockets import Owner, Verdict, listener, look, owner
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
@@ -69,7 +69,7 @@ def connected(host, port):
 
 def verdict(host, port, root):
     with connected(host, port) as connection:
-        return owner_of_connection(connection, root)
+        return owner(look(connection), root)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_of_equal_listeners_the_accepted_end_tells(serve):
     connections = [connected("127.0.0.1", port) for _ in range(64)]
     for connection in connections:
         connection.setblocking(True)
-        answer = owner_of_connection(connection, ours)
+        answer = owner(look(connection), ours)
         seen.add(answer.owner)
         connection.close()
     assert seen == {Owner.OURS, Owner.FOREIGN}

@@ -12,7 +12,7 @@ from orchestrator.config.environment import Layers, Variable, Variables, expand_
 from orchestrator.config.expansion import Lookup
 from orchestrator.config.report import Report
 from orchestrator.config.selection import Selected
-from orchestrator.model.spec import Component, HttpProbe, Probe, System
+from orchestrator.model.spec import Component, HttpProbe, LogProbe, Probe, System
 
 SHELL = "/bin/sh"
 
@@ -102,6 +102,7 @@ class _Resolver:
             if not url.startswith(("http://", "https://")):
                 self.report.problem(member.where("ready", "http"), f"{member.name}: {url!r:.60} is no URL")
             return replace(probe, url=url)
+        assert isinstance(probe, LogProbe)
         return replace(probe, pattern=self.expand(member, ("ready", "log"), probe.pattern, lookup))
 
 

@@ -53,6 +53,21 @@ class SendStep:
 
 
 @dataclass(frozen=True, slots=True)
+class TypeKeys:
+    """Type `keys` into the component's terminal."""
+
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """Run `argv` beside the component, for `timeout` seconds at most."""
+
+    argv: tuple[str, ...]
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
 class SendTree:
     """Send `number`, then SIGCONT, to every process of the tree."""
 
@@ -69,7 +84,7 @@ class ReportStuck:
     """Name what is left."""
 
 
-Act = SendStep | SendTree | KillTree | ReportStuck
+Act = SendStep | TypeKeys | RunCommand | SendTree | KillTree | ReportStuck
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +124,15 @@ class Ending:
             return self._kill(now)
         step = steps[index]
         following = replace(self, phase=Phase.STOP, step=index, deadline=now + step.wait, limit=limit)
+        if step.keys:
+            return following, (TypeKeys(step.keys),)
+        if step.command:
+            return following, (RunCommand(step.command, step.wait),)
         return following, (SendStep(step.signal),)
 
     def _sweep(self, now: float) -> tuple[Ending, tuple[Act, ...]]:
         deadline = now + SWEEP if self.limit is None else min(now + SWEEP, self.limit)
-        stop_signal = self.plan.steps[0].signal if self.plan.steps else signal.SIGTERM
+        stop_signal = next((step.signal for step in self.plan.steps if step.signal), signal.SIGTERM)
         return replace(self, phase=Phase.SWEEP, deadline=deadline), (SendTree(stop_signal),)
 
     def _kill(self, now: float) -> tuple[Ending, tuple[Act, ...]]:

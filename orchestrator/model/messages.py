@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.model.spec import HttpProbe, StopPlan
+from orchestrator.model.spec import HttpProbe, StopPlan, TcpProbe
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +87,41 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """To the prober: ask `probe` once. `since` is the wall-clock time (seconds) that its `fresh` times have to be
-    later than."""
+class Run:
+    """To a guardian: run `argv` in the tree, once; it has `timeout` seconds. An Answer with this key follows."""
 
     key: tuple[str, int]
-    probe: HttpProbe
+    argv: tuple[str, ...]
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """From a guardian: something that the user should know."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """To the prober: ask `probe` once. `since` is the wall-clock time (seconds) that its `fresh` times have to be
+    later than; `root` the pid of the guardian above the tree whose socket has to answer, 0 for anybody's."""
+
+    key: tuple[str, int]
+    probe: HttpProbe | TcpProbe
     since: float
+    root: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """From the prober: what came of the question with this key; `text` says in a few words what was seen."""
+    """From the prober or a guardian: what came of the question with this key; `text` says in a few words what was
+    seen."""
 
     key: tuple[str, int]
     holds: bool
     text: str
 
 
-Up = Started | StartFailed | LeaderExited | Vacated | Stuck
-Down = Stop | Kill | Signal
+Up = Started | StartFailed | LeaderExited | Vacated | Stuck | Answer | Remark
+Down = Stop | Kill | Signal | Run

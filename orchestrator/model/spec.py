@@ -10,7 +10,7 @@ import enum
 import re
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 NAME_PATTERN = re.compile(r"\w[\w.-]*")
 NAME_MAX = 64  # bytes: a name is also a file name, and a label in the prefix of every line
@@ -48,12 +48,26 @@ class RestartPolicy(enum.Enum):
     ALWAYS = "always"
 
 
+class Ownership(enum.Enum):
+    """Whose socket may answer a network probe on an address of this machine: one of the component's own tree, unless
+    the kernel does not tell; or anybody's."""
+
+    TREE = "tree"
+    ANY = "any"
+
+
 @dataclass(frozen=True, slots=True)
 class StopStep:
-    """One signal of a stop sequence and the seconds to wait before the next step."""
+    """One signal of a stop sequence and the seconds to wait before the next step.
+
+    Where `signal` is 0 the step is another one: `keys` are typed into the component's terminal, or `command` is run
+    beside it, for `wait` seconds at most.
+    """
 
     signal: int
     wait: float
+    keys: str = ""
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +85,9 @@ class StopPlan:
     def with_grace(self, seconds: float) -> StopPlan:
         """The same signals within `seconds` in all, each step's share kept."""
         if self.grace <= 0:
-            return StopPlan((StopStep(self.steps[0].signal, seconds),), self.scope)
+            return StopPlan((replace(self.steps[0], wait=seconds),), self.scope)
         factor = seconds / self.grace
-        return StopPlan(tuple(StopStep(s.signal, s.wait * factor) for s in self.steps), self.scope)
+        return StopPlan(tuple(replace(step, wait=step.wait * factor) for step in self.steps), self.scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +123,9 @@ class LogProbe:
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """Ready once GET `url` answers with `status`. A component's HTTP probes are asked one after another, each when
-    the one before it has held, the first when all log probes hold.
+    """Holds when GET `url`, with the header fields of `request_headers`, answers with `status`, with header fields
+    that match the regular expressions of `headers`, and a body that matches `body`. A component's network and exec
+    probes are asked one after another, each when the one before it has held, the first when all log probes hold.
 
     `healthy` holds JSON pointers (RFC 6901) to strings that must read "healthy"; `fresh` to ISO 8601 times
     that must be later than this start, so that a stale row of an earlier run does not count.
@@ -122,9 +137,56 @@ class HttpProbe:
     fresh: tuple[str, ...] = ()
     interval: float = 0.5
     timeout: float = 30.0
+    start_period: float = 0.0
+    retries: int = 0
+    owner: Ownership = Ownership.TREE
+    request_headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
 
 
-Probe = LogProbe | HttpProbe
+@dataclass(frozen=True, slots=True)
+class TcpProbe:
+    """Holds when a connection to `host`:`port` is taken."""
+
+    host: str
+    port: int
+    interval: float = 0.5
+    timeout: float = 5.0
+    start_period: float = 0.0
+    retries: int = 0
+    owner: Ownership = Ownership.TREE
+
+
+@dataclass(frozen=True, slots=True)
+class ExecProbe:
+    """Holds when `argv`, run in the component's tree, directory and environment, exits with 0 within `timeout`."""
+
+    argv: tuple[str, ...]
+    interval: float = 1.0
+    timeout: float = 30.0
+    start_period: float = 0.0
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PromptProbe:
+    """Ready once an unfinished line of its own output, escapes removed, matches `pattern` and stays as it is."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class DelayProbe:
+    """Ready `seconds` after the probe before it has held, the first after the start."""
+
+    seconds: float
+
+
+# What is asked again `interval` seconds after an answer that did not hold. Of these `retries` in a row after
+# `start_period` seconds from the start mean that the component has failed; 0 of them never do.
+AskedProbe = HttpProbe | TcpProbe | ExecProbe
+Probe = LogProbe | PromptProbe | DelayProbe | AskedProbe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +198,9 @@ class Component:
     `stop_before` names those that are not asked to stop before this one is down; it does not delay the start.
 
     `name` is the instance's; `component` the configured name, where there are several instances of it. Without `tty`
-    it gets pipes instead of a terminal. Of an initial step: where `unless` succeeds it is skipped; after `timeout`
-    seconds it has failed.
+    it gets pipes instead of a terminal. Once it is ready its `alive` probes are asked, and when one of them fails for
+    good it is restarted, whatever `restart` says of other ends. Of an initial step: where `unless` succeeds it is
+    skipped; after `timeout` seconds it has failed.
     """
 
     name: str
@@ -149,6 +212,7 @@ class Component:
     depends_on: tuple[Dependency, ...] = ()
     stop_before: tuple[str, ...] = ()
     ready: tuple[Probe, ...] = ()
+    alive: tuple[AskedProbe, ...] = ()
     restart: RestartPlan = RestartPlan()
     stop: StopPlan = StopPlan()
     on_exit: OnExit = OnExit.STOP

@@ -12,6 +12,7 @@ uvicorn take SIGHUP as *reload*.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Collection
@@ -26,14 +27,19 @@ from orchestrator.model.ending import (
     KillTree,
     Phase,
     ReportStuck,
+    RunCommand,
     SendStep,
     SendTree,
+    TypeKeys,
 )
 from orchestrator.model.messages import (
+    Answer,
     Down,
     Kill,
     Launch,
     LeaderExited,
+    Remark,
+    Run,
     Signal,
     Started,
     StartFailed,
@@ -52,6 +58,7 @@ from orchestrator.runtime.lock import InstanceLock, holder
 from orchestrator.runtime.loop import READ, Loop, Timer
 
 if TYPE_CHECKING:
+    from orchestrator.process.errand import Errands
     from orchestrator.process.pipes import Pipes
 
 # Ours alone, so that it cannot be mistaken for a signal that somebody sends to a whole group.
@@ -130,6 +137,7 @@ class _Watch:
         self._timer: Timer | None = None
         self._lock = InstanceLock(launch.lock_path)
         self._leader: Pty | Pipes | None = None
+        self._errands: Errands | None = None
         self._vacated = False
 
     def run(self) -> None:
@@ -197,6 +205,20 @@ class _Watch:
                 self._advance(Cause.KILL)
             case Signal(number) if self._leader is not None and self._ending.phase in (Phase.RUN, Phase.STOP):
                 tree.send_group(self._leader.pid, number)
+            case Run(key, argv, timeout):
+                self._run(argv, timeout, lambda well, text: self._say(Answer(key, well, text)))
+
+    def _run(self, argv: tuple[str, ...], timeout: float, then: Callable[[bool, str], None]) -> None:
+        """Run a command in the tree; `then` is told whether it ended well, and what it last printed."""
+        if self._errands is None:
+            from orchestrator.process.errand import Errands  # and subprocess: who runs none does not pay for it
+
+            self._errands = Errands(self._loop, self._launch)
+        self._errands.start(argv, timeout, then)
+
+    def _remark(self, well: bool, text: str) -> None:
+        if not well:
+            self._say(Remark(f"the stop command of {self._launch.instance} failed: {text}"))
 
     def _on_orphaned(self) -> None:
         """The supervisor has gone: run the stop, and read the pty in its place."""
@@ -236,6 +258,8 @@ class _Watch:
                 self._say(LeaderExited(status, asked=self._ending.phase is not Phase.RUN))
                 self._advance(Cause.LEADER_GONE)
             else:
+                if self._errands is not None:
+                    self._errands.ended(pid, status)
                 self._advance(Cause.CHILD_GONE)
         if self._vacated:
             survivors.forget_record(self._launch.lock_path)
@@ -257,6 +281,10 @@ class _Watch:
             case SendStep(number):
                 self._send(number)
                 self._send(signal.SIGCONT)
+            case TypeKeys(keys):
+                self._type(keys)
+            case RunCommand(argv, timeout):
+                self._run(argv, timeout, self._remark)
             case SendTree(number):
                 tree.send_tree(os.getpid(), number)
                 tree.send_tree(os.getpid(), signal.SIGCONT)
@@ -275,6 +303,12 @@ class _Watch:
                 tree.send_group(self._leader.pid, number)
             case Scope.TREE:
                 tree.send_tree(os.getpid(), number)
+
+    def _type(self, keys: str) -> None:
+        """Type into the component's terminal; one that is full of what nobody reads takes nothing more."""
+        if isinstance(self._leader, Pty):
+            with contextlib.suppress(OSError):  # EAGAIN; EIO: nobody has the slave open
+                os.write(self._leader.master_fd, keys.encode("utf-8", "surrogateescape"))
 
 
 def _start_leader(launch: Launch) -> Pty | Pipes:

@@ -1,41 +1,28 @@
-"""The prober: one process that asks over the network whether components are ready. It may block; the loop may not.
+"""The prober: one process that asks over the network whether components are ready or alive. It may block; the loop may
+not.
 
-A thread for each question, so that one slow answer holds up no other; questions for a URL that is being asked share
+A thread for each question, so that one slow answer holds up no other; questions for a page that is being asked share
 its answer, because each request writes a line into the access log of the component that answers. Forked before any
 thread exists, and dies with the supervisor (PDEATHSIG).
 """
 
 from __future__ import annotations
 
-import datetime
-import http.client
-import json
 import os
-import re
 import signal
-import ssl
+import socket
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Collection
 from concurrent.futures import Future
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 from orchestrator.model.messages import Answer, Question
-from orchestrator.model.spec import HttpProbe
-from orchestrator.process import tree
+from orchestrator.model.spec import HttpProbe, TcpProbe
+from orchestrator.process import sockets, tree
 from orchestrator.process.isolation import cut_loose
+from orchestrator.process.pages import Page, fetch, judge
+from orchestrator.process.sockets import Evidence, Owner
 from orchestrator.runtime import signals
-
-BODY_MAX = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    status: int
-    body: bytes
 
 
 def run(connection: Connection[Answer, Question], inherited: Collection[int], parent: int) -> None:
@@ -58,12 +45,36 @@ _sending = threading.Lock()
 
 
 def _answer(connection: Connection[Answer, Question], fetcher: _Fetcher, question: Question) -> None:
-    fault = judge(fetcher.get(question.probe.url, question.probe.timeout), question.probe, question.since)
+    fault, evidence = _ask(fetcher, question)
+    text = fault or "healthy"
+    if not fault and question.root and evidence.local:
+        verdict = sockets.owner(evidence, question.root)
+        if verdict.owner is Owner.FOREIGN:
+            fault = text = f"somebody else answers there: {tree.describe(verdict.pid)}"
+        elif verdict.owner is Owner.UNKNOWN:
+            text = f"healthy ({verdict.owner.value})"
     try:
         with _sending:
-            connection.send(Answer(question.key, not fault, fault or "healthy"))
+            connection.send(Answer(question.key, not fault, text))
     except OSError:
         pass
+
+
+def _ask(fetcher: _Fetcher, question: Question) -> tuple[str, Evidence]:
+    """Return what is wrong, empty for nothing, and whose the socket was."""
+    probe = question.probe
+    if isinstance(probe, TcpProbe):
+        return _connect(probe)
+    page = fetcher.get(probe)
+    return judge(page, probe, question.since), page.evidence if isinstance(page, Page) else Evidence()
+
+
+def _connect(probe: TcpProbe) -> tuple[str, Evidence]:
+    try:
+        with socket.create_connection((probe.host, probe.port), timeout=probe.timeout) as connection:
+            return "", sockets.look(connection)
+    except OSError as error:
+        return (error.strerror or str(error)).lower(), Evidence()
 
 
 class _Fetcher:
@@ -71,77 +82,20 @@ class _Fetcher:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way: dict[str, Future[_Page | str]] = {}
+        self._under_way: dict[object, Future[Page | str]] = {}
 
-    def get(self, url: str, timeout: float) -> _Page | str:
+    def get(self, probe: HttpProbe) -> Page | str:
         """Return the page, or in a few words why there is none."""
+        key = probe.url, probe.request_headers, probe.status
         with self._lock:
-            future = self._under_way.get(url)
+            future = self._under_way.get(key)
             mine = future is None
             if future is None:
-                future = self._under_way[url] = Future()
+                future = self._under_way[key] = Future()
         if not mine:
             return future.result()
-        page = _fetch(url, timeout)
+        page = fetch(probe.url, probe.timeout, probe.request_headers, probe.status)
         with self._lock:
-            del self._under_way[url]
+            del self._under_way[key]
         future.set_result(page)
         return page
-
-
-def _fetch(url: str, timeout: float) -> _Page | str:
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]  # not a proxy's business
-    if url.startswith("https:"):
-        # Our own child on a local address: its certificate names the host that others see.
-        handlers.append(urllib.request.HTTPSHandler(context=ssl._create_unverified_context()))
-    try:
-        opener = urllib.request.build_opener(*handlers)
-        with opener.open(url, timeout=timeout) as response:
-            return _Page(response.status, response.read(BODY_MAX))
-    except urllib.error.HTTPError as error:
-        return _Page(error.code, b"")
-    except urllib.error.URLError as error:
-        return str(getattr(error.reason, "strerror", None) or error.reason).lower()
-    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: what is no URL
-        return str(error).lower() or type(error).__name__
-
-
-def judge(page: _Page | str, probe: HttpProbe, since: float) -> str:
-    """Say in a few words why `page` does not make `probe` hold; empty where it does. Pure."""
-    if isinstance(page, str):
-        return page
-    if page.status != probe.status:
-        return f"HTTP status {page.status}"
-    if not probe.healthy and not probe.fresh:
-        return ""
-    try:
-        document = json.loads(page.body)
-    except (ValueError, RecursionError):
-        return "the answer is no JSON"
-    for pointer in probe.healthy:
-        if (value := _look_up(document, pointer)) != "healthy":
-            return f"{pointer.strip('/')} is {value or 'missing'}"
-    for pointer in probe.fresh:
-        if (at := _as_time(_look_up(document, pointer))) is None or at <= since:
-            return f"{pointer.strip('/')} is {'missing' if at is None else 'older than this start'}"
-    return ""
-
-
-def _look_up(document: Any, pointer: str) -> str | None:
-    """Follow a JSON pointer (RFC 6901) through objects to a string."""
-    for token in pointer.split("/")[1:]:
-        if not isinstance(document, dict):
-            return None
-        document = document.get(token.replace("~1", "/").replace("~0", "~"))
-    return document if isinstance(document, str) else None
-
-
-def _as_time(text: str | None) -> float | None:
-    """Seconds since the epoch of an ISO 8601 time; one without a zone is UTC."""
-    # Before CPython 3.11 a fraction of a second has three or six digits, and Z is not understood.
-    text = re.sub(r"\.(\d+)", lambda match: "." + match[1][:6].ljust(6, "0"), (text or "").replace("Z", "+00:00"))
-    try:
-        time = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (time if time.tzinfo else time.replace(tzinfo=datetime.timezone.utc)).timestamp()

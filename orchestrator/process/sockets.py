@@ -53,19 +53,34 @@ class _Entry:
     old: bool  # IPv4's own
 
 
-def owner_of_connection(connection: socket.socket, root: int) -> Verdict:
-    """Say whose the other end of an open connection is: that of the tree below `root`, or not.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was seen of the other end of a connection: inodes of its accepted end, and of the socket that the kernel
+    chose, or may have chosen, to accept it. Neither where the peer is on another machine."""
 
-    OURS and FOREIGN are proven; UNKNOWN where the peer is on another machine, or the kernel does not tell us. The
-    accepted end counts, where it can be seen; else the listening socket.
-    """
+    accepted: frozenset[int] = frozenset()
+    listening: frozenset[int] = frozenset()
+    local: bool = False
+
+
+def look(connection: socket.socket) -> Evidence:
+    """Gather the evidence while a connection is open. Raises OSError where it has none any more."""
     here, there = _end(connection.getsockname()), _end(connection.getpeername())
     if not _is_local(here, there):
-        return Verdict(Owner.UNKNOWN)
+        return Evidence()
     entries = list(_entries())
-    accepted = {e.inode for e in entries if e.inode and e.local == there and e.remote == here}
-    verdict = _owner(accepted, root)
-    return verdict if verdict.owner is not Owner.UNKNOWN else _owner(_listening(entries, there), root)
+    accepted = frozenset(e.inode for e in entries if e.inode and e.local == there and e.remote == here)
+    return Evidence(accepted, frozenset(_listening(entries, there)), local=True)
+
+
+def owner(evidence: Evidence, root: int) -> Verdict:
+    """Say whether the other end was that of the tree below `root`.
+
+    OURS and FOREIGN are proven; UNKNOWN where the peer is on another machine, or the kernel does not tell us. The
+    accepted end counts, where it was seen; else the listening socket.
+    """
+    verdict = _owner(evidence.accepted, root)
+    return verdict if verdict.owner is not Owner.UNKNOWN else _owner(evidence.listening, root)
 
 
 def listener(port: int) -> int:

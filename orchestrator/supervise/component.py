@@ -7,6 +7,7 @@ what the table says. What concerns more than one member (order, the end of the s
 from __future__ import annotations
 
 import collections
+import contextlib
 import random
 import time
 from typing import Protocol
@@ -14,9 +15,12 @@ from typing import Protocol
 from orchestrator.model import exits, restart
 from orchestrator.model.lifecycle import RUNNING, Action, Event, State, advance
 from orchestrator.model.messages import (
+    Answer,
     Down,
     Kill,
     LeaderExited,
+    Remark,
+    Run,
     Started,
     StartFailed,
     Stop,
@@ -62,6 +66,12 @@ class Host(Protocol):
 
     def unguard(self, member: Member) -> None:
         """End asking."""
+
+    def answered(self, member: Member, answer: Answer) -> None:
+        """Its guardian has run what `Member.ask` asked for."""
+
+    def remarked(self, member: Member, text: str) -> None:
+        """Its guardian has something to say to the user."""
 
     def adopt(self, member: Member) -> None:
         """The guardian died: empty what it left, then call `member.gone`."""
@@ -205,6 +215,12 @@ class Member:
             except ChannelClosed:
                 pass  # it ends; on_guardian_ended follows
 
+    def ask(self, command: Run) -> None:
+        """Have a command run in the tree; `host.answered` follows, unless the tree ends first."""
+        if self._guardian is not None and self._channel_open:
+            with contextlib.suppress(ChannelClosed):
+                self._guardian.channel.send(command)
+
     def _on_readable(self) -> None:
         self._on_message()
         self.see_guardian()
@@ -243,6 +259,10 @@ class Member:
             case Stuck():
                 self.is_stuck = True
                 self._host.stuck(self, message)
+            case Answer():
+                self._host.answered(self, message)
+            case Remark(text):
+                self._host.remarked(self, text)
 
     def _close_channel(self) -> None:
         if self._guardian is not None and self._channel_open:

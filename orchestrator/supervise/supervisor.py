@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from orchestrator.model.errors import FAILED_STATUS
 from orchestrator.model.lifecycle import Event, State
-from orchestrator.model.messages import Down, Launch, Stuck, Up
+from orchestrator.model.messages import Answer, Down, Launch, Stuck, Up
 from orchestrator.model.restart import Wish
 from orchestrator.model.spec import Dependency, OnExit, RestartPolicy, System
 from orchestrator.output.console import Kind
@@ -206,6 +206,13 @@ class Supervisor:
 
     def unguard(self, member: Member) -> None:
         """End asking."""
+
+    def answered(self, member: Member, answer: Answer) -> None:
+        """Its guardian has run what it was asked to."""
+
+    def remarked(self, member: Member, text: str) -> None:
+        """Its guardian has something to say."""
+        self.tell(text)
 
     def adopt(self, member: Member) -> None:
         """Empty what a dead guardian left."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import (
     Component,
     HttpProbe,
     LogProbe,
+    Ownership,
     Probe,
     RestartPlan,
     RestartPolicy,
@@ -127,7 +128,8 @@ def probes(
     if facts.log_lines:
         found.append(LogProbe(STARTED[name], "about its start"))
     if facts.web in running:
-        found.append(_health(facts, health, (name,)))
+        # It is the web component's socket that answers for it.
+        found.append(replace(_health(facts, health, (name,)), owner=Ownership.ANY))
     return tuple(found)
 
 

@@ -1,0 +1,132 @@
+"""Gets a page over HTTP, takes note of whose socket answered, and judges what came. Blocks; the prober may.
+
+A certificate is not verified: it is our own child on a local address, and its certificate names the host that others
+see. Proxies are not asked. A few redirects are followed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import http.client
+import json
+import re
+import socket
+import ssl
+import urllib.parse
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.model.spec import HttpProbe
+from orchestrator.process.sockets import Evidence, look
+
+BODY_MAX = 1 << 20
+REDIRECTS_MAX = 5
+_MOVED = frozenset({301, 302, 303, 307, 308})
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was answered. `headers` are in the order they came in."""
+
+    status: int
+    body: bytes
+    headers: Headers = ()
+    evidence: Evidence = field(default=Evidence(), compare=False)
+
+
+def fetch(url: str, timeout: float, request_headers: Headers = (), wanted: int = 200) -> Page | str:
+    """GET a page; returns in a few words why there is none. A redirect that is not the `wanted` status is followed."""
+    try:
+        for _ in range(REDIRECTS_MAX):
+            page = _get(url, timeout, request_headers)
+            to = {name.lower(): value for name, value in page.headers}.get("location")
+            if page.status not in _MOVED or page.status == wanted or not to:
+                return page
+            url = urllib.parse.urljoin(url, to)
+        return "too many redirects"
+    except ssl.SSLError as error:
+        return str(error.reason or error).lower().replace("_", " ")
+    except OSError as error:
+        return (error.strerror or str(error) or type(error).__name__).lower()
+    except (ValueError, http.client.HTTPException) as error:  # ValueError: what is no URL
+        return str(error).lower() or type(error).__name__
+
+
+def _get(url: str, timeout: float, request_headers: Headers) -> Page:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("no http or https URL")
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        context = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=context)
+    else:
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+    try:
+        target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        connection.request(
+            "GET", target, headers={"User-Agent": "orchestrate", "Accept": "*/*", **dict(request_headers)}
+        )
+        evidence = _look_at_first_byte(connection.sock)
+        with connection.getresponse() as response:
+            return Page(response.status, response.read(BODY_MAX), tuple(response.getheaders()), evidence)
+    finally:
+        connection.close()
+
+
+def _look_at_first_byte(sock: socket.socket) -> Evidence:
+    """Wait for the answer to begin, and look then: before that the other end may not have accepted yet, and after it
+    may have closed. On the plain socket below TLS too."""
+    socket.socket.recv(sock, 1, socket.MSG_PEEK)
+    try:
+        return look(sock)
+    except OSError:  # it has gone already
+        return Evidence()
+
+
+def judge(page: Page | str, probe: HttpProbe, since: float) -> str:
+    """Say in a few words why `page` does not make `probe` hold; empty where it does. Pure."""
+    if isinstance(page, str):
+        return page
+    if page.status != probe.status:
+        return f"HTTP status {page.status}"
+    for name, pattern in probe.headers:
+        if not any(re.search(pattern, value) for key, value in page.headers if key.lower() == name.lower()):
+            return f"header {name} does not match {pattern!r}"
+    if probe.body and not re.search(probe.body.encode("utf-8", "surrogateescape"), page.body):
+        return f"the body does not match {probe.body!r}"
+    if not probe.healthy and not probe.fresh:
+        return ""
+    try:
+        document = json.loads(page.body)
+    except (ValueError, RecursionError):
+        return "the answer is no JSON"
+    for pointer in probe.healthy:
+        if (value := _look_up(document, pointer)) != "healthy":
+            return f"{pointer.strip('/')} is {value or 'missing'}"
+    for pointer in probe.fresh:
+        if (at := _as_time(_look_up(document, pointer))) is None or at <= since:
+            return f"{pointer.strip('/')} is {'missing' if at is None else 'older than this start'}"
+    return ""
+
+
+def _look_up(document: Any, pointer: str) -> str | None:
+    """Follow a JSON pointer (RFC 6901) through objects to a string."""
+    for token in pointer.split("/")[1:]:
+        if not isinstance(document, dict):
+            return None
+        document = document.get(token.replace("~1", "/").replace("~0", "~"))
+    return document if isinstance(document, str) else None
+
+
+def _as_time(text: str | None) -> float | None:
+    """Seconds since the epoch of an ISO 8601 time; one without a zone is UTC."""
+    # Before CPython 3.11 a fraction of a second has three or six digits, and Z is not understood.
+    text = re.sub(r"\.(\d+)", lambda match: "." + match[1][:6].ljust(6, "0"), (text or "").replace("Z", "+00:00"))
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (time if time.tzinfo else time.replace(tzinfo=datetime.timezone.utc)).timestamp()
