@@ -141,6 +141,16 @@ def test_hyperlinks_pass_and_are_closed_at_the_line_end(stand):
     assert begin + b"more\x1b]8;;\x1b\\ after\x1b]8;;http://z\x07z\x1b]8;;\x07\r\n" in terminal.out
 
 
+def test_a_status_line_on_another_row_is_not_written_into_a_line(stand):
+    """As apt draws it."""
+    bar = b"\x1b7\x1b[24;0f\x1b[42m\x1b[30mProgress: [ 10%]\x1b[49m\x1b[39m [#...] \x1b8"
+    written = b"Unpacking\n" + bar + b"Setting up\n" + bar + bar + b"\x1b7unsaved\x1b8 \x1b7\x1b[Hno way back\n"
+    terminal = stand().show(written)
+    assert terminal.rows() == [f"web         | {text}" for text in ("Unpacking", "Setting up", "unsaved no way back")]
+    assert stand("pipe").show(written).lines() == [b"Unpacking", b"Setting up", b"unsaved no way back"]
+    assert terminal.log() == written
+
+
 @pytest.mark.parametrize("inside", [b"\x18", b"\x9b2J", b"\r", b"\xc2\x9b2J", b"\x1a", b"\x00"])
 def test_no_control_hides_in_a_hyperlink(inside, stand):
     terminal = stand().show(b"\x1b]8;;http://x" + inside + b"\x1b\\link\n")
@@ -229,7 +239,21 @@ def test_a_long_sequence_in_a_rewritten_row_does_not_reach_the_screen():
 
 @pytest.mark.parametrize(
     "unit",
-    [b"\x1b", b"\b", b"\r", b"\x1b[", b"a\b", b"\x1b]", b"\x1b[31m", b"a\r", b"\x1bP", b"\x1b[999@", b"\xff", b"\t"],
+    [
+        b"\x1b",
+        b"\b",
+        b"\r",
+        b"\x1b[",
+        b"a\b",
+        b"\x1b]",
+        b"\x1b[31m",
+        b"a\r",
+        b"\x1bP",
+        b"\x1b[999@",
+        b"\xff",
+        b"\t",
+        b"\x1b7\x1b[H",
+    ],
 )
 @pytest.mark.parametrize("end", [b"", b"\r\n"], ids=["no end", "line"])
 def test_a_megabyte_of_anything_takes_time_in_proportion(unit, end):
