@@ -5,13 +5,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from benchmarks import report  # noqa: E402
+from benchmarks import figures, plot, report  # noqa: E402
 from benchmarks.contenders import orchestrates  # noqa: E402
 from benchmarks.output import CASES  # noqa: E402
 from benchmarks.workspace import Workspace  # noqa: E402
@@ -76,6 +77,15 @@ def check_output(rows):
         assert {"C", "standalone's way", *(c.name for c in orchestrates())} <= names
     assert [row for row in rows if row["wrong"]] == []
     assert all(row["speed"] > 0 for row in rows)
+
+
+def test_of_output_single_cases_can_be_measured_and_those_of_an_earlier_run_stay(tmp_path):
+    file = tmp_path / "figures.json"
+    for case in ("4 KB", "20 bytes into a pipe"):
+        result = bench("output", "--case", case, "--quick", "--json", file)
+        assert result.returncode == 0, result.stderr
+    rows = figures.read(file)["parts"]["output"]
+    assert list(dict.fromkeys(row["case"] for row in rows)) == ["4 KB", "20 bytes"]
 
 
 def test_an_unknown_part_is_a_usage_error():
@@ -181,3 +191,33 @@ def test_a_table_has_words_left_and_figures_right():
 def test_ratios_are_between_figures_of_one_turn():
     assert report.paired_ratio([1.0, 10.0, 9.0], [2.0, 20.0, 3.0]) == 0.5
     assert report.paired_ratio([1.0], []) is None
+
+
+# Figures
+
+
+def row(case, contender, speed):
+    return {"case": case, "sink": "pipe", "contender": contender, "speed": speed, "cpu": 4.5}
+
+
+def test_a_row_that_is_measured_again_takes_the_place_of_the_old_one(tmp_path):
+    file = tmp_path / "figures.json"
+    figures.write(file, {"output": [row("a", "C", 1.0), row("a", "honcho", 2.0)]})
+    figures.write(file, {"output": [row("a", "C", 3.0), row("b", "C", 4.0)], "idle": []})
+    found = figures.read(file)
+    assert [(r["case"], r["contender"], r["speed"]) for r in found["parts"]["output"]] == [
+        ("a", "C", 3.0),
+        ("a", "honcho", 2.0),
+        ("b", "C", 4.0),
+    ]
+    assert found["parts"]["idle"] == []
+
+
+def test_a_picture_has_a_bar_for_each_row(tmp_path):
+    file = tmp_path / "figures.json"
+    figures.write(file, {"output": [row("a & b", "C", 80.0), row("a & b", "orchestrate", 40.0)]})
+    drawn = ElementTree.fromstring(plot.picture(figures.read(file)))
+    bars = [float(e.get("width")) for e in drawn.iter("{http://www.w3.org/2000/svg}rect") if e.get("x") == "190"]
+    words = [e.text for e in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert bars[-2] == 2 * bars[-1]
+    assert {"a & b, pipe", "80 MB/s, 4.5 CPU s/GB", "orchestrate"} <= set(words)

@@ -1,14 +1,15 @@
 """Reads all the ptys and hands their lines, prefixed, to the console.
 
-One `read` is at most 4095 bytes of a pty, so a readable master is read several times in a row, as long as it gives
-much, and its lines are painted in one piece. Where the sink is full (a pipe or file; never a terminal) all masters are
-left unread until it has drained: the line discipline then blocks the writers. During a stop nobody is slowed: there
-the console skips in the end.
+Where the sink is full (a pipe or file; never a terminal) all masters are left unread until it has drained: the line
+discipline then blocks the writers. During a stop nobody is slowed: there the console skips in the end.
 
-Facts: a master answers EIO once no process has the slave open, and only after all that was written has been read
-(n_tty flushes its buffers first), so reading until EIO or EAGAIN after the tree is vacated misses nothing. EIO is not
-for ever: a process of the session may open /dev/tty again. Until then level-triggered epoll(7) would report the hang-up
-without end, so such a master is parked in an edge-triggered one, which tells of the next byte only.
+Facts: a read of a pty gives at most 4095 bytes, and the next one sleeps until the kernel's worker has brought more
+(tty_buffer.c). While one component floods, that costs less than a turn of the loop for each read; of several, each gets
+a share of the turn, and the worker refills the others meanwhile. A master answers EIO once no process has the slave
+open, and only after all that was written has been read (n_tty flushes its buffers first), so reading until EIO or
+EAGAIN after the tree is vacated misses nothing. EIO is not for ever: a process of the session may open /dev/tty again.
+Until then level-triggered epoll(7) would report the hang-up without end, so such a master is parked in an
+edge-triggered one, which tells of the next byte only.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from orchestrator.text.prefix import Painter
 from orchestrator.text.row import replay, rewrites
 
 READ_SIZE = 1 << 16
-TURN_SIZE = 1 << 15  # bytes of one master in one turn, before the others get theirs
-SHORT = 2048  # bytes of a read after which no more is there; another would wait for the kernel's worker (tty_buffer.c)
+FULL = 4095  # bytes of a read of a pty that may have left some
+TURN_SIZE = 8 * FULL  # bytes that are read in one turn, shared by the masters that have any
 LAST_WORDS = 1 << 22  # bytes read after the tree has gone, should somebody outside it hold the slave open
 TAIL_AFTER = 0.1  # seconds until an unfinished line is shown
 REDRAW_AFTER = 1.0  # seconds between two states of a row that is rewritten
@@ -92,6 +93,8 @@ class Multiplexer:
         self._by_fd: dict[int, Stream] = {}
         self._paused = False
         self._patient = True
+        self._ready = 0
+        self._share = TURN_SIZE
         self._parked = EdgeWatch(loop)
         loop.after_each_turn(self._balance)
 
@@ -144,21 +147,22 @@ class Multiplexer:
             self._loop.add(stream.master_fd, READ, lambda _: self._on_readable(stream))
 
     def _on_readable(self, stream: Stream) -> None:
+        self._ready += 1
         if data := self._read(stream):
             self._take(stream, data)
 
     def _read(self, stream: Stream) -> bytes:
-        """Return what is there, at most a turn's share of it; parks the master where the other side has gone."""
+        """Return what is there, about its share of a turn; parks the master where the other side has gone."""
         if not stream.open:
             return b""
         chunks: list[bytes] = []
-        left = TURN_SIZE
+        left = self._share
         try:
             while left > 0:
                 chunk = os.read(stream.master_fd, READ_SIZE)
                 chunks.append(chunk)
                 left -= len(chunk)
-                if len(chunk) < SHORT:
+                if len(chunk) < FULL:
                     if not chunk:
                         self._end(stream)
                     break
@@ -288,6 +292,9 @@ class Multiplexer:
 
     def _balance(self) -> None:
         self._screen.end_turn()
+        if self._ready:
+            self._share = max(1, TURN_SIZE // self._ready)
+            self._ready = 0
         if self._paused:
             if self._console.waiting <= LOW_WATER:
                 self._resume()
