@@ -206,8 +206,8 @@ def test_a_row_that_is_measured_again_takes_the_place_of_the_old_one(tmp_path):
     figures.write(file, {"output": [row("a", "C", 3.0), row("b", "C", 4.0)], "idle": []})
     found = figures.read(file)
     assert [(r["case"], r["contender"], r["speed"]) for r in found["parts"]["output"]] == [
-        ("a", "C", 3.0),
         ("a", "honcho", 2.0),
+        ("a", "C", 3.0),
         ("b", "C", 4.0),
     ]
     assert found["parts"]["idle"] == []

@@ -50,9 +50,9 @@ def machine() -> dict[str, object]:
 
 
 def _merged(before: list[Row], rows: list[Row]) -> list[Row]:
-    merged = {_identity(row): row for row in before}
-    merged.update((_identity(row), row) for row in rows)
-    return list(merged.values())
+    """Return what was measured before and not again, and the new rows."""
+    again = {_identity(row) for row in rows}
+    return [*(row for row in before if _identity(row) not in again), *rows]
 
 
 def _identity(row: Row) -> tuple[Any, ...]:
