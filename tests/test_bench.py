@@ -24,7 +24,7 @@ pytestmark = [
 
 FIGURES = {
     "startup": {"components", "orchestrate", "ratio"},
-    "memory": {"contender", "components", "guardian", "guardian_max", "supervisor"},
+    "memory": {"contender", "components", "guardian", "guardian_max", "supervisor", "together"},
     "idle": {"contender", "components", "processes", "seconds", "wakeups", "switches"},
     "shutdown": {"components", "orchestrate", "ratio"},
     "output": {"case", "sink", "contender", "speed", "ratio", "cpu", "cpu_ratio", "skipped", "wrong"},

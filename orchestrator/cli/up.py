@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+# First, so that what guardians use lies together in memory, on fewer pages: 0.1 MB less in each (see process.fork).
+import orchestrator.process.rehearsal  # noqa: F401
+
+# isort: split
 from orchestrator.cli import foreground, planning, sources, surroundings
 from orchestrator.cli.sources import MissingFileError
 from orchestrator.model.errors import UsageError

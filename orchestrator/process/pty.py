@@ -22,6 +22,13 @@ from orchestrator.runtime import signals
 _SPECIAL = re.compile(r"([^\w./+-])", re.ASCII)
 
 
+def rehearse_spawn(rounds: int) -> None:
+    """Go through what starting a leader needs, without a process (see `rehearsal`)."""
+    for _ in range(rounds):
+        pexpect.spawn(None, timeout=None)
+    pexpect.which("sh")
+
+
 class Pty:
     """One component's terminal and its leader. `master_fd` is non-blocking and stays ours."""
 

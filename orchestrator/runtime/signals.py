@@ -31,10 +31,10 @@ class SignalPipe:
         self.read_fd, self._write_fd = os.pipe()
         os.set_blocking(self.read_fd, False)
         os.set_blocking(self._write_fd, False)
-        signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        _signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         for number in numbers:
-            signal.signal(number, _nothing)
-            signal.siginterrupt(number, False)
+            _signal.signal(number, _nothing)
+            _signal.siginterrupt(number, False)
 
     def read(self) -> list[int]:
         """Return the signals that came since the last call, in order, without waiting."""

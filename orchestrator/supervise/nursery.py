@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from orchestrator.model.messages import Down, Up
 from orchestrator.process.fork import Forked
+from orchestrator.process.rehearsal import rehearse
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise.component import Member
 
@@ -26,6 +27,7 @@ class Nursery:
         self._unborn.append((member, guardian))
 
     def _fork_all(self) -> None:
+        rehearse()
         unborn, self._unborn = self._unborn, []
         for member, guardian in unborn:
             try:

@@ -53,8 +53,17 @@ def children(pid: int) -> list[int]:
 
 def private_memory(pid: int) -> int:
     """Return the bytes that only this process has (proc(5), smaps_rollup: Private_Clean + Private_Dirty)."""
+    return _rollup(pid, b"Private_Clean", b"Private_Dirty")
+
+
+def proportional_memory(pid: int) -> int:
+    """Return the bytes of this process, of what n processes share the nth part (proc(5), smaps_rollup: Pss)."""
+    return _rollup(pid, b"Pss")
+
+
+def _rollup(pid: int, *names: bytes) -> int:
     fields = dict(line.split(b":", 1) for line in _read(pid, "smaps_rollup").splitlines() if b":" in line[:24])
-    return sum(int(fields.get(name, b"0").split()[0]) for name in (b"Private_Clean", b"Private_Dirty")) * 1024
+    return sum(int(fields.get(name, b"0").split()[0]) for name in names) * 1024
 
 
 def shared_memory(pid: int) -> int:
