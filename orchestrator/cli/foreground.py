@@ -135,10 +135,13 @@ def _wake(pid: int) -> None:
 
 def _is_free(path: Path) -> bool:
     lock = Lock(path)
-    if not lock.take():
-        return False
-    lock.release()
-    return True
+    try:
+        taken = lock.take()
+    except OSError as error:  # a symlink, for example
+        raise OrchestrateError(f"unable to open {path}: {error.strerror}", "move away what stands there") from None
+    if taken:
+        lock.release()
+    return taken
 
 
 def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[], Plan] | None, fd: int) -> Outcome:
@@ -223,6 +226,8 @@ def log_directory(home: Home, here: Surroundings) -> Path | None:
         return None
     directory = here.view.log_directory or home.logs
     try:
+        if directory == home.logs:
+            home.make_private(directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise OrchestrateError(f"unable to make {directory}: {error.strerror}", "use --no-log to go without") from None

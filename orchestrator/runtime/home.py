@@ -48,7 +48,7 @@ class Home:
         """Create what is missing. Raises OrchestrateError where the home cannot be ours."""
         try:
             for directory in (self.corner, self.locks):
-                self._make_private(directory)
+                self.make_private(directory)
             ignore = self.corner / ".gitignore"
             if not ignore.exists():
                 write_private(ignore, b"*\n")
@@ -58,7 +58,8 @@ class Home:
                 "make it writable, or name another with --home DIR",
             ) from None
 
-    def _make_private(self, directory: Path) -> None:
+    def make_private(self, directory: Path) -> None:
+        """Create one of our directories. Raises OrchestrateError where it is a link, or somebody else's; OSError."""
         try:
             directory.mkdir(mode=0o700)
         except FileExistsError:

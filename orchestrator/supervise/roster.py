@@ -139,6 +139,11 @@ class Roster:
         return [there[name] for name in order.may_stop(there, self.dependents)]
 
     @property
+    def anyone_stuck(self) -> bool:
+        """Whether something of a member cannot be killed."""
+        return any(m.is_stuck for m in self.everyone)
+
+    @property
     def anyone_runs(self) -> bool:
         """Whether some process of the system has to be waited for."""
         return any(m.runs for m in self.everyone)
@@ -171,7 +176,7 @@ class Roster:
 
     def judge(self, culprit: Member | None) -> Outcome:
         """How the system ended, without a signal: because of `culprit`, or because everybody ended."""
-        if any(m.is_stuck for m in self.everyone):
+        if self.anyone_stuck:
             return Outcome(FAILED_STATUS)
         if culprit is None:
             outcome = of_all(_end_of(m) for m in self.everyone if m not in self._checks)

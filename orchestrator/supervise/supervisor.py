@@ -85,9 +85,9 @@ class Supervisor:
         while not self._finished:
             self.loop.turn()
         self._probers.close()
-        if self._outcome == Outcome() and any(m.is_stuck for m in self._roster.everyone):
-            return Outcome(FAILED_STATUS)
-        return self._outcome or self._roster.judge(self._culprit)
+        if self._outcome is not None and not self._roster.anyone_stuck:
+            return self._outcome
+        return self._roster.judge(self._culprit)
 
     # Start
 

@@ -194,6 +194,89 @@ def hopper():
     ready(1)
 
 
+def bomb():
+    """Forks as fast as it can, in both halves, each in a session of its own: 500 in all, and each ends in 60 s."""
+
+    def burst(share):
+        os.setsid()
+        be_deaf()
+        os.write(NOTICE_WRITE, b".")
+        signal.alarm(60)
+        while share > 1:
+            half = share // 2
+            if os.fork() == 0:
+                share = half
+                os.setsid()
+                os.write(NOTICE_WRITE, b".")
+                signal.alarm(60)  # not inherited
+            else:
+                share -= half
+        stay()
+
+    fork("bomb", lambda: burst(500))
+    ready(1)
+
+
+def vforks():
+    """A storm of short-lived children, as a shell script makes them: 2,000, then it stays."""
+
+    def storm():
+        os.setsid()
+        be_deaf()
+        os.write(NOTICE_WRITE, b".")
+        for _ in range(2000):
+            os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+        stay()
+
+    fork("vforks", storm)
+    ready(1)
+
+
+def traced():
+    """A child that is stopped under ptrace(2): SIGCONT and TERM do not reach it."""
+    import ctypes
+
+    ptrace = ctypes.CDLL(None).ptrace
+
+    def tracee():
+        ptrace(0, 0, 0, 0)  # PTRACE_TRACEME
+        os.kill(os.getpid(), signal.SIGSTOP)
+        stay()
+
+    be_deaf()
+    os.waitpid(fork("tracee", tracee), os.WUNTRACED)
+    ready(0)
+
+
+def thread_leader():
+    """The leader's first thread has gone; a second one goes on, and forks (pthread_exit(3) in main)."""
+    import ctypes
+
+    def thread():
+        os.write(NOTICE_WRITE, b".")
+        fork("of-second", own_session)
+        ready(2)
+        stay_here = _thread.allocate_lock()
+        stay_here.acquire()
+        stay_here.acquire()
+
+    _thread.start_new_thread(thread, ())
+    ctypes.CDLL(None).syscall(60, 0)  # exit(2), of this thread only; without the GIL, which the other needs
+
+
+def foreign():
+    """A child of another uid; needs root."""
+
+    def other():
+        os.setsid()
+        os.setuid(65534)
+        be_deaf()
+        stand()
+
+    fork("foreign", other)
+    ready(1)
+
+
 def left():
     fork("left-child")
     fork("left-session", own_session)

@@ -1,0 +1,40 @@
+"""scripts/faults, and that scripts/break-safety would still find what it takes out."""
+
+import importlib.machinery
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs child subreapers")
+
+
+def test_a_fault_leaves_nothing_of_orchestrate_and_something_of_standalones_way(tmp_path):
+    figures = tmp_path / "faults.json"
+    for only in ("orchestrate", "standalone"):
+        command = [sys.executable, SCRIPTS / "faults", "--only", only, "--death", "SIGQUIT", "--json", figures]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done
+        (result,) = json.loads(figures.read_text())["results"]
+        assert result["death"] == "SIGQUIT"
+        if only == "orchestrate":
+            assert (result["left"], result["wrong"], result["status"]) == ({}, "", 131)
+        else:
+            assert {"daemon", "deaf", "plain"} <= result["left"].keys()
+
+
+def test_every_safety_that_is_broken_is_still_where_it_is_looked_for():
+    loader = importlib.machinery.SourceFileLoader("break_safety", str(SCRIPTS / "break-safety"))
+    spec = importlib.util.spec_from_loader("break_safety", loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["break_safety"] = module
+    loader.exec_module(module)
+    for each in module.BREAKS:
+        text = (SCRIPTS.parent / "orchestrator" / each.file).read_text(encoding="utf-8")
+        assert text.count(each.old) == 1, each
+        file, _, name = each.tests.partition("::")
+        assert name.partition("[")[0] in (SCRIPTS.parent / file).read_text(encoding="utf-8"), each
