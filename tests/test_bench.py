@@ -12,7 +12,7 @@ import pytest
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from benchmarks import figures, plot, report  # noqa: E402
+from benchmarks import airflow, figures, plot, report  # noqa: E402
 from benchmarks.contenders import orchestrates  # noqa: E402
 from benchmarks.output import CASES  # noqa: E402
 from benchmarks.workspace import Workspace  # noqa: E402
@@ -86,6 +86,16 @@ def test_of_output_single_cases_can_be_measured_and_those_of_an_earlier_run_stay
         assert result.returncode == 0, result.stderr
     rows = figures.read(file)["parts"]["output"]
     assert list(dict.fromkeys(row["case"] for row in rows)) == ["4 KB", "20 bytes"]
+
+
+def test_the_airflow_part_compares_what_was_measured_in_the_same_turn():
+    ours = [airflow.Figures(cold, cold / 2, 50.0, 0.0) for cold in (10.0, 30.0, 12.0)]
+    theirs = [airflow.Figures(cold, cold / 2 + 1, 130.0, 0.6) for cold in (10.0, 40.0, 10.0)]
+    cold, warm = airflow.rows("3.3.2", ours, theirs)
+    assert (cold["start"], cold["orchestrate"], cold["standalone"], cold["ratio"]) == ("cold", 12.0, 10.0, 1.0)
+    assert (warm["orchestrate"], warm["standalone"], warm["ratio"]) == (6.0, 6.0, 5 / 6)
+    assert (warm["memory"], warm["their_memory"], warm["their_cpu"]) == (50.0, 130.0, 0.6)
+    assert report.table(airflow.COLUMNS, [cold, warm])
 
 
 def test_an_unknown_part_is_a_usage_error():

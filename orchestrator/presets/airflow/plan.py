@@ -180,5 +180,5 @@ def login_line(facts: Facts, password: str, *, shown: bool) -> str:
         case "json" | "text" if facts.user and password:
             return f"Login with username: {facts.user}  password: {password if shown else f'in {facts.password_file}'}"
         case "text":
-            return f"Login with username: {facts.user}  (its password was not made here, and is not known)"
+            return f"Login with username: {facts.user}  (its password is not known: it is not in {facts.password_file})"
     return ""
