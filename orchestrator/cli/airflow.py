@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from orchestrator.cli import foreground, surroundings
+from orchestrator.cli import detach, foreground, surroundings
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.presets.airflow import find, plan
@@ -22,7 +22,8 @@ def run(options: argparse.Namespace) -> int:
     installation = find.find(options.airflow, here.environment.get("PATH"))
     home = home_directory(options.home, here)
     if options.action is None:
-        return foreground.run_made(Preset(installation, home, here.environment, wishes).make, home, here)
+        make = Preset(installation, home, here.environment, wishes).make
+        return detach.run(options, lambda birth: foreground.run_made(make, home, here, birth=birth))
     return _tell(options, installation, home, here)
 
 

@@ -15,17 +15,18 @@ Add = Callable[..., Parser]
 
 def build() -> Parser:
     """Return the parser. Options of the system stand before or after the command."""
-    definition, selection, place, stream = (
+    definition, selection, place, stream, life = (
         options.definition(),
         options.selection(),
         options.place(),
         options.stream(),
+        options.life(),
     )
     parser = Parser(
         prog="orchestrate",
         description="Runs all components of a system under one parent, each in a real terminal of its own.",
         epilog="Without a command: up.",
-        parents=[definition, selection, place, stream],
+        parents=[definition, selection, place, stream, life],
         allow_abbrev=False,
     )
     parser.add_argument("-V", "--version", action="version", version=f"orchestrate {__version__}")
@@ -53,11 +54,11 @@ def build() -> Parser:
             "Starts components of the running system, and what they need. Where none runs: runs the system.",
         ),
     ):
-        up = add(name, text, definition, selection, place, stream, description=description)
+        up = add(name, text, definition, selection, place, stream, life, description=description)
         options.names(up)
         _add_dry_run(up)
     _add_readers(add, definition, selection, place)
-    _add_airflow(add("airflow", "run Apache Airflow: database, admin user, all components", place, stream))
+    _add_airflow(add("airflow", "run Apache Airflow: database, admin user, all components", place, stream, life))
     _add_logs(add)
     remote.add_commands(add)
     add("version", "print the version")
@@ -188,6 +189,8 @@ _DEFAULTS: dict[str, object] = {
     "port": None,
     "bind": None,
     "any_port": False,
+    "detach": False,
+    "on_hangup": None,
     "watch": False,
     "verb": "",
     "awaited": "ready",

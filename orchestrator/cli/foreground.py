@@ -27,6 +27,7 @@ from orchestrator.runtime.lock import Lock, holder
 from orchestrator.runtime.loop import Loop
 
 if TYPE_CHECKING:
+    from orchestrator.cli.detach import Birth
     from orchestrator.control.server import Server
     from orchestrator.output.console import Console
     from orchestrator.output.palette import Palette
@@ -41,26 +42,31 @@ TERMINAL_PATIENCE = 0.3  # the same for a terminal that has been stopped
 RETRY = 0.1  # seconds between looks at a lock whose holder cannot be waited for
 
 
-def run(system: System, directory: Path, here: Surroundings) -> int:
+def run(system: System, directory: Path, here: Surroundings, birth: Birth | None = None) -> int:
     """Take the home, run the system to its end, give the home back. Returns the exit status, or dies of a signal.
 
     Raises HeldError where another instance holds the home.
     """
-    return run_made(lambda home: (system, None), directory, here)
+    return run_made(lambda home: (system, None), directory, here, birth=birth)
 
 
 def run_made(
-    make: Callable[[Home], tuple[System, Callable[[], Plan] | None]], directory: Path, here: Surroundings, fd: int = 1
+    make: Callable[[Home], tuple[System, Callable[[], Plan] | None]],
+    directory: Path,
+    here: Surroundings,
+    fd: int = 1,
+    birth: Birth | None = None,
 ) -> int:
     """The same for a preset: `make` is called once the home is ours and nothing of an earlier run is left in it, and
-    what it returns to make the plan with once the initial steps have succeeded. `fd` is the screen."""
+    what it returns to make the plan with once the initial steps have succeeded. `fd` is the screen; `birth` watches the
+    start where it is not."""
     home = Home(directory)
     lock = take(home)
     try:
         _wait_for_old_trees(home)
         survivors.settle(home, here)
         system, plan = make(home)
-        outcome = _supervise(system, home, here, plan, fd)
+        outcome = _supervise(system, home, here, plan, fd, birth)
         home.forget_holder()
     finally:
         lock.release()
@@ -144,7 +150,9 @@ def _is_free(path: Path) -> bool:
     return taken
 
 
-def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[], Plan] | None, fd: int) -> Outcome:
+def _supervise(
+    system: System, home: Home, here: Surroundings, plan: Callable[[], Plan] | None, fd: int, birth: Birth | None
+) -> Outcome:
     from orchestrator.output.console import Console, Kind
     from orchestrator.supervise.desk import Desk
     from orchestrator.supervise.supervisor import Supervisor
@@ -152,6 +160,8 @@ def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # macOS says that the hard limit is infinite, and refuses that
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if here.stays:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     hang_up_stops = not signals.inherited_ignored(signal.SIGHUP)
     loop = Loop()
     console = Console(loop, fd, lambda error: supervisor.lost_sink(error))
@@ -162,8 +172,11 @@ def _supervise(system: System, home: Home, here: Surroundings, plan: Callable[[]
         _stage(console, system, home, here),
         soft,
         hang_up_stops,
+        here.stays,
         plan,
     )
+    if birth is not None:
+        birth.watch(supervisor)
     desk = Desk(supervisor)
     server = _listen(home, loop, desk, supervisor)
     try:

@@ -149,6 +149,20 @@ def place() -> Parser:
     return options
 
 
+def life() -> Parser:
+    """Return the options that say how long it lives with its terminal."""
+    options = _group()
+    options.add_argument(
+        "-d", "--detach", action="store_true", help="run on without this terminal; return when all is started"
+    )
+    options.add_argument(
+        "--on-hangup",
+        choices=("stop", "detach"),
+        help="what a dropped ssh line or a killed tmux does (default: stop; under nohup detach)",
+    )
+    return options
+
+
 def stream() -> Parser:
     """Return the options that say how the output looks."""
     options = _group()

@@ -33,7 +33,7 @@ class View:
 class Surroundings:
     """`environment` is what components start from; `colours` whether to draw any, `forced` also without a terminal;
     `term` the terminal's type, `erases` whether it can erase a row; `end_survivors` whether to end what a
-    run left that was killed together with its guardians."""
+    run left that was killed together with its guardians; `stays` whether the system outlives the terminal."""
 
     environment: dict[str, str]
     colours: bool
@@ -42,6 +42,7 @@ class Surroundings:
     erases: bool
     view: View
     end_survivors: bool = False
+    stays: bool = False
 
 
 def read(options: argparse.Namespace) -> Surroundings:
@@ -68,7 +69,14 @@ def read(options: argparse.Namespace) -> Surroundings:
     )
     erases = terminal and term not in ("", "dumb") and not view.json
     return Surroundings(
-        environment, colours, colours and not terminal, term, erases, view, end_survivors=options.end_survivors
+        environment,
+        colours,
+        colours and not terminal,
+        term,
+        erases,
+        view,
+        end_survivors=options.end_survivors,
+        stays=options.on_hangup == "detach",
     )
 
 

@@ -8,7 +8,7 @@ import argparse
 import orchestrator.process.rehearsal  # noqa: F401
 
 # isort: split
-from orchestrator.cli import foreground, planning, sources, surroundings
+from orchestrator.cli import detach, foreground, planning, sources, surroundings
 from orchestrator.cli.sources import MissingFileError
 from orchestrator.model.errors import UsageError
 
@@ -28,4 +28,5 @@ def run(options: argparse.Namespace) -> int:
         from orchestrator.cli import dry_run
 
         return dry_run.show(resolved.system)
-    return foreground.run(resolved.system, planning.home_of(options, read), here)
+    home = planning.home_of(options, read)
+    return detach.run(options, lambda birth: foreground.run(resolved.system, home, here, birth))

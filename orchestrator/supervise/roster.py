@@ -154,6 +154,13 @@ class Roster:
         return any(m.runs or m.state is State.BACKOFF for m in self.members)
 
     @property
+    def all_begun(self) -> bool:
+        """Whether the components are known, and each has been started, or never will be."""
+        begun = (m.incarnations and m.state is not State.STARTING for m in self.members)
+        told = (m.name in self._told or is_put_away(m) for m in self.members)
+        return bool(self.members) and all(map(any, zip(begun, told, strict=True)))
+
+    @property
     def anyone_put_away(self) -> bool:
         """Whether some member is at rest because somebody asked for that, and may be asked for again."""
         return any(map(is_put_away, self.members))

@@ -19,6 +19,7 @@ class Streams:
         self._errors: dict[str, Stream] = {}
         self._last_words: dict[str, bytes] = {}
         self._kept: dict[str, bytes] = {}
+        self.unseen = False  # whether the screen is one that nobody sees
 
     def of(self, member: Member) -> Stream:
         """The stream of the present incarnation, whose terminal is open."""
@@ -56,7 +57,8 @@ class Streams:
 
     def last_words(self, member: Member) -> bytes:
         """Return what it last printed, as far as that was not just shown; the second time nothing."""
-        return self._last_words.pop(member.name, b"")
+        words = self._last_words.pop(member.name, b"")
+        return self._kept.get(member.name, b"") if self.unseen else words
 
     def recent(self, member: Member) -> bytes:
         """Return the end of what it has printed, shown already or not."""

@@ -41,7 +41,7 @@ from orchestrator.supervise.streams import Streams
 
 class Supervisor:
     """Runs one system. `plan` is called when the initial steps have succeeded; `descriptors` is the soft
-    RLIMIT_NOFILE that components get."""
+    RLIMIT_NOFILE that components get. It `stays` where it is to outlive the terminal, or whoever reads its output."""
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Supervisor:
         stage: Stage,
         descriptors: int,
         hang_up_stops: bool = True,
+        stays: bool = False,
         plan: Callable[[], Plan] | None = None,
     ) -> None:
         self.loop = loop
@@ -62,9 +63,11 @@ class Supervisor:
         self._banner: tuple[str, ...] = ()
         self._secret = ""
         self._hang_up_stops = hang_up_stops
+        self._stays = stays
         self._streams = Streams(Multiplexer(loop, stage.screen), stage)
         self._roster = Roster(system.init, self)
         self.errands = Errands(self._roster, self._start_possible)
+        self.herald: Callable[[str], None] | None = None
         self._listeners: list[Callable[[Member, State], None]] = []
         self._orphanage = Orphanage(loop, self._own_pids, self._orphans_gone, self._orphans_stuck)
         self._nursery = Nursery(loop)
@@ -383,9 +386,13 @@ class Supervisor:
         if over_echo:
             self._stage.screen.begin_row()
         self._stage.tell(text)
+        if self.herald is not None:
+            self.herald(text)
 
     def lost_sink(self, error: OSError) -> None:
         """Nobody reads our output any more: end, as a program does that writes into a closed pipe."""
+        if self._stays:
+            return
         if error.errno == errno.EPIPE:
             self.stop(Outcome(signal=signal.SIGPIPE))
         elif self._stage.screen.console.kind is Kind.TERMINAL:

@@ -1,0 +1,112 @@
+"""`up --detach`: the system runs on without this terminal; the command returns when everything has been started.
+
+What the system says until then, its last words if it ends first included, comes through a pipe: its standard error is
+the one end, and this process copies the other to the terminal. A byte that no text holds says that it stands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from orchestrator.model import exits
+from orchestrator.model.lifecycle import State
+
+if TYPE_CHECKING:
+    from orchestrator.runtime.loop import Timer
+    from orchestrator.supervise.component import Member
+    from orchestrator.supervise.supervisor import Supervisor
+
+STANDS = b"\0"
+SETTLED = 0.5  # seconds without a change after which a start counts: `sh -c` starts, and only then finds no command
+
+
+class Birth:
+    """The detached side, until it stands."""
+
+    def __init__(self, parent: int) -> None:
+        self._parent = parent
+        self._supervisor: Supervisor | None = None
+        self._timer: Timer | None = None
+
+    def watch(self, supervisor: Supervisor) -> None:
+        """Tell the terminal what is said, until every member has been started."""
+        self._supervisor = supervisor
+        supervisor.herald = self._tell
+        supervisor.streams.unseen = True
+        supervisor.listen(self._changed)
+
+    def _tell(self, text: str) -> None:
+        self._write("".join(f"orchestrate: {line}\n" for line in text.split("\n")).encode("utf-8", "replace"))
+
+    def _changed(self, member: Member, before: State) -> None:
+        if self._supervisor is not None:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._supervisor.loop.call_in(SETTLED, self._look)
+
+    def _look(self) -> None:
+        supervisor = self._supervisor
+        if supervisor is None or supervisor.is_stopping or not supervisor.roster.all_begun:
+            return
+        self._supervisor = supervisor.herald = None
+        _die_with(0, self._parent)
+        self._write(STANDS)
+        with open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), 2)
+
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # who started us has gone
+            os.write(2, data)
+
+
+def run(options: argparse.Namespace, job: Callable[[Birth | None], int]) -> int:
+    """Do the job here; with --detach in a process of its own, and return its status where it ends before it stands."""
+    if not options.detach:
+        return job(None)
+    read_fd, write_fd = os.pipe()
+    parent = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        os.close(write_fd)
+        return 0 if _copy(read_fd) else _status_of(pid)
+    os.close(read_fd)
+    os.setsid()
+    os.dup2(write_fd, 2)
+    os.close(write_fd)
+    with open(os.devnull, "r+b", buffering=0) as null:
+        os.dup2(null.fileno(), 0)
+        os.dup2(null.fileno(), 1)
+    _die_with(signal.SIGINT, parent)
+    return job(Birth(parent))
+
+
+def _die_with(number: int, parent: int) -> None:
+    """Have a Ctrl-C at the terminal that waits for the start mean the start; 0 takes that back."""
+    from orchestrator.process import tree
+
+    with contextlib.suppress(ProcessLookupError):
+        tree.signal_on_parent_death(number, parent)
+
+
+def _copy(fd: int) -> bool:
+    """Copy to standard error until the other side stands, or is closed; returns whether it stands."""
+    while data := os.read(fd, 65536):
+        text, stands, _ = data.partition(STANDS)
+        sys.stderr.buffer.write(text)
+        sys.stderr.buffer.flush()
+        if stands:
+            return True
+    return False
+
+
+def _status_of(pid: int) -> int:
+    _, status = os.waitpid(pid, 0)
+    return exits.as_code(os.waitstatus_to_exitcode(status))

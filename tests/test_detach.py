@@ -1,0 +1,106 @@
+"""`up -d`, and what becomes of a system whose terminal goes."""
+
+import os
+import signal
+
+import pytest
+from harness import Run, command_under_test, environment, tree, until
+
+STAY = tree("plain")
+
+
+class Place:
+    def __init__(self, path):
+        self.path = path
+
+    def run(self, *words, **more):
+        return Run([*command_under_test(), *words], cwd=self.path, env=environment(), **more)
+
+    def ask(self, *words, status=0):
+        run = self.run(*words)
+        assert run.wait() == status, str(run)
+        return run.messages
+
+
+@pytest.fixture
+def here(tmp_path):
+    return Place(tmp_path)
+
+
+def test_detached_it_stands_without_the_terminal_until_down(here):
+    (here.path / "Procfile").write_text(f"web: {STAY}\n")
+    up = here.run("up", "-d", terminal=True)
+    assert up.wait() == 0
+    assert here.ask("status").startswith("ready")
+    up.close_fd(up.terminal_fd)  # the terminal goes: no hang-up reaches it
+    assert "web" in here.ask("ps")
+    assert "ready" in (here.path / ".orchestrate" / "logs" / "web.log").read_text()
+    here.ask("down")
+    assert up.survivors(1) == []
+
+
+def test_a_failure_at_the_start_reaches_the_terminal_with_the_last_words_and_the_status(here):
+    (here.path / "Procfile").write_text(f"web: {STAY}\nbad: echo my last words; exit 4\n")
+    up = here.run("up", "-d")
+    assert up.wait() == 4
+    said = up.err.decode()
+    assert "bad exited with status 4" in said
+    assert "my last words" in said
+    assert up.survivors(1) == []
+    here.ask("status", status=3)
+
+
+def test_a_home_that_is_held_and_a_wrong_definition_are_told(here):
+    (here.path / "Procfile").write_text(f"web: {STAY}\n")
+    assert here.run("up", "-d").wait() == 0
+    assert "another instance holds" in here.ask("up", "-d", status=75)
+    here.ask("down")
+    (here.path / "Procfile").write_text("what is this\n")
+    assert "Procfile:1" in here.ask("up", "-d", status=2)
+
+
+def test_an_interrupt_while_it_starts_takes_the_start_back(here):
+    (here.path / "orchestrate.toml").write_text(
+        "[init.slow]\ncommand = 'exec sleep 1000'\n[components.web]\ncommand = 'x'\n"
+    )
+    up = here.run("up", "-d")
+    assert until((here.path / ".orchestrate" / "control.sock").exists)
+    here.ask("status")
+    up.signal(signal.SIGINT)
+    assert up.wait() == -signal.SIGINT
+    assert up.survivors(3) == []
+
+
+@pytest.mark.parametrize("words", [["--on-hangup", "detach"], []], ids=["detach", "stop"])
+def test_a_terminal_that_goes(here, words):
+    (here.path / "Procfile").write_text(f"web: {STAY}\n")
+    up = here.run("up", "--color", "never", *words, terminal=True)
+    up.wait_ready("web")
+    up.close_fd(up.terminal_fd)
+    if words:
+        here.ask("send", "web", r"typed\r")  # its echo is written to a terminal that is gone
+        assert "web" in here.ask("ps")
+        here.ask("down")
+        assert (up.wait(), up.survivors(1)) == (0, [])
+    else:
+        assert (up.wait(), up.survivors(1)) == (-signal.SIGHUP, [])
+
+
+def test_with_on_hangup_detach_a_reader_that_goes_does_not_matter_either(here):
+    (here.path / "Procfile").write_text(f"web: {STAY}\n")
+    up = here.run("up", "--on-hangup", "detach")
+    up.wait_ready("web")
+    up.close_fd(up.out_fd)
+    here.ask("restart", "web")  # which is told, into a closed pipe
+    here.ask("down")
+    assert up.wait() == 0
+
+
+def test_nohup_is_understood(here):
+    (here.path / "Procfile").write_text(f"web: {STAY}\n")
+    up = Run(["nohup", *command_under_test(), "up"], cwd=here.path, env=environment())
+    up.wait_ready("web")
+    os.kill(up.pid, signal.SIGHUP)
+    assert here.ask("status").startswith("ready")
+    here.ask("down")
+    assert up.wait() == 0
