@@ -1,17 +1,16 @@
 """A user's mistake gets one clear line, the right exit status, and nothing is started."""
 
 import os
-import pwd
 import re
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from harness import Run, command_under_test, environment, tree, until
+from privileges import unprivileged
 
 USAGE, FAILED = 2, 1
 
@@ -113,27 +112,6 @@ def test_what_only_the_shell_can_judge_is_not_refused(command, home):
     run = home.up("--color", "never")
     run.wait_ready("ok")
     run.stop()
-
-
-def unprivileged():
-    """What stands before a command so that it may not write where root may.
-
-    That is another user, or root without its capabilities where that user cannot reach this Python.
-    """
-    if os.geteuid() != 0:
-        return []
-    nobody = str(pwd.getpwnam("nobody").pw_uid)
-    ways = [
-        ["setpriv", "--reuid", nobody, "--regid", nobody, "--clear-groups"],
-        ["setpriv", "--bounding-set=-all", "--inh-caps=-all"],
-    ]
-    for way in ways:
-        run = subprocess.run(
-            [*way, sys.executable, "-c", "import orchestrator"], capture_output=True, cwd="/", check=False
-        )
-        if run.returncode == 0:
-            return way
-    pytest.skip("no way to run it without privileges")
 
 
 @pytest.fixture

@@ -141,7 +141,26 @@ WEB = '[components.web]\ncommand = "x"\n'
     [
         (WEB + "replicsa = 2", "f.toml:3: components.web.replicsa: unknown key; did you mean 'replicas'?"),
         ('[component.web]\ncommand = "x"', "f.toml:1: component: unknown key; did you mean 'components'?"),
-        (WEB + "alive = {}", "f.toml:3: components.web.alive: unknown key; there are: command, cwd, "),
+        (WEB + "expected = {}", "f.toml:3: components.web.expected: unknown key"),
+        (WEB + "alive = {}", "f.toml:3: components.web.alive: says nothing to ask; there are: tcp, http, exec"),
+        (WEB + 'ready = { tcp = "a:b" }', "f.toml:3: components.web.ready.tcp: has to be HOST:PORT or PORT, not 'a:b'"),
+        (
+            WEB + "ready = { log = 'x', retries = 2 }",
+            "f.toml:3: components.web.ready: retries goes with tcp, http, exec",
+        ),
+        (
+            WEB + "ready = { tcp = 1, status = 2 }",
+            "f.toml:3: components.web.ready.status: has to be a whole number from 100 to 599",
+        ),
+        (WEB + "ready = { tcp = 1, body = 'x' }", "f.toml:3: components.web.ready: body goes with http only"),
+        (
+            WEB + "stop = { keys = 'q', command = 'x' }",
+            "f.toml:3: components.web.stop: has keys and command; one of",
+        ),
+        (
+            WEB + "tty = false\nstop = { keys = 'q' }",
+            "f.toml:4: components.web.stop.keys: typed into a terminal",
+        ),
         ("[components.web]\ncommadn = 'x'", "f.toml:1: components.web: needs a command"),
         ("[components.web]\ncommand = ''", "f.toml:2: components.web.command: is empty"),
         ("[components.web]\ncommand = []", "f.toml:2: components.web.command: is an empty list"),
@@ -165,7 +184,10 @@ WEB = '[components.web]\ncommand = "x"\n'
         (WEB + "stop = { sequence = [5] }", "f.toml:3: components.web.stop.sequence: has to begin with a signal"),
         (WEB + 'stop = { sequence = ["INT"], timeout = 3 }', "f.toml:3: components.web.stop: has a sequence, which"),
         (WEB + "restart = { backoff = [9, 1] }", "f.toml:3: components.web.restart: backoff has to be two numbers"),
-        (WEB + "ready = { }", "f.toml:3: components.web.ready: says nothing to wait for; there are: http, log"),
+        (
+            WEB + "ready = { }",
+            "f.toml:3: components.web.ready: says nothing to wait for; there are: log, prompt, delay, tcp, http, exec",
+        ),
         (WEB + "ready = { log = '(' }", "f.toml:3: components.web.ready.log: is no regular expression: "),
         (WEB + "ready = { http = 'x:80' }", "f.toml:3: components.web.ready.http: has to begin with http://"),
         (WEB + "ready = { log = 'x', status = 3 }", "f.toml:3: components.web.ready.status: has to be a whole number"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.config.report import Place
-from orchestrator.model.spec import Dependency, OnExit, Probe, RestartPlan, StopPlan
+from orchestrator.model.spec import AskedProbe, Dependency, OnExit, Probe, RestartPlan, StopPlan
 
 Command = str | tuple[str, ...]  # a line for `sh -c`, or an argv that no shell sees
 Path = tuple[str | int, ...]
@@ -20,7 +20,7 @@ class Member:
     """One component or initial step. `places` says where each of its keys is written, `place` where itself is.
 
     Of a component: `replicas`, `profiles`, `port` (a number, or text that becomes one), `depends_on`, `ready`,
-    `restart`, `on_exit`, `success_exit_codes`. Of a step: `unless`, `timeout` (seconds).
+    `alive`, `restart`, `on_exit`, `success_exit_codes`. Of a step: `unless`, `timeout` (seconds).
     """
 
     name: str
@@ -37,6 +37,7 @@ class Member:
     port: int | str | None = None
     depends_on: tuple[Dependency, ...] = ()
     ready: tuple[Probe, ...] = ()
+    alive: tuple[AskedProbe, ...] = ()
     restart: RestartPlan = _RESTART
     on_exit: OnExit = OnExit.STOP
     success_exit_codes: frozenset[int] = frozenset({0})

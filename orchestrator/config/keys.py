@@ -1,24 +1,21 @@
 """The keys of orchestrate.toml: one table for reading, for the JSON Schema and for what is told of a mistake.
 
-A key is an entry here and a field of `definition.Member` (tests hold that). A new probe is one entry of PROBES.
+A key is an entry here and a field of `definition.Member` (tests hold that). The probes are in `probekeys`.
 """
 
 from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from orchestrator.config.shapes import Choice, Flag, Number, Shape, Text
+from orchestrator.config.probekeys import ALIVE, READY, SHELL
+from orchestrator.config.shapes import Choice, Flag, Number, Text
 from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
 from orchestrator.model.spec import (
     Condition,
     Dependency,
-    HttpProbe,
-    LogProbe,
     OnExit,
-    Probe,
     RestartPlan,
     RestartPolicy,
     Scope,
@@ -77,15 +74,24 @@ def _steps(values: tuple[int | float, ...]) -> tuple[StopStep, ...]:
     return tuple(steps)
 
 
+AFTERWARDS = 2.0  # seconds from the signal to the kill, where keys or a command did not end it
+
+
 def _stop(read: dict[str, Any]) -> StopPlan:
     usual = StopPlan()
     scope = read.get("scope", usual.scope)
+    ways = [key for key in ("sequence", "keys", "command") if key in read]
+    if len(ways) > 1:
+        raise ValueError(f"has {' and '.join(ways)}; one of them says how it begins")
     if "sequence" in read:
         if "signal" in read or "timeout" in read:
             raise ValueError("has a sequence, which says signal and timeout already")
         return StopPlan(read["sequence"], scope)
-    step = usual.steps[0]
-    return StopPlan((StopStep(read.get("signal", step.signal), read.get("timeout", step.wait)),), scope)
+    step = StopStep(read.get("signal", usual.steps[0].signal), read.get("timeout", usual.steps[0].wait))
+    if not ways:
+        return StopPlan((step,), scope)
+    first = StopStep(0, step.wait, keys=read.get("keys", ""), command=read.get("command", ()))
+    return StopPlan((first, StopStep(step.signal, AFTERWARDS)), scope)
 
 
 STOP = Made(
@@ -94,6 +100,11 @@ STOP = Made(
             "signal": Key(_SIGNAL, "The first signal (TERM)."),
             "timeout": Key(_SECONDS, "Seconds from the signal to the kill (10)."),
             "scope": Key(_words(Scope), "Whom it reaches: the leader, its process group (the default), the tree."),
+            "keys": Key(Text("what is typed"), "Typed into its terminal first; the signal follows after the timeout."),
+            "command": Key(
+                Made(_COMMAND, lambda value: (*SHELL, value) if isinstance(value, str) else value),
+                "Run first, beside it, in its environment; the signal follows after the timeout.",
+            ),
             "sequence": Key(_STEPS, 'Signals and the seconds after each: ["TERM", 15, "TERM", 3, "KILL"].'),
         }
     ),
@@ -164,57 +175,6 @@ DEPENDS_ON = ByType(
     }
 )
 
-# Readiness
-
-
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text.encode("utf-8", "surrogateescape"))
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"is no regular expression: {error}") from None
-    return text
-
-
-def _url(text: str) -> str:
-    if not text.startswith("${") and not re.match(r"https?://[^/\s]", text):
-        raise ValueError(f"has to begin with http:// or https:// and a host, not {text!r:.40}")
-    return text
-
-
-Build = Callable[[Any, Mapping[str, Any]], Probe]
-
-# Each probe: the shape of its key, what it means, and how the engine's probe is built from it and its options.
-PROBES: dict[str, tuple[Shape, str, Build]] = {
-    "http": (
-        Made(Text("a URL"), _url),
-        "Ready once GET on this URL answers 200, or `status`.",
-        lambda url, options: HttpProbe(url, **options),
-    ),
-    "log": (
-        Made(Text("a regular expression"), _pattern),
-        "Ready once a line of its own output matches this regular expression.",
-        lambda pattern, options: LogProbe(pattern),
-    ),
-}
-OPTIONS = {
-    "status": Key(Number(100, 599, whole=True), "The HTTP status that counts (200)."),
-    "interval": Key(_SOON, "Seconds between two questions (0.5)."),
-    "timeout": Key(_SOON, "Seconds that one answer may take (30)."),
-}
-
-
-def _ready(read: dict[str, Any]) -> tuple[Probe, ...]:
-    options = {key: read[key] for key in OPTIONS if key in read}
-    probes = tuple(build(read[name], options) for name, (_, _, build) in PROBES.items() if name in read)
-    if not probes:
-        raise ValueError(f"says nothing to wait for; there are: {', '.join(PROBES)}")
-    if options and "http" not in read:
-        raise ValueError(f"{next(iter(options))} goes with http only")
-    return probes
-
-
-READY = Made(Table({**{name: Key(shape, text) for name, (shape, text, _) in PROBES.items()}, **OPTIONS}), _ready)
-
 # Members and the system
 
 _COMMON = {
@@ -233,6 +193,7 @@ COMPONENT = Table(
         "port": Key(ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "PORT of its first instance."),
         "depends_on": Key(DEPENDS_ON, "Whom it waits for: started, ready, completed, succeeded."),
         "ready": Key(READY, "When it is ready; without it, once it has started."),
+        "alive": Key(ALIVE, "Whether it still lives, once it is ready; where not it is restarted."),
         "restart": Key(RESTART, "Whether it comes back when it ends."),
         "on_exit": Key(_words(OnExit), "What its end for good does to the system: stop (the default), ignore."),
         "success_exit_codes": Key(

@@ -6,6 +6,7 @@ result gives the same definition again.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from collections.abc import Callable
@@ -14,9 +15,22 @@ from typing import Any
 from orchestrator.config.definition import Command, Member
 from orchestrator.config.environment import Layers, expand_at
 from orchestrator.config.expansion import escape
+from orchestrator.config.probekeys import SHELL
 from orchestrator.config.report import Report
 from orchestrator.config.secrets import mask
-from orchestrator.model.spec import Dependency, HttpProbe, LogProbe, Probe, RestartPlan, StopPlan
+from orchestrator.model.spec import (
+    AskedProbe,
+    DelayProbe,
+    Dependency,
+    ExecProbe,
+    HttpProbe,
+    LogProbe,
+    Probe,
+    PromptProbe,
+    RestartPlan,
+    StopPlan,
+    TcpProbe,
+)
 
 OF_INSTANCE = ("PORT", "PS", "ORCHESTRATE_COMPONENT", "ORCHESTRATE_INSTANCE")
 _BEGIN, _END = "\ue000", "\ue001"  # private use: around a name that stays a variable
@@ -66,7 +80,7 @@ def of_member(member: Member, port: int | None, layers: Layers, add_file: AddFil
         "cwd": os.path.normpath(os.path.join(escape(place.directory), texts.expand(member.cwd, "cwd"))),
         "env_file": [escape(path) for path in texts.files],
         "tty": member.tty,
-        "stop": _stop(member.stop),
+        "stop": _stop(member.stop, texts),
         "environment": variables,
     }
     if port is None:
@@ -76,7 +90,8 @@ def of_member(member: Member, port: int | None, layers: Layers, add_file: AddFil
         "replicas": member.replicas,
         "port": port,
         "depends_on": {d.name: _dependency(d) for d in member.depends_on},
-        "ready": _ready(member.ready, texts),
+        "ready": _probes(member.ready, "ready", texts),
+        "alive": _probes(member.alive, "alive", texts),
         "restart": _restart(member.restart),
         "on_exit": member.on_exit.value,
         "success_exit_codes": sorted(member.success_exit_codes),
@@ -98,9 +113,15 @@ def _signal(number: int) -> str:
     return signal.Signals(number).name.removeprefix("SIG")
 
 
-def _stop(stop: StopPlan) -> Plain:
+def _stop(stop: StopPlan, texts: _Texts) -> Plain:
+    step = stop.steps[0]
+    if not step.signal:
+        begin: Plain = {"keys": escape(step.keys)} if step.keys else {}
+        if step.command:
+            begin = {"command": _argv(step.command, ("stop", "command"), texts)}
+        following = _signal(stop.steps[1].signal)
+        return {**begin, "signal": following, "timeout": step.wait, "scope": stop.scope.value}
     if len(stop.steps) == 1:
-        step = stop.steps[0]
         return {"signal": _signal(step.signal), "timeout": step.wait, "scope": stop.scope.value}
     sequence: list[str | float] = []
     for step in stop.steps:
@@ -118,13 +139,43 @@ def _restart(plan: RestartPlan) -> Plain:
     return {"policy": plan.policy.value, "max": plan.max, "within": plan.within, "backoff": backoff}
 
 
-def _ready(probes: tuple[Probe, ...], texts: _Texts) -> Plain:
+def _probes(probes: tuple[Probe, ...], key: str, texts: _Texts) -> Plain:
     plain: Plain = {}
     for probe in probes:
         match probe:
             case HttpProbe():
-                url = texts.expand(probe.url, "ready", "http")
-                plain |= {"http": url, "status": probe.status, "interval": probe.interval, "timeout": probe.timeout}
+                plain |= {"http": texts.expand(probe.url, key, "http"), **_http(probe, key, texts)}
+            case TcpProbe():
+                plain["tcp"] = texts.expand(probe.host, key, "tcp")
+            case ExecProbe():
+                plain["exec"] = _argv(probe.argv, (key, "exec"), texts)
             case LogProbe():
-                plain["log"] = texts.expand(probe.pattern, "ready", "log")
+                plain["log"] = texts.expand(probe.pattern, key, "log")
+            case PromptProbe():
+                plain["prompt"] = texts.expand(probe.pattern, key, "prompt")
+            case DelayProbe():
+                plain["delay"] = probe.seconds
+        if isinstance(probe, AskedProbe):
+            usual = {f.name: f.default for f in dataclasses.fields(probe)}
+            times = {name: getattr(probe, name) for name in ("interval", "timeout", "start_period", "retries")}
+            plain |= {name: value for name, value in times.items() if key == "alive" or value != usual[name]}
+        if isinstance(probe, HttpProbe | TcpProbe):
+            plain["owner"] = probe.owner.value
     return plain
+
+
+def _http(probe: HttpProbe, key: str, texts: _Texts) -> Plain:
+    sent = {name: texts.expand(text, key, "request_headers", name) for name, text in probe.request_headers}
+    plain: Plain = {
+        "status": probe.status,
+        "header": {name: texts.expand(text, key, "header", name) for name, text in probe.headers},
+        "body": texts.expand(probe.body, key, "body"),
+        "request_headers": {name: mask(name, text) for name, text in sent.items()},
+    }
+    return trim(plain)
+
+
+def _argv(argv: tuple[str, ...], key: tuple[str, ...], texts: _Texts) -> str | list[str]:
+    if argv[:2] == SHELL:
+        return mask("", argv[2])
+    return [texts.expand(word, *key, index) for index, word in enumerate(argv)]

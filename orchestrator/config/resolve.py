@@ -5,16 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from orchestrator.config import environment
+from orchestrator.config import environment, probekeys
 from orchestrator.config.definition import Command, Definition, Member
 from orchestrator.config.environment import Layers, Variable, Variables, expand_at, lookup_in
 from orchestrator.config.expansion import Lookup
 from orchestrator.config.report import Report
 from orchestrator.config.selection import Selected
-from orchestrator.model.spec import Component, HttpProbe, LogProbe, Probe, System
+from orchestrator.model.spec import (
+    Component,
+    ExecProbe,
+    HttpProbe,
+    LogProbe,
+    Probe,
+    PromptProbe,
+    StopPlan,
+    System,
+    TcpProbe,
+)
 
 SHELL = "/bin/sh"
+
+P = TypeVar("P", bound=Probe)
 
 # Reads one more .env file into the layers: path, the member that names it, the index in its list, the layers so far.
 AddFile = Callable[[str, Member, int, Layers], Layers]
@@ -71,7 +84,7 @@ class _Resolver:
         cwd = self.expand(member, ("cwd",), member.cwd, lookup)
         if cwd == "~" or cwd.startswith("~/"):
             cwd = (lookup("HOME") or "~") + cwd[1:]
-        stop = member.stop if self.settings.grace is None else member.stop.with_grace(self.settings.grace)
+        stop = self.stop(member, lookup)
         return Component(
             name=name,
             component=member.name,
@@ -79,7 +92,8 @@ class _Resolver:
             cwd=os.path.normpath(os.path.join(member.where("cwd").directory, cwd)),
             environment={key: variable.value for key, variable in variables.items()},
             source=str(member.place),
-            ready=tuple(self.probe(member, probe, lookup) for probe in member.ready),
+            ready=tuple(self.probe(member, "ready", probe, lookup) for probe in member.ready),
+            alive=tuple(self.probe(member, "alive", probe, lookup) for probe in member.alive),
             restart=member.restart,
             stop=stop,
             on_exit=member.on_exit,
@@ -95,15 +109,55 @@ class _Resolver:
             return (SHELL, "-c", command)
         return tuple(self.expand(member, (key, index), word, lookup) for index, word in enumerate(command))
 
-    def probe(self, member: Member, probe: Probe, lookup: Lookup) -> Probe:
+    def stop(self, member: Member, lookup: Lookup) -> StopPlan:
+        """Return how it is stopped, the words of a command expanded."""
+        grace = self.settings.grace
+        plan = member.stop if grace is None else member.stop.with_grace(grace)
+        steps = tuple(
+            replace(step, command=self.words(member, ("stop", "command"), step.command, lookup)) for step in plan.steps
+        )
+        return replace(plan, steps=steps)
+
+    def words(self, member: Member, key: tuple[str, ...], argv: tuple[str, ...], lookup: Lookup) -> tuple[str, ...]:
+        """Return an argv expanded, but a line for the shell."""
+        if argv[:2] == probekeys.SHELL:
+            return argv
+        return tuple(self.expand(member, (*key, index), word, lookup) for index, word in enumerate(argv))
+
+    def probe(self, member: Member, key: str, probe: P, lookup: Lookup) -> P:
         """Return a probe with its texts expanded."""
-        if isinstance(probe, HttpProbe):
-            url = self.expand(member, ("ready", "http"), probe.url, lookup)
-            if not url.startswith(("http://", "https://")):
-                self.report.problem(member.where("ready", "http"), f"{member.name}: {url!r:.60} is no URL")
-            return replace(probe, url=url)
-        assert isinstance(probe, LogProbe)
-        return replace(probe, pattern=self.expand(member, ("ready", "log"), probe.pattern, lookup))
+
+        def expand(text: str, *path: str) -> str:
+            return self.expand(member, (key, *path), text, lookup)
+
+        def fields(pairs: tuple[tuple[str, str], ...], name: str) -> tuple[tuple[str, str], ...]:
+            return tuple((field, expand(text, name, field)) for field, text in pairs)
+
+        match probe:
+            case HttpProbe():
+                url = expand(probe.url, "http")
+                if not url.startswith(("http://", "https://")):
+                    self.report.problem(member.where(key, "http"), f"{member.name}: {url!r:.60} is no URL")
+                return replace(
+                    probe,
+                    url=url,
+                    headers=fields(probe.headers, "header"),
+                    request_headers=fields(probe.request_headers, "request_headers"),
+                    body=expand(probe.body, "body"),
+                )
+            case TcpProbe():
+                try:
+                    host, port = probekeys.address(expand(probe.host, "tcp"))
+                except ValueError as error:
+                    self.report.problem(member.where(key, "tcp"), f"{member.name}: tcp {error}")
+                    return probe
+                return replace(probe, host=host, port=port)
+            case ExecProbe():
+                return replace(probe, argv=self.words(member, (key, "exec"), probe.argv, lookup))
+            case LogProbe() | PromptProbe():
+                name = "log" if isinstance(probe, LogProbe) else "prompt"
+                return replace(probe, pattern=expand(probe.pattern, name))
+        return probe
 
 
 def resolve(

@@ -13,6 +13,7 @@ def validate(definition: Definition, report: Report) -> None:
     _check_names(definition, report)
     _check_circles(definition, report)
     _check_ends(definition, report)
+    _check_terminals(definition, report)
 
 
 def _check_names(definition: Definition, report: Report) -> None:
@@ -55,3 +56,11 @@ def _check_ends(definition: Definition, report: Report) -> None:
                     f"components.{member.name}.depends_on: waits for the end of {dependency.name},"
                     ' which never comes: its restart is "always"',
                 )
+
+
+def _check_terminals(definition: Definition, report: Report) -> None:
+    for member in (*definition.components, *definition.init):
+        if not member.tty and any(step.keys for step in member.stop.steps):
+            place = member.where("stop", "keys")
+            section = "init" if member in definition.init else "components"
+            report.problem(place, f"{section}.{member.name}.stop.keys: typed into a terminal, and tty is false")

@@ -297,8 +297,9 @@ class Member:
 
     def _condemn(self, reason: str, wish: Wish) -> None:
         if self.state in (State.UP, State.READY):
+            self.reason, self.own_end, self.lasted = reason, True, time.monotonic() - self.since
             self.handle(Event.STOP)
-            self.reason, self.wish = reason, wish
+            self.wish = wish
 
     def gone(self) -> None:
         """Nothing of this incarnation is left: decide what follows."""

@@ -145,7 +145,7 @@ class Desk:
         supervisor = self._supervisor
         missing = supervisor.waits_for(member) if member in supervisor.roster.members else ()
         waits_for = [f"{dependency.name} {dependency.condition.value}" for dependency in missing]
-        probe = supervisor.waiting().get(member.name, "")
+        probe = supervisor.waiting().get(member.name) or supervisor.last_answer(member)
         reason = rows.reason(member, waits_for, probe)
         lines = rows.last_lines(supervisor.streams.recent(member))
         return {**self._history.row(member), "reason": reason, "lines": lines}

@@ -57,7 +57,8 @@ class Log(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """One open master. `watcher`, where set, sees every whole line too; `shown` is off for a quiet component.
+    """One open master. `watcher`, where set, sees every whole line too, and `tail_watcher` an unfinished one that
+    stands; `shown` is off for a quiet component.
 
     `recent` is the end of what it printed (`last` the same, once it is closed), and `seen_at` where in the merged
     stream that stands, None where it was not shown.
@@ -69,6 +70,8 @@ class Stream:
     shown: bool = True
     splitter: BlockSplitter = field(default_factory=BlockSplitter)
     watcher: Watcher | None = None
+    tail_watcher: Watcher | None = None
+    standing_timer: Timer | None = None
     recent: bytes = b""
     last: bytes = b""
     seen_at: int | None = 0
@@ -118,6 +121,8 @@ class Multiplexer:
             left -= len(data)
             self._take(stream, data)
         self._end(stream)
+        if stream.standing_timer is not None:
+            stream.standing_timer.cancel()
         self._hide_tail(stream)
         if stream.rows_timer is not None:
             stream.rows_timer.cancel()
@@ -186,6 +191,8 @@ class Multiplexer:
             splitter.piece = b""
             stream.recent = piece[-RECENT:]
             self._put(stream, stream.painter.paint_piece(piece) if stream.shown else b"")
+        if stream.tail_watcher is not None or stream.standing_timer is not None:
+            self._await_standstill(stream)
         if self._screen.shows_tails and stream.shown:
             self._follow_tail(stream, bool(whole))
         if splitter.has_changes:
@@ -203,6 +210,19 @@ class Multiplexer:
         stream.seen_at = self._screen.written if shown and self._screen.show(shown, may_skip=may_skip) else None
 
     # The unfinished line
+
+    def _await_standstill(self, stream: Stream) -> None:
+        """Let `tail_watcher` see the unfinished line once nothing more has come for a while."""
+        if stream.standing_timer is not None:
+            stream.standing_timer.cancel()
+        stream.standing_timer = None
+        if stream.tail_watcher is not None and stream.splitter.has_pending:
+            stream.standing_timer = self._loop.call_in(TAIL_AFTER, lambda: self._show_standing(stream))
+
+    def _show_standing(self, stream: Stream) -> None:
+        stream.standing_timer = None
+        if stream.tail_watcher is not None and stream.splitter.has_pending:
+            stream.tail_watcher(stream.splitter.pending[-TAIL_MAX:])
 
     def _follow_tail(self, stream: Stream, began: bool) -> None:
         now = self._loop.now()

@@ -1,27 +1,33 @@
-"""The probes of all members: one `Readiness` for each that is starting, and the prober process they share."""
+"""The probes of all members: who is not ready yet, who is asked whether it lives, and the prober process they share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from orchestrator.model.messages import Answer, Question
-from orchestrator.model.spec import Component, HttpProbe
+from orchestrator.model.messages import Answer, Question, Run
+from orchestrator.model.spec import AskedProbe, Component, ExecProbe, HttpProbe, Ownership, TcpProbe
 from orchestrator.process.channel import ChannelClosed
 from orchestrator.process.fork import Forked
 from orchestrator.runtime.loop import READ, Loop
+from orchestrator.supervise.asking import Key, Means
 from orchestrator.supervise.component import Member
+from orchestrator.supervise.liveness import Liveness
 from orchestrator.supervise.multiplexer import Stream
-from orchestrator.supervise.readiness import Readiness
+from orchestrator.supervise.readiness import Readiness, Standing
 
 
 class Probers:
-    """Watches members until they are ready; `done` is told which one is."""
+    """Watches members until they are ready, and while they are; `done` is told which one is ready."""
 
     def __init__(self, loop: Loop, done: Callable[[Member], None]) -> None:
         self._loop = loop
         self._done = done
+        self._means = Means(loop, self._ask)
+        self._members: dict[str, Member] = {}
         self._open: dict[str, Readiness] = {}
+        self._guarded: dict[str, Liveness] = {}
         self._streams: dict[str, Stream] = {}
+        self._answers: dict[str, str] = {}
         self._process: Forked[Question, Answer] | None = None
         self._is_lost = False
 
@@ -32,43 +38,101 @@ class Probers:
 
     def fork_if_needed(self, components: Iterable[Component]) -> None:
         """Fork the prober if any component is asked over the network."""
-        if any(isinstance(probe, HttpProbe) for c in components for probe in c.ready):
+        if any(isinstance(probe, HttpProbe | TcpProbe) for c in components for probe in (*c.ready, *c.alive)):
             self._fork()
 
     def _fork(self) -> None:
-        from orchestrator.process import prober  # urllib and what it needs: only systems that are asked pay for it
+        from orchestrator.process import prober  # http and what it needs: only systems that are asked pay for it
 
         self._process = Forked("prober", prober.run)
         self._process.fork()
         self._is_lost = False
         self._loop.add(self._process.channel.fileno(), READ, lambda _: self._on_answer())
 
+    # Readiness
+
     def watch(self, member: Member, stream: Stream) -> None:
         """Begin to probe a new incarnation, whose lines are read from `stream`."""
+        self._members[member.name] = member
+        self._answers.pop(member.name, None)
         readiness = Readiness(
             member.name,
             member.incarnations,
             member.spec.ready,
-            member.since_wall,
-            self._loop,
-            self._ask,
+            self._means,
             lambda: self._done(member),
+            member.fail,
         )
         self._open[member.name] = readiness
         self._streams[member.name] = stream
         if readiness.wants_lines:
             stream.watcher = readiness.see
+        if readiness.wants_tails:
+            stream.tail_watcher = readiness.see_tail
         readiness.begin()
 
     def unwatch(self, member: Member) -> None:
         """End probing a member."""
         if readiness := self._open.pop(member.name, None):
             readiness.end()
-            self._streams.pop(member.name).watcher = None
+            stream = self._streams.pop(member.name)
+            stream.watcher = stream.tail_watcher = None
 
-    def waiting(self) -> dict[str, str]:
-        """For each member that is not ready yet, in words what it waits for."""
-        return {name: readiness.waiting_for for name, readiness in self._open.items()}
+    def waiting(self) -> dict[str, Standing]:
+        """For each member that is not ready yet, what it waits for and what it was last answered."""
+        return {name: readiness.standing for name, readiness in self._open.items()}
+
+    # Liveness
+
+    def guard(self, member: Member) -> None:
+        """Begin to ask whether a member lives."""
+        if probes := member.spec.alive:
+            self._guarded[member.name] = liveness = Liveness(
+                member.name, member.incarnations, probes, member.since, self._means, member.replace
+            )
+            liveness.begin()
+
+    def unguard(self, member: Member) -> None:
+        """End asking."""
+        if liveness := self._guarded.pop(member.name, None):
+            liveness.end()
+
+    # Questions and answers
+
+    def last_answer(self, name: str) -> str:
+        """What a probe of this member was last answered in its present incarnation; empty for nothing yet.
+
+        Where the kernel does not tell whose socket answered it says `owner unknown`.
+        """
+        return self._answers.get(name, "")
+
+    def liveness(self, name: str) -> Mapping[str, str]:
+        """For each liveness probe of this member in words what it was last answered."""
+        return self._guarded[name].last_answers if name in self._guarded else {}
+
+    def hear(self, answer: Answer) -> None:
+        """Take an answer of the prober, or of a guardian that has run a command."""
+        name = answer.key[0]
+        member = self._members.get(name)
+        if member is not None and answer.key[1] >> 16 == member.incarnations:
+            self._answers[name] = answer.text
+        if readiness := self._open.get(name):
+            readiness.hear(answer)
+        if liveness := self._guarded.get(name):
+            liveness.hear(answer)
+
+    def _ask(self, key: Key, probe: AskedProbe) -> None:
+        member = self._members[key[0]]
+        if isinstance(probe, ExecProbe):
+            member.ask(Run(key, probe.argv, probe.timeout))
+        elif self._process is not None:
+            root = member.guardian_pid if probe.owner is Ownership.TREE else 0
+            try:
+                self._process.channel.send(Question(key, probe, member.since_wall, root))
+            except ChannelClosed:
+                pass  # it died; `reap` follows and asks again
+
+    # The prober
 
     def reap(self, pid: int) -> bool:
         """Take note that `pid` ended; True if it was the prober, which then is forked anew."""
@@ -78,6 +142,8 @@ class Probers:
         self._fork()
         for readiness in self._open.values():
             readiness.begin()
+        for liveness in self._guarded.values():
+            liveness.begin()
         return True
 
     def see(self) -> None:
@@ -94,13 +160,6 @@ class Probers:
             self._process.reap()
             self._process = None
 
-    def _ask(self, question: Question) -> None:
-        if self._process is not None:
-            try:
-                self._process.channel.send(question)
-            except ChannelClosed:
-                pass  # it died; `reap` follows and asks again
-
     def _on_answer(self) -> None:
         assert self._process is not None
         try:
@@ -110,5 +169,4 @@ class Probers:
             self._is_lost = True
             self.see()
             return
-        if readiness := self._open.get(answer.key[0]):
-            readiness.hear(answer)
+        self.hear(answer)

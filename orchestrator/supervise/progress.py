@@ -12,7 +12,7 @@ EVERY = 5.0  # seconds between two words
 class Progress:
     """`waiting` returns in words, by name, what each one that is not ready waits for; empty ends the reports."""
 
-    def __init__(self, loop: Loop, waiting: Callable[[], Mapping[str, str]], tell: Callable[[str], None]) -> None:
+    def __init__(self, loop: Loop, waiting: Callable[[], Mapping[str, object]], tell: Callable[[str], None]) -> None:
         self._loop = loop
         self._waiting = waiting
         self._tell = tell

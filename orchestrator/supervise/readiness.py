@@ -1,111 +1,154 @@
 """Whether a member is ready: all its probes have held once in this incarnation.
 
-A log probe is decided here, from the lines that pass by. When all of them hold, the HTTP probes are asked by the prober
-process, one after another in their order, again an interval after each answer: one that does not hold is no death.
-Nothing is asked any more once the member is ready.
+Log and prompt probes are decided here, from the lines that pass by and the one that stands unfinished. When all of them
+hold, the others follow one after another in their order: a delay, or a question that is asked again until its answer
+holds. One that does not hold is no death, unless its probe says after how many. Nothing is asked any more once the
+member is ready.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from orchestrator.model.messages import Answer, Question
-from orchestrator.model.spec import HttpProbe, LogProbe, Probe
-from orchestrator.runtime.loop import Loop, Timer
+from orchestrator.model.messages import Answer
+from orchestrator.model.spec import DelayProbe, LogProbe, Probe, PromptProbe
+from orchestrator.runtime.loop import Timer
+from orchestrator.supervise.asking import Asking, Means, in_words
 from orchestrator.text.escapes import no_escapes
+from orchestrator.text.row import replay
 
-SLOW = 1.0  # seconds after which an answer that is still to come is the news
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a member that is not ready waits for, and what the last answer of that probe was; empty for none."""
+
+    waits_for: str
+    last_answer: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.waits_for}: {self.last_answer}" if self.last_answer else self.waits_for
 
 
 class Readiness:
-    """The open probes of one incarnation. `done` is called when the last one has held."""
+    """The open probes of one incarnation, `number`. `done` is called when the last one has held, `failed` with the
+    reason when one has failed for good."""
 
     def __init__(
         self,
         name: str,
-        incarnation: int,
+        number: int,
         probes: tuple[Probe, ...],
-        since: float,
-        loop: Loop,
-        ask: Callable[[Question], None],
+        means: Means,
         done: Callable[[], None],
+        failed: Callable[[str], None],
     ) -> None:
         self._name = name
-        self._generation = incarnation
-        self._probes: dict[int, Probe] = dict(enumerate(probes))
-        self._patterns: Mapping[int, re.Pattern[bytes]] = {
-            index: re.compile(p.pattern.encode()) for index, p in self._probes.items() if isinstance(p, LogProbe)
-        }
-        self._answers: dict[int, str] = {}
+        self._number = number
+        self._patterns: list[tuple[LogProbe | PromptProbe, re.Pattern[bytes]]] = [
+            (probe, re.compile(probe.pattern.encode("utf-8", "surrogateescape")))
+            for probe in probes
+            if isinstance(probe, LogProbe | PromptProbe)
+        ]
+        self._others = [(index, p) for index, p in enumerate(probes) if not isinstance(p, LogProbe | PromptProbe)]
+        self._asking: Asking | None = None
         self._timer: Timer | None = None
-        self._asked_at = 0.0
-        self._since = since
-        self._loop = loop
-        self._ask = ask
+        self._means = means
+        self._begun = means.loop.now()
         self._done = done
+        self._failed = failed
+        self._ended = False
 
     def begin(self) -> None:
         """Begin, or begin again, with what is open."""
+        self.end()
+        self._ended = False
         self._go_on()
 
     def end(self) -> None:
-        """Forget the probes that are still open."""
+        """Ask no more."""
+        self._ended = True
         if self._timer is not None:
             self._timer.cancel()
-        self._probes = {}
+        if self._asking is not None:
+            self._asking.end()
+            self._asking = None
 
     @property
     def wants_lines(self) -> bool:
-        """Whether a log probe is still open."""
-        return any(index in self._probes for index in self._patterns)
+        """Whether a log or prompt probe is still open."""
+        return bool(self._patterns)
 
     @property
-    def waiting_for(self) -> str:
-        """In words, what the first open probe is waiting for and what it was last answered."""
-        for probe in self._probes.values():
-            if isinstance(probe, LogProbe):
-                about = probe.about or f"that matches '{probe.pattern}'"
-                return f"no line yet {about}"
-        for index, probe in self._probes.items():
-            if isinstance(probe, HttpProbe):
-                return f"{probe.url}: {self._last_answer(index)}"
-        return ""
+    def wants_tails(self) -> bool:
+        """Whether a prompt probe is still open."""
+        return any(isinstance(probe, PromptProbe) for probe, _ in self._patterns)
 
-    def _last_answer(self, index: int) -> str:
-        silent = self._loop.now() - self._asked_at if self._asked_at else 0.0
-        return f"no answer for {silent:.0f} s" if silent >= SLOW else self._answers.get(index, "no answer yet")
+    @property
+    def standing(self) -> Standing:
+        """What the first open probe is waiting for, and what it was last answered."""
+        for probe, _ in self._patterns:
+            what, about = ("line", probe.about) if isinstance(probe, LogProbe) else ("prompt", "")
+            matches = f"that matches '{probe.pattern}'"
+            return Standing(f"no {what} yet {about or matches}")
+        if self._asking is not None:
+            return Standing(in_words(self._asking.probe), self._asking.last_answer)
+        for _, other in self._others:
+            return Standing(f"{other.seconds:g} s to go by" if isinstance(other, DelayProbe) else in_words(other))
+        return Standing("")
 
     def see(self, whole: bytes) -> None:
         """Look for the open log patterns in whole lines."""
-        wanted = {index: pattern for index, pattern in self._patterns.items() if index in self._probes}
-        lines = no_escapes(whole).splitlines() if wanted else []
-        found = [index for index, pattern in wanted.items() if any(map(pattern.search, lines))]
-        for index in found:
-            del self._probes[index]
-        if found and len(found) == len(wanted):
+        if any(isinstance(probe, LogProbe) for probe, _ in self._patterns):
+            self._look(LogProbe, no_escapes(whole).splitlines())
+
+    def see_tail(self, pending: bytes) -> None:
+        """Look for the open prompt patterns in a line that stands unfinished."""
+        if self.wants_tails:
+            self._look(PromptProbe, [no_escapes(replay(pending.rstrip(b"\r")))])
+
+    def _look(self, kind: type[LogProbe | PromptProbe], lines: list[bytes]) -> None:
+        before = len(self._patterns)
+        self._patterns = [
+            (probe, pattern)
+            for probe, pattern in self._patterns
+            if not (isinstance(probe, kind) and any(map(pattern.search, lines)))
+        ]
+        if before and not self._patterns:
             self._go_on()
 
     def hear(self, answer: Answer) -> None:
-        """Take an answer of the prober; one to an earlier incarnation's question does not count."""
-        generation, index = divmod(answer.key[1], 1 << 16)
-        probe = self._probes.get(index)
-        if generation != self._generation or not isinstance(probe, HttpProbe):
-            return
-        self._asked_at = 0.0
-        self._answers[index] = answer.text
-        if answer.holds:
-            del self._probes[index]
-            self._go_on()
+        """Take an answer; one to a question of an earlier incarnation or probe does not count."""
+        if self._asking is not None and self._asking.key == answer.key:
+            self._asking.hear(answer)
+
+    def _heard(self, holds: bool) -> None:
+        assert self._asking is not None
+        if holds:
+            self._next()
+        elif self._asking.has_failed:
+            probe, failures = self._asking.probe, self._asking.failures
+            self._failed(f"did not get ready: {in_words(probe)} failed {failures} times: {self._asking.answer}")
         else:
-            self._timer = self._loop.call_in(probe.interval, self._go_on)
+            self._asking.ask_again()
+
+    def _next(self) -> None:
+        self._others.pop(0)
+        self._asking = None
+        self._go_on()
 
     def _go_on(self) -> None:
         """Ask the first probe that is open; where none is, the member is ready."""
-        if not self._probes:
+        if self._ended or self._patterns:
+            return
+        if not self._others:
             self._done()
-        elif not self.wants_lines:
-            index, probe = next(iter(self._probes.items()))
-            if isinstance(probe, HttpProbe):
-                self._asked_at = self._loop.now()
-                self._ask(Question((self._name, (self._generation << 16) + index), probe, self._since))
+            return
+        index, probe = self._others[0]
+        if isinstance(probe, DelayProbe):
+            self._timer = self._means.loop.call_in(probe.seconds, self._next)
+            return
+        key = self._name, (self._number << 16) + index
+        self._asking = Asking(probe, key, self._begun, self._means, self._heard)
+        self._asking.ask()

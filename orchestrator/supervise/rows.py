@@ -58,7 +58,8 @@ def event(member: Member, before: State) -> Row:
 
 
 def reason(member: Member, waits_for: list[str], probe: str) -> str:
-    """In words, why a member is where it is. `waits_for` are dependencies, `probe` the last answer of an open probe."""
+    """In words, why a member is where it is. `waits_for` are dependencies, `probe` what its probes
+    were last answered."""
     name, state = member.name, member.state
     end = f"the last time it {member.end_in_words} after {member.lasted:.1f} s" if member.status is not None else ""
     if state in AT_REST and member.due:
@@ -75,7 +76,7 @@ def reason(member: Member, waits_for: list[str], probe: str) -> str:
         return f"{name} runs, and is not ready: {probe or 'its probes begin'}"
     if state is State.READY:
         again = f"; it was started again {member.restarts} times" if member.restarts else ""
-        return f"{name} is ready{again}"
+        return f"{name} is ready{again}" + (f"; the last answer of its probes: {probe}" if probe else "")
     stuck = "; what is left of it cannot be killed" if member.is_stuck else ""
     wanted = "was asked to stop" if member.asked else f"{member.end_in_words}, and what it left is ended"
     return f"{name} {wanted}{stuck}"

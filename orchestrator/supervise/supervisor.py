@@ -152,7 +152,11 @@ class Supervisor:
 
     def waiting(self) -> dict[str, str]:
         """For each member whose probes are asked, in words what it waits for."""
-        return self._probers.waiting()
+        return {name: str(standing) for name, standing in self._probers.waiting().items()}
+
+    def last_answer(self, member: Member) -> str:
+        """What a probe of it was last answered in this incarnation; `owner unknown` where nobody tells whose it was."""
+        return self._probers.last_answer(member.name)
 
     def waits_for(self, member: Member) -> tuple[Dependency, ...]:
         """What a member that has not started needs, and what has not been reached yet."""
@@ -206,12 +210,15 @@ class Supervisor:
 
     def guard(self, member: Member) -> None:
         """Begin to ask whether it lives."""
+        self._probers.guard(member)
 
     def unguard(self, member: Member) -> None:
         """End asking."""
+        self._probers.unguard(member)
 
     def answered(self, member: Member, answer: Answer) -> None:
         """Its guardian has run what it was asked to."""
+        self._probers.hear(answer)
 
     def remarked(self, member: Member, text: str) -> None:
         """Its guardian has something to say."""

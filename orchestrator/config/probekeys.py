@@ -1,0 +1,190 @@
+"""The keys `ready` and `alive` of a component: what is asked, and how often.
+
+A new probe is one entry of PROBES. What is expanded later stays a text until then: a command, and an address
+`HOST:PORT`, which is kept in `TcpProbe.host`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.config.shapes import Choice, Number, Shape, Text
+from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
+from orchestrator.model.spec import (
+    AskedProbe,
+    DelayProbe,
+    ExecProbe,
+    HttpProbe,
+    LogProbe,
+    Ownership,
+    Probe,
+    PromptProbe,
+    TcpProbe,
+)
+
+DAY = 86400.0
+SHELL = ("/bin/sh", "-c")
+_ALIVE = {"interval": 5.0, "timeout": 5.0, "retries": 3}  # where nothing else is said
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text.encode("utf-8", "surrogateescape"))
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith("${") and not re.match(r"https?://[^/\s]", text):
+        raise ValueError(f"has to begin with http:// or https:// and a host, not {text!r:.40}")
+    return text
+
+
+def address(text: str) -> tuple[str, int]:
+    """Read `HOST:PORT`, `[HOST]:PORT` or `PORT`, which is on 127.0.0.1. Raises ValueError."""
+    host, _, port = text.strip().rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"has to be HOST:PORT, with [HOST] for IPv6, not {text!r:.60}")
+    if not (port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):
+        raise ValueError(f"has to be HOST:PORT or PORT, not {text!r:.60}")
+    return host or "127.0.0.1", int(port)
+
+
+def _address(value: str | int) -> str:
+    text = str(value)
+    if "$" not in text:
+        address(text)
+    return text
+
+
+def _field_fault(name: str) -> str:
+    return "" if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) else "a header field has no blanks or colons"
+
+
+_TEXT = Made(Text("a regular expression"), _pattern)
+_SOON = Number(0.01, DAY, unit="seconds")
+_SECONDS = Number(0, DAY, unit="seconds")
+_FIELDS = r"^[^\s:]+$"
+_COMMAND = ByType(
+    {
+        str: Made(Text("a command"), lambda text: (*SHELL, text)),
+        list: ListOf(Text("an argument", empty=True), least=1),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One probe: the shape of its key, what it means, the options that go with it, and how it is built."""
+
+    shape: Shape
+    help: str
+    options: frozenset[str]
+    build: Callable[[Any, Mapping[str, Any]], Probe]
+
+
+_TIMES = frozenset({"interval", "timeout", "start_period", "retries"})
+PROBES: dict[str, Kind] = {
+    "log": Kind(
+        _TEXT,
+        "Once a line of its own output matches this regular expression.",
+        frozenset(),
+        lambda pattern, options: LogProbe(pattern),
+    ),
+    "prompt": Kind(
+        _TEXT,
+        "Once an unfinished line of its own output matches this regular expression.",
+        frozenset(),
+        lambda pattern, options: PromptProbe(pattern),
+    ),
+    "delay": Kind(
+        _SECONDS,
+        "So many seconds after the start, or after its log and prompt probes have held.",
+        frozenset(),
+        lambda seconds, options: DelayProbe(seconds),
+    ),
+    "tcp": Kind(
+        Made(ByType({str: Text("HOST:PORT"), int: Number(1, 65535, whole=True)}), _address),
+        "When HOST:PORT, or PORT of 127.0.0.1, takes a connection.",
+        _TIMES | {"owner"},
+        lambda where, options: TcpProbe(where, 0, **options),
+    ),
+    "http": Kind(
+        Made(Text("a URL"), _url),
+        "When GET on this URL answers 200, or as `status`, `header` and `body` say.",
+        _TIMES | {"owner", "status", "headers", "body", "request_headers"},
+        lambda url, options: HttpProbe(url, **options),
+    ),
+    "exec": Kind(
+        _COMMAND,
+        "When this command, run beside the component in its environment, exits with 0.",
+        _TIMES,
+        lambda argv, options: ExecProbe(argv, **options),
+    ),
+}
+OPTIONS = {
+    "status": Key(Number(100, 599, whole=True), "The HTTP status that counts (200)."),
+    "header": Key(
+        Made(MapOf(_TEXT, _field_fault, _FIELDS), lambda read: tuple(read.items())),
+        "Header fields of the answer, each with a regular expression that has to match.",
+    ),
+    "body": Key(_TEXT, "A regular expression that has to match the body of the answer."),
+    "request_headers": Key(
+        Made(MapOf(Text(empty=True), _field_fault, _FIELDS), lambda read: tuple(read.items())),
+        "Header fields that are sent along.",
+    ),
+    "owner": Key(
+        Choice({owner.value: owner for owner in Ownership}, {}),
+        "Whose socket may answer on this machine: one of the component's own tree (the default), or any.",
+    ),
+    "interval": Key(_SOON, "Seconds between an answer and the next question (0.5; exec 1; alive 5)."),
+    "timeout": Key(_SOON, "Seconds that one answer may take (30; tcp and alive 5)."),
+    "start_period": Key(_SECONDS, "Seconds after the start in which a failure does not count (0)."),
+    "retries": Key(
+        Number(0, 1000000, whole=True),
+        "So many failures in a row are a failure of the component (0: none is; alive 3).",
+    ),
+}
+_FIELD_OF = {"header": "headers"}  # of the engine's probe, where it has another name
+
+
+def _build(read: dict[str, Any], defaults: Mapping[str, Any]) -> tuple[Probe, ...]:
+    named = [name for name in PROBES if name in read]
+    given = {_FIELD_OF.get(key, key): read[key] for key in OPTIONS if key in read}
+    for key in OPTIONS:
+        option = _FIELD_OF.get(key, key)
+        if option in given and not any(option in PROBES[name].options for name in named):
+            fitting = [name for name, kind in PROBES.items() if option in kind.options]
+            raise ValueError(f"{key} goes with {', '.join(fitting)} only")
+    options = {**defaults, **given}
+    return tuple(
+        PROBES[name].build(read[name], {k: v for k, v in options.items() if k in PROBES[name].options})
+        for name in named
+    )
+
+
+def _ready(read: dict[str, Any]) -> tuple[Probe, ...]:
+    if not any(name in read for name in PROBES):
+        raise ValueError(f"says nothing to wait for; there are: {', '.join(PROBES)}")
+    return _build(read, {})
+
+
+def _alive(read: dict[str, Any]) -> tuple[AskedProbe, ...]:
+    asked = [name for name, kind in PROBES.items() if kind.options]
+    if not any(name in read for name in asked):
+        raise ValueError(f"says nothing to ask; there are: {', '.join(asked)}")
+    return tuple(probe for probe in _build(read, _ALIVE) if isinstance(probe, AskedProbe))
+
+
+def _keys(wanted: Callable[[Kind], bool]) -> dict[str, Key]:
+    return {name: Key(kind.shape, kind.help) for name, kind in PROBES.items() if wanted(kind)}
+
+
+READY = Made(Table({**_keys(lambda kind: True), **OPTIONS}), _ready)
+ALIVE = Made(Table({**_keys(lambda kind: bool(kind.options)), **OPTIONS}), _alive)
