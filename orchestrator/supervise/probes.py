@@ -30,6 +30,7 @@ class Probers:
         self._answers: dict[str, str] = {}
         self._process: Forked[Question, Answer] | None = None
         self._is_lost = False
+        self._resting = False
 
     @property
     def pids(self) -> set[int]:
@@ -69,7 +70,8 @@ class Probers:
             stream.watcher = readiness.see
         if readiness.wants_tails:
             stream.tail_watcher = readiness.see_tail
-        readiness.begin()
+        if not self._resting:
+            readiness.begin()
 
     def unwatch(self, member: Member) -> None:
         """End probing a member."""
@@ -77,6 +79,14 @@ class Probers:
             readiness.end()
             stream = self._streams.pop(member.name)
             stream.watcher = stream.tail_watcher = None
+
+    def rest(self) -> None:
+        """Ask nothing any more: the system stops, and a failure now would stop a member before its turn."""
+        self._resting = True
+        for readiness in self._open.values():
+            readiness.end()
+        for liveness in self._guarded.values():
+            liveness.end()
 
     def waiting(self) -> dict[str, Standing]:
         """For each member that is not ready yet, what it waits for and what it was last answered."""
@@ -86,7 +96,7 @@ class Probers:
 
     def guard(self, member: Member) -> None:
         """Begin to ask whether a member lives."""
-        if probes := member.spec.alive:
+        if (probes := member.spec.alive) and not self._resting:
             self._guarded[member.name] = liveness = Liveness(
                 member.name, member.incarnations, probes, member.since, self._means, member.replace
             )
@@ -139,6 +149,8 @@ class Probers:
         if self._process is None or self._process.pid != pid:
             return False
         self.close()
+        if self._resting:
+            return True
         self._fork()
         for readiness in self._open.values():
             readiness.begin()

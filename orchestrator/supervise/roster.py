@@ -134,9 +134,11 @@ class Roster:
         self._told -= {m.name for m in members}
 
     def stoppable(self) -> list[Member]:
-        """Of those that run, or would come back, the ones that no such member depends on."""
-        there = {m.name: m for m in self.everyone if m.runs or m.state is State.BACKOFF}
-        return [there[name] for name in order.may_stop(there, self.dependents)]
+        """Those that would come back, for which nobody has to wait, and those that run and on which no other that runs
+        depends."""
+        there = {m.name: m for m in self.everyone if m.runs}
+        coming_back = [m for m in self.everyone if m.state is State.BACKOFF]
+        return [*coming_back, *(there[name] for name in order.may_stop(there, self.dependents))]
 
     @property
     def anyone_stuck(self) -> bool:

@@ -253,10 +253,12 @@ class Supervisor:
         elif member.state is State.STOPPING and member.own_end and not self._ends_well(member):
             self._streams.catch_up(member)
             self.tell(news.death(member))
+        elif member.state is State.BACKOFF and self.is_stopping:
+            self._stop_possible()
         elif member.state is State.BACKOFF:
             self._tell_last_lines(member)
             self.tell(news.comeback(member))
-            if not self.is_stopping and (followers := self.errands.follow(member)):
+            if followers := self.errands.follow(member):
                 self.tell(f"restarting with it: {', '.join(m.name for m in followers)}")
         elif member.state in (State.DOWN, State.FAILED) and before is not State.BACKOFF:
             self._ended(member)
@@ -321,6 +323,7 @@ class Supervisor:
         self._outcome = outcome
         self._signalman.stop_began()
         self._progress.end()
+        self._probers.rest()
         self._streams.hurry()
         if self._roster.anyone_runs:
             self.tell("Shutting down components")
