@@ -38,3 +38,8 @@ def test_every_safety_that_is_broken_is_still_where_it_is_looked_for():
         assert text.count(each.old) == 1, each
         file, _, name = each.tests.partition("::")
         assert name.partition("[")[0] in (SCRIPTS.parent / file).read_text(encoding="utf-8"), each
+
+
+def test_a_minute_of_soak_leaks_nothing_and_loses_no_line():
+    done = subprocess.run([sys.executable, SCRIPTS / "soak", "1"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
