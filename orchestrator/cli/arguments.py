@@ -61,6 +61,7 @@ def build() -> Parser:
     _add_airflow(add("airflow", "run Apache Airflow: database, admin user, all components", place, stream, life))
     _add_logs(add)
     remote.add_commands(add)
+    _add_attach(add)
     add("version", "print the version")
     return parser
 
@@ -145,6 +146,24 @@ def _add_logs(add: Add) -> None:
     logs.add_argument("--log-dir", metavar="DIR", help="where the log files are (default: HOME/.orchestrate/logs)")
 
 
+def _add_attach(add: Add) -> None:
+    attach = add(
+        "attach",
+        "put this terminal at a component's, or without a name show the merged stream again",
+        description="Puts this terminal at a component's: all keys go there, Ctrl-C too. Ctrl-\\ d detaches.",
+    )
+    attach.add_argument("name", nargs="?", metavar="NAME", help="a component or instance (default: the merged stream)")
+    attach.add_argument("-r", "--read-only", action="store_true", help="look on; nothing is typed into it")
+    attach.add_argument("--take-over", action="store_true", help="take the keyboard from another terminal that has it")
+    attach.add_argument(
+        "--detach-keys",
+        metavar="KEYS",
+        help="the keys to leave, like ctrl-p,ctrl-q (default: ctrl-\\,d; the first one twice types it once)",
+    )
+    attach.add_argument("-C", "--directory", metavar="DIR", help="go there first")
+    attach.add_argument("--home", metavar="DIR", help="the home (default: this directory)")
+
+
 # Set after parsing: an option stands before or after its command, and a default of the later would hide the earlier.
 _DEFAULTS: dict[str, object] = {
     "file": None,
@@ -197,6 +216,9 @@ _DEFAULTS: dict[str, object] = {
     "limit": None,
     "signal": "",
     "text": "",
+    "read_only": False,
+    "take_over": False,
+    "detach_keys": None,
 }
 
 

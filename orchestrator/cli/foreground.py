@@ -177,7 +177,7 @@ def _supervise(
     )
     if birth is not None:
         birth.watch(supervisor)
-    desk = Desk(supervisor)
+    desk = Desk(supervisor, log_directory(home, here))
     server = _listen(home, loop, desk, supervisor)
     try:
         outcome = supervisor.run()

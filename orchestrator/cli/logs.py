@@ -45,11 +45,11 @@ def _run(options: argparse.Namespace) -> int:
     wants = _wants(options.names, directory)
     watch = DirectoryWatch(directory) if options.follow else None
     logs = Logs(directory, wants)
-    show = _show(options, list(logs.readers))
-    _print(map(show, _history(logs, options, since, keep)))
+    show = shower(options, list(logs.readers))
+    print_lines(map(show, _history(logs, options, since, keep)))
     while watch is not None:
         watch.wait()
-        _print(show(line) for line in logs.news() if keep(line))
+        print_lines(show(line) for line in logs.news() if keep(line))
         if logs.missed:
             print("orchestrate: some lines were rotated away before they could be read", file=sys.stderr)
             for reader in logs.readers.values():
@@ -125,7 +125,8 @@ def _history(
         wanted, before = wanted * 4, len(ends)
 
 
-def _show(options: argparse.Namespace, names: list[str]) -> Show:
+def shower(options: argparse.Namespace, names: list[str]) -> Show:
+    """Return what makes a line into what is printed; `names` are those that there are, for width and colours."""
     if options.json:
         return _as_json
     here = surroundings.read(options)
@@ -160,7 +161,8 @@ def _as_json(line: Line) -> bytes:
     return painter.entry(line.stamp.decode(), line.text, **more)
 
 
-def _print(shown: Iterable[bytes]) -> None:
+def print_lines(shown: Iterable[bytes]) -> None:
+    """Print them, at once."""
     out = sys.stdout.buffer
     for line in shown:
         out.write(line)

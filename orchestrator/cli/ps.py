@@ -59,7 +59,7 @@ def _add_usage(row: Row, before: dict[int, tuple[float, Usage]]) -> None:
 def _fields(row: Row) -> tuple[str, ...]:
     return (
         row["instance"],
-        row["state"],
+        row["state"] + (", waiting for input" if row["waiting"] else ""),
         asking.clock(row["ready_since"] or (row["started"] if row["pid"] else row["ended"])),
         str(row["restarts"]),
         str(row["pid"] or ""),

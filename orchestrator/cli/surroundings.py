@@ -94,7 +94,7 @@ def _wanted_colours(option: str | None, environ: Mapping[str, str]) -> str:
 
 
 def with_defaults(options: argparse.Namespace) -> argparse.Namespace:
-    """Return the options with ORCHESTRATE_HOME, _FILE and _TIMEOUT in the place of those that were not given.
+    """Return the options, with ORCHESTRATE_HOME, _FILE, _TIMEOUT and _DETACH_KEYS for those that were not given.
 
     Several files in ORCHESTRATE_FILE are separated as in PATH. Raises UsageError.
     """
@@ -103,6 +103,8 @@ def with_defaults(options: argparse.Namespace) -> argparse.Namespace:
         options.home = environ["ORCHESTRATE_HOME"]
     if options.file is None and environ.get("ORCHESTRATE_FILE"):
         options.file = [name for name in environ["ORCHESTRATE_FILE"].split(os.pathsep) if name]
+    if options.detach_keys is None and environ.get("ORCHESTRATE_DETACH_KEYS"):
+        options.detach_keys = environ["ORCHESTRATE_DETACH_KEYS"]
     if options.timeout is None and environ.get("ORCHESTRATE_TIMEOUT"):
         try:
             options.timeout = seconds(environ["ORCHESTRATE_TIMEOUT"])

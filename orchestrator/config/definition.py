@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.config.report import Place
+from orchestrator.model.expect import Rule
 from orchestrator.model.spec import AskedProbe, Dependency, OnExit, Probe, RestartPlan, StopPlan
 
 Command = str | tuple[str, ...]  # a line for `sh -c`, or an argv that no shell sees
@@ -20,7 +21,7 @@ class Member:
     """One component or initial step. `places` says where each of its keys is written, `place` where itself is.
 
     Of a component: `replicas`, `profiles`, `port` (a number, or text that becomes one), `depends_on`, `ready`,
-    `alive`, `restart`, `on_exit`, `success_exit_codes`. Of a step: `unless`, `timeout` (seconds).
+    `alive`, `restart`, `on_exit`, `success_exit_codes`, `expect`. Of a step: `unless`, `timeout` (seconds).
     """
 
     name: str
@@ -43,6 +44,7 @@ class Member:
     success_exit_codes: frozenset[int] = frozenset({0})
     unless: Command = ()
     timeout: float | None = None
+    expect: tuple[Rule, ...] = ()
 
     def where(self, *path: str | int) -> Place:
         """Return the place of a key, or of the nearest thing around it that has one."""

@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.config.probekeys import ALIVE, READY, SHELL
 from orchestrator.config.shapes import Choice, Flag, Number, Text
 from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
+from orchestrator.model.expect import Do, Rule
 from orchestrator.model.spec import (
     Condition,
     Dependency,
@@ -175,6 +176,45 @@ DEPENDS_ON = ByType(
     }
 )
 
+# Prompts
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return text
+
+
+def _rule(read: dict[str, Any]) -> Rule:
+    answers = [key for key in ("answer_env", "answer_file") if key in read]
+    if len(answers) == 2 or (answers and "do" in read):
+        raise ValueError("does one thing: do, answer_env or answer_file")
+    return Rule(do=Do.ANSWER if answers else read.pop("do", Do.ALERT), **read)
+
+
+EXPECT = ListOf(
+    Made(
+        Table(
+            {
+                "prompt": Key(
+                    Made(Text("a regular expression"), _pattern),
+                    "Searched in an unfinished line that has stood still for half a second.",
+                    required=True,
+                ),
+                "do": Key(
+                    Choice({do.value: do for do in (Do.ALERT, Do.READY, Do.FAIL)}, {}),
+                    "alert (the default): say it; ready: the component is ready; fail: it has failed.",
+                ),
+                "answer_env": Key(Text("a variable"), "Type the value of this variable of the component, and Enter."),
+                "answer_file": Key(Text("a file"), "Type the first line of this file, and Enter."),
+            }
+        ),
+        _rule,
+    )
+)
+
 # Members and the system
 
 _COMMON = {
@@ -199,6 +239,7 @@ COMPONENT = Table(
         "success_exit_codes": Key(
             Made(ListOf(Number(0, 255, whole=True), least=1), frozenset), "Exit codes that are no failure ([0])."
         ),
+        "expect": Key(EXPECT, "What is done when it asks something."),
     }
 )
 INIT = Table(

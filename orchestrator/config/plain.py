@@ -18,6 +18,7 @@ from orchestrator.config.expansion import escape
 from orchestrator.config.probekeys import SHELL
 from orchestrator.config.report import Report
 from orchestrator.config.secrets import mask
+from orchestrator.model.expect import Rule
 from orchestrator.model.spec import (
     AskedProbe,
     DelayProbe,
@@ -95,6 +96,7 @@ def of_member(member: Member, port: int | None, layers: Layers, add_file: AddFil
         "restart": _restart(member.restart),
         "on_exit": member.on_exit.value,
         "success_exit_codes": sorted(member.success_exit_codes),
+        "expect": [_rule(rule, index, member, texts) for index, rule in enumerate(member.expect)],
     }
 
 
@@ -137,6 +139,17 @@ def _dependency(dependency: Dependency) -> str | Plain:
 def _restart(plan: RestartPlan) -> Plain:
     backoff = [plan.first, plan.cap]
     return {"policy": plan.policy.value, "max": plan.max, "within": plan.within, "backoff": backoff}
+
+
+def _rule(rule: Rule, index: int, member: Member, texts: _Texts) -> Plain:
+    plain: Plain = {"prompt": texts.expand(rule.prompt, "expect", index, "prompt")}
+    if rule.answer_env:
+        return {**plain, "answer_env": rule.answer_env}
+    if rule.answer_file:
+        path = texts.expand(rule.answer_file, "expect", index, "answer_file")
+        directory = escape(member.where("expect", index).directory)
+        return {**plain, "answer_file": os.path.normpath(os.path.join(directory, path))}
+    return {**plain, "do": rule.do.value}
 
 
 def _probes(probes: tuple[Probe, ...], key: str, texts: _Texts) -> Plain:

@@ -13,6 +13,7 @@ from orchestrator.config.environment import Layers, Variable, Variables, expand_
 from orchestrator.config.expansion import Lookup
 from orchestrator.config.report import Report
 from orchestrator.config.selection import Selected
+from orchestrator.model.expect import Do, Rule
 from orchestrator.model.spec import (
     Component,
     ExecProbe,
@@ -84,6 +85,7 @@ class _Resolver:
         cwd = self.expand(member, ("cwd",), member.cwd, lookup)
         if cwd == "~" or cwd.startswith("~/"):
             cwd = (lookup("HOME") or "~") + cwd[1:]
+        expect = tuple(self.rule(member, index, rule, lookup) for index, rule in enumerate(member.expect))
         stop = self.stop(member, lookup)
         return Component(
             name=name,
@@ -92,7 +94,10 @@ class _Resolver:
             cwd=os.path.normpath(os.path.join(member.where("cwd").directory, cwd)),
             environment={key: variable.value for key, variable in variables.items()},
             source=str(member.place),
-            ready=tuple(self.probe(member, "ready", probe, lookup) for probe in member.ready),
+            ready=(
+                *(self.probe(member, "ready", probe, lookup) for probe in member.ready),
+                *(PromptProbe(rule.prompt) for rule in expect if rule.do is Do.READY),
+            ),
             alive=tuple(self.probe(member, "alive", probe, lookup) for probe in member.alive),
             restart=member.restart,
             stop=stop,
@@ -101,7 +106,21 @@ class _Resolver:
             tty=member.tty and not {name, member.name} & set(self.settings.no_tty),
             unless=self.argv(member, "unless", member.unless, lookup),
             timeout=member.timeout,
+            expect=expect,
         )
+
+    def rule(self, member: Member, index: int, rule: Rule, lookup: Lookup) -> Rule:
+        """Return a rule for prompts with its texts expanded; what it answers with has to be there."""
+        key = ("expect", index)
+        if rule.answer_env and lookup(rule.answer_env) is None:
+            self.report.problem(
+                member.where(*key, "answer_env"), f"{member.name}: answer_env {rule.answer_env} is not set"
+            )
+        path = rule.answer_file
+        if path:
+            path = self.expand(member, (*key, "answer_file"), path, lookup)
+            path = os.path.normpath(os.path.join(member.where(*key).directory, path))
+        return replace(rule, prompt=self.expand(member, (*key, "prompt"), rule.prompt, lookup), answer_file=path)
 
     def argv(self, member: Member, key: str, command: Command, lookup: Lookup) -> tuple[str, ...]:
         """Return an argv. A text goes to the shell as it is; a list is expanded, as no shell does it."""

@@ -14,6 +14,7 @@ def validate(definition: Definition, report: Report) -> None:
     _check_circles(definition, report)
     _check_ends(definition, report)
     _check_terminals(definition, report)
+    _check_prompts(definition, report)
 
 
 def _check_names(definition: Definition, report: Report) -> None:
@@ -64,3 +65,11 @@ def _check_terminals(definition: Definition, report: Report) -> None:
             place = member.where("stop", "keys")
             section = "init" if member in definition.init else "components"
             report.problem(place, f"{section}.{member.name}.stop.keys: typed into a terminal, and tty is false")
+
+
+def _check_prompts(definition: Definition, report: Report) -> None:
+    for member in definition.components:
+        if member.expect and not member.tty:
+            report.problem(
+                member.where("expect"), f"components.{member.name}.expect: prompts need a terminal, and tty is false"
+            )

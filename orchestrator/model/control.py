@@ -32,6 +32,7 @@ class Verb(enum.Enum):
     WAIT = "wait"
     STATUS = "status"
     DOWN = "down"
+    ATTACH = "attach"  # see `model.frames`
 
 
 class MalformedRequest(Exception):

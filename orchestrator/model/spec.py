@@ -12,6 +12,8 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from orchestrator.model.expect import Rule
+
 NAME_PATTERN = re.compile(r"\w[\w.-]*")
 NAME_MAX = 64  # bytes: a name is also a file name, and a label in the prefix of every line
 
@@ -221,6 +223,7 @@ class Component:
     tty: bool = True
     unless: tuple[str, ...] = ()
     timeout: float | None = None
+    expect: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,12 @@ def is_hidden(master_fd: int) -> bool:
     return not _flags(master_fd) & termios.ECHO
 
 
+def is_echoed(master_fd: int) -> bool:
+    """Whether what is typed comes back: by the terminal's ECHO, or by a line editor, which has ICANON off."""
+    flags = _flags(master_fd)
+    return bool(flags & termios.ECHO) or not flags & termios.ICANON
+
+
 def is_waited_for(master_fd: int, tree: Iterable[int]) -> bool:
     """Whether a line editor has the terminal, or one of `tree` in its foreground group is in read(2) on it."""
     flags = _flags(master_fd)

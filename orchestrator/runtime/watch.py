@@ -18,13 +18,15 @@ LOOK_AGAIN = 1.0  # seconds, where the kernel does not tell
 
 
 class DirectoryWatch:
-    """Watches one directory, files in it included, not below."""
+    """Watches one directory, files in it included, not below. What happens on `other_fd` counts too."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, other_fd: int = -1) -> None:
         self._loop = Loop()
         self._fd = _inotify(directory) if sys.platform.startswith("linux") else -1
         if self._fd >= 0:
             self._loop.add(self._fd, READ, self._on_event)
+        if other_fd >= 0:
+            self._loop.add(other_fd, READ, lambda _: None)
 
     def wait(self) -> None:
         """Return when something has changed since the last call, or, blind, after LOOK_AGAIN."""

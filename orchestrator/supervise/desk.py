@@ -7,8 +7,10 @@ looked at after every change of a member's state. Nothing here has a timer.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import Protocol
 
 from orchestrator.model import exits
@@ -17,9 +19,11 @@ from orchestrator.model.errors import FAILED_STATUS, USAGE_STATUS
 from orchestrator.model.lifecycle import State
 from orchestrator.model.messages import Signal
 from orchestrator.supervise import goals, rows
+from orchestrator.supervise.admission import Admission
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.goals import Look
 from orchestrator.supervise.outcome import Outcome
+from orchestrator.supervise.prompts import shortened
 from orchestrator.supervise.supervisor import Supervisor
 
 
@@ -31,12 +35,17 @@ class Asker(Protocol):
     def send(self, reply: Reply) -> None:
         """Send a reply; the last one ends the conversation."""
 
+    def hand_over(self, reply: Reply) -> socket.socket | None:
+        """Send a reply and give the connection away; None where it has gone."""
+
 
 class Desk:
     """`handle` takes a request; `finish` answers all who still wait when the system has ended."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, logs: Path | None = None) -> None:
+        """`logs` is where the log files are, None where none are kept."""
         self._supervisor = supervisor
+        self._admission = Admission(supervisor, logs)
         self._history = rows.History()
         self._waiting: dict[Asker, tuple[Request, Look]] = {}
         self._listening: dict[Asker, tuple[str, ...]] = {}
@@ -45,6 +54,9 @@ class Desk:
 
     def handle(self, request: Request, asker: Asker) -> None:
         """Answer now, or when there is an answer."""
+        if request.verb is Verb.ATTACH:
+            self._admission.handle(request, asker)
+            return
         try:
             members = self._members(request)
         except LookupError as error:
@@ -54,7 +66,7 @@ class Desk:
             case Verb.STATUS:
                 asker.send(Reply(rows=(self._status(),)))
             case Verb.PS:
-                asker.send(Reply(rows=tuple(map(self._history.row, (*self._running_steps(), *members)))))
+                asker.send(Reply(rows=tuple(map(self._row, (*self._running_steps(), *members)))))
             case Verb.WHY:
                 asker.send(Reply(rows=tuple(map(self._why, (*self._running_steps(), *members)))))
             case Verb.EVENTS:
@@ -147,8 +159,15 @@ class Desk:
         waits_for = [f"{dependency.name} {dependency.condition.value}" for dependency in missing]
         probe = supervisor.waiting().get(member.name) or supervisor.last_answer(member)
         reason = rows.reason(member, waits_for, probe)
+        row = self._row(member)
+        if row["waiting"]:
+            reason += f"; it is waiting for input ({row['waiting']}): orchestrate attach {member.name}"
         lines = rows.last_lines(supervisor.streams.recent(member))
-        return {**self._history.row(member), "reason": reason, "lines": lines}
+        return {**row, "reason": reason, "lines": lines}
+
+    def _row(self, member: Member) -> rows.Row:
+        waiting = shortened(self._supervisor.streams.terminals.waiting(member.name))
+        return {**self._history.row(member), "waiting": waiting or None}
 
     # What is done
 

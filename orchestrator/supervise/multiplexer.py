@@ -38,11 +38,18 @@ LAST_WORDS = 1 << 22  # bytes read after the tree has gone, should somebody outs
 TAIL_AFTER = 0.1  # seconds until an unfinished line is shown
 REDRAW_AFTER = 1.0  # seconds between two states of a row that is rewritten
 TAIL_MAX = 8192  # bytes of an unfinished line that are looked at
-RECENT = 8192  # bytes of the last lines that are kept to explain an end
+RECENT = 16384  # bytes of the last lines that are kept to explain an end, and for who attaches
 FEW = 1024  # bytes of one turn that do not make a flood
 NEAR = 2000  # bytes shown since, up to which somebody who looks at the end has these lines before his eyes
 
 Watcher = Callable[[bytes], None]
+
+
+class Tap(Protocol):
+    """Sees every chunk of a terminal first."""
+
+    def take(self, data: bytes) -> bytes:
+        """Return what of a chunk may be logged and shown."""
 
 
 class Log(Protocol):
@@ -62,6 +69,8 @@ class Stream:
 
     `recent` is the end of what it printed (`last` the same, once it is closed), and `seen_at` where in the merged
     stream that stands, None where it was not shown.
+    While it is `lent` to somebody who is attached its lines are not shown but counted in `held`, and its size is not
+    ours to set.
     """
 
     master_fd: int
@@ -76,6 +85,9 @@ class Stream:
     last: bytes = b""
     seen_at: int | None = 0
     terminal: bool = True
+    tap: Tap | None = None
+    lent: bool = False
+    held: int = 0
     open: bool = True
     parked: bool = False
     line_since: float = 0.0
@@ -84,6 +96,11 @@ class Stream:
     touched_at: float = 0.0
     released_at: float = 0.0
     rows_timer: Timer | None = None
+
+    @property
+    def visible(self) -> bool:
+        """Whether its lines go into the merged stream now."""
+        return self.shown and not self.lent
 
 
 class Multiplexer:
@@ -138,8 +155,16 @@ class Multiplexer:
     def resize(self, rows: int, columns: int) -> None:
         """Give every pty a new size; its foreground group gets SIGWINCH from the kernel (TIOCSWINSZ)."""
         for fd, stream in self._by_fd.items():
-            if stream.terminal:
+            if stream.terminal and not stream.lent:
                 fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def lend(self, stream: Stream, *, lent: bool) -> None:
+        """Take a stream's lines out of the merged one while somebody is attached, or let them in again."""
+        stream.lent = lent
+        if lent:
+            self._hide_tail(stream)
+        elif self._screen.shows_tails and stream.shown:
+            self._follow_tail(stream, began=True)
 
     def hurry(self) -> None:
         """From now on slow nobody down: a stop is under way."""
@@ -178,6 +203,8 @@ class Multiplexer:
         return b"".join(chunks)
 
     def _take(self, stream: Stream, data: bytes) -> None:
+        if stream.tap is not None:
+            data = stream.tap.take(data)
         if stream.log is not None:
             stream.log.write(data)
         splitter = stream.splitter
@@ -190,10 +217,10 @@ class Multiplexer:
         if piece := splitter.piece:
             splitter.piece = b""
             stream.recent = piece[-RECENT:]
-            self._put(stream, stream.painter.paint_piece(piece) if stream.shown else b"")
+            self._put(stream, stream.painter.paint_piece(piece) if stream.visible else b"")
         if stream.tail_watcher is not None or stream.standing_timer is not None:
             self._await_standstill(stream)
-        if self._screen.shows_tails and stream.shown:
+        if self._screen.shows_tails and stream.visible:
             self._follow_tail(stream, bool(whole))
         if splitter.has_changes:
             self._follow_rows(stream)
@@ -202,7 +229,9 @@ class Multiplexer:
         stream.recent = whole[-RECENT:] if len(whole) >= RECENT else (stream.recent + whole)[-RECENT:]
         if stream.watcher is not None:
             stream.watcher(whole)
-        self._put(stream, stream.painter.paint(whole) if stream.shown else b"")
+        if stream.lent:
+            stream.held += whole.count(b"\n")
+        self._put(stream, stream.painter.paint(whole) if stream.visible else b"")
 
     def _put(self, stream: Stream, shown: bytes) -> None:
         # Where one component floods a slow terminal, the few words of the others are not skipped with it.
@@ -240,7 +269,8 @@ class Multiplexer:
 
     def _draw_tail(self, stream: Stream) -> None:
         stream.tail_timer = None
-        if not stream.splitter.has_pending:
+        if not stream.splitter.has_pending or not stream.visible:
+            self._screen.set_tail(stream, b"")
             return
         splitter = stream.splitter
         rewritten = rewrites(splitter.pending.rstrip(b"\r"))

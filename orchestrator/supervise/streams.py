@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 
+from orchestrator.runtime.loop import Loop
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.multiplexer import Multiplexer, Stream
 from orchestrator.supervise.stage import Stage
+from orchestrator.supervise.terminals import Terminals
 
 
 class Streams:
     """Hands masters to the multiplexer, and keeps what a member last printed until somebody asks."""
 
-    def __init__(self, multiplexer: Multiplexer, stage: Stage) -> None:
+    def __init__(self, loop: Loop, multiplexer: Multiplexer, stage: Stage) -> None:
+        self.loop = loop
+        self.terminals = Terminals(self)
         self._multiplexer = multiplexer
         self._stage = stage
         self._streams: dict[str, Stream] = {}
@@ -28,6 +32,7 @@ class Streams:
     def open(self, member: Member, master_fd: int) -> None:
         """Read the terminal of a new incarnation."""
         stream = self._stage.stream(member.spec, member.name, master_fd)
+        self.terminals.opened(member, stream)
         self._streams[member.name] = self._multiplexer.open(stream)
 
     def open_errors(self, member: Member, error_fd: int) -> None:
@@ -47,6 +52,7 @@ class Streams:
         streams = self._open_of(member)
         for stream in streams:
             self._multiplexer.close(stream)
+        self.terminals.closed(member)
         self._streams.pop(member.name, None)
         self._errors.pop(member.name, None)
         self._last_words[member.name] = b"".join(stream.recent for stream in streams)
@@ -71,6 +77,7 @@ class Streams:
         stream = self._streams.get(member.name)
         if stream is None or not stream.terminal:
             return 0
+        self.terminals[member.name].typed()
         try:
             return os.write(stream.master_fd, data)
         except OSError:  # EAGAIN: nobody reads there; EIO: nobody has it open
@@ -83,3 +90,18 @@ class Streams:
     def hurry(self) -> None:
         """From now on slow nobody down: a stop is under way."""
         self._multiplexer.hurry()
+
+    # What terminals ask for (terminal.House)
+
+    @property
+    def pty_size(self) -> tuple[int, int]:
+        """Rows and columns of a pty to which nobody is attached."""
+        return self._stage.pty_size
+
+    def tell(self, text: str) -> None:
+        """Say a line of our own."""
+        self._stage.tell(text)
+
+    def lend(self, stream: Stream, *, lent: bool) -> None:
+        """Hold a stream's lines back while somebody is attached."""
+        self._multiplexer.lend(stream, lent=lent)

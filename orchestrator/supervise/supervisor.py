@@ -64,7 +64,7 @@ class Supervisor:
         self._secret = ""
         self._hang_up_stops = hang_up_stops
         self._stays = stays
-        self._streams = Streams(Multiplexer(loop, stage.screen), stage)
+        self._streams = Streams(loop, Multiplexer(loop, stage.screen), stage)
         self._roster = Roster(system.init, self)
         self.errands = Errands(self._roster, self._start_possible)
         self.herald: Callable[[str], None] | None = None
@@ -80,6 +80,7 @@ class Supervisor:
         self._was_ready = False
         self._progress = Progress(loop, self._probers.waiting, self.tell)
         self._signalman = Signalman(loop, self, hang_up_stops)
+        self.listen(lambda member, _: self._streams.terminals.changed(member))
 
     def run(self) -> Outcome:
         """Run the system to its end and return how it ended."""

@@ -81,6 +81,11 @@ class Modes:
         return not ALTERNATE.isdisjoint(self._switched)
 
     @property
+    def full_screen(self) -> bool:
+        """Whether a full-screen program has it: in the alternate screen, or as top(1): keypad on, cursor hidden."""
+        return self.alternate or (self._keypad and 25 in self._switched)
+
+    @property
     def enter(self) -> bytes:
         """What puts a terminal that is in no mode into the present ones."""
         first = sorted(self._switched & ALTERNATE)

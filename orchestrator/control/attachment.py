@@ -1,0 +1,47 @@
+"""A client's end of an attachment: the request, its reply, and then a socket that speaks frames."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from orchestrator.control.address import short_path
+from orchestrator.control.client import NotRunning
+from orchestrator.model.control import MalformedRequest, Reply, Request, decode_reply
+
+_REPLY_MAX = 1 << 20
+
+
+def open_attachment(path: Path, request: Request) -> tuple[Reply, socket.socket, bytes]:
+    """Send `request` to the supervisor at `path`.
+
+    Returns its reply, the connection, and what came after the reply already. Raises NotRunning where there is no
+    supervisor, ConnectionError where it ends, or does not speak as expected.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        try:
+            with short_path(path) as name:
+                connection.connect(name)
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            raise NotRunning from None
+        connection.sendall(request.encode())
+        line, rest = _first_line(connection)
+        return decode_reply(line), connection, rest
+    except MalformedRequest as error:
+        connection.close()
+        raise ConnectionError(str(error)) from None
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _first_line(connection: socket.socket) -> tuple[bytes, bytes]:
+    received = b""
+    while b"\n" not in received:
+        data = connection.recv(1 << 16)
+        if not data or len(received) > _REPLY_MAX:
+            raise ConnectionError("the supervisor ended while it was asked")
+        received += data
+    line, _, rest = received.partition(b"\n")
+    return line, rest

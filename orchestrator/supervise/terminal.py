@@ -1,0 +1,323 @@
+"""One instance's terminal as people see it: who is attached, who of them types, whether it waits for input.
+
+It lives as long as the system; incarnations come and go in it, and who is attached stays. The supervisor is the only
+reader of the master: what it reads it also gives to the viewers, byte by byte as it came. (To pass the master itself
+to a client was rejected: two readers would take each other's bytes, and a client that is suspended, or outlives the
+supervisor, would hold the terminal open.)
+
+Several look, one types. The writer's terminal gives the pty its size, and alone answers queries: what other viewers'
+terminals send is dropped. While there is a writer the lines are held back from the merged stream (`Stream.lent`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+import termios
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from orchestrator.model.expect import Do, Expectations, Rule, Turn
+from orchestrator.model.frames import Frame, Kind, MalformedFrame, Seat, parse_size
+from orchestrator.process import waiting
+from orchestrator.runtime.loop import Loop, Timer
+from orchestrator.supervise.answers import Mask, NoAnswer, answer_of
+from orchestrator.supervise.component import Member
+from orchestrator.supervise.multiplexer import Stream
+from orchestrator.supervise.prompts import PromptWatch, shortened
+from orchestrator.supervise.typist import Typist
+from orchestrator.supervise.viewer import Viewer
+from orchestrator.text.modes import Modes
+from orchestrator.text.screenful import screenful
+
+VIEWERS_MAX = 16
+WIGGLE = 0.15  # seconds with one row less, so that a full-screen program notices, and draws everything anew
+
+
+class House(Protocol):
+    """What a terminal needs of the system around it."""
+
+    loop: Loop
+
+    @property
+    def pty_size(self) -> tuple[int, int]:
+        """Rows and columns of a pty to which nobody is attached."""
+
+    def tell(self, text: str) -> None:
+        """Say a line of our own in the merged stream."""
+
+    def lend(self, stream: Stream, *, lent: bool) -> None:
+        """Take a stream's lines out of the merged one, or let them in again."""
+
+
+class Terminal:
+    """Open while `stream` is one; between two incarnations it has none."""
+
+    def __init__(self, name: str, house: House) -> None:
+        self.name = name
+        self._house = house
+        self._member: Member | None = None
+        self._stream: Stream | None = None
+        self._tree: Callable[[], Iterable[int]] = tuple
+        self._expectations = Expectations(())
+        self._mask: Mask | None = None
+        self._modes = Modes()
+        self._typist: Typist | None = None
+        self._watch: PromptWatch | None = None
+        self._viewers: list[Viewer] = []
+        self._writer: Viewer | None = None
+        self._wiggle: Timer | None = None
+        self._noticed = ""
+        self._same_line = False
+
+    # An incarnation
+
+    def open(self, member: Member, stream: Stream, tree: Callable[[], Iterable[int]]) -> None:
+        """Take note of a new incarnation's stream, before it is read; `tree` returns the pids of its processes."""
+        self._member, self._stream, self._tree = member, stream, tree
+        self._expectations = Expectations(member.spec.expect)
+        self._mask = None
+        self._modes = Modes()
+        self._typist = Typist(self._house.loop, stream.master_fd)
+        self._watch = PromptWatch(self._house.loop, self)
+        self._noticed, self._same_line = "", False
+        stream.tap = self
+        if self._writer is not None:
+            self._lend()
+
+    def close(self) -> None:
+        """The incarnation has ended, and what it wrote has been read: after this its master is closed."""
+        if self._typist is not None and self._watch is not None:
+            self._typist.close()
+            self._watch.close()
+        if self._wiggle is not None:
+            self._wiggle.cancel()
+        if self._stream is not None:
+            self._stream.tap = None
+            self._tell_held()
+        self._stream = self._typist = self._watch = None
+        for viewer in list(self._viewers):
+            viewer.show(self._modes.leave + b"\r\n")
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may look."""
+        return len(self._viewers) < VIEWERS_MAX
+
+    def end(self, status: int, why: str) -> None:
+        """No other incarnation follows: whoever is attached is sent home."""
+        for viewer in list(self._viewers):
+            viewer.end(status, why)
+
+    @property
+    def waiting(self) -> str:
+        """The prompt at which it waits for input; empty while it does not."""
+        return self._watch.waiting if self._watch is not None else ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is an incarnation with a terminal."""
+        return self._stream is not None
+
+    def take(self, data: bytes) -> bytes:
+        """Take a chunk of its output, before it is logged or shown; return what of it may be."""
+        assert self._watch is not None
+        self._modes.feed(data)
+        if self._mask is not None:
+            data = self._mask.take(data, self._house.loop.now())
+            if self._mask.done:
+                self._mask = None
+        if self._viewers:
+            encoded = Frame(Kind.OUTPUT, data).encode()
+            for viewer in list(self._viewers):
+                viewer.give(encoded, len(data))
+        if b"\n" in data:
+            self._same_line = False
+            self._expectations.end_line()
+        self._watch.took(data)
+        return data
+
+    def type(self, data: bytes) -> bool:
+        """Type into it; False where it does not take any more, or nothing runs."""
+        if self._typist is None or self._watch is None or not self._typist.type(data):
+            return False
+        self.typed()
+        return True
+
+    def typed(self) -> None:
+        """Something was typed: what is asked next is news."""
+        self._noticed = ""
+        if self._watch is not None:
+            self._watch.typed()
+
+    # What the prompt watch asks (prompts.Asked)
+
+    @property
+    def unfinished(self) -> bytes:
+        """The line that has no end yet; empty under a full-screen program."""
+        return b"" if self._stream is None or self._modes.full_screen else self._stream.splitter.pending
+
+    def expects(self, prompt: str) -> bool:
+        """Do what a rule says of this prompt; False where none matches."""
+        assert self._stream is not None
+        assert self._member is not None
+        turn, rule = self._expectations.meet(prompt, hidden=waiting.is_hidden(self._stream.master_fd))
+        if rule is None:
+            return False
+        if turn is Turn.REFUSED:
+            self._alert(f"{self.name} did not take the answer, and asks again ({shortened(prompt)})", prompt)
+        elif turn is Turn.ACT and rule.do is Do.ALERT:
+            self._alert(f"{self.name} is waiting for input ({shortened(prompt)})", prompt)
+        elif turn is Turn.ACT and rule.do is Do.ANSWER:
+            self._answer(rule, prompt)
+        elif turn is Turn.ACT and rule.do is Do.FAIL:
+            self._house.tell(f"{self.name} failed: it asks {shortened(prompt)}")
+            self._member.fail(f"failed, because it asked {shortened(prompt)}")
+        return True
+
+    def _answer(self, rule: Rule, prompt: str) -> None:
+        assert self._stream is not None
+        assert self._member is not None
+        try:
+            answer = answer_of(rule, self._member.spec.environment)
+        except NoAnswer as why:
+            self._alert(f"unable to answer {self.name} ({shortened(prompt)}): {why}", prompt)
+            return
+        if waiting.is_echoed(self._stream.master_fd):
+            self._mask = Mask(self._house.loop.now())
+        self.type(answer + b"\r")
+        self._house.tell(f"answered {self.name} ({shortened(prompt)})")
+
+    def _alert(self, text: str, prompt: str) -> None:
+        """Say that somebody has to look."""
+        if self._watch is not None:
+            self._watch.waiting = prompt
+        if self._writer is None:
+            self._house.tell(f"{text}: orchestrate attach {self.name}")
+
+    def waits(self) -> bool:
+        """Whether the kernel says that somebody waits for input."""
+        return self._stream is not None and waiting.is_waited_for(self._stream.master_fd, self._tree())
+
+    def prompted(self, prompt: str) -> None:
+        """Say it, once: not again on the same line, nor to a writer, nor when the same is asked unanswered."""
+        if self._same_line or self._writer is not None or prompt == self._noticed:
+            return
+        self._same_line, self._noticed = True, prompt
+        self._alert(f"{self.name} is waiting for input ({shortened(prompt)})", prompt)
+
+    # Who is attached (viewer.Room)
+
+    def admit(self, connection: socket.socket, seat: Seat) -> None:
+        """Let somebody look, and type if nobody else does; the connection is ours from here on."""
+        viewer = Viewer(connection, seat, self._house.loop, self)
+        self._viewers.append(viewer)
+        if seat.takes_over and self._writer is not None:
+            self._writer.note("the keyboard was taken over from another terminal; from now on you are looking on")
+            self._writer = None
+        elif self._writer is not None:
+            viewer.note("another terminal has the keyboard: you are looking on (--take-over takes it)")
+        elif seat.read_only:
+            viewer.note("you are looking on")
+        self._show_state(viewer)
+        if self._writer is None and not seat.read_only:
+            self._make_writer(viewer)
+
+    def hear(self, viewer: Viewer, frame: Frame) -> None:
+        """Do what a viewer's frame says; only the writer's counts."""
+        if frame.kind is Kind.SIZE:
+            try:
+                viewer.rows, viewer.columns = parse_size(frame.body)
+            except MalformedFrame:
+                viewer.close()
+                return
+            if viewer is self._writer and self._stream is not None:
+                if _size(self._stream.master_fd) == (viewer.rows, viewer.columns):  # it was suspended: draw anew
+                    self._show_state(viewer)
+                self._take_size()
+        elif frame.kind is not Kind.INPUT:
+            viewer.close()
+        elif viewer is self._writer and self._stream is not None and not self.type(frame.body):
+            viewer.note(f"{self.name} does not read what is typed: {len(frame.body)} bytes dropped")
+
+    def caught_up(self, viewer: Viewer) -> None:
+        """Show the present state to somebody who has missed something."""
+        skipped, viewer.skipped = viewer.skipped, 0
+        viewer.show(b"\x18" + self._modes.leave + b"\r\n")  # CAN ends a sequence that was cut
+        viewer.note(f"your terminal did not keep up: skipped {skipped:,} bytes")
+        self._show_state(viewer)
+        self._redraw()
+
+    def left(self, viewer: Viewer) -> None:
+        """Forget a viewer; after the writer the next one has the keyboard."""
+        self._viewers.remove(viewer)
+        if viewer is self._writer:
+            self._writer = None
+            heir = next((v for v in self._viewers if not v.seat.read_only), None)
+            if heir is not None:
+                heir.note("the keyboard is yours now")
+                self._make_writer(heir)
+            elif self._stream is not None:
+                self._tell_held()
+                self._resize(*self._house.pty_size)
+
+    def _make_writer(self, viewer: Viewer) -> None:
+        self._writer = viewer
+        if self._stream is not None:
+            self._lend()
+
+    def _lend(self) -> None:
+        assert self._stream is not None
+        assert self._writer is not None
+        if not self._stream.lent:
+            self._house.lend(self._stream, lent=True)
+            self._house.tell(f"somebody is attached to {self.name}: its lines are held back here")
+        self._take_size()
+
+    def _take_size(self) -> None:
+        """Give the pty the size of the writer's terminal; where it has that already the program draws anew."""
+        assert self._stream is not None
+        assert self._writer is not None
+        if _size(self._stream.master_fd) == (self._writer.rows, self._writer.columns):
+            self._redraw()
+        else:
+            self._resize(self._writer.rows, self._writer.columns)
+
+    def _tell_held(self) -> None:
+        assert self._stream is not None
+        if self._stream.lent:
+            self._house.lend(self._stream, lent=False)
+            held, self._stream.held = self._stream.held, 0
+            lines = f"{held:,} lines were" if held != 1 else "1 line was"
+            self._house.tell(f"nobody is attached to {self.name} any more: {lines} held back here")
+
+    def _show_state(self, viewer: Viewer) -> None:
+        if self._stream is None:
+            viewer.note(f"{self.name} is not running; what is started next is shown here")
+        elif self._modes.full_screen:
+            viewer.show(self._modes.enter)
+        else:
+            viewer.show(screenful(self._stream.recent, self._stream.splitter.pending, viewer.rows) + self._modes.enter)
+
+    def _resize(self, rows: int, columns: int) -> None:
+        if self._wiggle is not None:
+            self._wiggle.cancel()
+            self._wiggle = None
+        if self._stream is not None and self._stream.open:
+            size = struct.pack("HHHH", rows, columns, 0, 0)
+            fcntl.ioctl(self._stream.master_fd, termios.TIOCSWINSZ, size)
+
+    def _redraw(self) -> None:
+        """Make the program draw anew: the kernel sends SIGWINCH when the size changes, and programs look at it."""
+        if self._stream is None or self._wiggle is not None or not self._stream.open:
+            return
+        rows, columns = _size(self._stream.master_fd)
+        self._resize(rows - 1 or 2, columns)
+        self._wiggle = self._house.loop.call_in(WIGGLE, lambda: self._resize(rows, columns))
+
+
+def _size(master_fd: int) -> tuple[int, int]:
+    columns, rows = os.get_terminal_size(master_fd)
+    return rows, columns

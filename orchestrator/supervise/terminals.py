@@ -1,0 +1,48 @@
+"""The terminals of all instances: opened and closed as their incarnations come and go."""
+
+from __future__ import annotations
+
+from orchestrator.process import tree
+from orchestrator.supervise.component import Member
+from orchestrator.supervise.multiplexer import Stream
+from orchestrator.supervise.roster import AT_REST
+from orchestrator.supervise.terminal import House, Terminal
+
+
+class Terminals:
+    """One `Terminal` for each instance that has a terminal, by name."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._by_name: dict[str, Terminal] = {}
+
+    def __getitem__(self, name: str) -> Terminal:
+        if name not in self._by_name:
+            self._by_name[name] = Terminal(name, self._house)
+        return self._by_name[name]
+
+    def waiting(self, name: str) -> str:
+        """The prompt at which this instance waits for input; empty where it does not."""
+        terminal = self._by_name.get(name)
+        return terminal.waiting if terminal else ""
+
+    def opened(self, member: Member, stream: Stream) -> None:
+        """A new incarnation's output is about to be read."""
+        if member.spec.tty:
+            self[member.name].open(member, stream, lambda: (m.pid for m in tree.descendants(member.guardian_pid)))
+
+    def closed(self, member: Member) -> None:
+        """The incarnation's output has been read to its end."""
+        if terminal := self._by_name.get(member.name):
+            terminal.close()
+
+    def changed(self, member: Member) -> None:
+        """Once an instance is at rest, and is not started again at once, nobody can be attached to it."""
+        if member.state in AT_REST and member.name in self._by_name:
+            self._house.loop.call_in(0.0, lambda: self._send_home(member))
+
+    def _send_home(self, member: Member) -> None:
+        if member.state in AT_REST:
+            status = member.status or 0
+            why = f"{member.name} {member.end_in_words}"
+            self[member.name].end(status if status >= 0 else 128 - status, why)

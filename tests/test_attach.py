@@ -1,0 +1,405 @@
+"""attach: a user's terminal at a component's, in a real one (tmux), with real programs."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import sys
+import termios
+import uuid
+
+import pytest
+from harness import Run, command_under_test, pump, until
+from terminal import PROMPT, Tmux
+
+pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="no tmux here")
+
+SHELL = "exec env PS1='inner> ' bash --norc --noprofile"
+ATTACHED = r"\[orchestrate: attached to \w+"
+DETACH = ("C-\\", "d")
+
+
+@pytest.fixture
+def tmux(tmp_path_factory):
+    opened = []
+
+    def open_one(**options):
+        opened.append(Tmux(tmp_path_factory.mktemp("tmux"), **options))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        assert one.end() == []
+
+
+def started(home, *options, **run):
+    """The system, once it can be attached to."""
+    system = home.up(*options, **run)
+    assert until(lambda: (home.path / ".orchestrate" / "control.sock").exists())
+    return system
+
+
+def attach(terminal, home, name, *options):
+    mark = attach_quietly(terminal, home, name, *options)
+    terminal.wait_for(rf"^{mark}\n{ATTACHED}")
+
+
+def attach_quietly(terminal, home, name, *options):
+    """Where a full-screen program hides the greeting; returns what stands before that."""
+    mark = f"mark-{uuid.uuid4().hex[:6]}"
+    command = shlex.join(map(str, [*command_under_test(), "attach", "-C", home.path, name, *options]))
+    terminal.type(f"echo {mark}; {command}")
+    return mark
+
+
+def detach(terminal, name):
+    terminal.keys(*DETACH)
+    terminal.wait_for(rf"^orchestrate: detached from {name}\n{PROMPT.strip()}")
+
+
+def flags(terminal):
+    """The modes of the user's terminal, as the kernel has them."""
+    fd = os.open(terminal("display-message", "-p", "-t", "main", "#{pane_tty}").strip(), os.O_RDWR | os.O_NOCTTY)
+    try:
+        return termios.tcgetattr(fd)[:6]
+    finally:
+        os.close(fd)
+
+
+def log(home, name):
+    return (home.path / ".orchestrate" / "logs" / f"{name}.log").read_bytes()
+
+
+PDB = """
+import time
+for number in range(1000):
+    input(f"number {number}\\n")
+    total = number + 40
+    if number == 1: breakpoint()
+    total += 1
+    print("total is", total, flush=True)
+"""
+TICKS = "import select\nfor n in range(10**6): print('tick', n, flush=True); select.select([], [], [], 0.05)"
+
+
+def python(home, name, code):
+    (home.path / name).write_text(code)
+    return shlex.join(["exec", sys.executable, name])
+
+
+def test_a_debugger_is_noticed_stepped_through_and_left(home, tmux):
+    """breakpoint() in a server under load: one notice, attach, step, continue, detach, and it goes on."""
+    home.write(web=python(home, "app.py", PDB), load=python(home, "load.py", TICKS))
+    system = started(home)
+    system.wait_for(r"^web  *\| number 0")
+    terminal = tmux()
+    attach(terminal, home, "web")
+    terminal.wait_for(r"^number 0")
+    terminal.keys("Enter")
+    terminal.wait_for(r"^total is 41\nnumber 1")
+    detach(terminal, "web")
+    attach(terminal, home, "web")
+    terminal.keys("Enter", *DETACH)
+    system.wait_for(r"^orchestrate \| web is waiting for input \(\(Pdb\)\): orchestrate attach web$")
+    terminal.type("clear")
+    attach(terminal, home, "web")
+    terminal.wait_for(r"^-> total \+= 1\n\(Pdb\)")
+    terminal.type("p total * 1000")
+    terminal.wait_for("^41000$")
+    terminal.type("n")
+    terminal.wait_for(r"^-> print\(.*\n\(Pdb\)")
+    ticks = len(re.findall("tick", system.text))
+    assert pump(lambda: len(re.findall("tick", system.text)) > ticks + 3, 20)
+    terminal.type("c")
+    terminal.wait_for(r"^total is 42\nnumber 2")
+    detach(terminal, "web")
+    assert system.text.count("web is waiting for input ((Pdb))") == 1
+    assert b"total is 42" in log(home, "web")
+    assert "total is 42" not in system.text  # held back, and said so
+    assert re.search(r"orchestrate \| somebody is attached to web", system.text)
+    system.wait_for(r"^orchestrate \| nobody is attached to web any more: \d+ lines were held back here")
+    system.stop()
+
+
+def test_a_shell_has_its_keys(home, tmux):
+    """Ctrl-C, Ctrl-Z, readline and the size of the window are the component's, not ours."""
+    home.write(sh=SHELL)
+    system = started(home)
+    system.wait_for(r"^orchestrate \| sh is waiting for input \(inner>\)")
+    terminal = tmux(columns=90, rows=20)
+    attach(terminal, home, "sh")
+    terminal.wait_for("^inner>")
+    terminal.type("(echo be''gun; exec sleep 1000)")
+    terminal.wait_for("^begun$")
+    terminal.keys("C-z")
+    terminal.wait_for(r"Stopped .*\n+inner>")
+    terminal.type("fg")
+    terminal.wait_for(r"^inner> fg\n.*exec sleep 1000 *\)$")
+    terminal.keys("C-c")
+    terminal.type("kill -0 %1 || echo it has g''one")
+    terminal.wait_for("^it has gone")
+    terminal.keys("C-a")  # nothing on the line yet
+    terminal("send-keys", "-t", "main", "-l", "ho world")
+    terminal.keys("C-a")
+    terminal.type("ec")
+    terminal.wait_for("^bash: echo: command|^inner> echo world\nworld")
+    terminal.type("stty size")
+    terminal.wait_for("^20 90$")
+    terminal.resize(70, 25)
+    terminal.type("stty size")
+    terminal.wait_for("^25 70$")
+    detach(terminal, "sh")
+    assert system.returncode is None
+    system.signal(signal.SIGQUIT)
+    assert system.wait() == 131
+
+
+@pytest.mark.skipif(not shutil.which("vim"), reason="no vim here")
+def test_an_editor_draws_itself_for_who_attaches_and_goes_away_again(home, tmux):
+    (home.path / "text").write_text("first line\nsecond line\n")
+    home.write(vim="exec vim -u NONE -N text")
+    system = started(home, terminal=True, columns=100, rows=30)
+    terminal = tmux(columns=100 - len("orchestrate | "), rows=30)
+    for _ in range(2):
+        attach_quietly(terminal, home, "vim")
+        terminal.wait_for(r"^first line\nsecond line\n(more\n)?~")
+        terminal.resize(60, 15)
+        terminal.keys("G", "o", "m", "o", "r", "e", "Escape")
+        terminal.wait_for(r"^second line\n(.*\n)*more\n")
+        terminal.keys(*DETACH)
+        terminal.wait_for(rf"^orchestrate: detached from vim\n{PROMPT.strip()}")
+        assert "~\n~" not in terminal("capture-pane", "-p", "-t", "main")
+        terminal.resize(100 - len("orchestrate | "), 30)
+        terminal.type("clear")
+    attach_quietly(terminal, home, "vim")
+    terminal.wait_for("^~")
+    terminal.type(":wq")
+    terminal.wait_for("^orchestrate: vim exited with status 0")
+    assert (home.path / "text").read_text() == "first line\nsecond line\nmore\nmore\n"
+    assert terminal.status() == 0
+    assert system.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "sign", "again"),
+    [
+        ("exec htop", r"^ *PID\W*USER", r"^F1Help"),
+        ("exec top -d 1000", r"^ +PID USER", r"^top - "),
+    ],
+    ids=["htop", "top"],
+)
+def test_a_full_screen_program_draws_itself_and_takes_keys(home, tmux, command, sign, again):
+    if not shutil.which(command.split()[1]):
+        pytest.skip("not installed")
+    home.write(view=command)
+    system = started(home)
+    terminal = tmux()
+    for size in ((100, 30), (80, 20)):
+        terminal.resize(*size)
+        attach_quietly(terminal, home, "view")
+        terminal.wait_for(sign)
+        terminal.wait_for(again)
+        terminal.keys(*DETACH)
+        terminal.wait_for("^orchestrate: detached from view")
+        terminal.type("clear")
+    assert "is waiting for input" not in system.text
+    attach_quietly(terminal, home, "view")
+    terminal.wait_for(sign)
+    terminal.keys("q")
+    terminal.wait_for("^orchestrate: view exited with status 0")
+    system.wait()
+
+
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGALRM, signal.SIGPIPE],
+)
+def test_the_terminal_is_restored_whatever_signal_ends_us(home, tmux, number):
+    home.write(sh=SHELL)
+    system = started(home)
+    terminal = tmux()
+    before = flags(terminal)
+    attach(terminal, home, "sh")
+    terminal.wait_for("^inner>")
+    (pid,) = terminal.foreground()
+    terminal.type("printf '\\033[?1049h\\033[?25l\\033[?1h'; echo in the alternate screen")
+    terminal.wait_for("^in the alternate screen")
+    assert (
+        terminal("display-message", "-p", "-t", "main", "#{alternate_on}#{cursor_flag}#{keypad_cursor_flag}") == "101\n"
+    )
+    os.kill(pid, number)
+    terminal.wait_for(r"; echo in the alternate screen\n(.*\n)*prompt>$")
+    assert terminal.status() == 128 + number
+    assert flags(terminal) == before
+    assert (
+        terminal("display-message", "-p", "-t", "main", "#{alternate_on}#{cursor_flag}#{keypad_cursor_flag}") == "010\n"
+    )
+    system.signal(signal.SIGQUIT)
+    system.wait()
+
+
+def test_the_terminal_is_restored_when_the_supervisor_is_killed(home, tmux):
+    home.write(sh=SHELL)
+    system = started(home)
+    terminal = tmux()
+    before = flags(terminal)
+    attach(terminal, home, "sh")
+    terminal.wait_for("^inner>")
+    assert flags(terminal) != before
+    system.signal(signal.SIGKILL)
+    terminal.wait_for("^orchestrate: lost sh: the supervisor has gone")
+    assert terminal.status() == 1
+    assert flags(terminal) == before
+    assert system.survivors(30) == []
+
+
+def test_stopped_and_continued_by_the_shell(home, tmux):
+    """SIGTSTP: the shell has its terminal, `fg` draws the component's again."""
+    home.write(sh=SHELL)
+    system = started(home)
+    terminal = tmux()
+    before = flags(terminal)
+    attach(terminal, home, "sh")
+    terminal.wait_for("^inner>")
+    raw = flags(terminal)
+    (pid,) = terminal.foreground()
+    os.kill(pid, signal.SIGTSTP)
+    terminal.wait_for(r"Stopped\b(.*\n)+prompt>$")
+    assert flags(terminal)[:4] != raw[:4]
+    terminal.type("clear; fg")
+    terminal.wait_for("^inner>")
+    assert until(lambda: flags(terminal)[:4] == raw[:4])
+    terminal.type("echo still he''re")
+    terminal.wait_for("^still here")
+    detach(terminal, "sh")
+    assert flags(terminal) == before
+    system.signal(signal.SIGQUIT)
+    system.wait()
+
+
+def test_one_types_and_others_look_on(home, tmux):
+    home.write(sh=SHELL)
+    system = started(home)
+    first, second, third = tmux(columns=100), tmux(columns=90), tmux(columns=80)
+    attach(first, home, "sh")
+    first.wait_for("^inner>")
+    attach(second, home, "sh")
+    second.wait_for(r"another terminal has the keyboard")
+    second.wait_for("^inner>")
+    second.type("echo ne''ver")
+    attach(third, home, "sh", "--read-only")
+    third.type("echo ne''ver")
+    first.type("stty size; echo ev''er")
+    for terminal in (first, second, third):
+        terminal.wait_for(r"^30 100\never\n")
+        assert "never" not in terminal.screen()
+    detach(first, "sh")
+    second.wait_for(r"\[orchestrate: the keyboard is yours now\]")
+    second.type("stty size; echo now it is mi''ne")
+    third.wait_for(r"^30 90\nnow it is mine")
+    first.type("clear")
+    attach(first, home, "sh", "--take-over")
+    second.wait_for(r"the keyboard was taken over")
+    first.type("stty size; echo back to m''e")
+    third.wait_for(r"^30 100\nback to me")
+    third.keys("C-c")
+    third.wait_for("^orchestrate: detached from sh")
+    system.signal(signal.SIGQUIT)
+    system.wait()
+
+
+def test_a_viewer_that_never_reads_harms_nobody(home, tmux):
+    home.write(flood="exec yes", sh=SHELL)
+    system = started(home, "--quiet", "flood")
+    stalled = tmux()
+    attach_quietly(stalled, home, "flood")
+    stalled.wait_for(r"^y\ny\ny")
+    (pid,) = stalled.foreground()
+    os.kill(pid, signal.SIGSTOP)
+    terminal = tmux()
+    attach_quietly(terminal, home, "flood", "--read-only")
+    terminal.wait_for(r"^y\ny\ny")
+    terminal.keys(*DETACH)
+    terminal.wait_for("^orchestrate: detached from flood")
+    attach(terminal, home, "sh")
+    terminal.type("echo as ev''er")
+    terminal.wait_for("^as ever")
+    with open(f"/proc/{system.pid}/statm") as file:
+        assert int(file.read().split()[1]) * 4096 < 200 * 2**20
+    os.kill(pid, signal.SIGCONT)
+    os.kill(pid, signal.SIGTERM)
+    detach(terminal, "sh")
+    system.signal(signal.SIGQUIT)
+    system.wait()
+
+
+def test_what_is_not_there_is_said(home, tmux):
+    terminal = tmux()
+    attach_quietly(terminal, home, "web")
+    terminal.wait_for("^orchestrate: nothing runs on")
+    assert terminal.status() == 3
+    home.write(web="exec sleep 1000", worker="exec sleep 1000")
+    system = started(home, "--no-tty", "worker")
+    for name, words in (
+        ("wbe", "unable to attach to 'wbe': choose one of web, worker"),
+        ("worker", "it has no terminal"),
+    ):
+        attach_quietly(terminal, home, name)
+        terminal.wait_for(words)
+    attach_quietly(terminal, home, "web", "--detach-keys", "F1")
+    terminal.wait_for("'F1' is no key")
+    assert terminal.status() == 2
+    piped = Run([*command_under_test(), "attach", "-C", home.path, "web"])
+    assert piped.wait() == 2
+    assert "are no terminal" in piped.messages
+    attach(terminal, home, "web", "--detach-keys", "ctrl-p,q")
+    terminal.keys("C-p", "q")
+    terminal.wait_for("^orchestrate: detached from web")
+    assert terminal.status() == 0
+    system.stop()
+
+
+def test_the_end_of_the_component_is_its_status(home, tmux):
+    home.write(sh=SHELL)
+    system = started(home)
+    terminal = tmux()
+    attach(terminal, home, "sh")
+    terminal.wait_for("^inner>")
+    terminal.type("exit 7")
+    terminal.wait_for("^orchestrate: sh exited with status 7")
+    assert terminal.status() == 7
+    assert system.wait() == 7
+
+
+def test_without_a_name_the_merged_stream_is_shown_again(home, tmux):
+    home.write(one=python(home, "one.py", TICKS), two="echo second; exec sleep 1000")
+    system = started(home)
+    system.wait_for("tick 5")
+    terminal = tmux()
+    terminal.type(shlex.join(map(str, [*command_under_test(), "attach", "-C", home.path])))
+    terminal.wait_for(r"^one +\| tick \d+")
+    terminal.keys("C-c")
+    assert terminal.status() == 130
+    terminal = tmux()
+    terminal.type(shlex.join(map(str, [*command_under_test(), "attach", "-C", home.path])))
+    terminal.wait_for(r"^one +\| tick \d+")
+    system.stop()
+    terminal.wait_for(r"^orchestrate \| Complete|^orchestrate \| two stopped")
+    assert terminal.status() == 0
+
+
+def test_what_is_typed_and_not_echoed_is_nowhere(home, tmux):
+    code = "import getpass; print(len(getpass.getpass()), 'characters', flush=True); input()"
+    home.write(web=python(home, "ask.py", code))
+    system = started(home)
+    system.wait_for(r"web is waiting for input \(Password:\): orchestrate attach web")
+    terminal = tmux()
+    attach(terminal, home, "web")
+    terminal.type("correct horse")
+    terminal.wait_for("^13 characters")
+    detach(terminal, "web")
+    system.stop()
+    for path in (home.path / ".orchestrate").rglob("*"):
+        assert not path.is_file() or b"correct horse" not in path.read_bytes()
+    assert "correct horse" not in system.messages + terminal.screen()

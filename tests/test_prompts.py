@@ -1,0 +1,220 @@
+"""A component that asks is noticed, once; one that is only silent is not. Answers by rule leave no trace."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+from harness import Run, command_under_test
+
+PYTHON = shlex.join(["exec", sys.executable, "-c"])
+FOREVER = "import select; select.select([], [], [])"
+
+
+def python(code):
+    return f"{PYTHON} {shlex.quote(f'exec({code!r})')}"  # on one line
+
+
+def notices(system):
+    return re.findall(r"^orchestrate \| (\w+) is waiting for input \((.*)\): orchestrate attach \1$", system.text, re.M)
+
+
+@pytest.mark.parametrize(
+    ("command", "prompt"),
+    [
+        ("exec env PS1='shell> ' bash --norc --noprofile", "shell>"),
+        (shlex.join(["exec", sys.executable, "-q"]), ">>>"),
+        (python("x = 1\nbreakpoint()\nx = 2"), "(Pdb)"),
+        (python("import getpass; getpass.getpass()"), "Password:"),
+        (python("input('Do you want to continue? [Y/n] ')"), "Do you want to continue? [Y/n]"),
+        ("printf 'Name: '; read name", "Name:"),
+        ("sh -c 'printf \"Late: \"; sleep 0.7; read name'", "Late:"),
+        (python("print('\\033[1;32mcolour\\033[0m? ', end='', flush=True); input()"), "colour?"),
+        (python(f"import sys, tty; tty.setcbreak(0); print('a key? ', end='', flush=True); {FOREVER}"), "a key?"),
+    ],
+)
+def test_who_asks_is_noticed_once(home, command, prompt):
+    home.write(web=command)
+    system = home.up()
+    system.wait_for(re.escape(f"orchestrate | web is waiting for input ({prompt}): orchestrate attach web"))
+    assert notices(system) == [("web", prompt)]
+    system.stop() if "bash" not in command else system.end()
+
+
+@pytest.mark.skipif(not shutil.which("ipython"), reason="no IPython here")
+def test_ipython_is_noticed(home):
+    home.write(web="exec env HOME=$PWD ipython --no-banner --colors=NoColor")
+    system = home.up(env={**os.environ, "TERM": "xterm-256color"})
+    system.wait_for(r"orchestrate \| web is waiting for input \(In \[1\]:\): orchestrate attach web")
+    system.stop()
+
+
+@pytest.mark.skipif(not shutil.which("apt-get") or os.geteuid() != 0, reason="no apt, or not its user")
+def test_apt_is_noticed(home):
+    """Its y/n, as it asks before it removes something; nothing is removed."""
+    installed = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Package} ", "procps"], capture_output=True, text=True, check=True
+    )
+    home.write(web=f"exec apt-get -o Debug::NoLocking=1 remove {installed.stdout.split()[0]}")
+    system = home.up()
+    system.wait_for(r"orchestrate \| web is waiting for input \(.*\[Y/n\]\): orchestrate attach web")
+    system.stop()
+
+
+def test_a_silent_component_is_not(home):
+    """What makes sure that nothing was said: another component's prompt, which is asked only seconds later."""
+    shown = "import sys, os; sys.stdout.write('42% '); sys.stdout.flush(); "
+    home.write(
+        sleeps="printf '42%% '; exec sleep 1000",
+        reads=python(shown + "os.read(os.pipe()[0], 1)"),
+        selects=python(shown + "import select; select.select([0], [], [])"),
+        ends="echo whole line; read name",
+        screen="printf '\\033[?1049hedit: '; read name",
+        late="sleep 6; printf 'Name: '; read name",
+    )
+    system = home.up()
+    system.wait_for(r"late is waiting for input")
+    assert notices(system) == [("late", "Name:")]
+    system.stop()
+
+
+def test_the_same_prompt_is_not_told_again_and_again(home):
+    code = (
+        "import select\nfor n in range(4): print('> ', end='', flush=True); select.select([], [], [], 0.8); print()\n"
+    )
+    home.write(web=python("import tty; tty.setcbreak(0)\n" + code + "print('last? ', end='', flush=True)\n" + FOREVER))
+    system = home.up()
+    system.wait_for(r"waiting for input \(last\?\)")
+    assert [prompt for _, prompt in notices(system)] == [">", "last?"]
+    system.stop()
+
+
+ASKS = "import getpass, os; os.environ.pop('SECRET', None)\n"
+RULES = """
+[components.web]
+command = ["{python}", "-c", '''{code}''']
+environment = {{ SECRET = "correct horse", YES = "y" }}
+expect = [{rules}]
+"""
+
+
+def with_rules(home, code, *rules, more=""):
+    text = RULES.format(python=sys.executable, code=ASKS + code, rules=", ".join(f"{{ {rule} }}" for rule in rules))
+    home.write(text + more, name="orchestrate.toml")
+    return home.up(file="orchestrate.toml")
+
+
+def traces(home, system, secret):
+    """Where a secret can be read: our output, and every file of ours."""
+    files = [path for path in (home.path / ".orchestrate").rglob("*") if path.is_file()]
+    found = [str(path) for path in files if secret in path.read_bytes()]
+    return found + ["the screen"] * (secret in bytes(system.out) + bytes(system.err))
+
+
+@pytest.mark.parametrize(
+    ("ask", "echoed"),
+    [
+        ("getpass.getpass()", False),
+        ("input('Password: ')", True),
+        ("__import__('readline') and input('Password: ')", True),
+    ],
+    ids=["hidden", "echoed", "readline"],
+)
+@pytest.mark.parametrize("how", ["answer_env = 'SECRET'", "answer_file = 'secret'"])
+def test_an_answer_is_given_and_leaves_no_trace(home, ask, echoed, how):
+    (home.path / "secret").write_text("correct horse\n")
+    code = f'given = {ask}\nprint(len(given), given.startswith(\\"correct\\"), flush=True)\n{FOREVER}'.replace(
+        '\\"', '"'
+    )
+    system = with_rules(home, code, f"prompt = 'Password: $', {how}")
+    system.wait_for(r"^web +\| 13 True")
+    system.wait_for(r"^orchestrate \| answered web \(Password:\)")
+    system.stop()
+    assert traces(home, system, b"correct horse") == []
+    assert ("Password: …" in system.text) == echoed
+    assert notices(system) == []
+
+
+def test_a_password_that_is_refused_is_not_given_again(home):
+    code = "while getpass.getpass() != 'no': print('wrong', flush=True)\n"
+    system = with_rules(home, code, "prompt = 'Password: $', answer_env = 'SECRET'")
+    system.wait_for(
+        r"^orchestrate \| web did not take the answer, and asks again \(Password:\): orchestrate attach web"
+    )
+    assert system.text.count("wrong") == 1
+    system.stop()
+
+
+def test_a_question_is_answered_each_time(home):
+    code = "for n in range(3): print('got', input(f'go on? [Y/n] '), flush=True)\n" + FOREVER
+    system = with_rules(home, code, "prompt = '\\[Y/n\\] $', answer_env = 'YES'")
+    system.wait_for(r"(^web +\| got y\n(.*\n)*){3}")
+    system.stop()
+
+
+def test_a_prompt_can_mean_an_alert_or_a_failure(home):
+    """alert: said where the kernel does not tell; fail: it ends as one that has failed, and is started again."""
+    code = f"print('node> ', end='', flush=True); {FOREVER}"
+    system = with_rules(home, code, "prompt = '^node> $', do = 'alert'")
+    system.wait_for(r"^orchestrate \| web is waiting for input \(node>\): orchestrate attach web")
+    system.stop()
+
+
+def test_a_prompt_can_mean_a_failure(home):
+    code = f"print('Repair? ', end='', flush=True); {FOREVER}"
+    rule = "prompt = 'Repair', do = 'fail'"
+    system = with_rules(home, code, rule, more="restart = { policy = 'on-failure', max = 2, backoff = [0.1, 0.1] }\n")
+    assert system.wait() == 1
+    assert system.text.count("orchestrate | web failed: it asks Repair?") == 2
+    assert "giving up on web" in system.text
+
+
+def test_a_prompt_can_mean_ready(home):
+    code = f"print('node> ', end='', flush=True); {FOREVER}"
+    after = "[components.after]\ncommand = 'echo it is ready; sleep 1000'\ndepends_on = { web = 'ready' }\n"
+    system = with_rules(home, code, "prompt = '^node> $', do = 'ready'", more=after)
+    system.wait_for(r"^after +\| it is ready")
+    system.stop()
+    assert notices(system) == []
+
+
+def test_an_answer_that_is_not_there_is_said(home):
+    system = with_rules(home, "getpass.getpass()", "prompt = 'Password: $', answer_file = 'nowhere'")
+    system.wait_for(r"^orchestrate \| unable to answer web \(Password:\): .*nowhere: No such file or directory: orch")
+    system.stop()
+
+
+def test_rules_that_are_none_are_refused(home):
+    system = with_rules(
+        home,
+        "pass",
+        "prompt = '('",
+        "do = 'fail'",
+        "prompt = 'a', do = 'fail', answer_env = 'YES'",
+        "prompt = 'a', answer_env = 'NOT_SET'",
+    )
+    assert system.wait() == 2
+    for words in ("is no regular expression", "prompt", "does one thing: do, answer_env or answer_file"):
+        assert words in system.messages
+
+
+def test_ps_and_why_say_who_waits_for_input(home):
+    home.write(web="printf 'Name: '; read name; sleep 1000", other="sleep 1000")
+    system = home.up()
+    system.wait_for(r"web is waiting for input")
+
+    def said(verb):
+        asked = Run([*command_under_test(), verb, "-C", home.path])
+        assert asked.wait() == 0, str(asked)
+        return asked.text
+
+    assert re.search(r"^web +(up|ready), waiting for input ", said("ps"), re.M)
+    assert not re.search(r"^other .*waiting", said("ps"), re.M)
+    assert re.search(r"^web .*; it is waiting for input \(Name:\): orchestrate attach web$", said("why"), re.M)
+    assert Run([*command_under_test(), "send", "-C", home.path, "web", "me\r"]).wait() == 0
+    system.wait_for(r"^web +\| Name: me")
+    assert "waiting" not in said("ps")
+    system.stop()
