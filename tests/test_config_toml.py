@@ -242,7 +242,8 @@ def test_everything_wrong_is_told_at_once_in_the_order_of_the_lines():
         "f.toml:4",
         "f.toml:5",
         "f.toml:6",
-        "f.toml:8",
+        "f.toml:8",  # web: no such condition
+        "f.toml:8",  # db: no such component, though what names it has no command
         "f.toml:10",
     ]
 

@@ -218,7 +218,9 @@ EXPECT = ListOf(
 # Members and the system
 
 _COMMON = {
-    "command": Key(_COMMAND, "A text for `sh -c`, unchanged; or a list, which no shell sees.", required=True),
+    "command": Key(
+        _COMMAND, "A text for `sh -c`, unchanged; or a list, which no shell sees.", required=True, stand_in=":"
+    ),
     "cwd": Key(Text("a directory"), "Where it runs; relative to the file's directory, which is the default."),
     "environment": Key(_VARIABLES, "Variables of its own; they beat all others."),
     "env_file": Key(ByType({list: _TEXTS, str: Made(Text(), lambda text: (text,))}), ".env files of its own."),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from orchestrator.config import environment, probekeys
+from orchestrator.config import environment
 from orchestrator.config.definition import Command, Definition, Member
 from orchestrator.config.environment import Layers, Variable, Variables, expand_at, lookup_in
 from orchestrator.config.expansion import Lookup
@@ -139,7 +139,7 @@ class _Resolver:
 
     def words(self, member: Member, key: tuple[str, ...], argv: tuple[str, ...], lookup: Lookup) -> tuple[str, ...]:
         """Return an argv expanded, but a line for the shell."""
-        if argv[:2] == probekeys.SHELL:
+        if argv[:2] == (SHELL, "-c"):
             return argv
         return tuple(self.expand(member, (*key, index), word, lookup) for index, word in enumerate(argv))
 
@@ -165,6 +165,8 @@ class _Resolver:
                     body=expand(probe.body, "body"),
                 )
             case TcpProbe():
+                from orchestrator.config import probekeys  # whose shapes a Procfile does not pay for
+
                 try:
                     host, port = probekeys.address(expand(probe.host, "tcp"))
                 except ValueError as error:

@@ -106,11 +106,13 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of a table: its shape, and what it means, for the schema."""
+    """One key of a table: its shape, and what it means, for the schema. Of a table in which a `required` key is missing
+    or wrong nothing is read, unless a `stand_in` for it lets the rest be looked at; it has been reported."""
 
     shape: Shape
     help: str
     required: bool = False
+    stand_in: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,11 @@ class Table:
             at.problem(f"needs a {key}{self._perhaps(key, value)}")
         known = {key: element for key, element in value.items() if key in self.keys}
         read = _each(known.items(), lambda key, element: self.keys[key].shape.read(element, at.child(key)))
-        if missing or any(self.keys[key].required and key not in read for key in known):
-            raise Fault
+        for key, expected in self.keys.items():
+            if expected.required and key not in read:
+                if expected.stand_in is None:
+                    raise Fault
+                read[key] = expected.stand_in
         return read
 
     @property
