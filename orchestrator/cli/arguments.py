@@ -62,6 +62,7 @@ def build() -> Parser:
     _add_logs(add)
     remote.add_commands(add)
     _add_attach(add)
+    _add_shell(add)
     add("version", "print the version")
     return parser
 
@@ -164,6 +165,20 @@ def _add_attach(add: Add) -> None:
     attach.add_argument("--home", metavar="DIR", help="the home (default: this directory)")
 
 
+def _add_shell(add: Add) -> None:
+    completion = add(
+        "completion",
+        "print the completion script of a shell",
+        description='Prints the completion script of a shell: eval "$(orchestrate completion bash)".',
+    )
+    completion.add_argument(
+        "shell", choices=["bash", "zsh", "fish", "names"], help="which; names: the components, as the scripts ask for"
+    )
+    completion.add_argument("-C", "--directory", metavar="DIR", help="go there first")
+    completion.add_argument("--home", metavar="DIR", help="the home of the system (default: this directory)")
+    add("man", "print the manual page; read it with: orchestrate man | man -l -")
+
+
 # Set after parsing: an option stands before or after its command, and a default of the later would hide the earlier.
 _DEFAULTS: dict[str, object] = {
     "file": None,
@@ -209,6 +224,7 @@ _DEFAULTS: dict[str, object] = {
     "bind": None,
     "any_port": False,
     "detach": False,
+    "shell": "",
     "on_hangup": None,
     "watch": False,
     "verb": "",

@@ -28,6 +28,7 @@ from orchestrator.runtime.loop import Loop
 
 if TYPE_CHECKING:
     from orchestrator.cli.detach import Birth
+    from orchestrator.cli.service import Service
     from orchestrator.control.server import Server
     from orchestrator.output.console import Console
     from orchestrator.output.palette import Palette
@@ -179,14 +180,27 @@ def _supervise(
         birth.watch(supervisor)
     desk = Desk(supervisor, log_directory(home, here))
     server = _listen(home, loop, desk, supervisor)
+    service = _service(here, supervisor)
     try:
         outcome = supervisor.run()
         desk.finish(outcome)
+        if service is not None:
+            service.finish()
         return outcome
     finally:
         if server is not None:
             server.close()
         console.drain(PATIENCE if console.kind is not Kind.TERMINAL else TERMINAL_PATIENCE)
+
+
+def _service(here: Surroundings, supervisor: Supervisor) -> Service | None:
+    """Tell the service manager that has started us, where one has."""
+    if not here.notify_socket:
+        return None
+    from orchestrator.cli.service import Service
+    from orchestrator.runtime.notify import Notifier
+
+    return Service(Notifier(here.notify_socket), here.watchdog, supervisor)
 
 
 def _listen(home: Home, loop: Loop, desk: Desk, supervisor: Supervisor) -> Server | None:

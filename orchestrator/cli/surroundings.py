@@ -12,7 +12,7 @@ from orchestrator.cli.options import COLOURS, seconds
 from orchestrator.model.errors import UsageError
 
 # The size belongs to each component's own pty; NOTIFY_SOCKET and ORCHESTRATE_* are between us and our caller.
-_OURS = ("COLUMNS", "LINES", "NOTIFY_SOCKET")
+_OURS = ("COLUMNS", "LINES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,9 @@ class View:
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """`environment` is what components start from; `colours` whether to draw any, `forced` also without a terminal;
-    `term` the terminal's type, `erases` whether it can erase a row; `end_survivors` whether to end what a
-    run left that was killed together with its guardians; `stays` whether the system outlives the terminal."""
+    `term` the terminal's type, `erases` whether it can erase a row; `end_survivors` whether to end what a run left that
+    was killed together with its guardians; `stays` whether the system outlives the terminal. `notify_socket` and
+    `watchdog` (seconds) are a service manager's (sd_notify(3))."""
 
     environment: dict[str, str]
     colours: bool
@@ -43,6 +44,8 @@ class Surroundings:
     view: View
     end_survivors: bool = False
     stays: bool = False
+    notify_socket: str = ""
+    watchdog: float = 0.0
 
 
 def read(options: argparse.Namespace) -> Surroundings:
@@ -77,7 +80,15 @@ def read(options: argparse.Namespace) -> Surroundings:
         view,
         end_survivors=options.end_survivors,
         stays=options.on_hangup == "detach",
+        notify_socket=environ.get("NOTIFY_SOCKET", ""),
+        watchdog=_watchdog(environ),
     )
+
+
+def _watchdog(environ: Mapping[str, str]) -> float:
+    text, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+    meant = not pid or pid == str(os.getpid())
+    return int(text) / 1e6 if meant and text.isascii() and text.isdecimal() else 0.0
 
 
 def _wanted_colours(option: str | None, environ: Mapping[str, str]) -> str:
