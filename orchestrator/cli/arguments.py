@@ -15,18 +15,19 @@ Add = Callable[..., Parser]
 
 def build() -> Parser:
     """Return the parser. Options of the system stand before or after the command."""
-    definition, selection, place, stream, life = (
+    definition, selection, place, stream, life, ends = (
         options.definition(),
         options.selection(),
         options.place(),
         options.stream(),
         options.life(),
+        options.ends(),
     )
     parser = Parser(
         prog="orchestrate",
         description="Runs all components of a system under one parent, each in a real terminal of its own.",
         epilog="Without a command: up.",
-        parents=[definition, selection, place, stream, life],
+        parents=[definition, selection, place, stream, life, ends],
         allow_abbrev=False,
     )
     parser.add_argument("-V", "--version", action="version", version=f"orchestrate {__version__}")
@@ -54,7 +55,7 @@ def build() -> Parser:
             "Starts components of the running system, and what they need. Where none runs: runs the system.",
         ),
     ):
-        up = add(name, text, definition, selection, place, stream, life, description=description)
+        up = add(name, text, definition, selection, place, stream, life, ends, description=description)
         options.names(up)
         _add_dry_run(up)
     _add_readers(add, definition, selection, place)
@@ -224,6 +225,9 @@ _DEFAULTS: dict[str, object] = {
     "bind": None,
     "any_port": False,
     "detach": False,
+    "wait": None,
+    "on_exit": None,
+    "exit_code_from": None,
     "shell": "",
     "on_hangup": None,
     "watch": False,
@@ -238,10 +242,22 @@ _DEFAULTS: dict[str, object] = {
 }
 
 
+def _waits(words: list[str]) -> list[str]:
+    """Give a bare `--wait` its value: with nargs="?" argparse would take the name of a component for one."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] == "--wait":
+            is_time = word.replace(".", "", 1).isdecimal()
+            found[-1:] = [f"--wait={word}"] if is_time else ["--wait=0", word]
+        else:
+            found.append(word)
+    return [*found[:-1], "--wait=0"] if found[-1:] == ["--wait"] else found
+
+
 def parse(argv: list[str]) -> argparse.Namespace:
     """Parse `argv`; raises UsageError. After `--` stands a command for `run`, as it is."""
     end = argv.index("--") if "--" in argv else len(argv)
-    words, command = argv[:end], argv[end + 1 :]
+    words, command = _waits(argv[:end]), argv[end + 1 :]
     try:
         found = build().parse_args(words)
     except NoCommandError as error:

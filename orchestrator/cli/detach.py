@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from orchestrator.model import exits
+from orchestrator.model.errors import NOT_READY_STATUS
 from orchestrator.model.lifecycle import State
 
 if TYPE_CHECKING:
@@ -23,14 +24,18 @@ if TYPE_CHECKING:
     from orchestrator.supervise.supervisor import Supervisor
 
 STANDS = b"\0"
+LATE = b"\1"  # it runs, and is not ready in time
 SETTLED = 0.5  # seconds without a change after which a start counts: `sh -c` starts, and only then finds no command
 
 
 class Birth:
     """The detached side, until it stands."""
 
-    def __init__(self, parent: int) -> None:
+    def __init__(self, parent: int, awaited: float | None) -> None:
+        """`awaited` is how many seconds everything has to be ready within; 0 means however long, None that a start
+        will do."""
         self._parent = parent
+        self._awaited = awaited
         self._supervisor: Supervisor | None = None
         self._timer: Timer | None = None
 
@@ -40,6 +45,8 @@ class Birth:
         supervisor.herald = self._tell
         supervisor.streams.unseen = True
         supervisor.listen(self._changed)
+        if self._awaited:
+            supervisor.loop.call_in(self._awaited, lambda: self._leave(LATE))
 
     def _tell(self, text: str) -> None:
         self._write("".join(f"orchestrate: {line}\n" for line in text.split("\n")).encode("utf-8", "replace"))
@@ -54,9 +61,16 @@ class Birth:
         supervisor = self._supervisor
         if supervisor is None or supervisor.is_stopping or not supervisor.roster.all_begun:
             return
+        if self._awaited is None or supervisor.is_ready:
+            self._leave(STANDS)
+
+    def _leave(self, how: bytes) -> None:
+        supervisor = self._supervisor
+        if supervisor is None or supervisor.is_stopping:
+            return
         self._supervisor = supervisor.herald = None
         _die_with(0, self._parent)
-        self._write(STANDS)
+        self._write(how)
         with open(os.devnull, "wb") as null:
             os.dup2(null.fileno(), 2)
 
@@ -76,7 +90,11 @@ def run(options: argparse.Namespace, job: Callable[[Birth | None], int]) -> int:
     pid = os.fork()
     if pid:
         os.close(write_fd)
-        return 0 if _copy(read_fd) else _status_of(pid)
+        end = _copy(read_fd)
+        if end == LATE:
+            print(f"orchestrate: not ready within {options.wait:g} s; it runs on", file=sys.stderr)
+            return NOT_READY_STATUS
+        return 0 if end else _status_of(pid)
     os.close(read_fd)
     os.setsid()
     os.dup2(write_fd, 2)
@@ -85,7 +103,7 @@ def run(options: argparse.Namespace, job: Callable[[Birth | None], int]) -> int:
         os.dup2(null.fileno(), 0)
         os.dup2(null.fileno(), 1)
     _die_with(signal.SIGINT, parent)
-    return job(Birth(parent))
+    return job(Birth(parent, options.wait))
 
 
 def _die_with(number: int, parent: int) -> None:
@@ -96,15 +114,15 @@ def _die_with(number: int, parent: int) -> None:
         tree.signal_on_parent_death(number, parent)
 
 
-def _copy(fd: int) -> bool:
-    """Copy to standard error until the other side stands, or is closed; returns whether it stands."""
+def _copy(fd: int) -> bytes:
+    """Copy to standard error until the other side stands, is late, or is closed; returns which, empty for closed."""
     while data := os.read(fd, 65536):
-        text, stands, _ = data.partition(STANDS)
-        sys.stderr.buffer.write(text)
+        end = data[-1:] if data[-1:] in (STANDS, LATE) else b""
+        sys.stderr.buffer.write(data[: len(data) - len(end)])
         sys.stderr.buffer.flush()
-        if stands:
-            return True
-    return False
+        if end:
+            return end
+    return b""
 
 
 def _status_of(pid: int) -> int:

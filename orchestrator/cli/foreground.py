@@ -175,7 +175,10 @@ def _supervise(
         hang_up_stops,
         here.stays,
         plan,
+        exit_code_from=here.terms.exit_code_from,
     )
+    if birth is None and here.terms.ready_within is not None:
+        supervisor.be_ready_within(here.terms.ready_within)
     if birth is not None:
         birth.watch(supervisor)
     desk = Desk(supervisor, log_directory(home, here))

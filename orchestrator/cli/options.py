@@ -160,6 +160,24 @@ def life() -> Parser:
         choices=("stop", "detach"),
         help="what a dropped ssh line or a killed tmux does (default: stop; under nohup detach)",
     )
+    options.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        type=seconds,
+        help="with -d return when all is ready; what is not ready within SECONDS is stopped, unless -d: status 4",
+    )
+    return options
+
+
+def ends() -> Parser:
+    """Return the options that say what the end of a component does to the system."""
+    options = _group()
+    options.add_argument(
+        "--on-exit", choices=("stop", "ignore"), help="what the end for good of any component does (default: its own)"
+    )
+    options.add_argument(
+        "--exit-code-from", metavar="NAME", help="the end of this one ends the system, and its code is the system's"
+    )
     return options
 
 

@@ -7,6 +7,7 @@ from orchestrator.text.escapes import no_escapes
 from orchestrator.text.row import replay, rewrites
 
 LAST_LINES = 5
+LAST_LINES_OF_ALL = 15  # of the one that ended the system
 LENGTH_MAX = 1000  # characters of one of them
 
 
@@ -18,10 +19,22 @@ def death(member: Member) -> str:
     return f"{member.name} {member.end_in_words}{after}"
 
 
-def last_lines(name: str, recent: bytes) -> str:
+def obituary(member: Member, recent: bytes, others: list[str]) -> str:
+    """It ends the system: what, why, after how long and how many restarts, its last lines, who is stopped for it."""
+    after = f" after {member.lasted:.1f} s" if member.lasted else ""
+    again = f", having been started {member.incarnations} times" if member.incarnations > 1 else ""
+    what = [f"{member.name} ends the system: {member.end_in_words}{after}{again}"]
+    if not member.succeeded and (lines := last_lines(member.name, recent, LAST_LINES_OF_ALL)):
+        what.append(lines)
+    if others:
+        what.append(f"stopping because of it: {', '.join(others)}")
+    return "\n".join(what)
+
+
+def last_lines(name: str, recent: bytes, count: int = LAST_LINES) -> str:
     """The end of what it printed, for a reader who did not watch; empty where it printed nothing."""
-    lines = [_in_words(line) for line in recent.split(b"\n")[-2 * LAST_LINES :]]
-    kept = [line for line in lines if line][-LAST_LINES:]
+    lines = [_in_words(line) for line in recent.split(b"\n")[-2 * count :]]
+    kept = [line for line in lines if line][-count:]
     return "\n".join([f"the last lines of {name}:", *(f"    {line}" for line in kept)]) if kept else ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from orchestrator.model import order
+from orchestrator.model import exits, order
 from orchestrator.model.errors import FAILED_STATUS
 from orchestrator.model.lifecycle import State
 from orchestrator.model.spec import Component, Condition, Dependency, OnExit
@@ -183,10 +183,17 @@ class Roster:
         """The member whose guardian is `pid`."""
         return next((m for m in self.everyone if m.guardian_pid == pid), None)
 
-    def judge(self, culprit: Member | None) -> Outcome:
-        """How the system ended, without a signal: because of `culprit`, or because everybody ended."""
+    def others_there(self, member: Member) -> list[Member]:
+        """Of all but `member`, those that run or would come back."""
+        return [m for m in self.members if m is not member and (m.runs or m.state is State.BACKOFF)]
+
+    def judge(self, culprit: Member | None, exit_code_from: str = "") -> Outcome:
+        """How the system ended, without a signal: because of `culprit`, or because everybody ended. Where it ran, the
+        code of the component named in `exit_code_from` is the system's."""
         if self.anyone_stuck:
             return Outcome(FAILED_STATUS)
+        if (end := _end_of(self._by_name.get(exit_code_from))) is not None:
+            return Outcome(exits.as_code(end.status))
         if culprit is None:
             outcome = of_all(_end_of(m) for m in self.everyone if m not in self._checks)
             return outcome if outcome.status or not self._told else Outcome(FAILED_STATUS)
@@ -213,7 +220,7 @@ def _reached(member: Member, condition: Condition) -> bool:
             return member.state is State.DOWN and member.succeeded
 
 
-def _end_of(member: Member) -> End | None:
-    if member.status is None:
+def _end_of(member: Member | None) -> End | None:
+    if member is None or member.status is None:
         return None
     return End(member.status, member.own_end, member.succeeded)

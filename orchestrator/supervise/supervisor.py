@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from orchestrator.model.errors import FAILED_STATUS
+from orchestrator.model.errors import FAILED_STATUS, NOT_READY_STATUS
 from orchestrator.model.lifecycle import Event, State
 from orchestrator.model.messages import Answer, Down, Launch, Stuck, Up
 from orchestrator.model.restart import Wish
@@ -22,7 +22,7 @@ from orchestrator.output.console import Kind
 from orchestrator.process import tree
 from orchestrator.process.fork import Forked, guardian_of
 from orchestrator.runtime.home import Home
-from orchestrator.runtime.loop import Loop
+from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.supervise import news
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.errands import Errands
@@ -53,6 +53,7 @@ class Supervisor:
         hang_up_stops: bool = True,
         stays: bool = False,
         plan: Callable[[], Plan] | None = None,
+        exit_code_from: str = "",
     ) -> None:
         self.loop = loop
         self._system = system
@@ -64,6 +65,7 @@ class Supervisor:
         self._secret = ""
         self._hang_up_stops = hang_up_stops
         self._stays = stays
+        self._exit_code_from = exit_code_from
         self._streams = Streams(loop, Multiplexer(loop, stage.screen), stage)
         self._roster = Roster(system.init, self)
         self.errands = Errands(self._roster, self._start_possible)
@@ -78,6 +80,7 @@ class Supervisor:
         self.is_stopping = False
         self._finished = False
         self._was_ready = False
+        self._deadline: Timer | None = None
         self._progress = Progress(loop, self._probers.waiting, self.tell)
         self._signalman = Signalman(loop, self, hang_up_stops)
         self.listen(lambda member, _: self._streams.terminals.changed(member))
@@ -91,7 +94,23 @@ class Supervisor:
         self._probers.close()
         if self._outcome is not None and not self._roster.anyone_stuck:
             return self._outcome
-        return self._roster.judge(self._culprit)
+        return self._roster.judge(self._culprit, self._exit_code_from)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all has been ready at once since the start."""
+        return self._was_ready
+
+    def be_ready_within(self, seconds: float) -> None:
+        """Stop the system where it is not ready by then."""
+        self._deadline = self.loop.call_in(seconds, lambda: self._too_late(seconds))
+
+    def _too_late(self, seconds: float) -> None:
+        if not self._was_ready and not self.is_stopping:
+            for name, reason in self.waiting().items():
+                self.tell(f"waiting for {name}: {reason}")
+            self.tell(f"not ready within {seconds:g} s")
+            self.stop(Outcome(NOT_READY_STATUS))
 
     # Start
 
@@ -283,8 +302,9 @@ class Supervisor:
             self._start_next()
         elif member.status is not None and self._ends_all(member):
             self._culprit = member
-            self._tell_last_lines(member)
             self._tell_surrender(member)
+            others = [] if self._roster.is_step(member) else self._roster.others_there(member)
+            self.tell(news.obituary(member, self._streams.last_words(member), [other.name for other in others]))
             self.stop(None)
         else:
             self._tell_last_lines(member)
@@ -298,6 +318,8 @@ class Supervisor:
 
     def _ends_all(self, member: Member) -> bool:
         if self._roster.is_step(member):
+            return True
+        if member.name == self._exit_code_from:
             return True
         return member.spec.on_exit is OnExit.STOP and not self._roster.is_awaited(member)
 
@@ -324,6 +346,8 @@ class Supervisor:
         self._outcome = outcome
         self._signalman.stop_began()
         self._progress.end()
+        if self._deadline is not None:
+            self._deadline.cancel()
         self._probers.rest()
         self._streams.hurry()
         if self._roster.anyone_runs:
@@ -389,6 +413,8 @@ class Supervisor:
         if not self._was_ready and not self.is_stopping and self._roster.all_ready:
             self._was_ready = True
             self._progress.end()
+            if self._deadline is not None:
+                self._deadline.cancel()
             for line in self._banner:
                 self._stage.tell(line, secret=self._secret)
 

@@ -1,0 +1,104 @@
+"""--wait, --on-exit, --exit-code-from, and the one block on who ended the system."""
+
+import signal
+
+import pytest
+from harness import until
+
+
+def lines(run):
+    return [line.partition("| ")[2] for line in run.text.splitlines() if line.startswith("orchestrate")]
+
+
+def test_what_is_not_ready_in_time_is_stopped(home):
+    home.write(
+        "[components.web]\ncommand = 'echo up; exec sleep 60'\nready = { log = 'never' }\n", name="orchestrate.toml"
+    )
+    run = home.up("--wait=0.3", file="orchestrate.toml")
+    assert run.wait() == 4
+    assert "not ready within 0.3 s" in lines(run)
+    assert any(line.startswith("waiting for web: ") for line in lines(run))
+    assert run.survivors(2) == []
+
+
+def test_what_is_ready_in_time_goes_on(home):
+    home.write(
+        "[components.web]\ncommand = 'echo up; sleep 1; echo later; exec sleep 60'\nready = { log = 'up' }\n",
+        name="orchestrate.toml",
+    )
+    run = home.up("--wait", "0.9", file="orchestrate.toml")
+    run.wait_for("later")
+    assert "not ready" not in run.text
+    run.signal(signal.SIGTERM)
+    assert run.wait() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("before", [("--wait",), ("--wait=30",), ("--wait", "30")])
+def test_detached_it_returns_when_all_is_ready(home, before):
+    gate = home.path / "gate"
+    command = f"until [ -e {gate} ]; do sleep 0.05; done; echo up; exec sleep 60"
+    home.write(f"[components.web]\ncommand = '{command}'\nready = {{ log = 'up' }}\n", name="orchestrate.toml")
+    run = home.up("-d", *before, file="orchestrate.toml")
+    log = home.path / ".orchestrate" / "state.json"
+    assert until(log.exists)
+    assert run.returncode is None
+    gate.touch()
+    assert run.wait() == 0
+    down(home)
+
+
+def test_detached_and_late_it_runs_on(home):
+    home.write(
+        "[components.web]\ncommand = 'echo up; exec sleep 60'\nready = { log = 'never' }\n", name="orchestrate.toml"
+    )
+    run = home.up("-d", "--wait=0.8", file="orchestrate.toml")
+    assert run.wait() == 4
+    assert "not ready within 0.8 s; it runs on" in run.err.decode()
+    down(home)
+
+
+def down(home):
+    from harness import Run, command_under_test
+
+    assert Run([*command_under_test(), "down", "-C", home.path]).wait() == 0
+
+
+def test_on_exit_for_all(home):
+    home.write(web="echo one; exit 3", api="sleep 0.3; echo two")
+    run = home.up("--on-exit", "ignore")
+    assert run.wait() == 3
+    assert "two" in run.text
+
+
+def test_the_exit_code_of_one(home):
+    home.write(
+        "[components.web]\ncommand = 'trap \"exit 5\" TERM; echo up; while :; do sleep 0.05; done'\n"
+        "[components.job]\ncommand = 'sleep 0.2; exit 7'\non_exit = 'ignore'\n",
+        name="orchestrate.toml",
+    )
+    run = home.up("--exit-code-from", "job", file="orchestrate.toml")
+    assert run.wait() == 7
+    run = home.up("--exit-code-from", "web", "--on-exit", "stop", file="orchestrate.toml")
+    assert run.wait() == 5
+    run = home.up("--exit-code-from", "wbe", file="orchestrate.toml")
+    assert run.wait() == 2
+    assert "--exit-code-from 'wbe' is none that runs" in run.err.decode()
+
+
+def test_the_block_on_who_ended_the_system(home):
+    home.write(
+        "[components.web]\ncommand = 'exec sleep 60'\n[components.api]\ncommand = 'exec sleep 60'\n"
+        "[components.job]\ncommand = 'seq -f \"line %g\" 40; exit 3'\n"
+        "restart = { policy = 'on-failure', max = 2, backoff = [0.1, 0.1] }\n",
+        name="orchestrate.toml",
+    )
+    run = home.up("--quiet", "job", file="orchestrate.toml")
+    assert run.wait() == 3
+    told = lines(run)
+    at = next(i for i, line in enumerate(told) if line.startswith("job ends the system: "))
+    assert told[at].startswith("job ends the system: exited with status 3 after 0.")
+    assert told[at].endswith(" s, having been started 2 times")
+    assert told[at + 1] == "the last lines of job:"
+    assert told[at + 2 : at + 17] == [f"    line {number}" for number in range(26, 41)]
+    assert told[at + 17] == "stopping because of it: web, api"
+    assert told[at + 18] == "Shutting down components"
