@@ -18,7 +18,7 @@ def drawn(*options):
 
 
 def test_the_page_is_what_the_script_draws_now():
-    page = (ROOT / "docs" / "lifecycle.md").read_text(encoding="utf-8")
+    page = (ROOT / "orchestrator" / "model" / "lifecycle.md").read_text(encoding="utf-8")
     assert f"```mermaid\n{drawn()}```\n" in page, "run scripts/lifecycle-diagram --write"
 
 
