@@ -349,6 +349,13 @@ def test_run(here):
     assert "there is no component 'wbe'" in here.output("run", "wbe", "--", "true", status=2)
 
 
+def test_the_formation_counts_for_run_and_env_too(here):
+    here.write(component("web", "true"))
+    assert "PORT=5002 " in here.output("env", "web.3", "-m", "web=3")
+    assert here.output("-m", "all=2", "run", "web.2", "--", "sh", "-c", "echo $PS $PORT") == "web.2 5001\n"
+    assert "there is no component 'web.3'" in here.output("env", "web.3", status=2)
+
+
 def test_run_and_env_need_no_definition(here):
     (here.path / ".env").write_text("B=b\n")
     assert here.output("run", "sh", "-c", "echo $B") == "b\n"

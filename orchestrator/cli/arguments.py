@@ -15,9 +15,10 @@ Add = Callable[..., Parser]
 
 def build() -> Parser:
     """Return the parser. Options of the system stand before or after the command."""
+    formation = options.formation()
     definition, selection, place, stream, life, ends = (
         options.definition(),
-        options.selection(),
+        options.selection(formation),
         options.place(),
         options.stream(),
         options.life(),
@@ -58,7 +59,7 @@ def build() -> Parser:
         up = add(name, text, definition, selection, place, stream, life, ends, description=description)
         options.names(up)
         _add_dry_run(up)
-    _add_readers(add, definition, selection, place)
+    _add_readers(add, definition, selection, place, formation)
     _add_airflow(add("airflow", "run Apache Airflow: database, admin user, all components", place, stream, life))
     _add_logs(add)
     remote.add_commands(add)
@@ -77,7 +78,7 @@ def _add_dry_run(parser: Parser) -> None:
     )
 
 
-def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser) -> None:
+def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser, formation: Parser) -> None:
     """Add the commands that read the definition and start nothing of it."""
     check = add("check", "say everything that is wrong in the definition", definition, selection, place)
     options.names(check)
@@ -89,7 +90,7 @@ def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser)
     config.add_argument("--json", action="store_true", help="as JSON")
     config.add_argument("--schema", action="store_true", help="print the JSON Schema of orchestrate.toml instead")
 
-    env = add("env", "print each variable of a component, and where it comes from", definition)
+    env = add("env", "print each variable of a component, and where it comes from", definition, formation)
     env.add_argument("name", nargs="?", metavar="NAME", help="a component or instance (default: what all start from)")
     env.add_argument("--reveal", action="store_true", help="print secrets too")
     env.add_argument("--json", action="store_true", help="as JSON")
@@ -104,6 +105,7 @@ def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser)
         "run",
         "run one command in a component's environment, in this terminal",
         definition,
+        formation,
         usage="orchestrate run [options] [NAME] [-- COMMAND...]",
         description="Runs a component's command, or COMMAND in its environment, or COMMAND in the environment that all"
         " start from. In this terminal; ends with its exit status.",

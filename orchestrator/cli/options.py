@@ -90,8 +90,8 @@ def port(text: str) -> int:
     return int(text)
 
 
-def _group() -> Parser:
-    return Parser(add_help=False, argument_default=argparse.SUPPRESS)
+def _group(*parents: Parser) -> Parser:
+    return Parser(add_help=False, argument_default=argparse.SUPPRESS, parents=parents)
 
 
 def definition() -> Parser:
@@ -118,16 +118,22 @@ def definition() -> Parser:
     return options
 
 
-def selection() -> Parser:
-    """Return the options that say which components of it run."""
+def formation() -> Parser:
+    """Return the option that says how many instances there are."""
     options = _group()
+    options.add_argument(
+        "-m", "--formation", metavar="NAME=N", action=Gather, help="how many instances of each: web=2,worker=1,all=1"
+    )
+    return options
+
+
+def selection(formation: Parser) -> Parser:
+    """Return the options that say which components of it run, and in how many instances."""
+    options = _group(formation)
     options.add_argument(
         "-l", "--only", metavar="NAMES", action=Gather, help="only these, separated by commas, and what they need"
     )
     options.add_argument("-x", "--except", dest="without", metavar="NAMES", action=Gather, help="all but these")
-    options.add_argument(
-        "-m", "--formation", metavar="NAME=N", action=Gather, help="how many instances of each: web=2,worker=1,all=1"
-    )
     options.add_argument("--profile", metavar="NAME", action=Gather, help="also the components of this profile")
     options.add_argument("--no-deps", action="store_true", help="do not start what the named ones depend on")
     options.add_argument("--no-tty", metavar="NAMES", action=Gather, help="pipes instead of a terminal for these")

@@ -103,14 +103,15 @@ def check_commands(sources: Sources, chosen: list[Selected], resolved: Resolved,
             report.problem(member.where("command"), f"{member.name}: command not found: {word}")
 
 
-def find(sources: Sources, name: str) -> tuple[Selected, int]:
+def find(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Selected, int]:
     """Return the component, or initial step, of this name or with an instance of this name, and the instance's number.
 
     Raises UsageError.
     """
-    definition = sources.definition
+    definition, formation = sources.definition, wishes(options).formation
     for index, member in enumerate((*definition.components, *definition.init)):
-        one = Selected(member, max(1, member.replicas), index)
+        count = formation.get(member.name, formation.get(selection.ALL, member.replicas))
+        one = Selected(member, max(1, count), index)
         if name == member.name:
             return one, 1
         if name in one.instances:
@@ -121,7 +122,7 @@ def find(sources: Sources, name: str) -> tuple[Selected, int]:
 
 
 def _resolved(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Resolved, str]:
-    one, number = find(sources, name)
+    one, number = find(options, sources, name)
     if one.member in sources.definition.init:
         only = replace(sources, definition=replace(sources.definition, init=(one.member,)))
         resolved, instance = resolve_chosen(options, only, []), name

@@ -46,7 +46,7 @@ def _what(options: argparse.Namespace, read: Sources) -> tuple[str | None, tuple
             raise UsageError(f"{words[1]!r} follows the component {words[0]}", "write a command of your own after --")
         return words[0], command
     if words and command:
-        planning.find(read, words[0])
+        planning.find(options, read, words[0])
     return None, (*words, *command)
 
 
