@@ -75,7 +75,8 @@ def reason(member: Member, waits_for: list[str], probe: str) -> str:
     if state is State.UP:
         return f"{name} runs, and is not ready: {probe or 'its probes begin'}"
     if state is State.READY:
-        again = f"; it was started again {member.restarts} times" if member.restarts else ""
+        times = "once" if member.restarts == 1 else f"{member.restarts} times"
+        again = f"; it was started again {times}" if member.restarts else ""
         return f"{name} is ready{again}" + (f"; the last answer of its probes: {probe}" if probe else "")
     stuck = "; what is left of it cannot be killed" if member.is_stuck else ""
     wanted = "was asked to stop" if member.asked else f"{member.end_in_words}, and what it left is ended"
