@@ -200,7 +200,12 @@ def test_a_component_that_ends_with_0_again_and_again_is_given_up_and_the_status
     assert run.wait(60) == 1
     assert len(re.findall(r"\| starting triggerer again in ", run.text)) == 4
     assert re.search(
-        r"\| giving up on triggerer: it ended 5 times within 300 s\norchestrate +\| Shutting down components", run.text
+        r"\| giving up on triggerer: it ended 5 times within 300 s\n"
+        r"orchestrate +\| triggerer ends the system: exited with status 0 after \d\.\d s, having been started 5 times\n"
+        r"(orchestrate +\| .*\n)*"
+        r"orchestrate +\| stopping because of it: api-server\n"
+        r"orchestrate +\| Shutting down components",
+        run.text,
     )
     assert run.survivors(1) == []
 
