@@ -85,10 +85,12 @@ class Supervisor:
         self._signalman = Signalman(loop, self, hang_up_stops)
         self.listen(lambda member, _: self._streams.terminals.changed(member))
 
-    def run(self) -> Outcome:
-        """Run the system to its end and return how it ended."""
+    def run(self, begun: Callable[[], None] = lambda: None) -> Outcome:
+        """Run the system to its end and return how it ended. `begun` is called once, when the first guardians have
+        been forked, before anything is heard of them."""
         tree.become_subreaper()
         self._start_next()
+        self.loop.call_in(0.0, begun)
         while not self._finished:
             self.loop.turn()
         self._probers.close()

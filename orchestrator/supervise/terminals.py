@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from orchestrator.process import tree
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.multiplexer import Stream
 from orchestrator.supervise.roster import AT_REST
-from orchestrator.supervise.terminal import House, Terminal
+
+if TYPE_CHECKING:
+    from orchestrator.supervise.terminal import House, Terminal
 
 
 class Terminals:
@@ -18,6 +22,8 @@ class Terminals:
 
     def __getitem__(self, name: str) -> Terminal:
         if name not in self._by_name:
+            from orchestrator.supervise.terminal import Terminal  # 15 ms, which no first fork has to wait for
+
             self._by_name[name] = Terminal(name, self._house)
         return self._by_name[name]
 
