@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from orchestrator.supervise.desk import Desk
     from orchestrator.supervise.outcome import Outcome
     from orchestrator.supervise.plan import Plan
+    from orchestrator.supervise.scaling import More
     from orchestrator.supervise.stage import Stage
     from orchestrator.supervise.supervisor import Supervisor
 
@@ -43,12 +44,15 @@ TERMINAL_PATIENCE = 0.3  # the same for a terminal that has been stopped
 RETRY = 0.1  # seconds between looks at a lock whose holder cannot be waited for
 
 
-def run(system: System, directory: Path, here: Surroundings, birth: Birth | None = None) -> int:
+def run(
+    system: System, directory: Path, here: Surroundings, birth: Birth | None = None, more: More | None = None
+) -> int:
     """Take the home, run the system to its end, give the home back. Returns the exit status, or dies of a signal.
+    `more` gives the specs of a component in so many instances.
 
     Raises HeldError where another instance holds the home.
     """
-    return run_made(lambda home: (system, None), directory, here, birth=birth)
+    return run_made(lambda home: (system, None), directory, here, birth=birth, more=more)
 
 
 def run_made(
@@ -57,6 +61,7 @@ def run_made(
     here: Surroundings,
     fd: int = 1,
     birth: Birth | None = None,
+    more: More | None = None,
 ) -> int:
     """The same for a preset: `make` is called once the home is ours and nothing of an earlier run is left in it, and
     what it returns to make the plan with once the initial steps have succeeded. `fd` is the screen; `birth` watches the
@@ -67,7 +72,7 @@ def run_made(
         _wait_for_old_trees(home)
         survivors.settle(home, here)
         system, plan = make(home)
-        outcome = _supervise(system, home, here, plan, fd, birth)
+        outcome = _supervise(system, home, here, plan, fd, birth, more)
         home.forget_holder()
     finally:
         lock.release()
@@ -152,7 +157,13 @@ def _is_free(path: Path) -> bool:
 
 
 def _supervise(
-    system: System, home: Home, here: Surroundings, plan: Callable[[], Plan] | None, fd: int, birth: Birth | None
+    system: System,
+    home: Home,
+    here: Surroundings,
+    plan: Callable[[], Plan] | None,
+    fd: int,
+    birth: Birth | None,
+    more: More | None,
 ) -> Outcome:
     from orchestrator.output.console import Console, Kind
     from orchestrator.supervise.supervisor import Supervisor
@@ -175,6 +186,7 @@ def _supervise(
         here.stays,
         plan,
         exit_code_from=here.terms.exit_code_from,
+        more=more,
     )
     if birth is None and here.terms.ready_within is not None:
         supervisor.be_ready_within(here.terms.ready_within)

@@ -142,6 +142,15 @@ def variables_of(options: argparse.Namespace, sources: Sources, name: str | None
     return resolved.variables[instance_name]
 
 
+def instances(options: argparse.Namespace, sources: Sources, name: str, count: int) -> tuple[Component, ...]:
+    """Return the specs of a component in `count` instances, without what it depends on. Raises ConfigError."""
+    one, _ = find(options, sources, name)
+    only = replace(sources, report=Report(), definition=replace(sources.definition, init=()))
+    resolved = resolve_chosen(options, only, [replace(one, count=count)])
+    only.report.check()
+    return resolved.system.components
+
+
 def instance(options: argparse.Namespace, sources: Sources, name: str) -> Component:
     """Return the spec of one instance."""
     resolved, instance_name = _resolved(options, sources, name)

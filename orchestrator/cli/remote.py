@@ -20,6 +20,7 @@ def add_commands(add: Add) -> None:
         ("kill", "kill components without grace; the system stays"),
     ):
         _add(add, name, text, module="change").set_defaults(verb=name)
+    _add_scale(add)
     _add_signal(add)
     _add_send(add)
     _add(add, "why", "say why components do not run, are not ready or were started again")
@@ -50,6 +51,15 @@ def _add(add: Add, name: str, text: str, more: str = "", module: str = "", *, na
 def _add_home(command: Parser) -> None:
     command.add_argument("-C", "--directory", metavar="DIR", help="go there first")
     command.add_argument("--home", metavar="DIR", help="the home of the system (default: this directory)")
+
+
+def _add_scale(add: Add) -> None:
+    command = add("scale", "run more or fewer instances of components")
+    command.add_argument(
+        "formation_words", nargs="+", metavar="NAME=N", help="a component, and how many instances of it: web=3"
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object a line")
+    _add_home(command)
 
 
 def _add_signal(add: Add) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 
 # First, so that what guardians use lies together in memory, on fewer pages: 0.1 MB less in each (see process.fork).
 import orchestrator.process.rehearsal  # noqa: F401
@@ -32,7 +33,9 @@ def run(options: argparse.Namespace) -> int:
 
         return dry_run.show(system)
     home = planning.home_of(options, read)
-    return detach.run(options, lambda birth: foreground.run(system, home, here, birth))
+    return detach.run(
+        options, lambda birth: foreground.run(system, home, here, birth, partial(planning.instances, options, read))
+    )
 
 
 def _with_terms(options: argparse.Namespace, system: System) -> System:

@@ -24,6 +24,7 @@ class Verb(enum.Enum):
     START = "start"
     STOP = "stop"
     RESTART = "restart"
+    SCALE = "scale"  # the argument is the number of instances
     KILL = "kill"
     SIGNAL = "signal"
     SEND = "send"

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from orchestrator.model import exits
 from orchestrator.model.control import Reply, Request, Verb
-from orchestrator.model.errors import FAILED_STATUS, USAGE_STATUS
+from orchestrator.model.errors import FAILED_STATUS, USAGE_STATUS, OrchestrateError
 from orchestrator.model.lifecycle import State
 from orchestrator.model.messages import Signal
 from orchestrator.supervise import goals, rows
@@ -24,7 +24,10 @@ from orchestrator.supervise.component import Member
 from orchestrator.supervise.goals import Look
 from orchestrator.supervise.outcome import Outcome
 from orchestrator.supervise.prompts import shortened
+from orchestrator.supervise.roster import AT_REST
 from orchestrator.supervise.supervisor import Supervisor
+
+INSTANCES_MAX = 1000  # of one component
 
 
 class Asker(Protocol):
@@ -173,11 +176,14 @@ class Desk:
 
     def _act(self, request: Request, members: list[Member], asker: Asker) -> None:
         supervisor, verb = self._supervisor, request.verb
-        if supervisor.is_stopping and verb in (Verb.START, Verb.RESTART):
+        if supervisor.is_stopping and verb in (Verb.START, Verb.RESTART, Verb.SCALE):
             asker.send(refusal("the system is being stopped"))
             return
         if not supervisor.roster.members and (step := self._current_step()):
             asker.send(refusal(f"nothing is started before the initial step {step.name} has succeeded; try again"))
+            return
+        if verb is Verb.SCALE:
+            self._scale(request, asker)
             return
         if not supervisor.is_stopping:
             supervisor.tell(f"{verb.value} of {', '.join(m.name for m in members)} is asked for")
@@ -195,6 +201,25 @@ class Desk:
                 look = goals.stopped(members, self._history.row, supervisor.errands)
                 if not supervisor.is_stopping:
                     supervisor.errands.stop(members)
+        self._keep(asker, request, look)
+
+    def _scale(self, request: Request, asker: Asker) -> None:
+        supervisor, count = self._supervisor, request.argument
+        if len(request.names) != 1 or not count.isdecimal() or int(count) > INSTANCES_MAX:
+            asker.send(refusal(f"unable to scale: name a component and a number up to {INSTANCES_MAX}", USAGE_STATUS))
+            return
+        try:
+            wanted, surplus = supervisor.scale(request.names[0], int(count))
+        except OrchestrateError as error:
+            asker.send(refusal(str(error), USAGE_STATUS))
+            return
+        supervisor.tell(f"{count} of {request.names[0]} are asked for")
+        asleep = [m for m in wanted if m.state in AT_REST]
+        look = goals.both(
+            goals.started(asleep, self._history.row), goals.stopped(surplus, self._history.row, supervisor.errands)
+        )
+        supervisor.errands.start(asleep)
+        supervisor.errands.stop(surplus)
         self._keep(asker, request, look)
 
     def _wait(self, request: Request, members: list[Member], asker: Asker) -> None:

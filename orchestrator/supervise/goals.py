@@ -81,6 +81,24 @@ def stopped(members: Iterable[Member], describe: Describe, errands: Errands) -> 
     return look
 
 
+def both(one: Look, other: Look) -> Look:
+    """The one and the other."""
+    found: dict[Look, Reply] = {}
+
+    def look() -> Reply | None:
+        for goal in (one, other):
+            if goal not in found and (reply := goal()) is not None:
+                found[goal] = reply
+        if len(found) < 2:
+            return None
+        replies = found[one], found[other]
+        error = "; ".join(reply.error for reply in replies if reply.error)
+        status = max(reply.status for reply in replies)
+        return Reply(not error, error, status, (*replies[0].rows, *replies[1].rows))
+
+    return look
+
+
 def ended(members: Iterable[Member], describe: Describe) -> Look:
     """All of them have come to rest, and will not come back by themselves. The status is the first one's exit code."""
     waiting = list(members)

@@ -43,6 +43,16 @@ class Roster:
         self._by_name = {member.name: member for member in self.members}
         self.dependents = order.dependents(components)
 
+    def add(self, component: Component) -> Member:
+        """Make a member of one more instance, after the others of its component."""
+        member = Member(component, self._host)
+        member.due = False
+        at = max(i for i, m in enumerate(self.members) if m.spec.component == component.component) + 1
+        self.members.insert(at, member)
+        self._by_name[member.name] = member
+        self.dependents = order.dependents(m.spec for m in self.members)
+        return member
+
     @property
     def everyone(self) -> tuple[Member, ...]:
         """Steps and members."""

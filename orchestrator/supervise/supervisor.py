@@ -34,6 +34,7 @@ from orchestrator.supervise.plan import Plan
 from orchestrator.supervise.probes import Probers
 from orchestrator.supervise.progress import Progress
 from orchestrator.supervise.roster import Roster
+from orchestrator.supervise.scaling import More, Scaling
 from orchestrator.supervise.signalman import Signalman
 from orchestrator.supervise.stage import Stage
 from orchestrator.supervise.streams import Streams
@@ -54,6 +55,7 @@ class Supervisor:
         stays: bool = False,
         plan: Callable[[], Plan] | None = None,
         exit_code_from: str = "",
+        more: More | None = None,
     ) -> None:
         self.loop = loop
         self._system = system
@@ -69,6 +71,7 @@ class Supervisor:
         self._streams = Streams(loop, Multiplexer(loop, stage.screen), stage)
         self._roster = Roster(system.init, self)
         self.errands = Errands(self._roster, self._start_possible)
+        self._scaling = Scaling(self._roster, more)
         self.herald: Callable[[str], None] | None = None
         self._listeners: list[Callable[[Member, State], None]] = []
         self._orphanage = Orphanage(loop, self._own_pids, self._orphans_gone, self._orphans_stuck)
@@ -156,6 +159,13 @@ class Supervisor:
     def listen(self, listener: Callable[[Member, State], None]) -> None:
         """Tell `listener` each member's changes of state, with the state before; before anything follows from it."""
         self._listeners.append(listener)
+
+    def scale(self, name: str, count: int) -> tuple[list[Member], list[Member]]:
+        """Make `count` instances of a component; returns those that are to be started, and to be stopped. Raises
+        OrchestrateError."""
+        wanted, surplus = self._scaling.scale(name, count)
+        self._stage.make_room(member.name for member in wanted)
+        return wanted, surplus
 
     @property
     def roster(self) -> Roster:
