@@ -298,3 +298,28 @@ def test_a_component_starts_with_three_descriptors_default_signals_and_its_own_l
     assert text.split("\n")[3].startswith("/dev/pts/")
     status = dict(re.findall(r"^(Sig\w+):\t([0-9a-f]+)$", text, re.MULTILINE))
     assert [int(status[name], 16) & ~LIBC_SIGNALS for name in ("SigBlk", "SigIgn", "SigCgt")] == [0, 0, 0]
+
+
+def test_a_leader_that_is_stopped_before_its_program_runs_keeps_nobody(guard):
+    """Between fork and exec: the guardian waits there for the exec, and hears nothing."""
+    ours = os.readlink("/proc/self/exe")
+    for attempt in range(200):
+        guarded = guard(STAY, name=f"web{attempt}")
+        while not (leaders := tree.descendants(guarded.pid)) and not guarded_has_said(guarded):
+            pass
+        if not leaders:
+            continue
+        tree.send(leaders[0].pid, signal.SIGSTOP)
+        if os.readlink(f"/proc/{leaders[0].pid}/exe") == ours and not guarded_has_said(guarded):
+            break
+        tree.send(leaders[0].pid, signal.SIGCONT)
+    else:
+        pytest.fail("never quick enough")
+    guarded.channel.send(Stop())
+    guarded.forked.wake(children=True)
+    assert guarded.rest()[-1] == "end"
+    assert guarded.ends()
+
+
+def guarded_has_said(guarded):
+    return bool(select.select([guarded.channel.fileno()], [], [], 0)[0])

@@ -30,7 +30,7 @@ class Guardian:
         self.alive, self.reaped, self.open = True, False, True
         self.started = self.leader = self.tree = False
         self.said, self.heard = [], []
-        self.fileno, self.wake = lambda: self.fd, lambda: None
+        self.fileno, self.wake = lambda: self.fd, lambda children=False: None
         self.receive_fd = lambda: self.fd + 1000
 
     @property

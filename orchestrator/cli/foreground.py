@@ -139,10 +139,12 @@ def _wait_for_old_trees(home: Home) -> None:
 
 
 def _wake(pid: int) -> None:
-    """Let a guardian go on that somebody has stopped (SIGSTOP): it would never end."""
+    """Let a guardian go on that somebody has stopped (SIGSTOP), or whose component was stopped before its program ran:
+    it would never end."""
     from orchestrator.process import tree  # a refusal, which comes first, is quicker without
 
     tree.send(pid, signal.SIGCONT)
+    tree.send_tree(pid, signal.SIGCONT)
 
 
 def _is_free(path: Path) -> bool:

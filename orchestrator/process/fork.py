@@ -81,10 +81,13 @@ class Forked(Generic[Out, In]):
             self._theirs.close()
         self.pid = self._process.pid or 0
 
-    def wake(self) -> None:
-        """Let the process go on if somebody has stopped it (SIGSTOP): it could not hear us."""
+    def wake(self, *, children: bool = False) -> None:
+        """Let the process go on if somebody has stopped it (SIGSTOP): it could not hear us. Its `children` too, as long
+        as it may be waiting for one to execute its program, which a stopped one never does."""
         if self.pid:
             tree.send(self.pid, signal.SIGCONT)
+            if children:
+                tree.send_tree(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """End the process at once; harmless where it has ended."""

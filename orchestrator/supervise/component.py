@@ -211,7 +211,7 @@ class Member:
         if self._guardian is not None and self._channel_open:
             try:
                 self._guardian.channel.send(message)
-                self._guardian.wake()
+                self._guardian.wake(children=not self.pid)
             except ChannelClosed:
                 pass  # it ends; on_guardian_ended follows
 
