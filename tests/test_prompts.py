@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from harness import Run, command_under_test
@@ -61,6 +62,31 @@ def test_apt_is_noticed(home):
     home.write(web=f"exec apt-get -o Debug::NoLocking=1 remove {installed.stdout.split()[0]}")
     system = home.up()
     system.wait_for(r"orchestrate \| web is waiting for input \(.*\[Y/n\]\): orchestrate attach web")
+    system.stop()
+
+
+POSTGRES = """
+[init.initdb]
+command = "./pg initdb -D data -A trust -U shop"
+[components.db]
+command = "exec ./pg postgres -D data -k $PWD/data -h ''"
+ready = { log = "ready to accept connections" }
+stop = { signal = "INT", scope = "leader" }
+[components.psql]
+command = "exec psql -h $PWD/data -U shop -d postgres"
+depends_on = { db = "ready" }
+"""
+
+
+@pytest.mark.skipif(not shutil.which("psql") or not Path("/usr/lib/postgresql").exists(), reason="no PostgreSQL here")
+def test_psql_is_noticed(home):
+    shutil.copy(Path(__file__).parent / "examples" / "shop" / "pg", home.path / "pg")
+    for directory in (home.path, *home.path.parents[:2]):  # the server's own user has to reach its data
+        directory.chmod(0o755)
+    home.write(POSTGRES, name="orchestrate.toml")
+    system = home.up(file="orchestrate.toml")
+    system.wait_for(r"orchestrate \| psql is waiting for input \(postgres=#\): orchestrate attach psql")
+    assert [name for name, _ in notices(system)] == ["psql"]
     system.stop()
 
 

@@ -80,6 +80,25 @@ def drop(line, *words, **more):
     return first
 
 
+def test_attach_over_ssh_and_a_dropped_line_leaves_the_component_alone(line):
+    """The terminal there is a component's; its keys, its size; and when the line is cut it is detached."""
+    (line.home / "Procfile").write_text("shell: exec env PS1='inner> ' bash --norc --noprofile\n")
+    assert line.run("up", "-d").wait() == 0
+    seat = line.run("attach", "shell", terminal=True)
+    seat.wait_for("attached to shell")
+    os.write(seat.terminal_fd, b"echo $((6*7)) here; stty size; tty\r")
+    seat.wait_for(r"42 here\s+24 80\s+/dev/pts/\d+")
+    seat.signal(signal.SIGKILL)
+    seat.wait()
+    again = line.run("attach", "shell", terminal=True)
+    again.wait_for("attached to shell")
+    os.write(again.terminal_fd, b"echo still $((6*7))\r")
+    again.wait_for("still 42")
+    os.write(again.terminal_fd, b"\x1cd")
+    assert again.wait() == 0
+    assert line.run("down").wait() == 0
+
+
 def test_a_dropped_line_stops_the_system(line):
     drop(line)
     assert until(lambda: line.status() == 3)
