@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -24,6 +26,16 @@ class End:
     status: int
     own: bool
     succeeded: bool
+
+
+def of_lost_sink(number: int, terminal: bool, hang_up_stops: bool) -> Outcome | None:
+    """Nobody reads our output any more, says errno `number`: end as a program does that writes into a closed pipe; a
+    terminal that has gone is a hang-up; a full disk is a failure. None where that is to be outlived."""
+    if number == errno.EPIPE:
+        return Outcome(signal=signal.SIGPIPE)
+    if terminal:
+        return Outcome(signal=signal.SIGHUP) if hang_up_stops else None
+    return Outcome(FAILED_STATUS)
 
 
 def of_culprit(culprit: End, others: Iterable[End | None]) -> Outcome:

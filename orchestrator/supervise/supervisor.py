@@ -8,12 +8,10 @@ stop goes against the order of dependencies, what does not depend at the same ti
 from __future__ import annotations
 
 import contextlib
-import errno
-import signal
 import sys
 from collections.abc import Callable
 
-from orchestrator.model.errors import FAILED_STATUS, NOT_READY_STATUS
+from orchestrator.model.errors import NOT_READY_STATUS
 from orchestrator.model.lifecycle import Event, State
 from orchestrator.model.messages import Answer, Down, Launch, Stuck, Up
 from orchestrator.model.restart import Wish
@@ -24,12 +22,12 @@ from orchestrator.process.fork import Forked, guardian_of
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.supervise import news
+from orchestrator.supervise.bereaved import Bereaved
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.errands import Errands
 from orchestrator.supervise.multiplexer import Multiplexer
 from orchestrator.supervise.nursery import Nursery
-from orchestrator.supervise.orphans import Orphanage
-from orchestrator.supervise.outcome import Outcome
+from orchestrator.supervise.outcome import Outcome, of_lost_sink
 from orchestrator.supervise.plan import Plan
 from orchestrator.supervise.probes import Probers
 from orchestrator.supervise.progress import Progress
@@ -74,9 +72,8 @@ class Supervisor:
         self._scaling = Scaling(self._roster, more)
         self.herald: Callable[[str], None] | None = None
         self._listeners: list[Callable[[Member, State], None]] = []
-        self._orphanage = Orphanage(loop, self._own_pids, self._orphans_gone, self._orphans_stuck)
+        self._bereaved = Bereaved(loop, self._own_pids, self._say_stuck)
         self._nursery = Nursery(loop)
-        self._bereaved: list[Member] = []
         self._probers = Probers(loop, self._probed)
         self._outcome: Outcome | None = None
         self._culprit: Member | None = None
@@ -258,14 +255,11 @@ class Supervisor:
 
     def adopt(self, member: Member) -> None:
         """Empty what a dead guardian left."""
-        self._bereaved.append(member)
-        self._orphanage.empty()
+        self._bereaved.add(member)
 
     def stuck(self, member: Member, message: Stuck) -> None:
         """Say what cannot be killed, and do not wait for it."""
         self._say_stuck(member.name, message.why)
-        if self.is_stopping:
-            self._stop_possible()
 
     def changed(self, member: Member, before: State) -> None:
         """Follow a member's change of state with what it means for the others."""
@@ -380,7 +374,7 @@ class Supervisor:
         """Skip the grace of whatever is still there."""
         for member in self._roster.everyone:
             member.handle(Event.KILL)
-        self._orphanage.kill()
+        self._bereaved.kill()
 
     # Events
 
@@ -394,7 +388,7 @@ class Supervisor:
         for member in list(self._roster.everyone):
             member.see_guardian()
         self._probers.see()
-        self._orphanage.check()
+        self._bereaved.check()
 
     def resize(self) -> None:
         """Our terminal has another size, and so has each component's."""
@@ -403,20 +397,9 @@ class Supervisor:
     def _own_pids(self) -> set[int]:
         return {m.guardian_pid for m in self._roster.everyone} | self._probers.pids
 
-    def _orphans_gone(self) -> None:
-        bereaved, self._bereaved = self._bereaved, []
-        for member in bereaved:
-            member.gone()
-
-    def _orphans_stuck(self, why: str) -> None:
-        for member in self._bereaved:
-            member.is_stuck = True
-        self._say_stuck(", ".join(m.name for m in self._bereaved), why)
-        self._bereaved = []
-        self._stop_possible()
-
     def _say_stuck(self, name: str, why: str) -> None:
         self.tell(f"unable to kill what is left of {name}: {why}")
+        self._stop_possible()  # nobody waits for it any more
 
     def _probed(self, member: Member) -> None:
         member.handle(Event.PROBED)
@@ -440,18 +423,12 @@ class Supervisor:
 
     def lost_sink(self, error: OSError) -> None:
         """Nobody reads our output any more: end, as a program does that writes into a closed pipe."""
-        if self._stays:
+        terminal = self._stage.screen.console.kind is Kind.TERMINAL
+        outcome = of_lost_sink(error.errno or 0, terminal, self._hang_up_stops)
+        if self._stays or outcome is None:
             return
-        if error.errno == errno.EPIPE:
-            self.stop(Outcome(signal=signal.SIGPIPE))
-        elif self._stage.screen.console.kind is Kind.TERMINAL:
-            if self._hang_up_stops:
-                self.stop(Outcome(signal=signal.SIGHUP))
-        else:
+        if not outcome.signal:
             with contextlib.suppress(OSError):  # standard error may be the same full file
-                print(
-                    f"orchestrate: unable to write to standard output: {error.strerror}; stopping",
-                    file=sys.stderr,
-                    flush=True,
-                )
-            self.stop(Outcome(FAILED_STATUS))
+                why = f"unable to write to standard output: {error.strerror}; stopping"
+                print(f"orchestrate: {why}", file=sys.stderr, flush=True)
+        self.stop(outcome)

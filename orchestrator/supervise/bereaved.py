@@ -1,0 +1,45 @@
+"""Members whose guardian was killed: they wait until nothing is left of what all of them had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.runtime.loop import Loop
+from orchestrator.supervise.component import Member
+from orchestrator.supervise.orphans import Orphanage
+
+
+class Bereaved:
+    """`own` returns the pids of our own children; `stuck` is told names and what cannot be killed of them."""
+
+    def __init__(self, loop: Loop, own: Callable[[], set[int]], stuck: Callable[[str, str], None]) -> None:
+        self._orphanage = Orphanage(loop, own, self._gone, self._stay)
+        self._stuck = stuck
+        self._members: list[Member] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._members)
+
+    def add(self, member: Member) -> None:
+        """Empty what its guardian has left."""
+        self._members.append(member)
+        self._orphanage.empty()
+
+    def kill(self) -> None:
+        """Skip the grace."""
+        self._orphanage.kill()
+
+    def check(self) -> None:
+        """Some child of ours has ended."""
+        self._orphanage.check()
+
+    def _gone(self) -> None:
+        members, self._members = self._members, []
+        for member in members:
+            member.gone()
+
+    def _stay(self, why: str) -> None:
+        members, self._members = self._members, []
+        for member in members:
+            member.is_stuck = True
+        self._stuck(", ".join(member.name for member in members), why)
