@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -86,7 +87,7 @@ def test_who_asks_is_seen_to_wait(at_terminal, argv, prompt):
 @pytest.mark.parametrize(
     ("code", "call"),
     [
-        ("time.sleep(1000)", "nanosleep"),
+        ("time.sleep(1000)", "nanosleep|poll|select"),  # before CPython 3.11 it is a select
         ("os.read(os.pipe()[0], 1)", "pipe_read"),
         ("import socket; a, b = socket.socketpair(); a.recv(1)", "unix"),
         ("import select; select.select([0], [], [])", "poll"),
@@ -100,7 +101,7 @@ def test_who_is_only_silent_is_not(at_terminal, code, call):
 
     def stands():
         with open(f"/proc/{program.pid}/wchan") as file:
-            return call in file.read()
+            return re.search(call, file.read())
 
     assert until(stands)
     assert not program.is_waited_for()
