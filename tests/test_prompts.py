@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -79,10 +80,14 @@ depends_on = { db = "ready" }
 
 
 @pytest.mark.skipif(not shutil.which("psql") or not Path("/usr/lib/postgresql").exists(), reason="no PostgreSQL here")
-def test_psql_is_noticed(home):
+def test_psql_is_noticed(home_at):
+    with tempfile.TemporaryDirectory(prefix="psql-") as place:  # which the server's own user can reach
+        os.chmod(place, 0o755)
+        psql_is_noticed(home_at(Path(place)))
+
+
+def psql_is_noticed(home):
     shutil.copy(Path(__file__).parent / "examples" / "shop" / "pg", home.path / "pg")
-    for directory in (home.path, *home.path.parents[:2]):  # the server's own user has to reach its data
-        directory.chmod(0o755)
     home.write(POSTGRES, name="orchestrate.toml")
     system = home.up(file="orchestrate.toml")
     system.wait_for(r"orchestrate \| psql is waiting for input \(postgres=#\): orchestrate attach psql")

@@ -27,7 +27,8 @@ def test_a_fault_leaves_nothing_of_orchestrate_and_something_of_standalones_way(
             assert {"daemon", "deaf", "plain"} <= result["left"].keys()
 
 
-def test_every_safety_that_is_broken_is_still_where_it_is_looked_for():
+def test_every_safety_that_is_broken_is_still_where_it_is_looked_for(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
     loader = importlib.machinery.SourceFileLoader("break_safety", str(SCRIPTS / "break-safety"))
     spec = importlib.util.spec_from_loader("break_safety", loader)
     module = importlib.util.module_from_spec(spec)
