@@ -11,26 +11,13 @@ import uuid
 
 import pytest
 from harness import Run, command_under_test, pump, until
-from terminal import PROMPT, Tmux
+from terminal import PROMPT
 
 pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="no tmux here")
 
 SHELL = "exec env PS1='inner> ' bash --norc --noprofile"
 ATTACHED = r"\[orchestrate: attached to \w+"
 DETACH = ("C-\\", "d")
-
-
-@pytest.fixture
-def tmux(tmp_path_factory):
-    opened = []
-
-    def open_one(**options):
-        opened.append(Tmux(tmp_path_factory.mktemp("tmux"), **options))
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        assert one.end() == []
 
 
 def started(home, *options, **run):
