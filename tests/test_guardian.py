@@ -15,7 +15,7 @@ from orchestrator.model.messages import Kill, Launch, LeaderExited, Signal, Star
 from orchestrator.model.spec import StopPlan, StopStep
 from orchestrator.process import tree
 from orchestrator.process.channel import ChannelClosed
-from orchestrator.process.fork import guardian_of
+from orchestrator.process.fork import guardian_of, highest_descriptor
 from orchestrator.runtime.lock import holder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -37,7 +37,7 @@ class Guarded:
 
     def __init__(self, launch, log):
         self.forked = guardian_of(launch, log)
-        self.forked.fork()
+        self.forked.fork(highest_descriptor())
         self.channel, self.pid = self.forked.channel, self.forked.pid
         self.pid_fd = os.pidfd_open(self.pid)
         self.master_fd, self.leader, self.output = -1, 0, b""
@@ -248,12 +248,12 @@ def fds_of(pid):
 
 
 def test_its_descriptors_are_its_own(guard, tmp_path):
-    """Three to nowhere, the channel, multiprocessing's two sentinels, the wakeup pipe, epoll, its lock, the master."""
+    """Three to nowhere, the channel, the wakeup pipe, epoll, its lock, the master."""
     first, second = guard("sleep 60", name="a").started(), guard("sleep 60", name="b").started()
     for _ in range(1000):  # the master may still be duplicated for sending
-        if len(fds := fds_of(first.pid)) <= 11:
+        if len(fds := fds_of(first.pid)) <= 9:
             break
-    kinds = ["socket", *["pipe"] * 4, "anon_inode", "/dev/ptmx", str(tmp_path / "a.lock")]
+    kinds = ["socket", *["pipe"] * 2, "anon_inode", "/dev/ptmx", str(tmp_path / "a.lock")]
     assert fds[:3] == ["/dev/null"] * 3
     assert sorted(fd.replace("/dev/pts/ptmx", "/dev/ptmx").partition(":[")[0] for fd in fds[3:]) == sorted(kinds)
     assert {fd for fd in fds if ":[" in fd} & set(fds_of(second.pid)) <= {"anon_inode:[eventpoll]"}

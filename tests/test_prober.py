@@ -15,7 +15,7 @@ from facts import PATIENCE
 from orchestrator.model.messages import Answer, Question
 from orchestrator.model.spec import HttpProbe, TcpProbe
 from orchestrator.process import prober
-from orchestrator.process.fork import Forked
+from orchestrator.process.fork import Forked, highest_descriptor
 from orchestrator.process.pages import Page, judge
 
 START = 1_700_000_000.0  # 2023-11-14T22:13:20Z
@@ -127,7 +127,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def process():
     """A prober; it is forked before the test's server has a thread."""
     forked = Forked("prober", prober.run)
-    forked.fork()
+    forked.fork(highest_descriptor())
     yield forked
     forked.channel.close()
     forked.kill()

@@ -6,11 +6,8 @@ is safe, and everything is imported once, before.
 A page is a guardian's own as soon as one of the two writes to it: the guardian, or the supervisor before it forks the
 next one. So a guardian's memory, and the time its start takes, is the number of pages that both of them touch, and it
 is kept small by how little runs between the two, measured for 50 guardians: making all before forking the first
-0.5 MB each (`Forked.fork`), no hooks 0.5 MB (`orchestrator.__main__`), no bootstrap 0.3 MB (`_Process`).
-`gc.freeze` keeps the collector from touching what the children share.
-
-Fact: each start of a multiprocessing.Process waits for those that have ended until then (`_cleanup` in its process.py),
-and waitid(2) does not show them to us any more. Only `has_ended` does.
+0.5 MB each (`Forked.fork`), no hooks 0.5 MB (`orchestrator.__main__`), no bootstrap 0.3 MB and no bookkeeping 0.4 MB
+(`_Process`). `gc.freeze` keeps the collector from touching what the children share.
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from multiprocessing import popen_fork
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from typing import Any, Generic, TypeVar
@@ -37,43 +35,61 @@ Out = TypeVar("Out")
 In = TypeVar("In")
 
 
-class _Process(ForkProcess):
-    def _bootstrap(self, parent_sentinel: int | None = None) -> int:
-        """Run the target and nothing else, as the first thing in the fork.
+class _Fork(popen_fork.Popen):
+    """The running process, as multiprocessing waits for it, without the two pipes that tell of its end."""
 
-        What multiprocessing does there instead is for children that use multiprocessing themselves or return: a text
-        file over /dev/null as sys.stdin, registries, finalizers. Ours close their descriptors themselves and end in
-        os._exit.
-        """
-        self.run()
-        return 0
+    def __init__(self, process: ForkProcess) -> None:
+        self.returncode = None
+        self.finalizer = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                process.run()
+            finally:
+                os._exit(1)  # what runs there ends in os._exit itself
+
+
+class _Process(ForkProcess):
+    """A process that runs its target and nothing else, as the first thing in the fork.
+
+    What multiprocessing does besides is for children that use multiprocessing themselves or return: in the child a text
+    file over /dev/null as sys.stdin, registries, finalizers; in the parent a look at each child so far, which is a
+    system call and a page of each.
+    """
+
+    def start(self) -> None:
+        """Fork. Raises OSError."""
+        self._popen = _Fork(self)
 
 
 class Forked(Generic[Out, In]):
     """A process of ours and the channel to it. `pid` is 0 until it is forked, and stays known after its end."""
 
     def __init__(self, name: str, target: Callable[..., None], *arguments: Any) -> None:
-        """Make ready to run ``target(*arguments, connection, inherited, parent)`` in a fork, all signals blocked there.
+        """Make ready to run ``target(*arguments, connection, highest, parent)`` in a fork, all signals blocked there.
 
         What is sent before the fork waits in the channel. Raises OSError (EMFILE: too many descriptors).
         """
         ours: Connection[Out, In]
         ours, self._theirs = _context.Pipe(duplex=True)
-        self._inherited: list[int] = []
+        self._highest = -1
+        parent = os.getpid()
         self._process = _Process(
-            target=target, args=(*arguments, self._theirs, self._inherited, os.getpid()), name=name
+            target=lambda: target(*arguments, self._theirs, self._highest, parent),
+            name=name,
         )
         self.channel: Channel[Out, In] = Channel(ours)
         self.pid: int = 0
 
-    def fork(self) -> None:
-        """Fork the process; several are forked back to back, nothing done in between.
+    def fork(self, highest: int) -> None:
+        """Fork the process, which inherits no descriptor above `highest` (see `highest_descriptor`). Several are forked
+        back to back, nothing done in between.
 
         Raises OSError where the kernel refuses (EAGAIN: too many processes); the channel is to be closed then.
         """
         mask = signals.block_all()
         try:
-            self._inherited += _open_descriptors()
+            self._highest = highest
             gc.freeze()
             self._process.start()
         finally:
@@ -113,6 +129,6 @@ def guardian_of(launch: Launch, log: Callable[[], guardian.Log | None]) -> Forke
     return Forked(f"guardian of {launch.instance}", guardian.run, launch, log)
 
 
-def _open_descriptors() -> list[int]:
-    # The directory's own descriptor is in the list too, and closed by now; closing it again is passed over.
-    return [int(name) for name in os.listdir(_DESCRIPTORS)]
+def highest_descriptor() -> int:
+    """Return the highest descriptor that is open now. Raises OSError (EMFILE)."""
+    return max(map(int, os.listdir(_DESCRIPTORS)))

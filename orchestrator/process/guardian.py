@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -94,16 +94,16 @@ def run(
     launch: Launch,
     log: Callable[[], Log | None],
     connection: Connection[Up, Down],
-    inherited: Collection[int],
+    highest: int,
     parent: int,
 ) -> None:
     """Be the guardian of one incarnation: the target of a forked multiprocessing.Process, all signals blocked.
 
-    `inherited` are the descriptors that the supervisor had open; `parent` is its pid. Never returns.
+    `highest` is the highest descriptor that the supervisor had open, `parent` its pid. Never returns.
     """
     channel: Channel[Up, Down] = Channel(connection)
     try:
-        _isolate(inherited, connection.fileno())
+        _isolate(highest, connection.fileno())
         _Watch(launch, log, channel, parent).run()
     except ChannelClosed:
         pass
@@ -116,9 +116,9 @@ def run(
         os._exit(0)
 
 
-def _isolate(inherited: Collection[int], channel_fd: int) -> None:
+def _isolate(highest: int, channel_fd: int) -> None:
     """Stand alone: adopt what the component orphans. All signals are blocked, and most remain so."""
-    cut_loose(inherited, channel_fd)
+    cut_loose(highest, channel_fd)
     tree.become_subreaper()
 
 

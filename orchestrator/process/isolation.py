@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 
 
-def cut_loose(inherited: Collection[int], channel_fd: int) -> None:
-    """Close `inherited` but the channel, turn 0-2 into /dev/null, and begin a session of its own.
+def cut_loose(highest: int, channel_fd: int) -> None:
+    """Close all descriptors up to `highest` but the channel, turn 0-2 into /dev/null, and begin a session of its own.
 
     A sibling's pipe end held here would hide the supervisor's death from that sibling; our stdout held here would
-    keep `orchestrate | tee` from ending. multiprocessing's two sentinel pipes are younger than `inherited`.
+    keep `orchestrate | tee` from ending.
     """
-    for fd in inherited:
-        if fd > 2 and fd != channel_fd:
-            try:
-                os.close(fd)
-            except OSError:  # filelock closes its own after a fork
-                continue
+    os.closerange(3, channel_fd)
+    os.closerange(max(3, channel_fd + 1), highest + 1)
     null_fd = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null_fd, fd, inheritable=False)

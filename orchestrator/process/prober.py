@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Collection
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 
@@ -25,10 +24,10 @@ from orchestrator.process.sockets import Evidence, Owner
 from orchestrator.runtime import signals
 
 
-def run(connection: Connection[Answer, Question], inherited: Collection[int], parent: int) -> None:
+def run(connection: Connection[Answer, Question], highest: int, parent: int) -> None:
     """Answer questions until the supervisor goes: the target of a forked multiprocessing.Process. Never returns."""
     try:
-        cut_loose(inherited, connection.fileno())
+        cut_loose(highest, connection.fileno())
         tree.signal_on_parent_death(signal.SIGKILL, parent)
         signals.set_all_default()
         fetcher = _Fetcher()

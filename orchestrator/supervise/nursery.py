@@ -7,7 +7,7 @@ Whatever the supervisor does between two forks writes to pages, and each of them
 from __future__ import annotations
 
 from orchestrator.model.messages import Down, Up
-from orchestrator.process.fork import Forked
+from orchestrator.process.fork import Forked, highest_descriptor
 from orchestrator.process.rehearsal import rehearse
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise.component import Member
@@ -29,8 +29,14 @@ class Nursery:
     def _fork_all(self) -> None:
         rehearse()
         unborn, self._unborn = self._unborn, []
+        try:
+            highest = highest_descriptor()
+        except OSError as error:
+            for member, _ in unborn:
+                member.not_forked(error)
+            return
         for member, guardian in unborn:
             try:
-                guardian.fork()
+                guardian.fork(highest)
             except OSError as error:
                 member.not_forked(error)

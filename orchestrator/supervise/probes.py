@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from orchestrator.model.messages import Answer, Question, Run
 from orchestrator.model.spec import AskedProbe, Component, ExecProbe, HttpProbe, Ownership, TcpProbe
 from orchestrator.process.channel import ChannelClosed
-from orchestrator.process.fork import Forked
+from orchestrator.process.fork import Forked, highest_descriptor
 from orchestrator.runtime.loop import READ, Loop
 from orchestrator.supervise.asking import Key, Means
 from orchestrator.supervise.component import Member
@@ -46,7 +46,7 @@ class Probers:
         from orchestrator.process import prober  # http and what it needs: only systems that are asked pay for it
 
         self._process = Forked("prober", prober.run)
-        self._process.fork()
+        self._process.fork(highest_descriptor())
         self._is_lost = False
         self._loop.add(self._process.channel.fileno(), READ, lambda _: self._on_answer())
 
