@@ -330,6 +330,43 @@ def test_without_a_name_the_merged_stream_is_shown_again(home, tmux):
     assert terminal.status() == 0
 
 
+def test_a_detached_instance_is_looked_at_by_several_and_lives_on(home, tmux):
+    """`up -d`, then the merged stream in three terminals, and one at a component's: each leaves in its own way."""
+    home.write(one=python(home, "one.py", TICKS), sh=SHELL)
+    up = home.up("-d", "-t", "1")  # an interactive shell ignores SIGTERM
+    assert up.wait() == 0
+    merged = shlex.join(map(str, [*command_under_test(), "attach", "-C", home.path]))
+    leaves, killed, stays = viewers = tmux(), tmux(), tmux()
+    for viewer in viewers:
+        viewer.type(merged)
+        viewer.wait_for(r"^orchestrate: the merged stream; Ctrl-C leaves it, and the system runs on\n")
+        viewer.wait_for(r"^one +\| tick \d+\n(.*\n)*one +\| tick")
+    leaves.keys("C-c")
+    assert leaves.status() == 130
+    (pid,) = killed.foreground()
+    os.kill(pid, signal.SIGKILL)
+    assert killed.status() == 128 + signal.SIGKILL
+    leaves.type("clear")
+    attach(leaves, home, "sh")
+    leaves.wait_for("^inner>")
+    leaves.type("stty size; echo in a detached in''stance")
+    leaves.wait_for(r"^30 100\nin a detached instance")
+    stays.wait_for(r"^orchestrate \| somebody is attached to sh")
+    detach(leaves, "sh")
+    killed.type("clear; " + merged)
+    for viewer in (killed, stays):
+        viewer.wait_for(r"^orchestrate \| nobody is attached to sh any more")
+        last = int(re.findall(r"^one +\| tick (\d+)$", viewer.screen(), re.M)[-1])
+        viewer.wait_for(rf"^one +\| tick {last + 5}$")
+    assert Run([*command_under_test(), "down", "-C", home.path]).wait() == 0
+    for viewer in (killed, stays):
+        viewer.wait_for(r"^orchestrate \| Complete")
+        assert viewer.status() == 0
+    ticks = [int(number) for number in re.findall(r"^one +\| tick (\d+)$", stays.screen(), re.M)]
+    assert ticks == list(range(ticks[0], ticks[-1] + 1))
+    assert up.survivors(5) == []
+
+
 def test_what_is_typed_and_not_echoed_is_nowhere(home, tmux):
     code = "import getpass; print(len(getpass.getpass()), 'characters', flush=True); input()"
     home.write(web=python(home, "ask.py", code))
