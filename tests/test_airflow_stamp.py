@@ -41,8 +41,7 @@ class Place:
         connection.close()
 
     def write(self, *, valid=True):
-        this_start = {"url": "http://localhost:8080", "components": ("scheduler",)}
-        stamp.write(self.path, self.facts, self.installation, ENVIRONMENT, valid=valid, **this_start)
+        stamp.write(self.path, self.facts, self.installation, ENVIRONMENT, valid=valid, url="http://localhost:8080")
 
     def read(self, environment=ENVIRONMENT):
         return stamp.read(self.path, self.installation, environment)

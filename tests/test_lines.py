@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.text.lines import LINE_MAX, LineSplitter
+from orchestrator.text.lines import LINE_MAX, LineSplitter, lf_for_crlf
 from orchestrator.text.row import replay, rewrites
 
 
@@ -197,3 +197,10 @@ def test_a_long_row_in_any_chunks_is_the_same_row(start, times, at, end):
 )
 def test_rows_people_know(line, shown):
     assert replay(line) == shown
+
+
+@given(st.lists(st.sampled_from([b"a", b"\r\n", b"\n", b"\r", b"\xff"])).map(b"".join))
+def test_lf_stands_for_crlf_where_nothing_else_has_a_cr_or_an_lf(chunk):
+    others = chunk.replace(b"\r\n", b"")
+    as_ever = not (b"\r" in others or b"\n" in others)
+    assert lf_for_crlf(chunk) == (chunk.replace(b"\r\n", b"\n") if as_ever else chunk)

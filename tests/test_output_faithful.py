@@ -195,3 +195,30 @@ def test_a_terminal_that_is_opened_again_is_read_again(stand, tmp_path):
     pipe.feed(b"Password: " + b"x" * 100_000 + b"\n")
     pipe.turn_until(lambda: pipe.out.endswith(b"x\n"))
     assert len(pipe.lines()[1]) == 100_010
+
+
+def test_what_is_collected_of_many_floods_is_all_there_and_in_order(stand):
+    """Each turn reads a little of each of eight, which is looked at together with what the next turns read."""
+    names = [f"f{number}" for number in range(8)]
+    stand = stand("pipe", names=names)
+    for name in names:
+        stand.start(name)
+    floods = {name: b"".join(b"%s %06d\n" % (name.encode(), number) for number in range(20_000)) for name in names}
+    for position in range(0, max(map(len, floods.values())), 4096):
+        for name, flood in floods.items():
+            stand.feed(flood[position : position + 4096], name)
+    stand.turn_until(lambda: all(len(stand.lines(name)) == 20_000 for name in names))
+    stand.finish()
+    for name, flood in floods.items():
+        assert stand.log(name) == flood
+        assert stand.lines(name) == flood.splitlines()
+
+
+def test_what_is_collected_does_not_wait_for_more_than_a_moment(stand):
+    stand = stand("pipe")
+    stream = stand.start()
+    stand.multiplexer._share = 1  # as when many are ready in one turn: a full read is no reason to look yet
+    stand.feed(b"x" * 4094 + b"\n")
+    stand.turn_until(lambda: stand.lines() == [b"x" * 4094])
+    assert stand.log() == b"x" * 4094 + b"\n"
+    assert not stream.backlog

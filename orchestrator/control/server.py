@@ -23,7 +23,6 @@ from orchestrator.control.address import short_path
 from orchestrator.model.control import MalformedRequest, Reply, Request, decode_request
 from orchestrator.model.errors import FAILED_STATUS, USAGE_STATUS
 from orchestrator.runtime.loop import READ, WRITE, Loop
-from orchestrator.runtime.outbox import Outbox
 
 LINE_MAX = 1 << 16
 BACKLOG_MAX = 1 << 20
@@ -45,7 +44,7 @@ class Client:
         self._loop = loop
         self._handle = handle
         self._received = b""
-        self._unsent = Outbox(connection)
+        self._unsent = b""
         self._surplus = 0
         self.has_asked = False
         self._closing = False
@@ -57,7 +56,7 @@ class Client:
         """Send a reply; the last one closes the connection."""
         if not self.open or self._closing:
             return
-        self._unsent.add(reply.encode())
+        self._unsent += reply.encode()
         self._closing = reply.last
         if len(self._unsent) > BACKLOG_MAX:
             self.close()
@@ -126,14 +125,18 @@ class Client:
 
     def _flush(self) -> None:
         try:
-            self._unsent.flush()
+            while self._unsent:
+                self._unsent = self._unsent[self._connection.send(self._unsent) :]
+        except BlockingIOError:
+            self._loop.change(self._connection.fileno(), READ | WRITE)
+            return
         except OSError:
             self.close()
             return
-        if self._closing and not self._unsent:
+        if self._closing:
             self.close()
         else:
-            self._loop.change(self._connection.fileno(), READ | WRITE if self._unsent else READ)
+            self._loop.change(self._connection.fileno(), READ)
 
 
 class Server:

@@ -15,8 +15,8 @@ class LineLog:
         self._parts: list[bytes] = []
         self._size = 0
 
-    def write(self, chunk: bytes) -> None:
-        """Take a chunk, which may end anywhere in a line."""
+    def write(self, chunk: bytes, *, more: bool = False) -> bool:
+        """Take a chunk, which may end anywhere in a line. What is whole of it is written at once: returns False."""
         end = chunk.rfind(b"\n") + 1
         if end:
             self._log.write(b"".join((*self._parts, chunk[:end])))
@@ -26,6 +26,7 @@ class LineLog:
             self._size += len(chunk) - end
             if self._size > LINE_MAX:
                 self._end_line()
+        return False
 
     def finish(self) -> None:
         """Write an unfinished line; the incarnation has ended."""

@@ -83,7 +83,7 @@ _HEARD = (
 class Log(Protocol):
     """Where a component's bytes are kept."""
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes) -> bool:
         """Take a chunk."""
 
     def finish(self) -> None:

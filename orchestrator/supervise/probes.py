@@ -12,18 +12,16 @@ from orchestrator.runtime.loop import READ, Loop
 from orchestrator.supervise.asking import Key, Means
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.liveness import Liveness
-from orchestrator.supervise.multiplexer import Stream
 from orchestrator.supervise.readiness import Readiness, Standing
+from orchestrator.supervise.stream import Stream
 
 
 class Probers:
-    """Watches members until they are ready, and while they are; `done` is told which one is ready, `spoken` called when
-    one has printed all that its probes look for."""
+    """Watches members until they are ready, and while they are; `done` is told which one is ready."""
 
-    def __init__(self, loop: Loop, done: Callable[[Member], None], spoken: Callable[[], None]) -> None:
+    def __init__(self, loop: Loop, done: Callable[[Member], None]) -> None:
         self._loop = loop
         self._done = done
-        self._spoken = spoken
         self._means = Means(loop, self._ask)
         self._members: dict[str, Member] = {}
         self._open: dict[str, Readiness] = {}
@@ -65,7 +63,6 @@ class Probers:
             self._means,
             lambda: self._done(member),
             member.fail,
-            self._spoken,
         )
         self._open[member.name] = readiness
         self._streams[member.name] = stream
@@ -82,10 +79,6 @@ class Probers:
             readiness.end()
             stream = self._streams.pop(member.name)
             stream.watcher = stream.tail_watcher = None
-
-    def is_silent(self, name: str) -> bool:
-        """Whether this member runs and has not printed yet what its probes look for."""
-        return name in self._open and self._open[name].wants_lines
 
     def rest(self) -> None:
         """Ask nothing any more: the system stops, and a failure now would stop a member before its turn."""

@@ -13,7 +13,7 @@ from orchestrator.output.linelog import LineLog
 from orchestrator.output.logfile import KEPT, SIZE, Faults, LogFile
 from orchestrator.output.palette import colour_of
 from orchestrator.output.screen import Screen
-from orchestrator.supervise.multiplexer import Stream
+from orchestrator.supervise.stream import Stream
 from orchestrator.text.prefix import OWN_NAME, SEPARATOR, JsonPainter, Painter, PrefixPainter, Style
 
 WITHOUT_TERMINAL = (40, 120)  # rows and columns of a pty where stdout is no terminal

@@ -6,8 +6,9 @@ import os
 
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise.component import Member
-from orchestrator.supervise.multiplexer import Multiplexer, Stream
+from orchestrator.supervise.multiplexer import Multiplexer
 from orchestrator.supervise.stage import Stage
+from orchestrator.supervise.stream import Stream
 from orchestrator.supervise.terminals import Terminals
 
 

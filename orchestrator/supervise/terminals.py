@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.process import tree
 from orchestrator.supervise.component import Member
-from orchestrator.supervise.multiplexer import Stream
 from orchestrator.supervise.roster import AT_REST
+from orchestrator.supervise.stream import Stream
 
 if TYPE_CHECKING:
     from orchestrator.supervise.terminal import House, Terminal

@@ -1,0 +1,75 @@
+"""One open master: what is known of its output, and who sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from orchestrator.runtime.loop import Timer
+from orchestrator.text.block import BlockSplitter
+from orchestrator.text.prefix import Painter
+
+Watcher = Callable[[bytes], None]
+
+
+class Tap(Protocol):
+    """Sees every chunk of a terminal first."""
+
+    def take(self, data: bytes) -> bytes:
+        """Return what of a chunk may be logged and shown."""
+
+
+class Log(Protocol):
+    """Where every byte of a terminal is kept."""
+
+    def write(self, chunk: bytes, *, more: bool = False) -> bool:
+        """Take a chunk. Where there is `more` to come at once, it may wait for that; returns whether it does."""
+
+    def finish(self) -> None:
+        """End an unfinished line; the incarnation has ended."""
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One open master. `watcher`, where set, sees every whole line too, and `tail_watcher` an unfinished one that
+    stands; `shown` is off for a quiet component.
+
+    `recent` is the end of what it printed (`last` the same, once it is closed), and `seen_at` where in the merged
+    stream that stands, None where it was not shown.
+    While it is `lent` to somebody who is attached its lines are not shown but counted in `held`, and its size is not
+    ours to set. `backlog` is what was read and is to be looked at together with more; `after_cr` says that what was
+    looked at last ended in CR.
+    """
+
+    master_fd: int
+    painter: Painter
+    log: Log | None = None
+    shown: bool = True
+    splitter: BlockSplitter = field(default_factory=BlockSplitter)
+    watcher: Watcher | None = None
+    tail_watcher: Watcher | None = None
+    standing_timer: Timer | None = None
+    recent: bytes = b""
+    last: bytes = b""
+    seen_at: int | None = 0
+    terminal: bool = True
+    tap: Tap | None = None
+    lent: bool = False
+    held: int = 0
+    open: bool = True
+    parked: bool = False
+    line_since: float = 0.0
+    tail_at: float = 0.0
+    tail_timer: Timer | None = None
+    touched_at: float = 0.0
+    released_at: float = 0.0
+    rows_timer: Timer | None = None
+    after_cr: bool = False
+    backlog: list[bytes] = field(default_factory=list)
+    backlog_size: int = 0
+
+    @property
+    def visible(self) -> bool:
+        """Whether its lines go into the merged stream now."""
+        return self.shown and not self.lent
