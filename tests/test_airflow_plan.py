@@ -3,6 +3,7 @@
 import itertools
 import re
 import signal
+from dataclasses import replace
 
 import pytest
 from airflow_reports import VERSIONS, facts
@@ -13,12 +14,14 @@ from orchestrator.model.spec import HttpProbe, LogProbe, Ownership, RestartPolic
 from orchestrator.presets.airflow import network, plan
 
 NOBODY = frozenset()
-REQUEST = plan.Request(command="/v/bin/airflow", directory="/h/.orchestrate/run", environment={"PATH": "/v/bin:/bin"})
+REQUEST = plan.Request(
+    command="/v/bin/airflow", directory="/h/.orchestrate/run", environment={"PATH": "/v/bin:/bin"}, processors=4
+)
 
 
-def made(found, chosen=None, only=NOBODY, without=NOBODY):
+def made(found, chosen=None, only=NOBODY, without=NOBODY, request=REQUEST):
     running = plan.names(found, only, without)
-    return {c.name: c for c in plan.components(found, running, REQUEST, chosen or network.ports(found, None))}
+    return {c.name: c for c in plan.components(found, running, request, chosen or network.ports(found, None))}
 
 
 def environment(found, chosen=None, bind=None):
@@ -59,6 +62,25 @@ def test_how_each_is_started_stopped_and_restarted(version):
         )
         assert component.success == frozenset(), "no exit that nobody asked for is a success"
         assert component.depends_on == (), "all start in parallel"
+
+
+@pytest.mark.parametrize(
+    ("version", "processors", "without", "expected"),
+    [
+        ("3.3.2", 4, "", {}),
+        ("3.3.2", 3, "", {"triggerer": ("scheduler",)}),
+        ("3.3.2", 2, "", {"dag-processor": ("scheduler",), "triggerer": ("dag-processor",)}),
+        ("3.3.2", 1, "", {"dag-processor": ("scheduler",), "triggerer": ("dag-processor",)}),
+        ("3.3.2", 2, "dag-processor", {"triggerer": ("scheduler",)}),
+        ("3.3.2", 2, "api-server", {"triggerer": ("scheduler",)}),
+        ("3.3.2", 1, "api-server", {"dag-processor": ("scheduler",), "triggerer": ("dag-processor",)}),
+        ("2.6.3", 2, "", {"triggerer": ("scheduler",)}),
+    ],
+)
+def test_on_few_processors_they_take_turns_beside_the_web_component(version, processors, without, expected):
+    request = replace(REQUEST, processors=processors)
+    components = made(facts(version), without=frozenset(without.split()), request=request).values()
+    assert {c.name: c.start_after for c in components if c.start_after} == expected
 
 
 def test_the_pid_file_of_gunicorn_is_in_our_directory():

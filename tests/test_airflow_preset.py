@@ -37,8 +37,9 @@ class Fake:
         fixed = {"PYTHONPATH": str(FAKE), "PYTHONDONTWRITEBYTECODE": "1", "AIRFLOW_HOME": str(self.home)}
         return environment(**fixed | changes)
 
-    def start(self, *options, terminal=False, **changes):
+    def start(self, *options, terminal=False, on_one_processor=False, **changes):
         command = [
+            *(["taskset", "-c", min(os.sched_getaffinity(0))] if on_one_processor else []),
             *command_under_test(),
             "airflow",
             "--airflow",
@@ -185,6 +186,28 @@ def test_who_is_waited_for_is_said_in_words(fake):
     run.stop()
 
 
+def test_on_one_processor_they_start_one_after_another_beside_the_api_server(fake, tmp_path):
+    os.mkfifo(tmp_path / "gate")
+    run = fake.start(on_one_processor=True, FAKE_SLOW="scheduler", FAKE_GATE=str(tmp_path / "gate"))
+    run.wait_for(r"\| waiting for scheduler: no line yet about its start; dag-processor, triggerer: its turn$")
+    assert "api-server  started" in run.text
+    assert "dag-processor  started" not in run.text
+    why = [*command_under_test(), "why", "triggerer", "--home", fake.home]
+    assert "it waits for its turn" in subprocess.run(why, capture_output=True, text=True, timeout=60, check=True).stdout
+    (tmp_path / "gate").write_text("go\n")
+    run.wait_for(r"Airflow is ready$")
+    expected = ["Adopting or resetting", "dag-processor  started", "Starting the Dag", "triggerer  started"]
+    assert order_of(run, *expected) == expected
+    run.stop()
+
+
+def test_nobody_gives_way_to_one_that_dies(fake):
+    run = fake.start(on_one_processor=True, FAKE_DYING="scheduler")
+    run.wait_for("triggerer  started")
+    assert order_of(run, "about to die", "triggerer  started") == ["about to die", "triggerer  started"]
+    run.stop()
+
+
 def test_a_failed_migration_shows_its_output_and_stops_the_start(fake):
     run = fake.start(FAKE_BROKEN="1")
     assert run.wait() == 1
@@ -234,6 +257,11 @@ def test_info_before_while_and_after(fake):
     assert f"tasks talk to http://localhost:{port}/execution/" in run.text
     run.stop()
     assert re.search(r"^executor +LocalExecutor$", fake.ask("info").stdout, re.M)
+    told = json.loads(fake.ask("info", "--json", "--except", "triggerer", "--port", "9191", "--bind", "::1").stdout)
+    assert (told["url"], told["components"]) == ("http://[::1]:9191/", ["scheduler", "api-server", "dag-processor"])
+    run = fake.ready("--only", "scheduler,api-server")
+    assert json.loads(fake.ask("info", "--json").stdout)["components"] == ["scheduler", "api-server"], "what runs"
+    run.stop()
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(fake):

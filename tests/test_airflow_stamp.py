@@ -41,7 +41,8 @@ class Place:
         connection.close()
 
     def write(self, *, valid=True):
-        stamp.write(self.path, self.facts, self.installation, ENVIRONMENT, valid=valid, url="http://localhost:8080")
+        this_start = {"url": "http://localhost:8080", "components": ("scheduler",)}
+        stamp.write(self.path, self.facts, self.installation, ENVIRONMENT, valid=valid, **this_start)
 
     def read(self, environment=ENVIRONMENT):
         return stamp.read(self.path, self.installation, environment)

@@ -6,57 +6,13 @@ import shlex
 import shutil
 import signal
 import sys
-import termios
-import uuid
 
 import pytest
+from attaching import DETACH, SHELL, attach, attach_quietly, detach, flags, log, python, started
 from harness import Run, command_under_test, pump, until
 from terminal import PROMPT
 
 pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="no tmux here")
-
-SHELL = "exec env PS1='inner> ' bash --norc --noprofile"
-ATTACHED = r"\[orchestrate: attached to \w+"
-DETACH = ("C-\\", "d")
-
-
-def started(home, *options, **run):
-    """The system, once it can be attached to."""
-    system = home.up(*options, **run)
-    assert until(lambda: (home.path / ".orchestrate" / "control.sock").exists())
-    return system
-
-
-def attach(terminal, home, name, *options):
-    mark = attach_quietly(terminal, home, name, *options)
-    terminal.wait_for(rf"^{mark}\n{ATTACHED}")
-
-
-def attach_quietly(terminal, home, name, *options):
-    """Where a full-screen program hides the greeting; returns what stands before that."""
-    mark = f"mark-{uuid.uuid4().hex[:6]}"
-    command = shlex.join(map(str, [*command_under_test(), "attach", "-C", home.path, name, *options]))
-    terminal.type(f"echo {mark}; {command}")
-    return mark
-
-
-def detach(terminal, name):
-    terminal.keys(*DETACH)
-    terminal.wait_for(rf"^orchestrate: detached from {name}\n{PROMPT.strip()}")
-
-
-def flags(terminal):
-    """The modes of the user's terminal, as the kernel has them."""
-    fd = os.open(terminal("display-message", "-p", "-t", "main", "#{pane_tty}").strip(), os.O_RDWR | os.O_NOCTTY)
-    try:
-        return termios.tcgetattr(fd)[:6]
-    finally:
-        os.close(fd)
-
-
-def log(home, name):
-    return (home.path / ".orchestrate" / "logs" / f"{name}.log").read_bytes()
-
 
 PDB = """
 import time
@@ -68,11 +24,6 @@ for number in range(1000):
     print("total is", total, flush=True)
 """
 TICKS = "import select\nfor n in range(10**6): print('tick', n, flush=True); select.select([], [], [], 0.05)"
-
-
-def python(home, name, code):
-    (home.path / name).write_text(code)
-    return shlex.join(["exec", sys.executable, name])
 
 
 def test_a_debugger_is_noticed_stepped_through_and_left(home, tmux):
@@ -377,6 +328,43 @@ def test_without_a_name_the_merged_stream_is_shown_again(home, tmux):
     system.stop()
     terminal.wait_for(r"^orchestrate \| Complete|^orchestrate \| two stopped")
     assert terminal.status() == 0
+
+
+def test_a_detached_instance_is_looked_at_by_several_and_lives_on(home, tmux):
+    """`up -d`, then the merged stream in three terminals, and one at a component's: each leaves in its own way."""
+    home.write(one=python(home, "one.py", TICKS), sh=SHELL)
+    up = home.up("-d", "-t", "1")  # an interactive shell ignores SIGTERM
+    assert up.wait() == 0
+    merged = shlex.join(map(str, [*command_under_test(), "attach", "-C", home.path]))
+    leaves, killed, stays = viewers = tmux(), tmux(), tmux()
+    for viewer in viewers:
+        viewer.type(merged)
+        viewer.wait_for(r"^orchestrate: the merged stream; Ctrl-C leaves it, and the system runs on\n")
+        viewer.wait_for(r"^one +\| tick \d+\n(.*\n)*one +\| tick")
+    leaves.keys("C-c")
+    assert leaves.status() == 130
+    (pid,) = killed.foreground()
+    os.kill(pid, signal.SIGKILL)
+    assert killed.status() == 128 + signal.SIGKILL
+    leaves.type("clear")
+    attach(leaves, home, "sh")
+    leaves.wait_for("^inner>")
+    leaves.type("stty size; echo in a detached in''stance")
+    leaves.wait_for(r"^30 100\nin a detached instance")
+    stays.wait_for(r"^orchestrate \| somebody is attached to sh")
+    detach(leaves, "sh")
+    killed.type("clear; " + merged)
+    for viewer in (killed, stays):
+        viewer.wait_for(r"^orchestrate \| nobody is attached to sh any more")
+        last = int(re.findall(r"^one +\| tick (\d+)$", viewer.screen(), re.M)[-1])
+        viewer.wait_for(rf"^one +\| tick {last + 5}$")
+    assert Run([*command_under_test(), "down", "-C", home.path]).wait() == 0
+    for viewer in (killed, stays):
+        viewer.wait_for(r"^orchestrate \| Complete")
+        assert viewer.status() == 0
+    ticks = [int(number) for number in re.findall(r"^one +\| tick (\d+)$", stays.screen(), re.M)]
+    assert ticks == list(range(ticks[0], ticks[-1] + 1))
+    assert up.survivors(5) == []
 
 
 def test_what_is_typed_and_not_echoed_is_nowhere(home, tmux):

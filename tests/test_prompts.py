@@ -13,6 +13,7 @@ import pytest
 from harness import Run, command_under_test
 
 PYTHON = shlex.join(["exec", sys.executable, "-c"])
+IPYTHON = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor"]
 FOREVER = "import select; select.select([], [], [])"
 
 
@@ -46,9 +47,8 @@ def test_who_asks_is_noticed_once(home, command, prompt):
     system.stop() if "bash" not in command else system.end()
 
 
-@pytest.mark.skipif(not shutil.which("ipython"), reason="no IPython here")
 def test_ipython_is_noticed(home):
-    home.write(web="exec env HOME=$PWD ipython --no-banner --colors=NoColor")
+    home.write(web=shlex.join(["exec", "env", "HOME=.", *IPYTHON]))
     system = home.up(env={**os.environ, "TERM": "xterm-256color"})
     system.wait_for(r"orchestrate \| web is waiting for input \(In \[1\]:\): orchestrate attach web")
     system.stop()
@@ -109,6 +109,53 @@ def test_a_silent_component_is_not(home):
     system = home.up()
     system.wait_for(r"late is waiting for input")
     assert notices(system) == [("late", "Name:")]
+    system.stop()
+
+
+OTHERS = (
+    "import os, select, sys, threading, time, tty\n"
+    "def others():\n"
+    "    while True: print('GET /', flush=True); select.select([], [], [], 0.05)\n"
+    "threading.Thread(target=others, daemon=True).start()\n"
+    "select.select([], [], [], 1.0)\n"  # it is a server, and an ordinary one
+)
+BUSY = {
+    "bar": "n = 0\nwhile True: n += 1; print(f'\\r{n}% ', end='', flush=True); select.select([], [], [], 0.05)",
+    "silent": FOREVER,
+    "raw": f"tty.setcbreak(0); print('42%', end=' ', flush=True); {FOREVER}",
+    "keys": "tty.setcbreak(0)\nwhile True: print('press q: ', end='', flush=True); select.select([0], [], [], 0.05)",
+    "loop": "tty.setcbreak(0); r, w = os.pipe(); select.select([0, r], [], [])",
+}
+
+
+def test_who_is_busy_is_not_taken_for_one_that_asks(home):
+    """Threads print whole lines, and another shows a bar, reads keys in turn, or waits for more than the terminal.
+
+    What makes sure that nothing was said: a prompt among such lines, which is noticed only seconds later."""
+    asks = "select.select([], [], [], 3)\nbreakpoint()\npass"
+    home.write(**{name: python(OTHERS + code) for name, code in BUSY.items()}, late=python(OTHERS + asks))
+    system = home.up()
+    system.wait_for(r"late is waiting for input")
+    assert notices(system) == [("late", "(Pdb)")]
+    system.stop()
+
+
+@pytest.mark.parametrize(
+    ("code", "prompt"),
+    [
+        ("breakpoint()\npass", "(Pdb)"),
+        ("threading.Thread(target=lambda: exec('breakpoint()\\npass')).start()", "(Pdb)"),
+        ("if not os.fork(): breakpoint()\nos.wait()", "(Pdb)"),
+        ("import getpass; getpass.getpass()", "Password:"),
+        ("import IPython; IPython.embed(banner1='', colors='NoColor')", "In [1]:"),
+    ],
+    ids=["pdb", "pdb in a thread", "pdb in a worker", "getpass", "IPython"],
+)
+def test_who_asks_while_others_print_is_noticed_once(home, code, prompt):
+    home.write(web=python(OTHERS + code), after="sleep 6; echo after")
+    system = home.up(env={**os.environ, "TERM": "xterm-256color", "HOME": str(home.path)})
+    system.wait_for(r"^after +\| after")
+    assert notices(system) == [("web", prompt)]
     system.stop()
 
 

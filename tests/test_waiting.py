@@ -1,6 +1,7 @@
 """Whether somebody at a terminal is waited for: real programs at real prompts, and programs that are only silent."""
 
 import os
+import platform
 import pty
 import re
 import select
@@ -105,6 +106,63 @@ def test_who_is_only_silent_is_not(at_terminal, code, call):
 
     assert until(stands)
     assert not program.is_waited_for()
+
+
+RAW = "import os, select, tty, threading; tty.setcbreak(0); print('a key? ', end='', flush=True); "
+EPOLL = "e = select.epoll(); e.register(0, 1); "
+
+
+@pytest.mark.parametrize(
+    ("code", "alone"),
+    [
+        ("breakpoint()\npass", True),
+        ("import getpass; getpass.getpass('a key? ')", True),
+        ("import threading; threading.Thread(target=lambda: exec('breakpoint()\\npass')).start()", True),
+        (RAW + "os.read(0, 1)", True),
+        (RAW + "select.select([0], [], [])", True),
+        (RAW + "select.select([open('/dev/tty', 'rb', 0)], [], [])", True),
+        (RAW + "select.select([0, os.pipe()[0]], [], [])", False),
+        (RAW + "p = select.poll(); p.register(0, select.POLLIN); p.poll()", True),
+        (RAW + "p = select.poll(); p.register(0, 1); p.register(os.pipe()[0], 1); p.poll()", False),
+        (RAW + EPOLL + "e.poll()", True),
+        (RAW + EPOLL + "e.register(os.pipe()[0], 1); e.poll()", False),
+    ],
+)
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64", "riscv64"), reason="only read(2) is known there")
+def test_a_sleeper_is_found_and_has_not_run(at_terminal, code, alone):
+    program = at_terminal(*PYTHON, code)
+    program.read_until(b"a key? " if "a key? " in code else b"(Pdb) ")
+    look = lambda before=None: waiting.find_sleeper(program.fd, program.tree(), before)  # noqa: E731
+    assert until(look)
+    assert look().alone == alone
+    assert until(lambda: look() == look())
+    before = look()
+    os.write(program.fd, b"p" if "(Pdb) " in program.seen.decode() else b"\n")
+    assert until(lambda: look(before) != before)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "select.select([], [], [])",
+        "select.select([os.pipe()[0]], [0], [])[0] or select.select([], [], [])",
+        "select.select([], [1], [os.pipe()[0]]) and select.select([os.pipe()[0]], [], [])",
+        "p = select.poll(); p.register(os.pipe()[0], 1); p.poll()",
+        "e = select.epoll(); e.register(os.pipe()[0], 1); e.poll()",
+        "threading.Event().wait()",
+    ],
+)
+def test_who_is_raw_and_waits_for_something_else_is_no_sleeper(at_terminal, wait):
+    program = at_terminal(*PYTHON, RAW + wait)
+    program.read_until(b"a key? ")
+
+    def stands():
+        with open(f"/proc/{program.pid}/wchan") as file:
+            return re.search("poll|select|futex", file.read())
+
+    assert until(stands)
+    assert waiting.is_waited_for(program.fd, program.tree())
+    assert waiting.find_sleeper(program.fd, program.tree(), None) is None
 
 
 def test_who_reads_in_the_background_is_not_waited_for(at_terminal):

@@ -6,12 +6,15 @@ import argparse
 import os
 from pathlib import Path
 
+# First, as in `up`: so that what guardians use lies together in memory.
+import orchestrator.process.rehearsal  # noqa: F401
+
+# isort: split
 from orchestrator.cli import detach, foreground, surroundings
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.presets.airflow import find, plan
 from orchestrator.presets.airflow.facts import NAMES
-from orchestrator.presets.airflow.find import Installation
 from orchestrator.presets.airflow.preset import Preset, Wishes
 
 
@@ -21,16 +24,12 @@ def run(options: argparse.Namespace) -> int:
     wishes = read_wishes(options, here)
     installation = find.find(options.airflow, here.environment.get("PATH"))
     home = home_directory(options.home, here)
-    if options.action is None:
-        make = Preset(installation, home, here.environment, wishes).make
-        return detach.run(options, lambda birth: foreground.run_made(make, home, here, birth=birth))
-    return _tell(options, installation, home, here)
+    if options.action is not None:
+        from orchestrator.cli import airflow_info
 
-
-def _tell(options: argparse.Namespace, installation: Installation, home: Path, here: Surroundings) -> int:
-    from orchestrator.cli import airflow_info
-
-    return airflow_info.run(options, installation, home, here)
+        return airflow_info.run(options, wishes, installation, home, here)
+    make = Preset(installation, home, here.environment, wishes).make
+    return detach.run(options, lambda birth: foreground.run_made(make, home, here, birth=birth))
 
 
 def read_wishes(options: argparse.Namespace, here: Surroundings) -> Wishes:

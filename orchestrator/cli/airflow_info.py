@@ -18,9 +18,10 @@ from orchestrator.cli.surroundings import Surroundings
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.spec import System
 from orchestrator.presets.airflow import facts as facts_module
-from orchestrator.presets.airflow import network, password, plan, preset, stamp
+from orchestrator.presets.airflow import password, plan, preset, stamp
 from orchestrator.presets.airflow.facts import NAMES, Facts
 from orchestrator.presets.airflow.find import Installation
+from orchestrator.presets.airflow.preset import Wishes
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.lock import Lock, holder
 from orchestrator.supervise.plan import Plan
@@ -30,22 +31,28 @@ STDERR = 2
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Known:
-    """The facts, the URL of the web component, and the supervisor that runs it (0: none)."""
+    """The facts, the URL of the web component, what runs or would, and the supervisor that runs it (0: none)."""
 
     facts: Facts
     url: str
-    pid: int
+    components: tuple[str, ...]
+    pid: int = 0
 
 
-def run(options: argparse.Namespace, installation: Installation, directory: Path, here: Surroundings) -> int:
-    """Tell; returns the exit status."""
+def run(
+    options: argparse.Namespace, wishes: Wishes, installation: Installation, directory: Path, here: Surroundings
+) -> int:
+    """Tell of what runs, or else of what would with these wishes; returns the exit status."""
     home = Home(directory)
     environment = preset.prepared(here.environment, installation, directory)
-    known = _running(home) or _stamped(home, installation, environment)
+    known = _running(home)
     if known is None:
-        known, status = _ask(home, installation, environment, here)
-        if known is None:
-            return status
+        facts = stamp.read(preset.facts_path(home), installation, environment)
+        if facts is None:
+            facts, status = _ask(home, installation, environment, here)
+            if facts is None:
+                return status
+        known = Known(facts, wishes.url(facts), wishes.names(facts))
     if options.action == "password":
         print(_password(known.facts))
     elif options.json:
@@ -68,21 +75,12 @@ def _running(home: Home) -> Known | None:
         raise OrchestrateError(
             f"unable to tell about {home.directory}: its first start is under way (pid {pid or '?'})", "try again"
         )
-    return Known(facts_module.from_json(record["facts"]), str(record["url"]), pid)
-
-
-def _stamped(home: Home, installation: Installation, environment: dict[str, str]) -> Known | None:
-    facts = stamp.read(preset.facts_path(home), installation, environment)
-    return None if facts is None else Known(facts, _configured_url(facts), 0)
-
-
-def _configured_url(facts: Facts) -> str:
-    return network.web_url(facts, network.ports(facts, None))
+    return Known(facts_module.from_json(record["facts"]), str(record["url"]), tuple(record["components"]), pid)
 
 
 def _ask(
     home: Home, installation: Installation, environment: dict[str, str], here: Surroundings
-) -> tuple[Known | None, int]:
+) -> tuple[Facts | None, int]:
     """Run the helper, its output on standard error, and return what it reports, or the exit status of its failure."""
     found: list[Facts] = []
 
@@ -97,7 +95,7 @@ def _ask(
     view = dataclasses.replace(here.view, json=False, log=False)
     plain = dataclasses.replace(here, view=view, colours=False, forced=False, erases=False)
     status = foreground.run_made(make, home.directory, plain, STDERR)
-    return (Known(found[0], _configured_url(found[0]), 0) if found else None), status
+    return (found[0] if found else None), status
 
 
 def describe(known: Known, installation: Installation) -> dict[str, Any]:
@@ -111,7 +109,7 @@ def describe(known: Known, installation: Installation) -> dict[str, Any]:
         "executor": facts.executor,
         "database": facts.database,
         "auth_manager": facts.auth_manager or None,
-        "components": list(plan.names(facts, frozenset(), frozenset())),
+        "components": list(known.components),
         "user": facts.user or None,
         "password_file": facts.password_file or None,
         "pid": known.pid or None,

@@ -11,6 +11,7 @@ Ctrl-Z and Ctrl-\\ are keys in raw mode; as signals they come from elsewhere.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from orchestrator.model.frames import Frame, FrameReader, Kind, MalformedFrame, format_size
 from orchestrator.output.console import Console
 from orchestrator.runtime.loop import READ, WRITE, Loop
+from orchestrator.runtime.outbox import Outbox
 from orchestrator.runtime.rawterminal import RawTerminal
 from orchestrator.runtime.signals import SignalPipe
 from orchestrator.text.detachkeys import DetachKeys
@@ -77,7 +79,7 @@ class Sitting:
         self._console = Console(self._loop, SCREEN_FD, lambda _: self._end(Signalled(signal.SIGHUP)))
         self._reader = FrameReader()
         self._modes = Modes()
-        self._unsent = bytearray()
+        self._unsent = Outbox(connection)
         self._listening = False
         self._outcome: Outcome | None = None
         self._signals: SignalPipe | None = None
@@ -134,17 +136,12 @@ class Sitting:
             self._end(Detached())
 
     def _send(self, frame: Frame) -> None:
-        self._unsent += frame.encode()
+        self._unsent.add(frame.encode())
         self._flush()
 
     def _flush(self) -> None:
-        try:
-            while self._unsent:
-                del self._unsent[: self._connection.send(self._unsent)]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._unsent.clear()  # what it still has to say is read before its end is seen
+        with contextlib.suppress(OSError):  # it has gone: what it still has to say is read before its end is seen
+            self._unsent.flush()
         self._balance()
 
     # Output

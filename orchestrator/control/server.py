@@ -23,6 +23,7 @@ from orchestrator.control.address import short_path
 from orchestrator.model.control import MalformedRequest, Reply, Request, decode_request
 from orchestrator.model.errors import FAILED_STATUS, USAGE_STATUS
 from orchestrator.runtime.loop import READ, WRITE, Loop
+from orchestrator.runtime.outbox import Outbox
 
 LINE_MAX = 1 << 16
 BACKLOG_MAX = 1 << 20
@@ -44,7 +45,7 @@ class Client:
         self._loop = loop
         self._handle = handle
         self._received = b""
-        self._unsent = b""
+        self._unsent = Outbox(connection)
         self._surplus = 0
         self.has_asked = False
         self._closing = False
@@ -56,7 +57,7 @@ class Client:
         """Send a reply; the last one closes the connection."""
         if not self.open or self._closing:
             return
-        self._unsent += reply.encode()
+        self._unsent.add(reply.encode())
         self._closing = reply.last
         if len(self._unsent) > BACKLOG_MAX:
             self.close()
@@ -125,18 +126,14 @@ class Client:
 
     def _flush(self) -> None:
         try:
-            while self._unsent:
-                self._unsent = self._unsent[self._connection.send(self._unsent) :]
-        except BlockingIOError:
-            self._loop.change(self._connection.fileno(), READ | WRITE)
-            return
+            self._unsent.flush()
         except OSError:
             self.close()
             return
-        if self._closing:
+        if self._closing and not self._unsent:
             self.close()
         else:
-            self._loop.change(self._connection.fileno(), READ)
+            self._loop.change(self._connection.fileno(), READ | WRITE if self._unsent else READ)
 
 
 class Server:

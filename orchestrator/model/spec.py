@@ -198,6 +198,8 @@ class Component:
     `argv` is executed without a shell (a Procfile's line becomes ``sh -c LINE``); `environment` is complete, not
     added to anything; `source` names the place it was read from (``Procfile:3``); `colour` is a blessed colour name.
     `stop_before` names those that are not asked to stop before this one is down; it does not delay the start.
+    `start_after` names those whose log probes are to hold first: no dependency, only a matter of speed. What will not
+    print its lines is not waited for.
 
     `name` is the instance's; `component` the configured name, where there are several instances of it. Without `tty`
     it gets pipes instead of a terminal. Once it is ready its `alive` probes are asked, and when one of them fails for
@@ -213,6 +215,7 @@ class Component:
     colour: str = ""
     depends_on: tuple[Dependency, ...] = ()
     stop_before: tuple[str, ...] = ()
+    start_after: tuple[str, ...] = ()
     ready: tuple[Probe, ...] = ()
     alive: tuple[AskedProbe, ...] = ()
     restart: RestartPlan = RestartPlan()

@@ -1,10 +1,9 @@
 """Whether somebody at a terminal is being waited for: facts about a pty, asked of the kernel through its master.
 
 A line editor (readline, prompt_toolkit) takes ICANON off while it reads, a password prompt takes ECHO off. Everybody
-else who asks sits in read(2) on the terminal, in its foreground process group; that stands in /proc/PID/syscall
-(proc(5): the number of the call, then its arguments), which the kernel shows to who may trace the process. Where it
-does not, /proc/PID/wchan says `n_tty_read` on some kernels (not on those that name its callee, `wait_woken`: a socket
-is waited for there too).
+else who asks sits in read(2) on the terminal, in its foreground process group; that is known of its threads (asleep.py)
+where they may be traced. Where not, /proc/PID/wchan says `n_tty_read` on some kernels (not on those that name its
+callee, `wait_woken`: a socket is waited for there too).
 
 Facts: on Linux the ioctls of a master answer for its slave (pty.c, `tty->link`); TIOCGPTN gives the slave's number.
 """
@@ -13,14 +12,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import platform
 import struct
 import termios
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+
+from orchestrator.process import asleep
+from orchestrator.process.asleep import Call
 
 _TIOCGPTN = 0x80045430  # asm-generic/ioctls.h; others have the same number under another direction bit
-_READ_NUMBER = {"x86_64": b"0", "aarch64": b"63", "riscv64": b"63", "armv7l": b"3", "ppc64le": b"3", "s390x": b"3"}
-_READ = _READ_NUMBER.get(platform.machine())
 _PTS_MAJORS = range(136, 144)
 _DEV_TTY = os.makedev(5, 0)
 _LFLAG = 3
@@ -38,20 +38,53 @@ def is_echoed(master_fd: int) -> bool:
     return bool(flags & termios.ECHO) or not flags & termios.ICANON
 
 
+def is_edited(master_fd: int) -> bool:
+    """Whether a line editor or a password prompt has the terminal: ICANON or ECHO is off."""
+    flags = _flags(master_fd)
+    return not flags & termios.ICANON or not flags & termios.ECHO
+
+
 def is_waited_for(master_fd: int, tree: Iterable[int]) -> bool:
     """Whether a line editor has the terminal, or one of `tree` in its foreground group is in read(2) on it."""
-    flags = _flags(master_fd)
-    if not flags & termios.ICANON or not flags & termios.ECHO:
+    if is_edited(master_fd):
         return True
-    group, device = _foreground(master_fd), _device(master_fd)
-    left = TASKS_MAX
-    for pid in tree:
-        if left > 0 and _group_of(pid) == group:
-            tasks = _tasks(pid)[:left]
-            left -= len(tasks)
-            if any(_reads(pid, task, device) for task in tasks):
-                return True
-    return False
+    device = _device(master_fd)
+    return any(_waits(pid, task, device) is not None for pid, task in _foreground_tasks(master_fd, tree))
+
+
+@dataclass(frozen=True, slots=True)
+class Sleeper:
+    """A thread of the foreground group that waits for input from the terminal; equal later if it has not run since.
+
+    `alone` says that it waits for nothing else, as debuggers and shells do, and event loops do not.
+    """
+
+    pid: int
+    task: str
+    switches: int
+    alone: bool
+
+
+def find_sleeper(master_fd: int, tree: Iterable[int], before: Sleeper | None) -> Sleeper | None:
+    """Return who waits for input from the terminal, in read(2), or under a line editor also in select, poll or epoll.
+
+    The one of `before` is looked at first: while it waits the others are not looked at.
+    """
+    device, edited = _device(master_fd), is_edited(master_fd)
+    if before is not None and _group_of(before.pid) == _foreground(master_fd):
+        sleeper = _sleeper(before.pid, before.task, device, edited)
+        if sleeper is not None:
+            return sleeper
+    for pid, task in _foreground_tasks(master_fd, tree):
+        sleeper = _sleeper(pid, task, device, edited)
+        if sleeper is not None:
+            return sleeper
+    return None
+
+
+def _sleeper(pid: int, task: str, device: int, edited: bool) -> Sleeper | None:
+    alone = _waits(pid, task, device, tuple(Call) if edited else (Call.READ,))
+    return None if alone is None else Sleeper(pid, task, asleep.switches(pid, task), alone)
 
 
 def _flags(master_fd: int) -> int:
@@ -84,6 +117,18 @@ def _group_of(pid: int) -> int:
         return -2
 
 
+def _foreground_tasks(master_fd: int, tree: Iterable[int]) -> Iterator[tuple[int, str]]:
+    """Yield the threads of those of `tree` that are in the terminal's foreground group, TASKS_MAX at most."""
+    group = _foreground(master_fd)
+    left = TASKS_MAX
+    for pid in tree:
+        if left > 0 and _group_of(pid) == group:
+            tasks = _tasks(pid)[:left]
+            left -= len(tasks)
+            for task in tasks:
+                yield pid, task
+
+
 def _tasks(pid: int) -> list[str]:
     try:
         return os.listdir(f"/proc/{pid}/task")
@@ -91,22 +136,26 @@ def _tasks(pid: int) -> list[str]:
         return []
 
 
-def _reads(pid: int, task: str, device: int) -> bool:
-    words = _words(f"/proc/{pid}/task/{task}/syscall")
-    if not words:
-        return _words(f"/proc/{pid}/task/{task}/wchan") == [b"n_tty_read"]
-    if len(words) < 2 or words[0] != _READ:  # "running" is one word
-        return False
+def _waits(pid: int, task: str, device: int, calls: Container[Call] = (Call.READ,)) -> bool | None:
+    """Return whether a thread that waits for the terminal in one of `calls` waits for it alone; None if not at all."""
     try:
-        seen = os.stat(f"/proc/{pid}/fd/{int(words[1], 16)}").st_rdev
+        fds = asleep.fds_of(pid, task, calls)
     except OSError:
-        return False
-    return seen in (device, _DEV_TTY)
+        return True if _stands_in(pid, task) == b"n_tty_read" else None
+    terminals = sum(_is_terminal(pid, fd, device) for fd in fds)
+    return terminals == len(fds) if terminals else None
 
 
-def _words(path: str) -> list[bytes]:
+def _is_terminal(pid: int, fd: int, device: int) -> bool:
     try:
-        with open(path, "rb") as file:
-            return file.read(256).split()
+        return os.stat(f"/proc/{pid}/fd/{fd}").st_rdev in (device, _DEV_TTY)
     except OSError:
-        return []
+        return False
+
+
+def _stands_in(pid: int, task: str) -> bytes:
+    try:
+        with open(f"/proc/{pid}/task/{task}/wchan", "rb") as file:
+            return file.read(256).strip()
+    except OSError:
+        return b""

@@ -17,11 +17,13 @@ from orchestrator.supervise.stream import Stream
 
 
 class Probers:
-    """Watches members until they are ready, and while they are; `done` is told which one is ready."""
+    """Watches members until they are ready, and while they are; `done` is told which one is ready, `spoken` called when
+    one has printed all that its probes look for."""
 
-    def __init__(self, loop: Loop, done: Callable[[Member], None]) -> None:
+    def __init__(self, loop: Loop, done: Callable[[Member], None], spoken: Callable[[], None]) -> None:
         self._loop = loop
         self._done = done
+        self._spoken = spoken
         self._means = Means(loop, self._ask)
         self._members: dict[str, Member] = {}
         self._open: dict[str, Readiness] = {}
@@ -63,6 +65,7 @@ class Probers:
             self._means,
             lambda: self._done(member),
             member.fail,
+            self._spoken,
         )
         self._open[member.name] = readiness
         self._streams[member.name] = stream
@@ -79,6 +82,10 @@ class Probers:
             readiness.end()
             stream = self._streams.pop(member.name)
             stream.watcher = stream.tail_watcher = None
+
+    def is_silent(self, name: str) -> bool:
+        """Whether this member runs and has not printed yet what its probes look for."""
+        return name in self._open and self._open[name].wants_lines
 
     def rest(self) -> None:
         """Ask nothing any more: the system stops, and a failure now would stop a member before its turn."""

@@ -12,7 +12,7 @@ EVERY = 5.0  # seconds between two words
 class Progress:
     """`waiting` returns in words, by name, what each one that is not ready waits for; empty ends the reports."""
 
-    def __init__(self, loop: Loop, waiting: Callable[[], Mapping[str, object]], tell: Callable[[str], None]) -> None:
+    def __init__(self, loop: Loop, waiting: Callable[[], Mapping[str, str]], tell: Callable[[str], None]) -> None:
         self._loop = loop
         self._waiting = waiting
         self._tell = tell
@@ -31,8 +31,14 @@ class Progress:
 
     def _report(self) -> None:
         self._timer = None
-        waiting = self._waiting()
-        for name, reason in waiting.items():
-            self._tell(f"waiting for {name}: {reason}")
-        if waiting:
+        if waiting := self._waiting():
+            self._tell(in_words(waiting))
             self.begin()
+
+
+def in_words(waiting: Mapping[str, str]) -> str:
+    """One line for all, those that wait for the same thing together."""
+    names: dict[str, list[str]] = {}
+    for name, reason in waiting.items():
+        names.setdefault(reason, []).append(name)
+    return "waiting for " + "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())

@@ -33,7 +33,7 @@ class Standing:
 
 class Readiness:
     """The open probes of one incarnation, `number`. `done` is called when the last one has held, `failed` with the
-    reason when one has failed for good."""
+    reason when one has failed for good, `spoken` when the last log or prompt probe has held."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Readiness:
         means: Means,
         done: Callable[[], None],
         failed: Callable[[str], None],
+        spoken: Callable[[], None],
     ) -> None:
         self._name = name
         self._number = number
@@ -58,6 +59,7 @@ class Readiness:
         self._begun = means.loop.now()
         self._done = done
         self._failed = failed
+        self._spoken = spoken
         self._ended = False
 
     def begin(self) -> None:
@@ -116,6 +118,7 @@ class Readiness:
             if not (isinstance(probe, kind) and any(map(pattern.search, lines)))
         ]
         if before and not self._patterns:
+            self._spoken()
             self._go_on()
 
     def hear(self, answer: Answer) -> None:

@@ -30,12 +30,13 @@ from orchestrator.supervise.nursery import Nursery
 from orchestrator.supervise.outcome import Outcome, of_lost_sink
 from orchestrator.supervise.plan import Plan
 from orchestrator.supervise.probes import Probers
-from orchestrator.supervise.progress import Progress
+from orchestrator.supervise.progress import Progress, in_words
 from orchestrator.supervise.roster import Roster
 from orchestrator.supervise.scaling import More, Scaling
 from orchestrator.supervise.signalman import Signalman
 from orchestrator.supervise.stage import Stage
 from orchestrator.supervise.streams import Streams
+from orchestrator.supervise.turns import Turns
 
 
 class Supervisor:
@@ -74,14 +75,15 @@ class Supervisor:
         self._listeners: list[Callable[[Member, State], None]] = []
         self._bereaved = Bereaved(loop, self._own_pids, self._say_stuck)
         self._nursery = Nursery(loop)
-        self._probers = Probers(loop, self._probed)
+        self._probers = Probers(loop, self._probed, self._start_possible)
+        self._turns = Turns(loop, self._roster, self._probers, self._start_possible)
         self._outcome: Outcome | None = None
         self._culprit: Member | None = None
         self.is_stopping = False
         self._finished = False
         self._was_ready = False
         self._deadline: Timer | None = None
-        self._progress = Progress(loop, self._probers.waiting, self.tell)
+        self._progress = Progress(loop, self.waiting, self.tell)
         self._signalman = Signalman(loop, self, hang_up_stops)
         self.listen(lambda member, _: self._streams.terminals.changed(member))
 
@@ -109,8 +111,8 @@ class Supervisor:
 
     def _too_late(self, seconds: float) -> None:
         if not self._was_ready and not self.is_stopping:
-            for name, reason in self.waiting().items():
-                self.tell(f"waiting for {name}: {reason}")
+            if waiting := self.waiting():
+                self.tell(in_words(waiting))
             self.tell(f"not ready within {seconds:g} s")
             self.stop(Outcome(NOT_READY_STATUS))
 
@@ -144,7 +146,8 @@ class Supervisor:
         if self.is_stopping:  # what becomes ready during the stop lets nobody start any more
             return
         for member in self._roster.startable():
-            member.handle(Event.START)
+            if not self._turns.gives_way(member):
+                member.handle(Event.START)
 
     # What somebody may ask of one member, and hear of all
 
@@ -180,8 +183,9 @@ class Supervisor:
         return self._system.title
 
     def waiting(self) -> dict[str, str]:
-        """For each member whose probes are asked, in words what it waits for."""
-        return {name: str(standing) for name, standing in self._probers.waiting().items()}
+        """For each member whose probes are asked, or whose turn to start will come, in words what it waits for."""
+        asked = {name: str(standing) for name, standing in self._probers.waiting().items()}
+        return asked | {member.name: "its turn" for member in self._roster.startable()}
 
     def last_answer(self, member: Member) -> str:
         """What a probe of it was last answered in this incarnation; `owner unknown` where nobody tells whose it was."""
@@ -230,6 +234,7 @@ class Supervisor:
     def watch(self, member: Member) -> None:
         """Begin to probe."""
         self._probers.watch(member, self._streams.of(member))
+        self._turns.begun(member)
         if member.spec.ready and not self._was_ready:
             self._progress.begin()
 

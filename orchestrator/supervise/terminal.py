@@ -1,4 +1,4 @@
-"""One instance's terminal as people see it: who is attached, who of them types, whether it waits for input.
+"""One instance's terminal as people see it: who is attached, and who of them types.
 
 It lives as long as the system; incarnations come and go in it, and who is attached stays. The supervisor is the only
 reader of the master: what it reads it also gives to the viewers, byte by byte as it came. (To pass the master itself
@@ -19,13 +19,10 @@ import termios
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from orchestrator.model.expect import Do, Expectations, Rule, Turn
 from orchestrator.model.frames import Frame, Kind, MalformedFrame, Seat, parse_size
-from orchestrator.process import waiting
 from orchestrator.runtime.loop import Loop, Timer
-from orchestrator.supervise.answers import Mask, NoAnswer, answer_of
 from orchestrator.supervise.component import Member
-from orchestrator.supervise.prompts import PromptWatch, shortened
+from orchestrator.supervise.dialogue import Dialogue
 from orchestrator.supervise.stream import Stream
 from orchestrator.supervise.typist import Typist
 from orchestrator.supervise.viewer import Viewer
@@ -58,46 +55,37 @@ class Terminal:
     def __init__(self, name: str, house: House) -> None:
         self.name = name
         self._house = house
-        self._member: Member | None = None
         self._stream: Stream | None = None
-        self._tree: Callable[[], Iterable[int]] = tuple
-        self._expectations = Expectations(())
-        self._mask: Mask | None = None
         self._modes = Modes()
         self._typist: Typist | None = None
-        self._watch: PromptWatch | None = None
+        self._dialogue: Dialogue | None = None
         self._viewers: list[Viewer] = []
         self._writer: Viewer | None = None
         self._wiggle: Timer | None = None
-        self._noticed = ""
-        self._same_line = False
 
     # An incarnation
 
     def open(self, member: Member, stream: Stream, tree: Callable[[], Iterable[int]]) -> None:
         """Take note of a new incarnation's stream, before it is read; `tree` returns the pids of its processes."""
-        self._member, self._stream, self._tree = member, stream, tree
-        self._expectations = Expectations(member.spec.expect)
-        self._mask = None
+        self._stream = stream
         self._modes = Modes()
         self._typist = Typist(self._house.loop, stream.master_fd)
-        self._watch = PromptWatch(self._house.loop, self)
-        self._noticed, self._same_line = "", False
+        self._dialogue = Dialogue(member, stream, tree, self._house.loop, self)
         stream.tap = self
         if self._writer is not None:
             self._lend()
 
     def close(self) -> None:
         """The incarnation has ended, and what it wrote has been read: after this its master is closed."""
-        if self._typist is not None and self._watch is not None:
+        if self._typist is not None and self._dialogue is not None:
             self._typist.close()
-            self._watch.close()
+            self._dialogue.close()
         if self._wiggle is not None:
             self._wiggle.cancel()
         if self._stream is not None:
             self._stream.tap = None
             self._tell_held()
-        self._stream = self._typist = self._watch = None
+        self._stream = self._typist = self._dialogue = None
         for viewer in list(self._viewers):
             viewer.show(self._modes.leave + b"\r\n")
 
@@ -114,7 +102,7 @@ class Terminal:
     @property
     def waiting(self) -> str:
         """The prompt at which it waits for input; empty while it does not."""
-        return self._watch.waiting if self._watch is not None else ""
+        return self._dialogue.waiting if self._dialogue is not None else ""
 
     @property
     def is_open(self) -> bool:
@@ -123,90 +111,42 @@ class Terminal:
 
     def take(self, data: bytes) -> bytes:
         """Take a chunk of its output, before it is logged or shown; return what of it may be."""
-        assert self._watch is not None
+        assert self._dialogue is not None
         self._modes.feed(data)
-        if self._mask is not None:
-            data = self._mask.take(data, self._house.loop.now())
-            if self._mask.done:
-                self._mask = None
+        data = self._dialogue.take(data)
         if self._viewers:
             encoded = Frame(Kind.OUTPUT, data).encode()
             for viewer in list(self._viewers):
                 viewer.give(encoded, len(data))
-        if b"\n" in data:
-            self._same_line = False
-            self._expectations.end_line()
-        self._watch.took(data)
         return data
+
+    def typed(self) -> None:
+        """Something was typed: what is asked next is news."""
+        if self._dialogue is not None:
+            self._dialogue.typed()
+
+    # What its dialogue asks for (dialogue.Counter)
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether somebody is attached who can type."""
+        return self._writer is not None
+
+    @property
+    def is_full_screen(self) -> bool:
+        """Whether a full-screen program has the terminal."""
+        return self._modes.full_screen
 
     def type(self, data: bytes) -> bool:
         """Type into it; False where it does not take any more, or nothing runs."""
-        if self._typist is None or self._watch is None or not self._typist.type(data):
+        if self._typist is None or not self._typist.type(data):
             return False
         self.typed()
         return True
 
-    def typed(self) -> None:
-        """Something was typed: what is asked next is news."""
-        self._noticed = ""
-        if self._watch is not None:
-            self._watch.typed()
-
-    # What the prompt watch asks (prompts.Asked)
-
-    @property
-    def unfinished(self) -> bytes:
-        """The line that has no end yet; empty under a full-screen program."""
-        return b"" if self._stream is None or self._modes.full_screen else self._stream.splitter.pending
-
-    def expects(self, prompt: str) -> bool:
-        """Do what a rule says of this prompt; False where none matches."""
-        assert self._stream is not None
-        assert self._member is not None
-        turn, rule = self._expectations.meet(prompt, hidden=waiting.is_hidden(self._stream.master_fd))
-        if rule is None:
-            return False
-        if turn is Turn.REFUSED:
-            self._alert(f"{self.name} did not take the answer, and asks again ({shortened(prompt)})", prompt)
-        elif turn is Turn.ACT and rule.do is Do.ALERT:
-            self._alert(f"{self.name} is waiting for input ({shortened(prompt)})", prompt)
-        elif turn is Turn.ACT and rule.do is Do.ANSWER:
-            self._answer(rule, prompt)
-        elif turn is Turn.ACT and rule.do is Do.FAIL:
-            self._house.tell(f"{self.name} failed: it asks {shortened(prompt)}")
-            self._member.fail(f"failed, because it asked {shortened(prompt)}")
-        return True
-
-    def _answer(self, rule: Rule, prompt: str) -> None:
-        assert self._stream is not None
-        assert self._member is not None
-        try:
-            answer = answer_of(rule, self._member.spec.environment)
-        except NoAnswer as why:
-            self._alert(f"unable to answer {self.name} ({shortened(prompt)}): {why}", prompt)
-            return
-        if waiting.is_echoed(self._stream.master_fd):
-            self._mask = Mask(self._house.loop.now())
-        self.type(answer + b"\r")
-        self._house.tell(f"answered {self.name} ({shortened(prompt)})")
-
-    def _alert(self, text: str, prompt: str) -> None:
-        """Say that somebody has to look."""
-        if self._watch is not None:
-            self._watch.waiting = prompt
-        if self._writer is None:
-            self._house.tell(f"{text}: orchestrate attach {self.name}")
-
-    def waits(self) -> bool:
-        """Whether the kernel says that somebody waits for input."""
-        return self._stream is not None and waiting.is_waited_for(self._stream.master_fd, self._tree())
-
-    def prompted(self, prompt: str) -> None:
-        """Say it, once: not again on the same line, nor to a writer, nor when the same is asked unanswered."""
-        if self._same_line or self._writer is not None or prompt == self._noticed:
-            return
-        self._same_line, self._noticed = True, prompt
-        self._alert(f"{self.name} is waiting for input ({shortened(prompt)})", prompt)
+    def tell(self, text: str) -> None:
+        """Say a line of our own in the merged stream."""
+        self._house.tell(text)
 
     # Who is attached (viewer.Room)
 

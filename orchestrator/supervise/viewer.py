@@ -11,6 +11,7 @@ from typing import Protocol
 
 from orchestrator.model.frames import Frame, FrameReader, Kind, MalformedFrame, Seat
 from orchestrator.runtime.loop import READ, WRITE, Loop
+from orchestrator.runtime.outbox import Outbox
 
 BACKLOG_MAX = 1 << 18
 _READ_SIZE = 1 << 16
@@ -41,7 +42,7 @@ class Viewer:
         self._loop = loop
         self._room = room
         self._reader = FrameReader()
-        self._unsent = bytearray()
+        self._unsent = Outbox(connection)
         self._ending = False
         connection.setblocking(False)
         loop.add(connection.fileno(), READ, self._on_event)
@@ -57,7 +58,7 @@ class Viewer:
         if self.skipped or len(self._unsent) + len(encoded) > BACKLOG_MAX:
             self.skipped += size
             return
-        self._unsent += encoded
+        self._unsent.add(encoded)
         self._flush()
 
     def note(self, text: str) -> None:
@@ -81,20 +82,16 @@ class Viewer:
 
     def _send(self, frame: Frame) -> None:
         if self.open and not self._ending:
-            self._unsent += frame.encode()  # a few bytes, and few times: not counted
+            self._unsent.add(frame.encode())  # a few bytes, and few times: not counted
             self._flush()
 
     def _flush(self) -> None:
         try:
-            while self._unsent:
-                del self._unsent[: self._connection.send(self._unsent)]
-        except BlockingIOError:
-            self._loop.change(self._connection.fileno(), READ | WRITE)
-            return
+            self._unsent.flush()
         except OSError:
             self.close()
             return
-        self._loop.change(self._connection.fileno(), READ)
+        self._loop.change(self._connection.fileno(), READ | WRITE if self._unsent else READ)
 
     def _on_event(self, mask: int) -> None:
         if mask & WRITE:

@@ -46,6 +46,14 @@ class Wishes:
     stop: StopPlan = plan.STOP
     show_password: bool = False
 
+    def names(self, facts: Facts) -> tuple[str, ...]:
+        """The components to run. Raises UsageError."""
+        return plan.names(facts, self.only, self.without)
+
+    def url(self, facts: Facts) -> str:
+        """Where the web component will be, unless its port is taken."""
+        return network.web_url(facts, network.ports(facts, self.port), self.bind)
+
 
 class Preset:
     """One start of Airflow. `environment` is what components start from, before what Airflow needs."""
@@ -84,9 +92,8 @@ class Preset:
         return foresee(version, str(home.directory), self._environment, config)
 
     def _choose(self, facts: Facts) -> tuple[tuple[str, ...], network.Ports]:
-        wishes = self._wishes
-        running = plan.names(facts, wishes.only, wishes.without)
-        return running, choose_ports(facts, network.ports(facts, wishes.port), running, wishes)
+        running = self._wishes.names(facts)
+        return running, choose_ports(facts, network.ports(facts, self._wishes.port), running, self._wishes)
 
     def _config_file(self, home: Home) -> str:
         return self._environment.get("AIRFLOW_CONFIG") or str(home.directory / "airflow.cfg")
@@ -101,9 +108,10 @@ class Preset:
             self._installation,
             self._environment,
             valid=not fresh or unchanged,
+            components=wishes.names(facts),
         )
         configured = network.ports(facts, wishes.port)
-        keep(url=network.web_url(facts, configured, wishes.bind))
+        keep(url=wishes.url(facts))
         running, chosen = self._choose(facts)
         url = network.web_url(facts, chosen, wishes.bind)
         if chosen != configured:
@@ -114,6 +122,7 @@ class Preset:
             command=self._installation.command,
             directory=directory,
             environment=self._environment,
+            processors=processors(),
             bind=wishes.bind,
             stop=wishes.stop,
         )
@@ -127,6 +136,11 @@ class Preset:
             banner=plan.banner(facts, running, url, plan.login_line(facts, secret, shown=wishes.show_password)),
             secret=secret,
         )
+
+
+def processors() -> int:
+    """Return how many processors this process may use; where that cannot be told (macOS), how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def refuse_foreign_webserver(home: Home) -> None:

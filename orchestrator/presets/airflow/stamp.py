@@ -21,7 +21,7 @@ from orchestrator.presets.airflow.facts import Facts
 from orchestrator.presets.airflow.find import Installation, site_packages
 from orchestrator.runtime.home import write_private
 
-FORMAT = 1
+FORMAT = 2
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
@@ -47,10 +47,17 @@ def write(
     *,
     valid: bool,
     url: str,
+    components: tuple[str, ...],
 ) -> None:
-    """Keep the facts, with `valid` also for the next start; `url` is where this start's web component is."""
+    """Keep the facts, with `valid` also for the next start; of this start, where its web component is and what runs."""
     mark = fingerprint(facts, installation, environment) if valid and facts.stampable else None
-    content = {"format": FORMAT, "fingerprint": mark, "facts": facts_module.to_json(facts), "url": url}
+    content = {
+        "format": FORMAT,
+        "fingerprint": mark,
+        "facts": facts_module.to_json(facts),
+        "url": url,
+        "components": components,
+    }
     scratch = path.with_suffix(".new")
     write_private(scratch, json.dumps(content, indent=1).encode() + b"\n")
     scratch.rename(path)

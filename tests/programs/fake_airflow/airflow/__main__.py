@@ -58,6 +58,9 @@ def main():
     else:
         if os.environ.get("FAKE_STALE") != name:
             beat(name)
+        if os.environ.get("FAKE_SLOW") == name:
+            with open(os.environ["FAKE_GATE"]) as gate:
+                gate.read()
         if os.environ.get("FAKE_MUTE") != name:
             print(LINES[name], flush=True)
     while not ended.wait(3600):

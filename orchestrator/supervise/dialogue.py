@@ -1,0 +1,159 @@
+"""What one incarnation asks at its terminal: noticed in silence or among other lines, answered by rule, or told.
+
+One notice a prompt. It is told neither to somebody who sits there already, nor again on the same line, nor when the
+same is asked unanswered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from orchestrator.model.expect import Do, Expectations, Rule, Turn
+from orchestrator.process import waiting
+from orchestrator.process.waiting import Sleeper
+from orchestrator.runtime.loop import Loop
+from orchestrator.supervise.answers import Mask, NoAnswer, answer_of
+from orchestrator.supervise.component import Member
+from orchestrator.supervise.overtaken import Overtaken
+from orchestrator.supervise.prompts import PromptWatch, shortened
+from orchestrator.supervise.stream import Stream
+
+
+class Counter(Protocol):
+    """The terminal's user side."""
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether somebody is attached who can type."""
+
+    @property
+    def is_full_screen(self) -> bool:
+        """Whether a full-screen program has the terminal."""
+
+    def type(self, data: bytes) -> bool:
+        """Type into it; False where it does not take any more."""
+
+    def tell(self, text: str) -> None:
+        """Say a line of our own in the merged stream."""
+
+
+class Dialogue:
+    """Lives as long as one incarnation's stream; `tree` returns the pids of its processes."""
+
+    def __init__(
+        self, member: Member, stream: Stream, tree: Callable[[], Iterable[int]], loop: Loop, counter: Counter
+    ) -> None:
+        self._member = member
+        self._stream = stream
+        self._tree = tree
+        self._loop = loop
+        self._counter = counter
+        self._expectations = Expectations(member.spec.expect)
+        self._mask: Mask | None = None
+        self._silent = PromptWatch(loop, self)
+        self._overtaken = Overtaken(loop, self)
+        self._noticed = ""
+        self._same_line = False
+
+    @property
+    def waiting(self) -> str:
+        """The prompt at which it waits for input; empty while it does not."""
+        return self._silent.waiting or self._overtaken.waiting
+
+    def take(self, data: bytes) -> bytes:
+        """Take a chunk of output; return what of it may be shown and logged."""
+        if self._mask is not None:
+            data = self._mask.take(data, self._loop.now())
+            if self._mask.done:
+                self._mask = None
+        if b"\n" in data:
+            self._same_line = False
+            self._expectations.end_line()
+        self._silent.took(data)
+        self._overtaken.took(data)
+        return data
+
+    def typed(self) -> None:
+        """Something was typed: what is asked next is news."""
+        self._noticed = ""
+        self._silent.typed()
+        self._overtaken.typed()
+
+    def close(self) -> None:
+        """The incarnation has ended."""
+        self._silent.close()
+        self._overtaken.close()
+
+    # What the two watches ask (prompts.Asked, overtaken.Crowded)
+
+    @property
+    def unfinished(self) -> bytes:
+        """The line that has no end yet; empty under a full-screen program."""
+        return b"" if self._counter.is_full_screen else self._stream.splitter.pending
+
+    @property
+    def recent(self) -> bytes:
+        """The end of what it has printed."""
+        return self._stream.recent
+
+    def waits(self) -> bool:
+        """Whether the kernel says that somebody waits for input."""
+        return waiting.is_waited_for(self._stream.master_fd, self._tree())
+
+    @property
+    def is_full_screen(self) -> bool:
+        """Whether a full-screen program has the terminal."""
+        return self._counter.is_full_screen
+
+    def is_edited(self) -> bool:
+        """Whether a line editor or a password prompt has the terminal."""
+        return waiting.is_edited(self._stream.master_fd)
+
+    def find_sleeper(self, before: Sleeper | None) -> Sleeper | None:
+        """Return who waits for input from the terminal, if any; who did before is looked at first."""
+        return waiting.find_sleeper(self._stream.master_fd, self._tree(), before)
+
+    def expects(self, prompt: str) -> bool:
+        """Do what a rule says of this prompt; False where none matches."""
+        turn, rule = self._expectations.meet(prompt, hidden=waiting.is_hidden(self._stream.master_fd))
+        if rule is None:
+            return False
+        self._overtaken.told("")
+        name, asked = self._member.name, shortened(prompt)
+        if turn is Turn.REFUSED:
+            self._alert(f"{name} did not take the answer, and asks again ({asked})", prompt)
+        elif turn is Turn.ACT and rule.do is Do.ALERT:
+            self._alert(f"{name} is waiting for input ({asked})", prompt)
+        elif turn is Turn.ACT and rule.do is Do.ANSWER:
+            self._answer(rule, prompt)
+        elif turn is Turn.ACT and rule.do is Do.FAIL:
+            self._counter.tell(f"{name} failed: it asks {asked}")
+            self._member.fail(f"failed, because it asked {asked}")
+        return True
+
+    def prompted(self, prompt: str) -> None:
+        """It waits for input, and no rule knows this prompt."""
+        self._overtaken.told(prompt)
+        if not self._same_line and not self._counter.is_attended and prompt != self._noticed:
+            self._same_line, self._noticed = True, prompt
+            self._alert(f"{self._member.name} is waiting for input ({shortened(prompt)})", prompt)
+
+    def _answer(self, rule: Rule, prompt: str) -> None:
+        name, asked = self._member.name, shortened(prompt)
+        try:
+            answer = answer_of(rule, self._member.spec.environment)
+        except NoAnswer as why:
+            self._alert(f"unable to answer {name} ({asked}): {why}", prompt)
+            return
+        if waiting.is_echoed(self._stream.master_fd):
+            self._mask = Mask(self._loop.now())
+        self._counter.type(answer + b"\r")
+        self._counter.tell(f"answered {name} ({asked})")
+
+    def _alert(self, text: str, prompt: str) -> None:
+        """Say that somebody has to look."""
+        self._silent.waiting = prompt
+        self._overtaken.told(prompt)
+        if not self._counter.is_attended:
+            self._counter.tell(f"{text}: orchestrate attach {self._member.name}")

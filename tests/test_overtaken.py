@@ -1,0 +1,262 @@
+"""A prompt that other lines have overtaken: histories of output and looks, and what is told."""
+
+import pytest
+
+from orchestrator.process.waiting import Sleeper
+from orchestrator.supervise.overtaken import UNKNOWN, Overtaken
+
+
+class History:
+    """A loop whose time passes on demand, and a terminal whose facts the test sets."""
+
+    def __init__(self, *, edited=False, rules=()):
+        self.recent, self.is_full_screen, self.edited, self.thread = b"", False, edited, None
+        self.told, self.met, self.looks = [], [], 0
+        self._rules, self._runs, self._due = rules, 0, None
+        self.watch = Overtaken(self, self)
+
+    def call_in(self, _seconds, callback):
+        assert self._due is None
+        self._due = callback
+        return self
+
+    def cancel(self):
+        self._due = None
+
+    def is_edited(self):
+        return self.edited
+
+    def find_sleeper(self, before):
+        return self.thread
+
+    def expects(self, prompt):
+        self.met.append(prompt)
+        if prompt in self._rules:
+            self.watch.told("")
+        return prompt in self._rules
+
+    def prompted(self, prompt):
+        self.watch.told(prompt)
+        self.told.append(prompt)
+
+    def prints(self, *chunks):
+        for chunk in chunks:
+            self.recent += chunk
+            self.watch.took(chunk)
+
+    def sleeps(self, task="7", alone=True):
+        """A thread of the component goes to sleep at the terminal, once more."""
+        self._runs += 1
+        self.thread = Sleeper(1, task, self._runs, alone)
+
+    def look(self):
+        """Half a second passes; False where nobody looks then."""
+        due, self._due = self._due, None
+        if due is not None:
+            self.looks += 1
+            due()
+        return due is not None
+
+    def edits(self):
+        """A debugger begins to read a line."""
+        self.edited = True
+        self.sleeps()
+
+
+LINE = b"GET / 200\r\n"
+
+
+def serving():
+    history = History()
+    history.prints(LINE)
+    history.look()
+    return history
+
+
+def test_a_prompt_among_the_lines_of_others_is_told_once():
+    history = serving()
+    history.edits()
+    for _ in range(10):
+        history.prints(b"(Pdb) ", LINE) if not history.told else history.prints(LINE)
+        history.look()
+    assert history.told == ["(Pdb) "]
+    assert history.watch.waiting == "(Pdb) "
+
+
+def test_one_line_over_it_is_enough():
+    history = serving()
+    history.edits()
+    history.prints(b"-> total += 1\r\n(Pdb) ", LINE)
+    assert history.look()
+    assert history.told == []
+    assert history.look()
+    assert history.told == ["(Pdb) "]
+    assert not history.look()
+
+
+def test_one_in_the_same_read_as_a_line_is_told_when_others_go_on_printing():
+    history = serving()
+    history.edits()
+    history.prints(b"(Pdb) " + LINE)
+    while history.look():
+        pass
+    assert history.told == []
+    history.prints(LINE)
+    history.look()
+    assert history.told == ["(Pdb)"]
+
+
+def test_without_a_known_debugger_that_is_said_without_its_text():
+    history = serving()
+    history.edits()
+    history.prints(b"mine, " + LINE)
+    history.look()
+    history.prints(LINE)
+    history.look()
+    assert history.told == [UNKNOWN]
+
+
+def test_what_was_typed_makes_the_next_prompt_news():
+    history = serving()
+    for _ in range(3):
+        history.watch.typed()
+        history.edits()
+        history.prints(b"(Pdb) ", LINE)
+        history.look()
+        history.prints(LINE)
+        history.look()
+    assert history.told == ["(Pdb) "] * 3
+
+
+def test_it_waits_no_more_once_nobody_sleeps_there():
+    history = serving()
+    history.edits()
+    history.prints(b"(Pdb) ", LINE)
+    history.look()
+    history.look()
+    history.edited, history.thread = False, None
+    assert history.watch.waiting
+    history.prints(LINE)
+    history.look()
+    assert not history.watch.waiting
+
+
+def test_a_signal_that_woke_it_is_no_news():
+    history = serving()
+    history.edits()
+    history.prints(b"(Pdb) ", LINE)
+    for _ in range(5):
+        history.look()
+        history.sleeps()  # the same thread
+        history.prints(LINE)
+        history.look()
+        history.prints(LINE)
+    assert history.told == ["(Pdb) "]
+
+
+def test_what_was_told_in_silence_still_waits_when_others_print():
+    history = serving()
+    history.edits()
+    history.prints(b"(Pdb) ")
+    history.watch.told("(Pdb) ")
+    for _ in range(3):
+        history.prints(LINE)
+        history.look()
+    assert history.told == []
+    assert history.watch.waiting == "(Pdb) "
+
+
+def test_a_question_by_plain_read_is_told_when_it_was_seen():
+    history = serving()
+    history.sleeps()
+    history.prints(b"Continue? [Y/n] ", LINE)
+    history.look()
+    history.look()
+    assert history.told == ["Continue? [Y/n] "]
+
+
+def test_a_rule_is_followed_and_nothing_told():
+    history = History(rules=["Password: "])
+    history.prints(LINE)
+    history.look()
+    history.edits()
+    history.prints(b"Password: ")
+    for _ in range(4):
+        history.prints(LINE)
+        history.look()
+    assert history.met == ["Password: "]
+    assert history.told == []
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [b"42% ", b"\r43% "],
+        [b"\r[####  ]", b"\r[##### ]"],
+        [b"loading: ", b"\r\n"],
+        [b"ready\r\n", b"press q to quit\r\n"],
+        [b"AV: 00:01 (1%)", b"\rAV: 00:02 (2%)"],
+    ],
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_who_is_raw_while_it_prints_is_not_at_a_prompt(chunks, alone):
+    """Raw from the beginning, and a thread of it asleep at the terminal all the time."""
+    history = History(edited=True)
+    history.sleeps(alone=alone)
+    for _ in range(8):
+        history.prints(*chunks)
+        history.look()
+    assert history.told == []
+
+
+def test_who_prints_and_reads_keys_in_turn_has_run():
+    history = serving()
+    history.edited = True
+    for _ in range(8):
+        history.prints(b"speed: ", b"12 ", LINE)
+        history.sleeps()
+        history.look()
+    assert history.told == []
+
+
+def test_an_event_loop_that_went_raw_is_no_prompt():
+    history = serving()
+    history.edited = True
+    history.sleeps(alone=False)
+    for _ in range(8):
+        history.prints(LINE)
+        history.look()
+    assert history.told == []
+
+
+def test_a_screen_it_draws_itself_is_no_prompt():
+    """In two writes, then silence: within a line, as nobody else's line has ended it."""
+    history = serving()
+    history.edits()
+    history.prints(b"top - 12:00:\x1b[m ", b"load\r\nPID:")
+    while history.look():
+        pass
+    assert history.told == []
+
+
+def test_a_full_screen_program_is_none():
+    history = serving()
+    history.edits()
+    history.is_full_screen = True
+    for _ in range(4):
+        history.prints(b"(Pdb) ", LINE)
+        history.look()
+    assert history.told == []
+
+
+def test_without_output_nobody_looks():
+    """Two looks after the last output, also where a thread never rests."""
+    history = serving()
+    history.edited = True
+    history.prints(b"> ", LINE)
+    for _ in range(10):
+        history.sleeps()
+        history.look()
+    assert history.looks == 3
+    history.watch.close()
+    assert not history.look()
