@@ -202,9 +202,9 @@ def test_on_one_processor_they_start_one_after_another_beside_the_api_server(fak
 
 
 def test_nobody_gives_way_to_one_that_dies(fake):
-    run = fake.start(on_one_processor=True, FAKE_DYING="scheduler")
+    run = fake.start("--only", "scheduler,triggerer", on_one_processor=True, FAKE_DYING="scheduler")
     run.wait_for("triggerer  started")
-    assert order_of(run, "about to die", "triggerer  started") == ["about to die", "triggerer  started"]
+    assert run.text.count("about to die") < 3, "after 15 s, which is what it gives a silent one, it would be 4"
     run.stop()
 
 

@@ -291,6 +291,7 @@ class Supervisor:
             self.tell(news.comeback(member))
             if followers := self.errands.follow(member):
                 self.tell(f"restarting with it: {', '.join(m.name for m in followers)}")
+            self._start_possible()
         elif member.state in (State.DOWN, State.FAILED) and before is not State.BACKOFF:
             self._ended(member)
         elif member.state in (State.DOWN, State.FAILED):
