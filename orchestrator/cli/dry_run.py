@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.config.definition import SHELL
 from orchestrator.config.secrets import mask
 from orchestrator.model.spec import Component, System
 
@@ -14,7 +15,7 @@ def show(system: System) -> int:
 
 
 def _line(spec: Component, system: System) -> str:
-    command = spec.argv[2] if spec.argv[:2] == ("/bin/sh", "-c") else " ".join(spec.argv)
+    command = spec.argv[2] if spec.argv[:2] == SHELL else " ".join(spec.argv)
     words = [f"{spec.name}: {mask('', command)}"]
     details = [f"in {spec.cwd}"]
     if spec in system.init:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from orchestrator.cli import planning, sources, surroundings
 from orchestrator.cli.sources import Sources
-from orchestrator.config.resolve import SHELL
+from orchestrator.config.definition import SHELL
 from orchestrator.model.errors import OrchestrateError, UsageError
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as sh(1) has it
@@ -61,6 +61,6 @@ def _execute(argv: tuple[str, ...], cwd: str, environment: dict[str, str]) -> No
     except (OSError, ValueError) as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         reason = getattr(error, "strerror", None) or str(error)
-        failure = OrchestrateError(f"unable to run {argv[0] if argv[0] != SHELL else argv[-1]}: {reason.lower()}")
+        failure = OrchestrateError(f"unable to run {argv[0] if argv[0] != SHELL[0] else argv[-1]}: {reason.lower()}")
         failure.status = NOT_FOUND if missing else NOT_EXECUTABLE
         raise failure from None

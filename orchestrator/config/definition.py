@@ -9,7 +9,8 @@ from orchestrator.config.report import Place
 from orchestrator.model.expect import Rule
 from orchestrator.model.spec import AskedProbe, Dependency, OnExit, Probe, RestartPlan, StopPlan
 
-Command = str | tuple[str, ...]  # a line for `sh -c`, or an argv that no shell sees
+Command = str | tuple[str, ...]  # a line for SHELL, or an argv that no shell sees
+SHELL = ("/bin/sh", "-c")
 Path = tuple[str | int, ...]
 
 _STOP = StopPlan()

@@ -9,7 +9,8 @@ import re
 import signal
 from typing import Any
 
-from orchestrator.config.probekeys import ALIVE, READY, SHELL
+from orchestrator.config.definition import SHELL
+from orchestrator.config.probekeys import ALIVE, READY
 from orchestrator.config.shapes import Choice, Flag, Number, Text
 from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
 from orchestrator.model.expect import Do, Rule

@@ -12,10 +12,9 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from orchestrator.config.definition import Command, Member
+from orchestrator.config.definition import SHELL, Command, Member
 from orchestrator.config.environment import Layers, expand_at
 from orchestrator.config.expansion import escape
-from orchestrator.config.probekeys import SHELL
 from orchestrator.config.report import Report
 from orchestrator.config.secrets import mask
 from orchestrator.model.expect import Rule

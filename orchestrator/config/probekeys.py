@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.config.definition import SHELL
 from orchestrator.config.shapes import Choice, Number, Shape, Text
 from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
 from orchestrator.model.spec import (
@@ -26,7 +27,6 @@ from orchestrator.model.spec import (
 )
 
 DAY = 86400.0
-SHELL = ("/bin/sh", "-c")
 _ALIVE = {"interval": 5.0, "timeout": 5.0, "retries": 3}  # where nothing else is said
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from orchestrator.config import environment
-from orchestrator.config.definition import Command, Definition, Member
+from orchestrator.config.definition import SHELL, Command, Definition, Member
 from orchestrator.config.environment import Layers, Variable, Variables, expand_at, lookup_in
 from orchestrator.config.expansion import Lookup
 from orchestrator.config.report import Report
@@ -25,8 +25,6 @@ from orchestrator.model.spec import (
     System,
     TcpProbe,
 )
-
-SHELL = "/bin/sh"
 
 P = TypeVar("P", bound=Probe)
 
@@ -125,7 +123,7 @@ class _Resolver:
     def argv(self, member: Member, key: str, command: Command, lookup: Lookup) -> tuple[str, ...]:
         """Return an argv. A text goes to the shell as it is; a list is expanded, as no shell does it."""
         if isinstance(command, str):
-            return (SHELL, "-c", command)
+            return (*SHELL, command)
         return tuple(self.expand(member, (key, index), word, lookup) for index, word in enumerate(command))
 
     def stop(self, member: Member, lookup: Lookup) -> StopPlan:
@@ -139,7 +137,7 @@ class _Resolver:
 
     def words(self, member: Member, key: tuple[str, ...], argv: tuple[str, ...], lookup: Lookup) -> tuple[str, ...]:
         """Return an argv expanded, but a line for the shell."""
-        if argv[:2] == (SHELL, "-c"):
+        if argv[:2] == SHELL:
             return argv
         return tuple(self.expand(member, (*key, index), word, lookup) for index, word in enumerate(argv))
 

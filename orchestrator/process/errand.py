@@ -10,16 +10,16 @@ each is told its status as soon as the guardian has reaped it.
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from orchestrator.model import exits
 from orchestrator.model.messages import Launch
 from orchestrator.process import tree
-from orchestrator.runtime import signals
+from orchestrator.process.isolation import as_from_a_shell
 from orchestrator.runtime.loop import READ, Loop, Timer
 
 OUTPUT_MAX = 4096  # bytes of its output that are kept: the last ones
@@ -103,11 +103,6 @@ class Errands:
 
 
 def _spawn(argv: tuple[str, ...], launch: Launch) -> subprocess.Popen[bytes]:
-    def prepare() -> None:
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (launch.descriptors, hard))
-        signals.set_all_default()
-
     return subprocess.Popen(
         argv,
         cwd=launch.cwd,
@@ -117,7 +112,7 @@ def _spawn(argv: tuple[str, ...], launch: Launch) -> subprocess.Popen[bytes]:
         stderr=subprocess.STDOUT,
         start_new_session=True,
         restore_signals=False,
-        preexec_fn=prepare,
+        preexec_fn=partial(as_from_a_shell, launch.descriptors),
     )
 
 

@@ -1,8 +1,11 @@
-"""What every process that the supervisor forks does first: cut what ties it to the supervisor and its terminal."""
+"""What a forked process does first: cut what ties it to the supervisor; and, before it executes a program, to us."""
 
 from __future__ import annotations
 
 import os
+import resource
+
+from orchestrator.runtime import signals
 
 
 def cut_loose(highest: int, channel_fd: int) -> None:
@@ -19,3 +22,9 @@ def cut_loose(highest: int, channel_fd: int) -> None:
     if null_fd > 2:
         os.close(null_fd)
     os.setsid()
+
+
+def as_from_a_shell(descriptors: int) -> None:
+    """Between fork and exec: no signal is blocked or ignored, and `descriptors` is the soft RLIMIT_NOFILE."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    signals.set_all_default()

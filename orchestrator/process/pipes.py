@@ -10,11 +10,11 @@ kept and never polled, for guardians wait for all their children in one place.
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 from collections.abc import Mapping
+from functools import partial
 
-from orchestrator.runtime import signals
+from orchestrator.process.isolation import as_from_a_shell
 
 
 class Pipes:
@@ -25,11 +25,6 @@ class Pipes:
 
         Raises OSError where the program cannot be executed. Signals have to be blocked by the caller.
         """
-
-        def prepare() -> None:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-            signals.set_all_default()
-
         self._process = subprocess.Popen(
             argv,
             env=dict(environment),
@@ -38,7 +33,7 @@ class Pipes:
             stderr=subprocess.PIPE,
             start_new_session=True,
             restore_signals=False,
-            preexec_fn=prepare,
+            preexec_fn=partial(as_from_a_shell, descriptors),
         )
         self.pid: int = self._process.pid
         assert self._process.stdout is not None

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 from collections.abc import Mapping
+from functools import partial
 
 import pexpect
 
-from orchestrator.runtime import signals
+from orchestrator.process.isolation import as_from_a_shell
 
 _SPECIAL = re.compile(r"([^\w./+-])", re.ASCII)
 
@@ -44,18 +44,17 @@ class Pty:
         Raises OSError with a reason in words where the program cannot be executed. Signals have to be blocked by the
         caller: the child empties the mask right before exec.
         """
-
-        def prepare() -> None:
-            soft, hard = descriptors, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            signals.set_all_default()
-
         program, *arguments = argv
         if not arguments:
             program = _SPECIAL.sub(r"\\\1", program)
         try:
             self._spawn = pexpect.spawn(
-                program, arguments, env=environment, preexec_fn=prepare, dimensions=size, timeout=None
+                program,
+                arguments,
+                env=environment,
+                preexec_fn=partial(as_from_a_shell, descriptors),
+                dimensions=size,
+                timeout=None,
             )
         except pexpect.ExceptionPexpect:
             raise FileNotFoundError(f"command not found: {argv[0]}") from None

@@ -110,11 +110,10 @@ class Supervisor:
         self._deadline = self.loop.call_in(seconds, lambda: self._too_late(seconds))
 
     def _too_late(self, seconds: float) -> None:
-        if not self._was_ready and not self.is_stopping:
-            if waiting := self.waiting():
-                self.tell(in_words(waiting))
-            self.tell(f"not ready within {seconds:g} s")
-            self.stop(Outcome(NOT_READY_STATUS))
+        if waiting := self.waiting():
+            self.tell(in_words(waiting))
+        self.tell(f"not ready within {seconds:g} s")
+        self.stop(Outcome(NOT_READY_STATUS))
 
     # Start
 
