@@ -2,6 +2,7 @@
 
 import pytest
 
+from orchestrator.process.asleep import UNKNOWN as UNKNOWN_COUNT
 from orchestrator.process.waiting import Sleeper
 from orchestrator.supervise.overtaken import UNKNOWN, Overtaken
 
@@ -44,10 +45,10 @@ class History:
             self.recent += chunk
             self.watch.took(chunk)
 
-    def sleeps(self, task="7", alone=True):
-        """A thread of the component goes to sleep at the terminal, once more."""
+    def sleeps(self, task="7", alone=True, written=None):
+        """A thread of the component goes to sleep at the terminal, once more, and has written in between or not."""
         self._runs += 1
-        self.thread = Sleeper(1, task, self._runs, alone)
+        self.thread = Sleeper(1, task, self._runs, self._runs if written is None else written, alone)
 
     def look(self):
         """Half a second passes; False where nobody looks then."""
@@ -94,16 +95,45 @@ def test_one_line_over_it_is_enough():
     assert not history.look()
 
 
-def test_one_in_the_same_read_as_a_line_is_told_when_others_go_on_printing():
+def test_one_in_the_same_read_as_a_line_is_found_there():
     history = serving()
     history.edits()
     history.prints(b"(Pdb) " + LINE)
     while history.look():
         pass
-    assert history.told == []
+    assert history.told == ["(Pdb) "]
+
+
+def test_a_look_before_it_is_overtaken_takes_nothing_away():
+    history = serving()
+    history.edited = True
+    history.sleeps(alone=False)
+    history.prints(b"mine> ")
+    history.look()
     history.prints(LINE)
     history.look()
-    assert history.told == ["(Pdb)"]
+    assert history.told == ["mine> "]
+
+
+@pytest.mark.parametrize("editor", [b"In [1]: ", b"\x1b[?25l\x1b[0mIn [1]:\x1b[7D\x1b[8C\x1b[?7h\x1b[?25h"])
+def test_also_that_of_an_event_loop(editor):
+    history = serving()
+    history.edited = True
+    history.sleeps(alone=False)
+    history.prints(editor + LINE)
+    while history.look():
+        pass
+    assert history.told == ["In [1]: "]
+
+
+def test_its_text_is_found_before_what_the_next_line_begins_with_too():
+    history = serving()
+    history.edits()
+    history.prints(LINE, b"Password: " + LINE)
+    for _ in range(3):
+        history.prints(b"GET /other 404\r\n", b"level: debug\r\n")
+        history.look()
+    assert history.told == ["Password: "]
 
 
 def test_without_a_known_debugger_that_is_said_without_its_text():
@@ -196,6 +226,7 @@ def test_a_rule_is_followed_and_nothing_told():
         [b"loading: ", b"\r\n"],
         [b"ready\r\n", b"press q to quit\r\n"],
         [b"AV: 00:01 (1%)", b"\rAV: 00:02 (2%)"],
+        [b"frame: 1 (1%)\r", b"frame: 2 (2%)\r", LINE],
     ],
 )
 @pytest.mark.parametrize("alone", [True, False])
@@ -215,6 +246,29 @@ def test_who_prints_and_reads_keys_in_turn_has_run():
     for _ in range(8):
         history.prints(b"speed: ", b"12 ", LINE)
         history.sleeps()
+        history.look()
+    assert history.told == []
+
+
+@pytest.mark.parametrize(("written", "told"), [(7, ["ipdb> "]), (None, []), (UNKNOWN_COUNT, [])])
+def test_one_that_only_looks_for_the_size_now_and_then_is_at_its_prompt(written, told):
+    """As prompt_toolkit does outside the main thread: it runs, but writes nothing."""
+    history = serving()
+    history.edited = True
+    history.prints(b"ipdb> ")
+    for _ in range(4):
+        history.sleeps(alone=False, written=written)
+        history.prints(LINE)
+        history.look()
+    assert history.told == told
+
+
+def test_one_that_was_raw_before_has_to_rest():
+    history = History(edited=True)
+    history.prints(b"loading: ")
+    for _ in range(4):
+        history.sleeps(written=7)
+        history.prints(b"done\r\n")
         history.look()
     assert history.told == []
 
@@ -260,3 +314,23 @@ def test_without_output_nobody_looks():
     assert history.looks == 3
     history.watch.close()
     assert not history.look()
+
+
+@pytest.mark.parametrize(
+    ("chunk", "told"),
+    [
+        (LINE + b"Password: " + LINE, ["Password: "]),
+        (b"name? " + LINE + LINE, ["name? "]),
+        (b"\x1b[1mname?\x1b[0m " + LINE + LINE, ["name? "]),
+        (LINE + b"12:30:30 level: debug\r\n" + LINE, []),
+        (LINE + b": : :\r\n> ab\r\n" + LINE, []),
+        (LINE * 50 + b"(Pdb) WARN\r\n" + LINE * 50, ["(Pdb) "]),
+    ],
+)
+def test_what_is_a_prompt_in_a_read_of_many_lines(chunk, told):
+    history = serving()
+    history.edits()
+    history.prints(chunk)
+    while history.look():
+        pass
+    assert history.told == told

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from harness import Run, command_under_test
+from harness import Run, command_under_test, pump
 
 PYTHON = shlex.join(["exec", sys.executable, "-c"])
 IPYTHON = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor"]
@@ -115,9 +115,14 @@ def test_a_silent_component_is_not(home):
 OTHERS = (
     "import os, select, sys, threading, time, tty\n"
     "def others():\n"
-    "    while True: print('GET /', flush=True); select.select([], [], [], 0.05)\n"
+    "    while True: print('GET /\\n', end='', flush=True); select.select([], [], [], 0.05)\n"
     "threading.Thread(target=others, daemon=True).start()\n"
     "select.select([], [], [], 1.0)\n"  # it is a server, and an ordinary one
+)
+IPDB = (
+    "from IPython.terminal.debugger import set_trace\n"
+    "def view(): set_trace(); return 1\n"
+    "view = threading.Thread(target=view); view.start(); view.join()"
 )
 BUSY = {
     "bar": "n = 0\nwhile True: n += 1; print(f'\\r{n}% ', end='', flush=True); select.select([], [], [], 0.05)",
@@ -148,13 +153,16 @@ def test_who_is_busy_is_not_taken_for_one_that_asks(home):
         ("if not os.fork(): breakpoint()\nos.wait()", "(Pdb)"),
         ("import getpass; getpass.getpass()", "Password:"),
         ("import IPython; IPython.embed(banner1='', colors='NoColor')", "In [1]:"),
+        (IPDB, "ipdb>"),
     ],
-    ids=["pdb", "pdb in a thread", "pdb in a worker", "getpass", "IPython"],
+    ids=["pdb", "pdb in a thread", "pdb in a worker", "getpass", "IPython", "ipdb in a thread"],
 )
 def test_who_asks_while_others_print_is_noticed_once(home, code, prompt):
-    home.write(web=python(OTHERS + code), after="sleep 6; echo after")
+    home.write(web=python(OTHERS + code))
     system = home.up(env={**os.environ, "TERM": "xterm-256color", "HOME": str(home.path)})
-    system.wait_for(r"^after +\| after")
+    system.wait_for("web is waiting for input")
+    lines = system.text.count("GET /")
+    assert pump(lambda: system.text.count("GET /") > lines + 60, 20)
     assert notices(system) == [("web", prompt)]
     system.stop()
 

@@ -137,8 +137,26 @@ def test_a_sleeper_is_found_and_has_not_run(at_terminal, code, alone):
     assert look().alone == alone
     assert until(lambda: look() == look())
     before = look()
+    assert not before.has_run_since(look())
     os.write(program.fd, b"p" if "(Pdb) " in program.seen.decode() else b"\n")
-    assert until(lambda: look(before) != before)
+    assert until(lambda: (after := look(before)) is None or after.has_run_since(before))
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_sleeper_that_ran_has_written_or_not(at_terminal, writes):
+    ticks = "print(end='.', flush=True)" if writes else "0"
+    program = at_terminal(*PYTHON, f'exec("{RAW}\\nwhile not select.select([0], [], [], 0.01)[0]: {ticks}")')
+    program.read_until(b"a key? ")
+    seen = []
+
+    def ran():
+        """Often it is not asleep when it is looked at."""
+        if found := waiting.find_sleeper(program.fd, program.tree(), None):
+            seen.append(found)
+        return len(seen) > 1 and seen[-1].has_run_since(seen[0])
+
+    assert until(ran)
+    assert seen[-1].has_written_since(seen[0]) == writes
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 Facts: /proc/PID/task/TID/syscall (proc(5)) has the number of the call and its arguments while a thread is blocked, and
 is shown to who may trace the process. The sets of select(2) and poll(2) stand in the process's memory, untouched until
 the call returns; an epoll instance lists its descriptors in fdinfo. `voluntary_ctxt_switches` grows each time a thread
-goes to sleep: while it is the same the thread has not run.
+goes to sleep: while it is the same the thread has not run. `wchar` of its io file is what it has ever written.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ _POLLFD = struct.Struct("ihh")
 _POLL_INPUT = 0x41  # POLLIN | POLLRDNORM, asm-generic/poll.h
 _WATCHED = re.compile(rb"^tfd:\s*(\d+)", re.MULTILINE)
 _SWITCHES = re.compile(rb"^voluntary_ctxt_switches:\s*(\d+)", re.MULTILINE)
+_WRITTEN = re.compile(rb"^wchar:\s*(\d+)", re.MULTILINE)
+UNKNOWN = -1
 
 
 class Call(enum.Enum):
@@ -82,11 +84,20 @@ def fds_of(pid: int, task: str, calls: Container[Call]) -> list[int]:
 
 
 def switches(pid: int, task: str) -> int:
-    """Return how often a thread has gone to sleep; -1 where it has ended."""
+    """Return how often a thread has gone to sleep; UNKNOWN where it has ended."""
+    return _number(_SWITCHES, f"/proc/{pid}/task/{task}/status")
+
+
+def written(pid: int, task: str) -> int:
+    """Return how many bytes a thread has written; UNKNOWN where the kernel does not count or show it."""
+    return _number(_WRITTEN, f"/proc/{pid}/task/{task}/io")
+
+
+def _number(pattern: re.Pattern[bytes], path: str) -> int:
     with contextlib.suppress(OSError):
-        if found := _SWITCHES.search(_read(f"/proc/{pid}/task/{task}/status")):
+        if found := pattern.search(_read(path)):
             return int(found[1])
-    return -1
+    return UNKNOWN
 
 
 def _memory(pid: int, address: int, size: int) -> bytes:

@@ -54,15 +54,29 @@ def is_waited_for(master_fd: int, tree: Iterable[int]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Sleeper:
-    """A thread of the foreground group that waits for input from the terminal; equal later if it has not run since.
+    """A thread of the foreground group that waits for input from the terminal.
 
-    `alone` says that it waits for nothing else, as debuggers and shells do, and event loops do not.
+    `switches` tells later whether it has run since, `written` whether it has written; `alone` says that it waits for
+    nothing else, as debuggers and shells do, and event loops do not.
     """
 
     pid: int
     task: str
     switches: int
+    written: int
     alone: bool
+
+    def is_same(self, other: Sleeper) -> bool:
+        """Whether both are one thread."""
+        return (self.pid, self.task) == (other.pid, other.task)
+
+    def has_run_since(self, before: Sleeper) -> bool:
+        """Whether this thread has run since `before`."""
+        return self.switches != before.switches
+
+    def has_written_since(self, before: Sleeper) -> bool:
+        """Whether this thread has, or may have, written anything since `before`."""
+        return self.written != before.written or self.written == asleep.UNKNOWN
 
 
 def find_sleeper(master_fd: int, tree: Iterable[int], before: Sleeper | None) -> Sleeper | None:
@@ -84,7 +98,7 @@ def find_sleeper(master_fd: int, tree: Iterable[int], before: Sleeper | None) ->
 
 def _sleeper(pid: int, task: str, device: int, edited: bool) -> Sleeper | None:
     alone = _waits(pid, task, device, tuple(Call) if edited else (Call.READ,))
-    return None if alone is None else Sleeper(pid, task, asleep.switches(pid, task), alone)
+    return None if alone is None else Sleeper(pid, task, asleep.switches(pid, task), asleep.written(pid, task), alone)
 
 
 def _flags(master_fd: int) -> int:

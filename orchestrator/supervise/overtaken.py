@@ -3,8 +3,10 @@
 There is no silence to be measured, so the kernel is asked at most every PACE seconds, and only after output: whether a
 thread waits for the terminal that has not run since the look before. Who prints and reads keys in turn has run, so
 neither a progress bar nor a program that is raw while it prints is taken for one. What says that it is a prompt is a
-text that looks like one and that another has continued; where that was not seen (both came in one read), that the
-terminal was an ordinary one before, and the thread waits for nothing else while others print.
+text that looks like one and that another has continued, and that a terminal under a line editor was an ordinary one
+before; where no such text is found, that the thread waits for nothing else while others print. After such a text the
+thread may also have run, if it has written nothing: prompt_toolkit, outside the main thread, looks twice a second for
+the terminal's size.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ from orchestrator.supervise.prompts import prompt_text
 
 PACE = 0.5  # seconds between two looks
 TEXT_MAX = 512  # bytes of an unfinished line beyond which it is no prompt
+PROMPT_MAX = 80  # characters at the beginning of a line in which a prompt is looked for
 UNKNOWN = "among other lines"
 _ENDS_PROMPT = (b":", b"?", b">", b")", b"]", b"$", b"#")
-_DEBUGGERS = re.compile(rb"^(\((?:i?[Pp]db(?:\+\+)?|gdb|lldb|rdb:\d+)\)|ipdb>|>>>|In \[\d+\]:) ", re.MULTILINE)
+_PROMPT_END = re.compile(r"[\])}>:?$#] ?")
+_DEBUGGER = re.compile(r"(?:\((?:i?[Pp]db(?:\+\+)?|gdb|lldb|rdb:\d+)\)|ipdb>|>>>|In \[\d+\]:) ?")
 
 
 class Crowded(Protocol):
@@ -60,12 +64,14 @@ class Overtaken:
         self._sleeper: Sleeper | None = None
         self._mid_line = False
         self._printed = False  # since the last look
-        self._was_plain = False
+        self._was_plain: bool | None = None  # nothing was printed yet
         self._told = False
 
     def took(self, data: bytes) -> None:
         """Take note of a chunk of output."""
-        if self._tail and self._sleeper is None and not data.startswith((b"\r", b"\n")):
+        if self._was_plain is None:
+            self._was_plain = not self._crowded.is_edited()
+        if self._tail and not self._tail.endswith(b"\r") and not data.startswith((b"\r", b"\n")):
             self._overtake()
         end = data.rfind(b"\n") + 1
         self._tail = data[end:] if end else self._tail + data
@@ -96,6 +102,8 @@ class Overtaken:
         self._timer = self._loop.call_in(PACE, self._look)
 
     def _overtake(self) -> None:
+        if self._sleeper is not None and self._candidate:
+            return
         if b"\x1b" in self._tail or self._tail.rstrip(b" ").endswith(_ENDS_PROMPT):
             text = prompt_text(self._tail)
             if text.rstrip().encode().endswith(_ENDS_PROMPT):
@@ -112,19 +120,26 @@ class Overtaken:
         before, self._sleeper = self._sleeper, None
         if edited or self._candidate or self.waiting:
             self._sleeper = self._crowded.find_sleeper(before)
-        if self._sleeper is None or (before is not None and not _is_same_thread(self._sleeper, before)):
+        if self._sleeper is None or (before is not None and not self._sleeper.is_same(before)):
             self._forget()
-        elif self._sleeper != before:
-            if printed:  # look once more: without new output not again and again, that would be polling
-                self._arm()
-        elif not self._told and self._is_prompt(self._sleeper, edited=edited, others_print=printed):
+        elif self._told:
+            pass
+        elif before is None:  # look once more: whether it runs
+            self._candidate = self._candidate or (_found(self._crowded.recent) if edited and self._was_plain else "")
+            self._arm()
+        elif self._is_prompt(before, self._sleeper, edited=edited, printed=printed):
             self._tell()
+        elif printed:  # it ran: once more, but without new output not again and again, that would be polling
+            self._arm()
 
-    def _is_prompt(self, sleeper: Sleeper, *, edited: bool, others_print: bool) -> bool:
-        """Whether one that has not run since the look before waits at a prompt."""
-        if self._candidate:
-            return others_print or not self._mid_line  # within a line it may have printed that itself
-        return others_print and edited and self._was_plain and sleeper.alone
+    def _is_prompt(self, before: Sleeper, now: Sleeper, *, edited: bool, printed: bool) -> bool:
+        """Whether a thread that waits, as it did at the look before, waits at a prompt."""
+        went_raw = edited and bool(self._was_plain)
+        if now.has_run_since(before):
+            return bool(self._candidate) and went_raw and printed and not now.has_written_since(before)
+        if self._candidate and (went_raw or not edited):
+            return printed or not self._mid_line  # within a line it may have printed that itself
+        return went_raw and printed and now.alone
 
     def _forget(self) -> None:
         self.waiting = self._candidate = ""
@@ -132,16 +147,22 @@ class Overtaken:
         self._told = False
 
     def _tell(self) -> None:
-        if self._candidate and self._crowded.expects(self._candidate):
-            return
-        self._crowded.prompted(self._candidate or _debugger(self._crowded.recent) or UNKNOWN)
+        if not self._candidate or not self._crowded.expects(self._candidate):
+            self._crowded.prompted(self._candidate or UNKNOWN)
 
 
-def _is_same_thread(one: Sleeper, other: Sleeper) -> bool:
-    return (one.pid, one.task) == (other.pid, other.task)
+def _found(recent: bytes) -> str:
+    """Return the last prompt in these lines: what stands before the text with which the line before or after it
+    begins, or is a debugger's; empty where there is none."""
+    lines = [_visible(line) for line in recent.splitlines()]
+    for place in range(len(lines) - 1, -1, -1):
+        line = lines[place]
+        beside = {other[:3] for other in lines[max(0, place - 1) : place] + lines[place + 1 : place + 2]}
+        for end in _PROMPT_END.finditer(line, 0, PROMPT_MAX):
+            if len(start := line[end.end() : end.end() + 3]) == 3 and start in beside:
+                return line[: end.end()]
+    return next((found[0] for line in reversed(lines) if (found := _DEBUGGER.match(line))), "")
 
 
-def _debugger(recent: bytes) -> str:
-    """Return the last prompt of a well-known debugger that a line begins with."""
-    found = _DEBUGGERS.findall(recent)
-    return found[-1].decode() if found else ""
+def _visible(line: bytes) -> str:
+    return prompt_text(line) if b"\x1b" in line else line.decode("utf-8", "replace")
