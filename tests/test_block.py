@@ -5,7 +5,7 @@ import time
 
 import pyte
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lateness import cheap
 
@@ -113,6 +113,7 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=40), st.integers(1, 9))
+@example([b"\r\n", b"\x1b[1A\r", b"\r\n"], 1)
 @settings(max_examples=300, deadline=None)
 def test_every_row_that_stands_on_a_terminal_of_its_own_in_the_end_is_handed_on(steps, size):
     written = b"".join(steps)

@@ -25,6 +25,7 @@ ROW_MAX = 1 << 14  # bytes of a row; what is longer is no row of a block
 COMPACT_AT = 1 << 9  # bytes of a row from which on what was written over is dropped
 ABOVE_MAX = 1 << 13  # bytes of the lines before that are remembered
 
+_NO_SGR = re.compile(rb"\x1b(?!\[[0-9;:]{0,9}m)")  # or one that is long; quicker to find than _UP where all are SGR
 _UP = re.compile(rb"\x1b(?:\[\d{0,6}[AF]|M)")
 _STEP = re.compile(rb"\x1b\[(\d{0,6})([ABEFJ])|\x1bM|\r*\n")
 _RUN = re.compile(rb"(?:\x1b(?:\[\d{0,6}[ABEFJ]|M)|\r*\n)+")  # motions only
@@ -94,7 +95,7 @@ class BlockSplitter(LineSplitter):
         """As LineSplitter has it. `above` are the lines before, in case that the chunk goes back to them."""
         if self._cut_off:
             chunk, self._cut_off = self._cut_off + chunk, b""
-        may_move = bool(self._rows) or (ESC in chunk and bool(_UP.search(chunk)))
+        may_move = bool(self._rows) or (ESC in chunk and bool(_NO_SGR.search(chunk) and _UP.search(chunk)))
         may_be_cut = may_move or ESC in chunk[-_CUT_MAX:]
         if may_be_cut and (cut := _CUT.search(chunk, max(0, len(chunk) - _CUT_MAX))):
             chunk, self._cut_off = chunk[: cut.start()], cut.group()
@@ -116,8 +117,9 @@ class BlockSplitter(LineSplitter):
             return b""
         run = _RUN.match(chunk, up.start())
         assert run is not None
-        if run.end() == len(chunk) and run.end() - run.start() < _RUN_MAX:
-            self._cut_off = run.group() + self._cut_off  # whether it is one, what follows says
+        rest = chunk[run.start() :]
+        if len(rest) < _RUN_MAX and not rest[len(run.group()) :].strip(b"\r"):
+            self._cut_off = rest + self._cut_off  # whether it is one, what follows says
             out.append(self._pass(chunk[: run.start()]))
             return b""
         out.append(self._pass(chunk[: run.start()]))
