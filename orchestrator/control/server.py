@@ -83,8 +83,9 @@ class Client:
         self._loop.remove(self._connection.fileno())
         self._connection.close()
         self._forget(self)
-        if self.on_close is not None:
-            self.on_close()
+        on_close, self.on_close = self.on_close, None  # which holds us, as a rule
+        if on_close is not None:
+            on_close()
 
     def _on_event(self, mask: int) -> None:
         if mask & WRITE:
