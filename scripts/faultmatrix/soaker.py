@@ -1,6 +1,9 @@
-"""soaker.py KIND SEED: one component of scripts/soak. Writes numbered lines, `BEGIN`, `1` … `END n`, and ends its way.
+"""soaker.py KIND SEED LEDGER: one component of scripts/soak. Writes numbered lines, `BEGIN`, `1` … `END n`, and ends
+its way.
 
-After BEGIN stands the pid, so that the lines of one run are known; a run that is killed lacks the END.
+After BEGIN, and before each number, stands the name of the run; a run that is killed lacks the END. In the directory
+LEDGER it keeps a file with that name: the number up to which all has been written; the END
+is one more.
 """
 
 import os
@@ -9,19 +12,29 @@ import signal
 import sys
 import time
 
-KIND, SEED = sys.argv[1], sys.argv[2]
+KIND, SEED, LEDGER = sys.argv[1:]
 dice = random.Random(f"{SEED} {os.getpid()}")
 
 
 def lines(count: int, pause: float) -> None:
     """Write so many lines."""
-    me = os.getpid()
+    me = f"{os.getpid()}.{time.monotonic_ns()}"
+    ledger_fd = os.open(os.path.join(LEDGER, me), os.O_WRONLY | os.O_CREAT, 0o600)
+
+    def note(number: int) -> None:
+        os.pwrite(ledger_fd, b"%8d" % number, 0)
+
     print(f"BEGIN {me}", flush=True)
+    note(0)
     for number in range(1, count + 1):
-        print(f"{me} {number}", flush=number % 50 == 0 or pause > 0)
+        whole = number % 50 == 0 or pause > 0
+        print(f"{me} {number}", flush=whole)
+        if whole:
+            note(number)
         if pause:
             time.sleep(pause)
     print(f"END {me} {count}", flush=True)
+    note(count + 1)
 
 
 def daemonise() -> None:

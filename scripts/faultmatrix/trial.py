@@ -69,10 +69,10 @@ class Trial:
         while not done():
             left = deadline - time.monotonic()
             ready = select.select(self._open, [], [], max(0.0, left))[0]
-            if not ready:
-                return bool(done())
             for fd in ready:
                 self._read(fd)
+            if not ready or left <= 0:  # what never ceases to be said must not hold us
+                return bool(done())
         return True
 
     def _read(self, fd: int) -> None:
