@@ -235,6 +235,34 @@ def test_one_that_was_born_while_others_were_stopped_is_stopped_too(program):
     assert not any(escapes), escapes
 
 
+# W forks B once it sees V dead; the many that are signalled between V and W give W the time for it.
+AVENGED = f"""{ADOPT}
+def watcher(victim):
+    say("watches")
+    wait_for(lambda: state(victim) in ("Z", "gone"))
+    fork(pause)
+    say("forked")
+    pause()
+def middle(victim):
+    for _ in range(120): fork(pause)
+    fork(watcher, victim)
+    pause()
+victim = fork(pause)
+fork(middle, victim)
+outlive()
+"""
+
+
+def test_nobody_sees_another_one_killed(program):
+    """One that forks when others die would always be ahead of a kill that goes from one to the next."""
+    for _ in range(5):
+        root = program(AVENGED)
+        assert root.line() == "watches"
+        tree.kill_tree(root.pid)
+        assert root.line() == "vacant"
+        root.close()
+
+
 def test_killing_spares_whom_it_should(program):
     code = f"""{ADOPT}
 def spared(): fork(hear, {{signal.SIGUSR1: "alive"}}); pause()
