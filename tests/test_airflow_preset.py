@@ -167,6 +167,26 @@ def test_a_password_that_is_there_is_kept_and_made_private(fake):
     assert fake.ask("password").stdout == "mine\n"
 
 
+def test_a_link_in_place_of_the_password_file_ends_the_start_and_is_not_followed(fake, tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_text('{"admin": "elsewhere"}')
+    fake.home.mkdir(exist_ok=True)
+    fake.password_file.symlink_to(outside)
+    run = fake.start()
+    assert run.wait() == 1
+    assert f"unable to prepare Airflow: refusing to use {fake.password_file}: it is a symlink; move it away" in run.text
+    assert "Traceback" not in run.messages
+    assert outside.read_text() == '{"admin": "elsewhere"}'
+
+
+def test_a_link_that_takes_the_place_of_the_password_file_later_is_not_read(fake, tmp_path):
+    fake.ready().stop()
+    fake.password_file.rename(tmp_path / "outside")
+    fake.password_file.symlink_to(tmp_path / "outside")
+    said = fake.ask("password")
+    assert (said.returncode, said.stdout) == (1, "")
+
+
 def test_every_user_gets_a_password_before_airflow_prints_one(fake):
     fake.ready(AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="bob:viewer,ann:admin").stop()
     assert sorted(json.loads(fake.password_file.read_text())) == ["ann", "bob"]

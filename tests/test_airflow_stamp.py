@@ -212,3 +212,24 @@ def test_the_admin_of_airflow_2(helper, tmp_path):
     for refusing in (Manager(role=None), Manager(accepts=False)):
         with pytest.raises(helper.Unusable, match="unable to create the admin user"):
             helper.create_admin(refusing, str(path))
+
+
+@pytest.mark.parametrize("content", [None, "", "mine", '{"admin": "mine"}'], ids=["dangling", "empty", "text", "json"])
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_link_in_place_of_the_password_file_is_refused_and_its_target_untouched(helper, tmp_path, version, content):
+    outside, manager = tmp_path / "outside", Manager()
+    if content is not None:
+        outside.write_text(content)
+        outside.chmod(0o644)
+    name = "standalone_admin_password.txt" if version == 2 else "simple_auth_manager_passwords.json.generated"
+    path = tmp_path / name
+    path.symlink_to(outside)
+    make = helper.seed_passwords if version == 3 else lambda path, _: helper.create_admin(manager, path)
+    with pytest.raises(helper.Unusable, match=f"refusing to use .*{name}: it is a symlink"):
+        make(str(path), ["admin", "bob"])
+    assert manager.added == []
+    if content is None:
+        assert not outside.exists()
+    else:
+        helper.make_private(str(path))
+        assert (outside.read_text(), stat.S_IMODE(outside.stat().st_mode)) == (content, 0o644)

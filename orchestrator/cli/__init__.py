@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from orchestrator.cli import arguments, surroundings
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
+from orchestrator.text.harmless import lines
 
 
 def main(argv: list[str]) -> NoReturn:
@@ -28,10 +29,10 @@ def main(argv: list[str]) -> NoReturn:
         status = import_module(f"orchestrator.cli.{options.module}").run(options)
     except ConfigError as error:
         for problem in error.problems:
-            print(f"orchestrate: {problem}", file=sys.stderr)
+            print(f"orchestrate: {lines(problem)}", file=sys.stderr)
         status = error.status
     except OrchestrateError as error:
-        print(f"orchestrate: {error}", file=sys.stderr)
+        print(f"orchestrate: {lines(str(error))}", file=sys.stderr)
         status = error.status
     except BrokenPipeError:
         status = 128 + signal.SIGPIPE

@@ -15,6 +15,7 @@ from orchestrator.control.client import Conversation, NotRunning
 from orchestrator.model.control import MalformedRequest, Reply, Request
 from orchestrator.model.errors import NotRunningError, OrchestrateError
 from orchestrator.runtime.home import Home
+from orchestrator.text import harmless
 
 Row = dict[str, Any]
 
@@ -88,5 +89,5 @@ def clock(seconds: float | None) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that the terminal can show, whatever the locale."""
-    return os.fsencode(text).decode(sys.stdout.encoding or "utf-8", "replace")
+    """Text that the terminal can show, whatever the locale, and that cannot steer it: some of it a component wrote."""
+    return os.fsencode(harmless.lines(text)).decode(sys.stdout.encoding or "utf-8", "replace")

@@ -26,11 +26,15 @@ from orchestrator.runtime.rawterminal import RawTerminal
 from orchestrator.runtime.signals import SignalPipe
 from orchestrator.text.detachkeys import DetachKeys
 from orchestrator.text.modes import Modes
+from orchestrator.text.queries import Queries
 
 KEYS_FD, SCREEN_FD = 0, 1
 SCREEN_MAX = 1 << 16  # bytes waiting for the screen at which the socket is not read
 KEYS_MAX = 1 << 20  # bytes typed that the supervisor has not taken; more is dropped, with a bell
 PATIENCE = 0.3  # seconds that a stalled screen is waited for at the end
+RECENTLY = 3.0  # seconds for which a query may still be answered
+ANSWER = 1.0  # seconds in which a terminal says that it is well (DSR 5, ctlseqs of xterm), over a slow line
+_ARE_YOU_WELL, _WELL = b"\x1b[5n", b"\x1b[0n"
 _BELL = b"\a"
 _CTRL_C = b"\x03"
 _FAULTS = {"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"}
@@ -80,6 +84,9 @@ class Sitting:
         self._reader = FrameReader()
         self._modes = Modes()
         self._unsent = Outbox(connection)
+        self._queries = Queries()
+        self._asked_at = -RECENTLY
+        self._answered = 0  # of the queries for its status, so many were certainly answered
         self._listening = False
         self._outcome: Outcome | None = None
         self._signals: SignalPipe | None = None
@@ -110,7 +117,19 @@ class Sitting:
         self._loop.remove(KEYS_FD)
         self._console.write(self._modes.leave + b"\r\n", may_skip=False)
         self._console.drain(PATIENCE)
+        if self._loop.now() - self._asked_at < RECENTLY and self._terminal.is_ours:
+            # Else the answer to a query of the component would be typed into the shell. A terminal answers in order.
+            self._console.write(_ARE_YOU_WELL, may_skip=False)
+            self._console.flush()
+            self._terminal.swallow(self._loop, _WELL, 1 + self._queries.status - self._answered, ANSWER)
         self._terminal.leave()
+
+    def _note_queries(self, output: bytes) -> None:
+        before, now = self._queries.status, self._loop.now()
+        if self._queries.feed(output):
+            if now - self._asked_at > RECENTLY:
+                self._answered = before
+            self._asked_at = now
 
     def _end(self, outcome: Outcome) -> None:
         self._outcome = self._outcome or outcome
@@ -171,6 +190,7 @@ class Sitting:
             match frame.kind:
                 case Kind.OUTPUT:
                     self._modes.feed(frame.body)
+                    self._note_queries(frame.body)
                     self._console.write(frame.body, may_skip=False)
                 case Kind.NOTE:
                     self._say(frame.body.decode("utf-8", "replace"))

@@ -20,6 +20,8 @@ import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from orchestrator.text.harmless import one_line
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _STOP_ROUNDS = 20  # of looking for processes that were forked while others were being stopped
@@ -142,14 +144,17 @@ def is_zombie(pid: int) -> bool:
 
 
 def describe(pid: int) -> str:
-    """Return pid, command line and state, for a message about a process that does not end."""
+    """Return pid, command line and state, for a message about a process that does not end.
+
+    A process may call itself what it likes: what could steer the terminal on which that is told is taken out.
+    """
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             command = file.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()
     except OSError:
         command = ""
     fields = stat_fields(pid)
-    return f"{pid} ({command or '?'}, state {fields[0].decode() if fields else '?'})"
+    return f"{pid} ({one_line(command) or '?'}, state {fields[0].decode() if fields else '?'})"
 
 
 def send(pid: int, number: int) -> None:

@@ -17,6 +17,7 @@ if __name__ == "__main__" and sys.path[0] == os.path.dirname(os.path.abspath(__f
     del sys.path[0]  # our own directory: nothing in it may stand in for a module of Airflow's
 
 import configparser
+import errno
 import json
 import secrets
 import stat
@@ -47,17 +48,27 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def opened(path: str, flags: int) -> int:
+    """Open a file that passwords are kept in. A link in its place is refused: it would say where they are written."""
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Unusable("refusing to use " + path + ": it is a symlink; move it away") from None
+        raise
+
+
 def write_private(path: str, text: str) -> None:
     """Write a file that is 0600 from its first byte on."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_TRUNC
-    with os.fdopen(os.open(path, flags, 0o600), "w") as file:
+    with os.fdopen(opened(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w") as file:
         file.write(text)
 
 
 def make_private(path: str) -> None:
     """Take away what group and others may do with a password file of ours."""
-    mode = stat.S_IMODE(os.stat(path).st_mode)
-    if mode & 0o077 and os.stat(path).st_uid == os.geteuid():
+    status = os.lstat(path)
+    mode = stat.S_IMODE(status.st_mode)
+    if stat.S_ISREG(status.st_mode) and mode & 0o077 and status.st_uid == os.geteuid():
         os.chmod(path, mode & 0o700)
         say(f"Made {path} readable by its owner alone (it was {mode:o})")
 
@@ -70,7 +81,7 @@ def new_password() -> str:
 def read_password(path: str) -> str:
     """The password in a file of Airflow 2's kind; empty where there is none."""
     try:
-        with open(path) as file:
+        with os.fdopen(opened(path, os.O_RDONLY)) as file:
             return file.read().strip()
     except FileNotFoundError:
         return ""
@@ -187,7 +198,7 @@ def seed_passwords(path: str, users: list[str]) -> None:
     """Make the passwords that are missing, before Airflow does: it would print them, into a file that all may read."""
     known: dict[str, Any]
     try:
-        with open(path) as file:
+        with os.fdopen(opened(path, os.O_RDONLY)) as file:
             known = json.loads(file.read().strip() or "{}")
         make_private(path)
     except FileNotFoundError:

@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 
 from orchestrator.process import sockets
+from orchestrator.text.harmless import one_line
 
 
 def fault(host: str, port: int) -> str:
@@ -69,9 +70,9 @@ def _by_whom(port: int) -> str:
 
 
 def command_of(pid: int) -> str:
-    """Return the command line of a process; `?` where it cannot be read."""
+    """Return the command line of a process, fit for a message; `?` where it cannot be read."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return "?"
-    return raw.replace(b"\0", b" ").decode("utf-8", "replace").strip()[:200] or "?"
+    return one_line(raw.replace(b"\0", b" ").decode("utf-8", "replace").strip()[:200]) or "?"
