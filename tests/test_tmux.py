@@ -1,5 +1,6 @@
 """In a real terminal, as the user has it: keys, hang-up, job control, window size, colours."""
 
+import os
 import re
 import shlex
 import shutil
@@ -80,6 +81,23 @@ def test_nothing_is_left_when_the_terminal_goes(end, tmux, home):
     terminal = tmux()
     start(terminal, home, "-t", 2, web=tree("plain"), daemon=tree("daemon"), deaf=tree("deaf"), again=tree("family"))
     supervisor(terminal)
+    terminal(end, *([] if end == "kill-server" else ["-t", "main"]))
+    vanish(terminal, 4, "trees.py|Procfile")
+    again = home.up("--color", "never")
+    again.wait_ready("web")
+    assert "wait" not in again.messages
+    again.signal(signal.SIGQUIT)
+    again.wait()
+
+
+@pytest.mark.parametrize("end", ["kill-session", "kill-server"])
+def test_nothing_is_left_when_the_terminal_goes_from_a_supervisor_that_was_stopped(end, tmux, home):
+    """kill -STOP: nobody in it hears the hang-up. The shell's SIGCONT lets it, or its guardians see its end."""
+    terminal = tmux()
+    start(terminal, home, "-t", 2, web=tree("plain"), daemon=tree("daemon"), deaf=tree("deaf"))
+    pid = supervisor(terminal)
+    os.kill(pid, signal.SIGSTOP)
+    terminal.wait_for(r"Stopped")
     terminal(end, *([] if end == "kill-server" else ["-t", "main"]))
     vanish(terminal, 4, "trees.py|Procfile")
     again = home.up("--color", "never")

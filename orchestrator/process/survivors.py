@@ -155,7 +155,10 @@ def _boot() -> str:
 def _read(path: Path) -> _Record | None:
     try:
         instance, token, _ = path.name.rsplit(".", 2)
-        boot, leader, start = path.read_text(encoding="ascii").split()
+        content = path.read_text(encoding="ascii")
+        if not content:  # the disk was full; the token is found in environments all the same
+            return _Record(instance, token, 0, 0)
+        boot, leader, start = content.split()
         if boot != _boot():
             return None
         return _Record(instance, token, int(leader), int(start))
