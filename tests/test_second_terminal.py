@@ -1,11 +1,13 @@
 """Commands from a second terminal, about a system that runs in the first."""
 
 import json
+import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
-from harness import Run, command_under_test, environment, pump, tree, until
+from harness import Run, command_under_test, environment, pump, stat_of, tree, until
 
 STAY = tree("plain")
 NOT_RUNNING, USAGE, NOT_READY = 3, 2, 4
@@ -48,10 +50,19 @@ class Place:
         return {name: row["state"] for name, row in self.rows("ps").items()}
 
     def listening(self, *words):
-        """A command that waits for something, once the supervisor has heard it: a later question is answered."""
+        """A command that waits for something, once the supervisor has heard it: a later question is answered.
+
+        It has asked once it sleeps with a connection: neither connect(2) nor the request's few bytes make it wait.
+        """
         run = self.begin(*words)
+        assert until(lambda: run.returncode is not None or (has_socket(run.pid) and stat_of(run.pid)[1] == "S")), run
         self.ask("status")
         return run
+
+
+def has_socket(pid):
+    fds = Path(f"/proc/{pid}/fd")
+    return any(os.readlink(fd).startswith("socket:") for fd in fds.iterdir() if fd.is_symlink())
 
 
 @pytest.fixture
