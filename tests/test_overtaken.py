@@ -273,6 +273,26 @@ def test_one_that_was_raw_before_has_to_rest():
     assert history.told == []
 
 
+def test_what_others_ask_for_meanwhile_does_not_take_its_place():
+    history = serving()
+    history.edits()
+    history.prints(b"(Pdb) ", LINE)
+    history.look()
+    history.prints(b"what is this? ", LINE)
+    history.look()
+    assert history.told == ["(Pdb) "]
+
+
+def test_a_bar_that_returns_at_its_end_is_not_overtaken():
+    history = serving()
+    history.edited = True
+    history.sleeps(alone=False)
+    for _ in range(4):
+        history.prints(b"\x1b[32m(1%)\x1b[m\r", b"\x1b[32m(2%)\x1b[m\r", LINE)
+        history.look()
+    assert history.told == []
+
+
 def test_an_event_loop_that_went_raw_is_no_prompt():
     history = serving()
     history.edited = True
