@@ -147,7 +147,7 @@ def as_nobody(function, *arguments):
         try:
             os.setuid(65534)
             os.write(write_fd, function(*arguments).owner.name.encode())
-        except BaseException as error:  # else the test would only see that nothing was said
+        except BaseException as error:  # noqa: BLE001 - else the test would only see that nothing was said
             os.write(write_fd, repr(error).encode())
         finally:
             os._exit(0)

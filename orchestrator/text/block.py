@@ -19,13 +19,13 @@ import re
 from orchestrator.text.escapes import ESC, plain
 from orchestrator.text.lines import LineSplitter, compacted
 from orchestrator.text.row import column, replay
+from orchestrator.text.sgr import NO_SGR
 
 ROWS_MAX = 100  # the cursor goes no further up
 ROW_MAX = 1 << 14  # bytes of a row; what is longer is no row of a block
 COMPACT_AT = 1 << 9  # bytes of a row from which on what was written over is dropped
 ABOVE_MAX = 1 << 13  # bytes of the lines before that are remembered
 
-_NO_SGR = re.compile(rb"\x1b(?!\[[0-9;:]{0,9}m)")  # or one that is long; quicker to find than _UP where all are SGR
 _UP = re.compile(rb"\x1b(?:\[\d{0,6}[AF]|M)")
 _STEP = re.compile(rb"\x1b\[(\d{0,6})([ABEFJ])|\x1bM|\r*\n")
 _RUN = re.compile(rb"(?:\x1b(?:\[\d{0,6}[ABEFJ]|M)|\r*\n)+")  # motions only
@@ -95,7 +95,7 @@ class BlockSplitter(LineSplitter):
         """As LineSplitter has it. `above` are the lines before, in case that the chunk goes back to them."""
         if self._cut_off:
             chunk, self._cut_off = self._cut_off + chunk, b""
-        may_move = bool(self._rows) or (ESC in chunk and bool(_NO_SGR.search(chunk) and _UP.search(chunk)))
+        may_move = bool(self._rows) or (ESC in chunk and bool(NO_SGR.search(chunk) and _UP.search(chunk)))
         may_be_cut = may_move or ESC in chunk[-_CUT_MAX:]
         if may_be_cut and (cut := _CUT.search(chunk, max(0, len(chunk) - _CUT_MAX))):
             chunk, self._cut_off = chunk[: cut.start()], cut.group()

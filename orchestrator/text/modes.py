@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from orchestrator.text.sgr import NO_SGR
+
 ALTERNATE = frozenset({47, 1047, 1049})
 _USUALLY_ON = frozenset({7, 25})  # the margin wraps, the cursor is seen
 _MOUSE = frozenset({9, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016})
@@ -40,10 +42,10 @@ class Modes:
         self._kitty: list[bytes] = []
 
     def feed(self, chunk: bytes) -> None:
-        """Take a chunk of output. One without ESC costs one search."""
+        """Take a chunk of output. One with no escape sequences but colours costs one search."""
         if self._carry:
             chunk, self._carry = self._carry + chunk, b""
-        if b"\x1b" not in chunk:
+        if b"\x1b" not in chunk or not NO_SGR.search(chunk):
             return
         for match in _CHANGE.finditer(chunk):
             self._change(match)

@@ -24,9 +24,9 @@ from orchestrator.text.row import replay, rewrites
 _PLAIN = bytes(b for b in range(256) if b in b"\t\n\x1b" or (b >= 32 and b != 127))
 _OTHER_SEQUENCE = re.compile(rb"\x1b(?!\[[0-9;:]{0,250}m)")  # than SGR
 _INNER_CR = re.compile(rb"\r(?![\r\n])")  # not at a line's end
-_RESETS = (escapes.RESET, b"\x1b[0m")
-_MARK = b"\x01"  # stands for a reset
-_ALL_BUT_STYLES = bytes(set(range(256)) - {*escapes.ESC, *_MARK, *b"\n"})
+# Of sequences that are all SGR, one that sets a style and has no other after it in its line.
+_LEFT_OPEN = re.compile(rb"\x1b(?!\[0?m|\[[0-9;:]+m[^\x1b\n]*\x1b)")
+_ALL_BUT_SGR = bytes(set(range(256)) - set(b"\x1b[0123456789;:m\n"))
 # An attribute that is turned on and, with nothing but text between, off again: how JavaScript's programs do it.
 _PAIR = re.compile(
     rb"\x1b\[(?:(?:[39][0-7]|38;5;\d{1,3}|38;2(?:;\d{1,3}){3})m[^\x1b\n]*\x1b\[39"
@@ -173,13 +173,9 @@ class PrefixPainter:
 def _closes_styles(whole: bytes) -> bool:
     """Say whether the last escape sequence of each line is a reset, and there is none but SGR.
 
-    A regular expression that says so goes over the text byte by byte: 5 ns each, where this takes 2.
+    A regular expression goes over text byte by byte, 5 ns each; so most of it is dropped first.
     """
-    if _OTHER_SEQUENCE.search(whole) or _MARK in whole:
-        return False
-    for reset in _RESETS:
-        whole = whole.replace(reset, _MARK)
-    return escapes.ESC + b"\n" not in whole.translate(None, _ALL_BUT_STYLES)
+    return not _OTHER_SEQUENCE.search(whole) and not _LEFT_OPEN.search(whole.translate(None, _ALL_BUT_SGR))
 
 
 def _less_pairs(whole: bytes) -> bytes:
