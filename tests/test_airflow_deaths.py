@@ -148,7 +148,7 @@ def test_nothing_is_left_of_a_killed_session(version, airflows, tmp_path):
     (pid,) = terminal.foreground()
     terminal("kill-session", "-t", "main")
     assert until(lambda: not airflow_below(terminal), GRACE, 0.1), airflow_below(terminal)
-    assert not Path(f"/proc/{pid}").exists(), describe(pid)
+    assert until(lambda: not Path(f"/proc/{pid}").exists()), describe(pid)
     assert terminal.end() == []
 
 

@@ -1,5 +1,6 @@
 """Faults beyond those of test_deaths.py: storms, bombs, odd processes, many components, every stage of a life."""
 
+import contextlib
 import os
 import platform
 import resource
@@ -21,10 +22,23 @@ if platform.machine() == "x86_64":  # it makes the system call by its number
 if os.getuid() == 0:
     ODD.append("foreign")
 
+
+def storm(run, numbers, count=1000):
+    for number in range(count):
+        run.signal(numbers[number % len(numbers)])
+
+
+def thousand(run):
+    """A thousand signals; the first says how it ends. SIGQUIT is not among them: it would end the grace."""
+    run.signal(signal.SIGTERM)
+    storm(run, [signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD, signal.SIGWINCH, signal.SIGCONT, signal.SIGURG])
+
+
 DEATHS = {
     "TERM": (lambda run: run.signal(signal.SIGTERM), -signal.SIGTERM),
     "KILL": (lambda run: run.signal(signal.SIGKILL), -signal.SIGKILL),
     "QUIT": (lambda run: run.signal(signal.SIGQUIT), 128 + signal.SIGQUIT),
+    "a thousand signals": (thousand, -signal.SIGTERM),
     "KILL of all guardians": (lambda run: [os.kill(pid, signal.SIGKILL) for pid, _ in run.guardians()], 1),
 }
 
@@ -41,19 +55,37 @@ def test_nothing_is_left_of_an_odd_tree(name, death, home):
     verdict(started_again([(name, home)]))
 
 
-def storm(run, numbers, count=1000):
-    for number in range(count):
-        run.signal(numbers[number % len(numbers)])
-
-
 def test_a_thousand_signals_stop_it_once_and_as_the_first_says(home):
-    """SIGQUIT is not among them: it would end the grace."""
     run = system(home, ["plain", "daemon", "deaf"])
     run.wait_ready("plain", "daemon", "deaf")
-    since = run.signal(signal.SIGTERM)
-    storm(run, [signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD, signal.SIGWINCH, signal.SIGCONT, signal.SIGURG])
+    since = time.monotonic()
+    thousand(run)
     verdict(what_went_wrong("storm", run, since, -signal.SIGTERM, GRACE + SOON))
     assert run.messages.count("Shutting down") == 1
+
+
+def test_a_thousand_signals_during_a_stop_change_nothing_of_it(home):
+    run = system(home, ["plain", "deaf"])
+    run.wait_ready("plain", "deaf")
+    since = run.signal(signal.SIGHUP)
+    run.wait_for("Shutting down")
+    thousand(run)
+    verdict(what_went_wrong("storm in a stop", run, since, -signal.SIGHUP, GRACE + SOON))
+    assert run.messages.count("Shutting down") == 1
+
+
+def test_nothing_is_left_after_a_thousand_signals_at_any_moment_of_a_start(home):
+    """From its first instant on; until it can hear them, a signal ends it as it does any program."""
+    for number in range(12):
+        run = system(home, ["plain", "daemon", "deaf"])
+        pump(lambda count=number, run=run: run.text.count("\n") >= count // 4 or run.returncode is not None, PATIENCE)
+        since = time.monotonic()
+        with contextlib.suppress(ProcessLookupError):
+            thousand(run)
+        run.wait()
+        ended = -run.returncode if run.returncode < 0 else run.returncode - 128
+        assert ended in (signal.SIGTERM, signal.SIGHUP), str(run)
+        assert run.survivors(max(0.0, since + float(GRACE) + SOON - time.monotonic())) == []
 
 
 def test_a_thousand_signals_that_ask_for_no_end_change_nothing(home):

@@ -1,5 +1,6 @@
 """Commands from a second terminal, about a system that runs in the first."""
 
+import contextlib
 import json
 import os
 import re
@@ -62,7 +63,11 @@ class Place:
 
 def has_socket(pid):
     fds = Path(f"/proc/{pid}/fd")
-    return any(os.readlink(fd).startswith("socket:") for fd in fds.iterdir() if fd.is_symlink())
+    for fd in fds.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed just now
+            if os.readlink(fd).startswith("socket:"):
+                return True
+    return False
 
 
 @pytest.fixture
@@ -120,8 +125,10 @@ def test_start_starts_what_is_needed_too_dependencies_first(here):
     before = len(run.text)
     here.ask("start", "web")
     assert set(here.states().values()) == {"ready"}
-    assert re.findall(r"^(\w+) +\| ready", run.text[before:], re.M) == ["db", "web"]
-    assert here.rows("ps")["web"]["restarts"] == 1
+    rows = here.rows("ps")
+    assert rows["db"]["started"] < rows["web"]["started"]
+    assert until(lambda: sorted(re.findall(r"^(\w+) +\| ready", run.text[before:], re.M)) == ["db", "web"])
+    assert rows["web"]["restarts"] == 1
     down(here, run)
 
 
