@@ -60,6 +60,7 @@ def test_to_none_and_back(system):
 def test_the_stop_goes_in_order_for_new_ones_too(system):
     system.ask("scale", "web=2")
     system.ask("down")
+    assert system.wait() == 0
     stopped = [line for line in system.text.splitlines() if "stopped (" in line]
     assert len(stopped) == 3
     assert stopped[-1].split("| ")[1].startswith("db stopped")
