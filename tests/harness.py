@@ -223,6 +223,14 @@ class Run:
             pytest.fail(f"neither left nor vacant\n{self}")
         return left
 
+    def kill_with_guardians(self):
+        """SIGKILL to it and all its guardians, which are stopped first: none acts on the end of another."""
+        pids = [self.pid, *(pid for pid, _ in self.guardians())]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                os.kill(pid, number)
+        self.wait()
+
     def guardians(self):
         """The direct children that lead a session of their own, where their leader stands: (pid, leader in words)."""
         found = []

@@ -99,10 +99,7 @@ def test_what_survives_on_a_full_disk_is_found_all_the_same(disk):
     subprocess.run([*command_under_test(), "kill", "-C", disk.path, "web"], capture_output=True, check=True)
     subprocess.run([*command_under_test(), "start", "-C", disk.path, "web"], capture_output=True, check=True)
     run.wait_for(r"(?s)^web +\| ready.*^web +\| ready")
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in [run.pid, *(pid for pid, _ in run.guardians())]:
-            os.kill(pid, number)
-    run.wait()
+    run.kill_with_guardians()
     assert until(lambda: not any("echo words" in describe(pid) for pid in run.living()))
     left = set(run.living())
     assert len(left) == 3

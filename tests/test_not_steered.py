@@ -76,11 +76,7 @@ def test_no_query_is_in_the_name_of_a_process_that_is_told(home):
     home.write(web=program(home, f"{deaf}os.execv('/bin/sleep', [b'said' + {ALL!r} + b'\\nalso', '600'])\n"))
     first = home.up("--color", "never")
     first.wait_ready("web")
-    pids = [first.pid, *(pid for pid, _ in first.guardians())]
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in pids:
-            os.kill(pid, number)
-    first.wait()
+    first.kill_with_guardians()
     home.write(name="Next", again=tree("plain"))
     second = home.up("--color", "never", "--end-survivors", file="Next", terminal=True)
     second.wait_ready("again")

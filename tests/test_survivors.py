@@ -107,11 +107,7 @@ def test_what_wiped_its_environment_is_found_by_its_session_without_its_leader(h
     home.write(web=f"exec {sys.executable} -S -E {program}")
     first = home.up("--color", "never")
     first.wait_ready("web")
-    pids = [first.pid, *(pid for pid, _ in first.guardians())]
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in pids:
-            os.kill(pid, number)
-    first.wait()  # the leader reads the end of its terminal
+    first.kill_with_guardians()  # the leader reads the end of its terminal
     (left,) = settled(first, " python state")
     assert stat_of(left)[0] == "wiped"
     home.write(name="Next", again=tree("plain"))

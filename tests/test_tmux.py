@@ -76,6 +76,15 @@ def test_ctrl_c_twice_skips_the_grace(tmux, home):
     gone(terminal, pid, 1)
 
 
+def comes_up_again(home):
+    """At once: nobody is waited for."""
+    again = home.up("--color", "never")
+    again.wait_ready("web")
+    assert "wait" not in again.messages
+    again.signal(signal.SIGQUIT)
+    again.wait()
+
+
 @pytest.mark.parametrize("end", ["kill-session", "kill-pane", "kill-server"])
 def test_nothing_is_left_when_the_terminal_goes(end, tmux, home):
     terminal = tmux()
@@ -83,11 +92,7 @@ def test_nothing_is_left_when_the_terminal_goes(end, tmux, home):
     supervisor(terminal)
     terminal(end, *([] if end == "kill-server" else ["-t", "main"]))
     vanish(terminal, 4, "trees.py|Procfile")
-    again = home.up("--color", "never")
-    again.wait_ready("web")
-    assert "wait" not in again.messages
-    again.signal(signal.SIGQUIT)
-    again.wait()
+    comes_up_again(home)
 
 
 @pytest.mark.parametrize("end", ["kill-session", "kill-server"])
@@ -100,11 +105,7 @@ def test_nothing_is_left_when_the_terminal_goes_from_a_supervisor_that_was_stopp
     terminal.wait_for(r"Stopped")
     terminal(end, *([] if end == "kill-server" else ["-t", "main"]))
     vanish(terminal, 4, "trees.py|Procfile")
-    again = home.up("--color", "never")
-    again.wait_ready("web")
-    assert "wait" not in again.messages
-    again.signal(signal.SIGQUIT)
-    again.wait()
+    comes_up_again(home)
 
 
 def test_ctrl_z_stops_the_supervisor_and_fg_loses_nothing(tmux, home):

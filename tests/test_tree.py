@@ -195,6 +195,16 @@ def test_a_tree_that_forks_while_it_is_killed_does_not_get_away(program, body):
     assert root.line() == "vacant"
 
 
+# The victim, then many, then the watcher, in the order in which they are signalled.
+FAR_APART = """def middle(victim):
+    for _ in range(120): fork(pause)
+    fork(watcher, victim)
+    pause()
+victim = fork(pause)
+fork(middle, victim)
+outlive()
+"""
+
 # W forks B once it sees V stopped; B forks C once it sees V dead. The many that are stopped between V and W give W the
 # time for it.
 BORN = f"""{ADOPT}
@@ -209,14 +219,7 @@ def watcher(victim):
     wait_for(lambda: state(victim) == "T")
     fork(born, victim)
     pause()
-def middle(victim):
-    for _ in range(120): fork(pause)
-    fork(watcher, victim)
-    pause()
-victim = fork(pause)
-fork(middle, victim)
-outlive()
-"""
+{FAR_APART}"""
 
 
 def test_one_that_was_born_while_others_were_stopped_is_stopped_too(program):
@@ -243,14 +246,7 @@ def watcher(victim):
     fork(pause)
     say("forked")
     pause()
-def middle(victim):
-    for _ in range(120): fork(pause)
-    fork(watcher, victim)
-    pause()
-victim = fork(pause)
-fork(middle, victim)
-outlive()
-"""
+{FAR_APART}"""
 
 
 def test_nobody_sees_another_one_killed(program):

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+
+from orchestrator.text.lines import lf_for_crlf
 
 SIZE = 50 * 1000 * 1000
 KEPT = 5
@@ -22,7 +23,6 @@ UNENDED_MAX = 1 << 20  # bytes above the size at which a file ends within a line
 WRITE_SIZE = 1 << 16  # bytes of one write, where more comes at once: half the time of one of 40 KB (ext4, 6.18)
 TRY_AGAIN = 5.0  # seconds after a fault
 LOOK_AGAIN = 1.0  # seconds between two looks whether somebody has removed the file
-_OTHER_CR = re.compile(rb"\r(?!\n)")
 STAMP_WIDTH = len("2026-01-01T00:00:00.000000Z ")
 
 
@@ -38,10 +38,8 @@ def _second(now: int) -> bytes:
 
 
 def _without_line_end_cr(chunk: bytes) -> bytes:
-    """LF for CR LF. Where all CRs are of such ends, which is common, none of it is slow (see `text.prefix`)."""
-    if b"\r" not in chunk:
-        return chunk
-    return chunk.replace(b"\r\n", b"\n") if _OTHER_CR.search(chunk) else chunk.replace(b"\r", b"")
+    chunk = lf_for_crlf(chunk)
+    return chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
 
 
 class Faults:

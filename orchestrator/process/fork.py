@@ -7,8 +7,8 @@ A page is a guardian's own as soon as one of the two writes to it: the guardian,
 next one. So a guardian's memory, and the time its start takes, is the number of pages that both of them touch, and it
 is kept small by how little runs between the two, measured for 50 guardians: making all before forking the first
 0.5 MB each (`Forked.fork`), no hooks 0.5 MB (`orchestrator.__main__`), no bootstrap 0.3 MB and no bookkeeping 0.4 MB
-(`_Process`). `gc.freeze` keeps the collector from touching what the children share; in the supervisor that is
-done at the first fork of each only, because garbage that is frozen is never collected (`_freeze`).
+(`_Process`). `gc.freeze` keeps the collector from touching what the children share; it is done in the child, for in the
+supervisor what is garbage at that instant would never be collected.
 """
 
 from __future__ import annotations
@@ -36,17 +36,6 @@ Out = TypeVar("Out")
 In = TypeVar("In")
 
 
-_forked_before: set[str] = set()
-
-
-def _freeze(name: str) -> None:
-    """Freeze what is there now, before the first fork of each name: that is the start, and nearly all of it stays. Not
-    at each restart: what has become garbage when the next one is forked would never be collected."""
-    if name not in _forked_before:
-        _forked_before.add(name)
-        gc.freeze()
-
-
 class _Fork(popen_fork.Popen):
     """The running process, as multiprocessing waits for it, without the two pipes that tell of its end."""
 
@@ -56,6 +45,7 @@ class _Fork(popen_fork.Popen):
         self.pid = os.fork()
         if self.pid == 0:
             try:
+                gc.freeze()
                 process.run()
             finally:
                 os._exit(1)  # what runs there ends in os._exit itself
@@ -69,14 +59,20 @@ class _Process(ForkProcess):
     system call and a page of each.
     """
 
+    def __init__(self, name: str, body: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        super().__init__(name=name)
+        self._body = body
+        self._arguments = arguments
+        self._parent = os.getpid()
+        self.highest = -1
+
     def start(self) -> None:
         """Fork. Raises OSError."""
         self._popen = _Fork(self)
 
-    def forget(self) -> None:
-        """It has ended: let go of the target, which holds what holds this (multiprocessing does it after the fork, but
-        there what is freed makes 0.1 MB of a guardian's memory its own)."""
-        self._target = None
+    def run(self) -> None:
+        """Be the fork."""
+        self._body(*self._arguments, self.highest, self._parent)
 
 
 class Forked(Generic[Out, In]):
@@ -89,12 +85,7 @@ class Forked(Generic[Out, In]):
         """
         ours: Connection[Out, In]
         ours, self._theirs = _context.Pipe(duplex=True)
-        self._highest = -1
-        parent = os.getpid()
-        self._process = _Process(
-            target=lambda: target(*arguments, self._theirs, self._highest, parent),
-            name=name,
-        )
+        self._process = _Process(name, target, (*arguments, self._theirs))
         self.channel: Channel[Out, In] = Channel(ours)
         self.pid: int = 0
 
@@ -106,8 +97,7 @@ class Forked(Generic[Out, In]):
         """
         mask = signals.block_all()
         try:
-            self._highest = highest
-            _freeze(self._process.name)
+            self._process.highest = highest
             self._process.start()
         finally:
             signals.restore(mask)
@@ -135,7 +125,6 @@ class Forked(Generic[Out, In]):
     def reap(self) -> None:
         """Wait for the process, which is known to have ended."""
         self._process.join()
-        self._process.forget()
 
 
 def guardian_of(launch: Launch, log: Callable[[], guardian.Log | None]) -> Forked[Down, Up]:

@@ -143,18 +143,22 @@ def is_zombie(pid: int) -> bool:
     return LINUX and (not fields or fields[0] in (b"Z", b"X"))
 
 
-def describe(pid: int) -> str:
-    """Return pid, command line and state, for a message about a process that does not end.
+def command_of(pid: int) -> str:
+    """Return the beginning of a process's command line, fit for a message; `?` where it cannot be read.
 
     A process may call itself what it likes: what could steer the terminal on which that is told is taken out.
     """
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            command = file.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()
+            return one_line(file.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()) or "?"
     except OSError:
-        command = ""
+        return "?"
+
+
+def describe(pid: int) -> str:
+    """Return pid, command line and state, for a message about a process that does not end."""
     fields = stat_fields(pid)
-    return f"{pid} ({one_line(command) or '?'}, state {fields[0].decode() if fields else '?'})"
+    return f"{pid} ({command_of(pid)}, state {fields[0].decode() if fields else '?'})"
 
 
 def send(pid: int, number: int) -> None:

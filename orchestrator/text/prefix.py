@@ -19,10 +19,10 @@ from typing import Protocol
 
 from orchestrator.text import escapes
 from orchestrator.text.row import replay, rewrites
+from orchestrator.text.sgr import NO_SGR
 
 # What the fast path lets through to a terminal: printable ASCII, TAB, LF, and (checked apart) SGR and bytes of UTF-8.
 _PLAIN = bytes(b for b in range(256) if b in b"\t\n\x1b" or (b >= 32 and b != 127))
-_OTHER_SEQUENCE = re.compile(rb"\x1b(?!\[[0-9;:]{0,250}m)")  # than SGR
 _INNER_CR = re.compile(rb"\r(?![\r\n])")  # not at a line's end
 # Of sequences that are all SGR, one that sets a style and has no other after it in its line.
 _LEFT_OPEN = re.compile(rb"\x1b(?!\[0?m|\[[0-9;:]+m[^\x1b\n]*\x1b)")
@@ -126,7 +126,7 @@ class PrefixPainter:
     @staticmethod
     def _is_calm(line: bytes) -> bool:
         """Say whether a line has nothing but text and colours in it: then there is nothing to clean or to replay."""
-        return not line.translate(None, _PLAIN) and not _OTHER_SEQUENCE.search(line) and _is_text(line)
+        return not line.translate(None, _PLAIN) and not NO_SGR.search(line) and _is_text(line)
 
     def _calm(self, line: bytes) -> bytes:
         if self.style is Style.COLOURS:
@@ -175,7 +175,7 @@ def _closes_styles(whole: bytes) -> bool:
 
     A regular expression goes over text byte by byte, 5 ns each; so most of it is dropped first.
     """
-    return not _OTHER_SEQUENCE.search(whole) and not _LEFT_OPEN.search(whole.translate(None, _ALL_BUT_SGR))
+    return not NO_SGR.search(whole) and not _LEFT_OPEN.search(whole.translate(None, _ALL_BUT_SGR))
 
 
 def _less_pairs(whole: bytes) -> bytes:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import functools
 import re
 
-NO_SGR = re.compile(rb"\x1b(?!\[[0-9;:]{0,9}m)")  # or a long one: who looks for other sequences looks here first
 SGR = re.compile(rb"\x1b\[[0-9;:]{0,250}m")  # longer ones are nonsense, and dropped like any other sequence
+NO_SGR = re.compile(rb"\x1b(?!\[[0-9;:]{0,250}m)")  # who looks for other sequences looks here first
 
 REMEMBERED = 16  # sequences of a line, whose effect is looked up where it was found before
 

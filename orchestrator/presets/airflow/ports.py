@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from pathlib import Path
 
 from orchestrator.process import sockets
-from orchestrator.text.harmless import one_line
+from orchestrator.process.tree import command_of
 
 
 def fault(host: str, port: int) -> str:
@@ -67,12 +66,3 @@ def _by_whom(port: int) -> str:
     if pid := sockets.listener(port):
         return f" by pid {pid} ({command_of(pid)})"
     return ""
-
-
-def command_of(pid: int) -> str:
-    """Return the command line of a process, fit for a message; `?` where it cannot be read."""
-    try:
-        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return "?"
-    return one_line(raw.replace(b"\0", b" ").decode("utf-8", "replace").strip()[:200]) or "?"

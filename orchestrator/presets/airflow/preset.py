@@ -150,7 +150,7 @@ def refuse_foreign_webserver(home: Home) -> None:
         pid = int(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError):
         return
-    command = ports.command_of(pid)
+    command = tree.command_of(pid)
     if not tree.is_zombie(pid) and ("airflow" in command or "gunicorn" in command):
         refuse(
             {f"the webserver of {home.directory}": f"runs already as pid {pid} ({command}), says {path}"},
