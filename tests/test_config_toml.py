@@ -181,6 +181,7 @@ WEB = '[components.web]\ncommand = "x"\n'
         (WEB + "environment = { A = ['x'] }", "f.toml:3: components.web.environment.A: has to be a text or a number"),
         (WEB + "environment = {\n", "f.toml:"),
         (WEB + 'stop = { signal = "TRM" }', "f.toml:3: components.web.stop.signal: 'TRM' is no signal"),
+        (WEB + 'stop = { signal = "SIG_IGN" }', "f.toml:3: components.web.stop.signal: 'SIG_IGN' is no signal"),
         (WEB + "stop = { sequence = [5] }", "f.toml:3: components.web.stop.sequence: has to begin with a signal"),
         (WEB + 'stop = { sequence = ["INT"], timeout = 3 }', "f.toml:3: components.web.stop: has a sequence, which"),
         (WEB + "restart = { backoff = [9, 1] }", "f.toml:3: components.web.restart: backoff has to be two numbers"),

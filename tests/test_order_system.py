@@ -320,6 +320,14 @@ def test_config_can_be_read_again_and_tells_no_secret(here, form):
         assert json.loads(text)["components"]["web"]["port"] == 5100
 
 
+@pytest.mark.parametrize("stop", ["signal = 35", 'signal = "35"', 'sequence = ["35", 2, "KILL"]', 'signal = "USR1"'])
+def test_config_tells_any_signal_so_that_it_can_be_read_again(here, stop):
+    text = here.write(f"[components.web]\ncommand = 'true'\nstop = {{ {stop} }}\n").output("config")
+    (here.path / "again.toml").write_text(text)
+    assert here.output("config", "-f", "again.toml") == text
+    assert re.search(r'"(35|USR1)"', text), text
+
+
 def test_env_tells_where_each_variable_comes_from(here):
     here.write(SYSTEM, dot_env="B=b\nHOME=/elsewhere\n")
     text = here.output("env", "web.2", env={"FROM_SHELL": "1"})

@@ -6,13 +6,13 @@ A key is an entry here and a field of `definition.Member` (tests hold that). The
 from __future__ import annotations
 
 import re
-import signal
 from typing import Any
 
 from orchestrator.config.definition import SHELL
 from orchestrator.config.probekeys import ALIVE, READY
 from orchestrator.config.shapes import Choice, Flag, Number, Text
 from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
+from orchestrator.model import exits
 from orchestrator.model.expect import Do, Rule
 from orchestrator.model.spec import (
     Condition,
@@ -40,11 +40,10 @@ def _variable_fault(name: str) -> str:
 
 
 def _signal(word: str | int) -> int:
-    name = str(word).upper().removeprefix("SIG")
-    number = getattr(signal, f"SIG{name}", None) if name.isidentifier() else int(name) if name.isdecimal() else None
-    if number is None or number not in signal.valid_signals():
+    number = exits.signal_number(str(word))
+    if number is None:
         raise ValueError(f"{word!r} is no signal; write TERM, INT, QUIT, HUP, USR1 …")
-    return int(number)
+    return number
 
 
 _TEXTS = ListOf(Text())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from orchestrator.config.environment import Layers, expand_at
 from orchestrator.config.expansion import escape
 from orchestrator.config.report import Report
 from orchestrator.config.secrets import mask
+from orchestrator.model import exits
 from orchestrator.model.expect import Rule
 from orchestrator.model.spec import (
     AskedProbe,
@@ -111,7 +111,8 @@ def _command(command: Command, key: str, texts: _Texts) -> str | list[str]:
 
 
 def _signal(number: int) -> str:
-    return signal.Signals(number).name.removeprefix("SIG")
+    name = exits.signal_name(number)
+    return name.removeprefix("SIG") if name.startswith("SIG") else str(number)  # most real-time signals have none
 
 
 def _stop(stop: StopPlan, texts: _Texts) -> Plain:
