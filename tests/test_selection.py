@@ -218,4 +218,4 @@ def test_what_is_no_secret(name):
 
 def test_a_password_in_a_url():
     assert mask("DATABASE_URL", "postgres://me:pa55@host/db") == f"postgres://me:{MASK}@host/db"
-    assert environment.SHELL == "the shell"
+    assert environment.FROM_SHELL == "the shell"

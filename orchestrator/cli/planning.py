@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestrator.cli import sources as reading
 from orchestrator.cli.sources import Sources
 from orchestrator.config import commands, selection
-from orchestrator.config.environment import PORT_MAX, SHELL, Layers, Variable, Variables
+from orchestrator.config.environment import FROM_SHELL, PORT_MAX, Layers, Variable, Variables
 from orchestrator.config.report import Report, did_you_mean
 from orchestrator.config.resolve import Resolved, Settings, resolve
 from orchestrator.config.selection import Selected, Wishes
@@ -80,7 +80,7 @@ def _base_port(option: int | None, layers: Layers, report: Report) -> Variable:
         return Variable(str(BASE_PORT), "")
     text = variable.value
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) <= PORT_MAX):
-        origin = "PORT in the environment" if variable.origin == SHELL else variable.origin
+        origin = "PORT in the environment" if variable.origin == FROM_SHELL else variable.origin
         report.problem(origin, f"{text!r:.40} is no port to begin with")
         return Variable(str(BASE_PORT), "")
     return variable

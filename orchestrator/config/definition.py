@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.config.report import Place
+from orchestrator.config.report import Place, nearest
 from orchestrator.model.expect import Rule
 from orchestrator.model.spec import AskedProbe, Dependency, OnExit, Probe, RestartPlan, StopPlan
 
@@ -49,10 +49,7 @@ class Member:
 
     def where(self, *path: str | int) -> Place:
         """Return the place of a key, or of the nearest thing around it that has one."""
-        for end in range(len(path), 0, -1):
-            if place := self.places.get(path[:end]):
-                return place
-        return self.place
+        return nearest(self.places, path, self.place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

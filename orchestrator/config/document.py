@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.config.definition import Path
-from orchestrator.config.report import Place
+from orchestrator.config.report import Place, nearest
 
 
 @dataclass(slots=True)
@@ -19,10 +19,7 @@ class Document:
 
     def place(self, path: Path) -> Place:
         """Return the place of a value, or of the nearest thing around it that has one."""
-        for end in range(len(path), 0, -1):
-            if place := self.places.get(path[:end]):
-                return place
-        return self.root
+        return nearest(self.places, path, self.root)
 
 
 def merge(documents: Iterable[Document]) -> Document:

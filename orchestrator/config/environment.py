@@ -17,7 +17,7 @@ from orchestrator.config.report import Place, Report
 if TYPE_CHECKING:
     from orchestrator.config.dotenv import Assignment
 
-SHELL = "the shell"
+FROM_SHELL = "the shell"  # an origin
 PORT_STEP = 100  # between components, as foreman and honcho have it
 PORT_MAX = 65535
 
@@ -63,7 +63,7 @@ class Layers:
 
     def flat(self) -> dict[str, Variable]:
         """Return every variable with the value that counts."""
-        shell = {name: Variable(value, SHELL) for name, value in self.shell.items()}
+        shell = {name: Variable(value, FROM_SHELL) for name, value in self.shell.items()}
         return {**shell, **self.files} if self.override else {**self.files, **shell}
 
     def get(self, name: str) -> str | None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from orchestrator.config.definition import SHELL
-from orchestrator.config.probekeys import ALIVE, READY
-from orchestrator.config.shapes import Choice, Flag, Number, Text
+from orchestrator.config.probekeys import ALIVE, ARGV, READY
+from orchestrator.config.shapes import SECONDS, SOON, Choice, Flag, Number, Text
 from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
 from orchestrator.model import exits
 from orchestrator.model.expect import Do, Rule
@@ -26,7 +25,6 @@ from orchestrator.model.spec import (
     name_fault,
 )
 
-DAY = 86400.0
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 NAME = r"^\w[\w.-]*$"
 
@@ -47,8 +45,7 @@ def _signal(word: str | int) -> int:
 
 
 _TEXTS = ListOf(Text())
-_SECONDS = Number(0, DAY, unit="seconds")
-_SOON = Number(0.01, DAY, unit="seconds")
+_FILES = ByType({list: _TEXTS, str: Made(Text(), lambda text: (text,))})
 _SIGNAL = Made(ByType({str: Text("the name of a signal"), int: Number(1, 64, whole=True)}), _signal)
 _COMMAND = ByType({str: Text("a command"), list: ListOf(Text("an argument", empty=True), least=1)})
 _VALUE = Made(ByType({str: Text(empty=True), int: Number(-1e18, 1e18, whole=True), float: Number(-1e300, 1e300)}), str)
@@ -57,7 +54,7 @@ _VARIABLES = MapOf(_VALUE, _variable_fault, VARIABLE)
 # Stop
 
 _STEPS = Made(
-    ListOf(ByType({str: Made(Text(), _signal), int: _SECONDS, float: _SECONDS}), least=1),
+    ListOf(ByType({str: Made(Text(), _signal), int: SECONDS, float: SECONDS}), least=1),
     lambda values: _steps(values),
 )
 
@@ -99,13 +96,10 @@ STOP = Made(
     Table(
         {
             "signal": Key(_SIGNAL, "The first signal (TERM)."),
-            "timeout": Key(_SECONDS, "Seconds from the signal to the kill (10)."),
+            "timeout": Key(SECONDS, "Seconds from the signal to the kill (10)."),
             "scope": Key(_words(Scope), "Whom it reaches: the leader, its process group (the default), the tree."),
             "keys": Key(Text("what is typed"), "Typed into its terminal first; the signal follows after the timeout."),
-            "command": Key(
-                Made(_COMMAND, lambda value: (*SHELL, value) if isinstance(value, str) else value),
-                "Run first, beside it, in its environment; the signal follows after the timeout.",
-            ),
+            "command": Key(ARGV, "Run first, beside it, in its environment; the signal follows after the timeout."),
             "sequence": Key(_STEPS, 'Signals and the seconds after each: ["TERM", 15, "TERM", 3, "KILL"].'),
         }
     ),
@@ -114,7 +108,7 @@ STOP = Made(
 
 # Restart
 
-_BACKOFF = ListOf(_SECONDS, least=2)
+_BACKOFF = ListOf(SECONDS, least=2)
 
 
 def _restart(read: dict[str, Any]) -> RestartPlan:
@@ -136,7 +130,7 @@ RESTART = ByType(
                 {
                     "policy": Key(_POLICY, "When it comes back: never (the default), on-failure, always."),
                     "max": Key(Number(1, 1000000, whole=True), "So many ends, within `within` seconds, are too many."),
-                    "within": Key(_SECONDS, "Seconds after which an end is forgotten (300)."),
+                    "within": Key(SECONDS, "Seconds after which an end is forgotten (300)."),
                     "backoff": Key(_BACKOFF, "The first pause and the longest, in seconds ([1, 60])."),
                 }
             ),
@@ -223,7 +217,7 @@ _COMMON = {
     ),
     "cwd": Key(Text("a directory"), "Where it runs; relative to the file's directory, which is the default."),
     "environment": Key(_VARIABLES, "Variables of its own; they beat all others."),
-    "env_file": Key(ByType({list: _TEXTS, str: Made(Text(), lambda text: (text,))}), ".env files of its own."),
+    "env_file": Key(_FILES, ".env files of its own."),
     "tty": Key(Flag(), "true: a terminal of its own (the default); false: pipes, its standard error apart."),
     "stop": Key(STOP, "How it is asked to end."),
 }
@@ -248,12 +242,12 @@ INIT = Table(
     {
         **_COMMON,
         "unless": Key(_COMMAND, "A command; where it succeeds, the step is skipped."),
-        "timeout": Key(_SOON, "Seconds after which the step has failed."),
+        "timeout": Key(SOON, "Seconds after which the step has failed."),
     }
 )
 SYSTEM = Table(
     {
-        "env_file": Key(ByType({list: _TEXTS, str: Made(Text(), lambda text: (text,))}), ".env files for all."),
+        "env_file": Key(_FILES, ".env files for all."),
         "init": Key(MapOf(INIT, name_fault, NAME), "Steps that run one after another before the components."),
         "components": Key(MapOf(COMPONENT, name_fault, NAME), "What the system consists of."),
     }

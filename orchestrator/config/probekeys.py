@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.config.definition import SHELL
-from orchestrator.config.shapes import Choice, Number, Shape, Text
+from orchestrator.config.shapes import SECONDS, SOON, Choice, Number, Shape, Text
 from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
 from orchestrator.model.spec import (
     AskedProbe,
@@ -26,7 +26,6 @@ from orchestrator.model.spec import (
     TcpProbe,
 )
 
-DAY = 86400.0
 _ALIVE = {"interval": 5.0, "timeout": 5.0, "retries": 3}  # where nothing else is said
 
 
@@ -68,10 +67,8 @@ def _field_fault(name: str) -> str:
 
 
 _TEXT = Made(Text("a regular expression"), _pattern)
-_SOON = Number(0.01, DAY, unit="seconds")
-_SECONDS = Number(0, DAY, unit="seconds")
 _FIELDS = r"^[^\s:]+$"
-_COMMAND = ByType(
+ARGV = ByType(  # of what is run beside a component
     {
         str: Made(Text("a command"), lambda text: (*SHELL, text)),
         list: ListOf(Text("an argument", empty=True), least=1),
@@ -104,7 +101,7 @@ PROBES: dict[str, Kind] = {
         lambda pattern, options: PromptProbe(pattern),
     ),
     "delay": Kind(
-        _SECONDS,
+        SECONDS,
         "So many seconds after the start, or after its log and prompt probes have held.",
         frozenset(),
         lambda seconds, options: DelayProbe(seconds),
@@ -122,7 +119,7 @@ PROBES: dict[str, Kind] = {
         lambda url, options: HttpProbe(url, **options),
     ),
     "exec": Kind(
-        _COMMAND,
+        ARGV,
         "When this command, run beside the component in its environment, exits with 0.",
         _TIMES,
         lambda argv, options: ExecProbe(argv, **options),
@@ -143,9 +140,9 @@ OPTIONS = {
         Choice({owner.value: owner for owner in Ownership}, {}),
         "Whose socket may answer on this machine: one of the component's own tree (the default), or any.",
     ),
-    "interval": Key(_SOON, "Seconds between an answer and the next question (0.5; exec 1; alive 5)."),
-    "timeout": Key(_SOON, "Seconds that one answer may take (30; tcp and alive 5)."),
-    "start_period": Key(_SECONDS, "Seconds after the start in which a failure does not count (0)."),
+    "interval": Key(SOON, "Seconds between an answer and the next question (0.5; exec 1; alive 5)."),
+    "timeout": Key(SOON, "Seconds that one answer may take (30; tcp and alive 5)."),
+    "start_period": Key(SECONDS, "Seconds after the start in which a failure does not count (0)."),
     "retries": Key(
         Number(0, 1000000, whole=True),
         "So many failures in a row are a failure of the component (0: none is; alive 3).",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.model.errors import ConfigError
@@ -21,6 +22,14 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file
+
+
+def nearest(places: Mapping[tuple[str | int, ...], Place], path: tuple[str | int, ...], otherwise: Place) -> Place:
+    """Return the place of a key, or of the nearest thing around it that has one."""
+    for end in range(len(path), 0, -1):
+        if place := places.get(path[:end]):
+            return place
+    return otherwise
 
 
 @dataclass(slots=True)
@@ -56,9 +65,9 @@ class Report:
             raise ConfigError(self.in_order(), hint)
 
 
-def did_you_mean(word: str, known: object) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest of the known words, or nothing."""
     import difflib  # only a mistake pays for it
 
-    near = difflib.get_close_matches(word, [str(k) for k in known], 1, 0.6)  # type: ignore[attr-defined]
+    near = difflib.get_close_matches(word, list(known), 1, 0.6)
     return f"; did you mean {near[0]!r}?" if near else ""

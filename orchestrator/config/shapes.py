@@ -127,6 +127,11 @@ class Number:
         return {"type": "integer" if self.whole else "number", "minimum": self.low, "maximum": self.high}
 
 
+DAY = 86400.0
+SECONDS = Number(0, DAY, unit="seconds")
+SOON = Number(0.01, DAY, unit="seconds")
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One of some words; `aliases` are words of other tools that are understood and not advertised."""
