@@ -25,3 +25,12 @@ def _says_all_before_its_end(lines, name):
     said = [at for at, line in enumerate(lines) if line.startswith(f"{name.ljust(11)} | ")]
     end = [at for at, line in enumerate(lines) if line.startswith(f"orchestrate | {name} exited")]
     return said[-1] < end[0]
+
+
+def test_a_line_without_an_end_stands_before_the_word_of_the_end(home):
+    """What a program says last, when it gives up, often has no line feed."""
+    run = home.write(web="printf 'unable to bind'; exit 3").up()
+    assert run.wait() == 3
+    lines = run.text.splitlines()
+    said, ended_at = lines.index("web         | unable to bind"), lines[1].startswith("orchestrate | web exited")
+    assert (said, ended_at) == (0, True), str(run)

@@ -68,28 +68,37 @@ class Multiplexer:
         return stream
 
     def catch_up(self, stream: Stream) -> None:
-        """Read what is there already, so that it stands before what is said next."""
-        if not self._paused:
-            self._take(stream, self._read(stream))
+        """Show what is there already, an unfinished line too, so that it stands before what is said next."""
+        if not self._paused and self._drain(stream):
+            self._end_line(stream)
 
     def close(self, stream: Stream) -> None:
         """Read what is left, show an unfinished line, close the master."""
-        left = LAST_WORDS
-        while left > 0 and (data := self._read(stream)):
-            left -= len(data)
-            self._take(stream, data)
-        self._take(stream, b"")
+        self._drain(stream)
         self._end(stream)
         self._lingering.pop(stream, None)
         self._tails.close(stream)
-        rest = stream.splitter.flush()
-        if no_escapes(replay(rest[:-1])):  # a colour that is reset, a row that is erased: nothing to show
-            self._show(stream, rest)
+        self._end_line(stream)
         stream.last = stream.recent
         if stream.seen_at is not None and self._screen.written - stream.seen_at <= NEAR:
             stream.recent = b""
         if stream.log is not None:
             stream.log.finish()
+
+    def _drain(self, stream: Stream) -> bool:
+        """Take what is there; False where somebody writes on and on."""
+        left = LAST_WORDS
+        while left > 0 and (data := self._read(stream)):
+            left -= len(data)
+            self._take(stream, data)
+        self._take(stream, b"")
+        return left > 0
+
+    def _end_line(self, stream: Stream) -> None:
+        self._tails.hide(stream)
+        rest = stream.splitter.flush()
+        if no_escapes(replay(rest[:-1])):  # a colour that is reset, a row that is erased: nothing to show
+            self._show(stream, rest)
 
     def resize(self, rows: int, columns: int) -> None:
         """Give every pty a new size; its foreground group gets SIGWINCH from the kernel (TIOCSWINSZ)."""
