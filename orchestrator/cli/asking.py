@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.control.client import Conversation, NotRunning
 from orchestrator.model.control import MalformedRequest, Reply, Request
-from orchestrator.model.errors import NotRunningError, OrchestrateError
+from orchestrator.model.errors import FAILED_STATUS, NotRunningError, OrchestrateError
 from orchestrator.runtime.home import Home
 from orchestrator.text import harmless
 
@@ -25,7 +25,7 @@ class Refused(OrchestrateError):
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.error)
-        self.status = reply.status
+        self.status = reply.status or FAILED_STATUS
         self.reply = reply
 
 

@@ -8,10 +8,11 @@ import socket
 import sys
 from pathlib import Path
 
+from orchestrator.cli.asking import Refused
 from orchestrator.control.attachment import open_attachment
 from orchestrator.control.client import NotRunning
 from orchestrator.model.control import Reply, Request, Verb
-from orchestrator.model.errors import FAILED_STATUS, NotRunningError, OrchestrateError, UsageError
+from orchestrator.model.errors import NotRunningError, OrchestrateError, UsageError
 from orchestrator.model.frames import Seat
 from orchestrator.runtime import signals
 from orchestrator.runtime.home import Home
@@ -72,9 +73,7 @@ def _ask(home: Home, request: Request, what: str) -> tuple[Reply, socket.socket,
         raise OrchestrateError(f"unable to attach to {what}: {error.strerror or error}") from None
     if not reply.ok:
         connection.close()
-        failure = OrchestrateError(reply.error)
-        failure.status = reply.status or FAILED_STATUS
-        raise failure
+        raise Refused(reply)
     return reply, connection, rest
 
 

@@ -76,11 +76,9 @@ def run_made(
         home.forget_holder()
     finally:
         lock.release()
-    if outcome.signal:
-        if os.getpid() != 1:
-            signals.die_of(outcome.signal)
-        return 128 + outcome.signal
-    return outcome.status
+    if outcome.signal and os.getpid() != 1:
+        signals.die_of(outcome.signal)
+    return outcome.code
 
 
 def take(home: Home) -> Lock:

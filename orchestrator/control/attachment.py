@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from orchestrator.control.address import short_path
-from orchestrator.control.client import NotRunning
+from orchestrator.control.client import connect
 from orchestrator.model.control import MalformedRequest, Reply, Request, decode_reply
 
 _REPLY_MAX = 1 << 20
@@ -18,13 +17,8 @@ def open_attachment(path: Path, request: Request) -> tuple[Reply, socket.socket,
     Returns its reply, the connection, and what came after the reply already. Raises NotRunning where there is no
     supervisor, ConnectionError where it ends, or does not speak as expected.
     """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection = connect(path)
     try:
-        try:
-            with short_path(path) as name:
-                connection.connect(name)
-        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
-            raise NotRunning from None
         connection.sendall(request.encode())
         line, rest = _first_line(connection)
         return decode_reply(line), connection, rest

@@ -15,21 +15,28 @@ class NotRunning(Exception):
     """Nobody listens there."""
 
 
+def connect(path: Path) -> socket.socket:
+    """Return a connection to the supervisor at `path`. Raises NotRunning where nobody listens, OSError where he may
+    not be asked."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with short_path(path) as name:
+            connection.connect(name)
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        connection.close()
+        raise NotRunning from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 class Conversation:
     """One connection: the constructor connects, `ask` sends the request. A context manager that closes it."""
 
     def __init__(self, path: Path) -> None:
-        """Raises NotRunning where nobody listens, OSError where he may not be asked."""
-        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            with short_path(path) as name:
-                self._connection.connect(name)
-        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
-            self._connection.close()
-            raise NotRunning from None
-        except BaseException:
-            self._connection.close()
-            raise
+        """Raises as `connect` does."""
+        self._connection = connect(path)
 
     def __enter__(self) -> Conversation:
         return self

@@ -20,10 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.control.address import short_path
-from orchestrator.model.control import MalformedRequest, Reply, Request, decode_request
-from orchestrator.model.errors import FAILED_STATUS, USAGE_STATUS
-from orchestrator.runtime.loop import READ, WRITE, Loop
-from orchestrator.runtime.outbox import Outbox
+from orchestrator.model.control import MalformedRequest, Reply, Request, decode_request, refusal
+from orchestrator.model.errors import USAGE_STATUS
+from orchestrator.runtime.loop import READ, Loop
+from orchestrator.runtime.peer import Peer
 
 LINE_MAX = 1 << 16
 BACKLOG_MAX = 1 << 20
@@ -40,69 +40,52 @@ class Client:
         handle: Callable[[Request, Client], None],
         forget: Callable[[Client], object],
     ) -> None:
-        self._forget = forget
-        self._connection = connection
-        self._loop = loop
         self._handle = handle
+        self._forget = forget
         self._received = b""
-        self._unsent = Outbox(connection)
         self._surplus = 0
         self.has_asked = False
-        self._closing = False
-        self.open = True
         self.on_close: Callable[[], None] | None = None
-        loop.add(connection.fileno(), READ, self._on_event)
+        self._peer = Peer(connection, loop, self._hear, self._gone)
 
     def send(self, reply: Reply) -> None:
         """Send a reply; the last one closes the connection."""
-        if not self.open or self._closing:
+        if not self._peer.hears:
             return
-        self._unsent.add(reply.encode())
-        self._closing = reply.last
-        if len(self._unsent) > BACKLOG_MAX:
+        encoded = reply.encode()
+        if self._peer.waiting + len(encoded) > BACKLOG_MAX:
             self.close()
-        else:
-            self._flush()
+            return
+        self._peer.send(encoded)
+        if reply.last:
+            self._peer.end()
 
     def hand_over(self, reply: Reply) -> socket.socket | None:
         """Send a reply and give the connection away; None where it has gone."""
         self.send(reply)
-        if not self.open or self._unsent:
+        if not self.open or self._peer.waiting:
             self.close()
             return None
-        self.open = False
-        self._loop.remove(self._connection.fileno())
         self._forget(self)
-        return self._connection
+        return self._peer.release()
+
+    @property
+    def open(self) -> bool:
+        """Whether the connection is there, and ours."""
+        return self._peer.open
 
     def close(self) -> None:
         """Forget the client."""
-        if not self.open:
-            return
-        self.open = False
-        self._loop.remove(self._connection.fileno())
-        self._connection.close()
+        self._peer.close()
+
+    def _gone(self) -> None:
         self._forget(self)
         on_close, self.on_close = self.on_close, None  # which holds us, as a rule
         if on_close is not None:
             on_close()
 
-    def _on_event(self, mask: int) -> None:
-        if mask & WRITE:
-            self._flush()
-        if mask & READ and self.open:
-            self._receive()
-
-    def _receive(self) -> None:
-        try:
-            data = self._connection.recv(LINE_MAX)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self.close()
-        elif not self.has_asked:
+    def _hear(self, data: bytes) -> None:
+        if not self.has_asked:
             self._received += data
             self._take_line()
         else:  # one request a connection: what follows is dropped, within reason
@@ -121,20 +104,9 @@ class Client:
                 raise MalformedRequest(f"a line has at most {LINE_MAX} bytes")
             request = decode_request(line)
         except MalformedRequest as error:
-            self.send(Reply(ok=False, error=str(error), status=USAGE_STATUS))
+            self.send(refusal(str(error), USAGE_STATUS))
             return
         self._handle(request, self)
-
-    def _flush(self) -> None:
-        try:
-            self._unsent.flush()
-        except OSError:
-            self.close()
-            return
-        if self._closing and not self._unsent:
-            self.close()
-        else:
-            self._loop.change(self._connection.fileno(), READ | WRITE if self._unsent else READ)
 
 
 class Server:
@@ -204,7 +176,7 @@ class Server:
 
 def _refuse(connection: socket.socket, why: str) -> None:
     with contextlib.suppress(OSError):
-        connection.send(Reply(ok=False, error=why, status=FAILED_STATUS).encode())
+        connection.send(refusal(why).encode())
     connection.close()
 
 

@@ -14,6 +14,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from orchestrator.model.errors import FAILED_STATUS
+
 VERSION = 1
 
 
@@ -69,6 +71,11 @@ class Reply:
     def encode(self) -> bytes:
         """One line, all ASCII: a name or a port may hold bytes that are no UTF-8."""
         return json.dumps(asdict(self)).encode() + b"\n"
+
+
+def refusal(error: str, status: int = FAILED_STATUS) -> Reply:
+    """Say why not, as the last word."""
+    return Reply(ok=False, error=error, status=status)
 
 
 def decode_request(line: bytes) -> Request:

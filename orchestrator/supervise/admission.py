@@ -6,8 +6,8 @@ import socket
 from pathlib import Path
 from typing import Protocol
 
-from orchestrator.model.control import Reply, Request
-from orchestrator.model.errors import FAILED_STATUS, USAGE_STATUS
+from orchestrator.model.control import Reply, Request, refusal
+from orchestrator.model.errors import USAGE_STATUS
 from orchestrator.model.frames import MalformedFrame, decode_seat
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.roster import AT_REST
@@ -39,7 +39,7 @@ class Admission:
         try:
             seat = decode_seat(request.argument)
         except MalformedFrame as error:
-            guest.send(_refusal(str(error), USAGE_STATUS))
+            guest.send(refusal(str(error), USAGE_STATUS))
             return
         found = self._find(request.names)
         if isinstance(found, Reply):
@@ -50,7 +50,7 @@ class Admission:
     def _show_stream(self, guest: Guest) -> None:
         """The connection stays open for as long as there is a stream."""
         if self._logs is None:
-            guest.send(_refusal("unable to show the merged stream again: no log files are kept (--no-log)"))
+            guest.send(refusal("unable to show the merged stream again: no log files are kept (--no-log)"))
         else:
             guest.send(Reply(rows=({"logs": str(self._logs)},), last=False))
 
@@ -61,17 +61,13 @@ class Admission:
         found = [m for m in members if m.name == wanted] or [m for m in members if m.spec.component == wanted]
         if len(found) != 1:
             choice = ", ".join(m.name for m in found or members)
-            return _refusal(f"unable to attach to {wanted!r}: choose one of {choice or 'none'}", USAGE_STATUS)
+            return refusal(f"unable to attach to {wanted!r}: choose one of {choice or 'none'}", USAGE_STATUS)
         member = found[0]
         if not member.spec.tty:
-            return _refusal(f"unable to attach to {member.name}: it has no terminal (tty = false)")
+            return refusal(f"unable to attach to {member.name}: it has no terminal (tty = false)")
         if member.state in AT_REST and (member.incarnations or self._supervisor.is_stopping):
             end = member.end_in_words if member.incarnations else "never started"
-            return _refusal(f"unable to attach to {member.name}: it is not running ({end})")
+            return refusal(f"unable to attach to {member.name}: it is not running ({end})")
         if not self._supervisor.streams.terminals[member.name].has_room:
-            return _refusal(f"unable to attach to {member.name}: too many are attached already")
+            return refusal(f"unable to attach to {member.name}: too many are attached already")
         return member
-
-
-def _refusal(error: str, status: int = FAILED_STATUS) -> Reply:
-    return Reply(ok=False, error=error, status=status)

@@ -7,19 +7,18 @@ looked at after every change of a member's state. Nothing here has a timer.
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Protocol
 
 from orchestrator.model import exits
-from orchestrator.model.control import Reply, Request, Verb
-from orchestrator.model.errors import FAILED_STATUS, USAGE_STATUS, OrchestrateError
+from orchestrator.model.control import Reply, Request, Verb, refusal
+from orchestrator.model.errors import USAGE_STATUS, OrchestrateError
 from orchestrator.model.lifecycle import State
 from orchestrator.model.messages import Signal
 from orchestrator.supervise import goals, rows
-from orchestrator.supervise.admission import Admission
+from orchestrator.supervise.admission import Admission, Guest
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.goals import Look
 from orchestrator.supervise.outcome import Outcome
@@ -30,16 +29,10 @@ from orchestrator.supervise.supervisor import Supervisor
 INSTANCES_MAX = 1000  # of one component
 
 
-class Asker(Protocol):
-    """Who asks: takes replies until it goes."""
+class Asker(Guest, Protocol):
+    """Who asks: takes replies until it goes, which `on_close` tells, once."""
 
     on_close: Callable[[], None] | None
-
-    def send(self, reply: Reply) -> None:
-        """Send a reply; the last one ends the conversation."""
-
-    def hand_over(self, reply: Reply) -> socket.socket | None:
-        """Send a reply and give the connection away; None where it has gone."""
 
 
 class Desk:
@@ -91,7 +84,7 @@ class Desk:
 
     def finish(self, outcome: Outcome) -> None:
         """The system has ended: tell it to all who wait."""
-        status = 128 + outcome.signal if outcome.signal else outcome.status
+        status = outcome.code
         for asker, (request, _) in list(self._waiting.items()):
             asker.send(self._last_word(request, status))
         for asker in list(self._listening):
@@ -280,8 +273,3 @@ class Desk:
             if not names or member in self._found(names):
                 asker.send(Reply(rows=(row,), last=False))
         self._look_again()
-
-
-def refusal(error: str, status: int = FAILED_STATUS) -> Reply:
-    """Say why not."""
-    return Reply(ok=False, error=error, status=status)

@@ -18,6 +18,11 @@ class Outcome:
     status: int = 0
     signal: int = 0
 
+    @property
+    def code(self) -> int:
+        """The exit code that a shell shows for it."""
+        return exits.as_code(-self.signal) if self.signal else self.status
+
 
 @dataclass(frozen=True, slots=True)
 class End:

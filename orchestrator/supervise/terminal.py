@@ -104,11 +104,6 @@ class Terminal:
         """The prompt at which it waits for input; empty while it does not."""
         return self._dialogue.waiting if self._dialogue is not None else ""
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is an incarnation with a terminal."""
-        return self._stream is not None
-
     def take(self, data: bytes) -> bytes:
         """Take a chunk of its output, before it is logged or shown; return what of it may be."""
         assert self._dialogue is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestrator.model import exits
 from orchestrator.process import tree
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.roster import AT_REST
@@ -49,6 +50,5 @@ class Terminals:
 
     def _send_home(self, member: Member) -> None:
         if member.state in AT_REST:
-            status = member.status or 0
             why = f"{member.name} {member.end_in_words}"
-            self[member.name].end(status if status >= 0 else 128 - status, why)
+            self[member.name].end(exits.as_code(member.status or 0), why)
