@@ -22,7 +22,7 @@ from orchestrator.model.errors import HeldError, OrchestrateError
 from orchestrator.model.spec import System
 from orchestrator.runtime import signals
 from orchestrator.runtime.gone import wait_for
-from orchestrator.runtime.home import Home, running
+from orchestrator.runtime.home import ANOTHER, Home, running
 from orchestrator.runtime.lock import Lock, holder
 from orchestrator.runtime.loop import Loop
 
@@ -66,6 +66,8 @@ def run_made(
     """The same for a preset: `make` is called once the home is ours and nothing of an earlier run is left in it, and
     what it returns to make the plan with once the initial steps have succeeded. `fd` is the screen; `birth` watches the
     start where it is not."""
+    if sys.platform == "linux" and not os.path.exists("/proc/self/stat"):
+        raise OrchestrateError("unable to start: there is no /proc", "mount it: mount -t proc proc /proc")
     home = Home(directory)
     lock = take(home)
     try:
@@ -88,7 +90,7 @@ def take(home: Home) -> Lock:
     try:
         taken = lock.take()
     except OSError as error:
-        raise OrchestrateError(f"unable to open {home.lock_path}: {error.strerror}") from None
+        raise OrchestrateError(f"unable to open {home.lock_path}: {error.strerror}", ANOTHER) from None
     if not taken:
         raise HeldError(*_who_holds(home))
     try:

@@ -13,20 +13,19 @@ from orchestrator.runtime.loop import READ, Loop
 
 
 class EdgeWatch:
-    """Calls back for each event on a descriptor; once right after `add` too. Costs no descriptor until it is used."""
+    """Calls back for each event on a descriptor; once right after `add` too."""
 
     def __init__(self, loop: Loop) -> None:
-        self._loop = loop
         self._epoll: select.epoll | None = None
         self._callbacks: dict[int, Callable[[], None]] = {}
+        if hasattr(select, "epoll"):
+            self._epoll = select.epoll()  # now: when it is needed there may be no descriptor left
+            loop.add(self._epoll.fileno(), READ, lambda _: self._on_events())
 
     def add(self, fd: int, callback: Callable[[], None]) -> bool:
         """Watch `fd`; False where the system has no such thing."""
-        if not hasattr(select, "epoll"):
-            return False
         if self._epoll is None:
-            self._epoll = select.epoll()
-            self._loop.add(self._epoll.fileno(), READ, lambda _: self._on_events())
+            return False
         self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
         self._callbacks[fd] = callback
         return True

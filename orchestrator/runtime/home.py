@@ -17,6 +17,7 @@ from pathlib import Path
 from orchestrator.model.errors import OrchestrateError
 
 CORNER = ".orchestrate"
+ANOTHER = "make it writable, or name another with --home DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,9 @@ class Home:
             if not ignore.exists():
                 write_private(ignore, b"*\n")
         except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""  # write(2) knows no name
             raise OrchestrateError(
-                f"unable to use {self.directory} as home: {error.strerror or error} ({error.filename})",
-                "make it writable, or name another with --home DIR",
+                f"unable to use {self.directory} as home: {error.strerror or error}{where}", ANOTHER
             ) from None
 
     def make_private(self, directory: Path) -> None:
