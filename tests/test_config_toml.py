@@ -221,6 +221,29 @@ def test_mistakes(text, expected):
     assert any(problem.startswith(expected) for problem in found), found
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "ready = { log = '(' }",
+            "ready.log: is no regular expression: missing ), unterminated subpattern at position 0",
+        ),
+        ("ready = { http = 'http://h:99999/' }", "ready.http: is no URL: Port out of range 0-65535"),
+        ("ready = { http = 'http://[::1/' }", "ready.http: is no URL: Invalid IPv6 URL"),
+        ("ready = { exec = ['', 'x'] }", "ready.exec: begins with an empty word, not with a program"),
+        ("alive = { tcq = 80 }", "alive.tcq: unknown key; did you mean 'tcp'?"),
+        ("environment = { A = true }", "environment.A: has to be a text or a number, not true"),
+    ],
+)
+def test_one_mistake_is_one_line(text, expected):
+    assert problems(WEB + text) == [f"f.toml:3: components.web.{expected}"]
+
+
+def test_a_command_begins_with_a_program():
+    found = problems('[components.web]\ncommand = ["", "x"]')
+    assert found == ["f.toml:2: components.web.command: begins with an empty word, not with a program"]
+
+
 def test_bytes_that_are_no_utf8_are_told_with_their_line():
     report = Report()
     assert toml.parse(b"a = 1\nb = '\xff'\n", Place("f.toml"), report) is None

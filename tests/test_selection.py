@@ -11,7 +11,8 @@ from orchestrator.config.resolve import Settings, resolve
 from orchestrator.config.secrets import MASK, mask
 from orchestrator.config.selection import Selected, Wishes, parse_formation, select
 from orchestrator.model.errors import UsageError
-from orchestrator.model.spec import Condition, Dependency
+from orchestrator.model.expect import Do, Rule
+from orchestrator.model.spec import Condition, Dependency, HttpProbe, LogProbe, PromptProbe
 
 HERE = Place("f.toml", 1, "/here")
 
@@ -149,6 +150,27 @@ def test_an_expansion_that_fails_is_told_with_its_place():
 def test_a_variable_that_is_not_set_is_said():
     report = resolved(member("web", environment={"A": "x${B}"}))[1]
     assert report.notes == ["f.toml:1: B is not set, so it stands for nothing; write ${B:-} where that is meant"]
+
+
+BROKEN = "missing ), unterminated subpattern at position 0"
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ({"ready": (LogProbe("${P}"),)}, f"log is no regular expression: {BROKEN}"),
+        ({"ready": (PromptProbe("${P}"),)}, f"prompt is no regular expression: {BROKEN}"),
+        ({"expect": (Rule("${P}", Do.FAIL),)}, f"prompt is no regular expression: {BROKEN}"),
+        ({"ready": (HttpProbe("http://h/", body="${P}"),)}, f"body is no regular expression: {BROKEN}"),
+        ({"alive": (HttpProbe("http://h/", headers=(("X", "${P}"),)),)}, f"X is no regular expression: {BROKEN}"),
+        ({"ready": (HttpProbe("${P}"),)}, "http has to begin with http:// or https:// and a host, not '('"),
+        ({"ready": (HttpProbe("http://h:${Q}/"),)}, "http is no URL: Port out of range 0-65535"),
+    ],
+)
+def test_what_variables_make_of_patterns_and_urls_is_looked_at_too(keys, fault):
+    """A pattern that is none ended the supervisor when the component was started."""
+    report = resolved(member("web", **keys), shell={"P": "(", "Q": "99999"})[1]
+    assert report.problems == [f"f.toml:1: web: {fault}"]
 
 
 def test_all_instances_of_a_dependency_are_waited_for():

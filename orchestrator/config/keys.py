@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from orchestrator.config.probekeys import ALIVE, ARGV, READY
+from orchestrator.config.probekeys import ALIVE, ARGV, READY, WORDS, template
 from orchestrator.config.shapes import SECONDS, SOON, Choice, Flag, Number, Text
 from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
 from orchestrator.model import exits
@@ -47,7 +47,7 @@ def _signal(word: str | int) -> int:
 _TEXTS = ListOf(Text())
 _FILES = ByType({list: _TEXTS, str: Made(Text(), lambda text: (text,))})
 _SIGNAL = Made(ByType({str: Text("the name of a signal"), int: Number(1, 64, whole=True)}), _signal)
-_COMMAND = ByType({str: Text("a command"), list: ListOf(Text("an argument", empty=True), least=1)})
+_COMMAND = ByType({str: Text("a command"), list: WORDS})
 _VALUE = Made(ByType({str: Text(empty=True), int: Number(-1e18, 1e18, whole=True), float: Number(-1e300, 1e300)}), str)
 _VARIABLES = MapOf(_VALUE, _variable_fault, VARIABLE)
 
@@ -173,7 +173,8 @@ DEPENDS_ON = ByType(
 # Prompts
 
 
-def _pattern(text: str) -> str:
+def prompt_pattern(text: str) -> str:
+    """Return a regular expression for a prompt that is one. Raises ValueError."""
     try:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
@@ -193,7 +194,7 @@ EXPECT = ListOf(
         Table(
             {
                 "prompt": Key(
-                    Made(Text("a regular expression"), _pattern),
+                    Made(Text("a regular expression"), template(prompt_pattern)),
                     "Searched in an unfinished line that has stood still for half a second.",
                     required=True,
                 ),

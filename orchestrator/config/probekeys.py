@@ -29,7 +29,8 @@ from orchestrator.model.spec import (
 _ALIVE = {"interval": 5.0, "timeout": 5.0, "retries": 3}  # where nothing else is said
 
 
-def _pattern(text: str) -> str:
+def pattern(text: str) -> str:
+    """Return a regular expression that is one. Raises ValueError."""
     try:
         re.compile(text.encode("utf-8", "surrogateescape"))
     except (re.error, OverflowError, RecursionError) as error:
@@ -37,10 +38,24 @@ def _pattern(text: str) -> str:
     return text
 
 
-def _url(text: str) -> str:
-    if not text.startswith("${") and not re.match(r"https?://[^/\s]", text):
+def url(text: str) -> str:
+    """Return a URL that can be asked. Raises ValueError."""
+    if not re.match(r"https?://[^/\s]", text):
         raise ValueError(f"has to begin with http:// or https:// and a host, not {text!r:.40}")
+    from urllib.parse import urlsplit  # which a definition without such a probe does not pay for
+
+    try:
+        port = urlsplit(text).port
+    except ValueError as error:
+        raise ValueError(f"is no URL: {error}") from None
+    if port == 0:
+        raise ValueError("is no URL: nobody listens on port 0")
     return text
+
+
+def template(check: Callable[[str], str]) -> Callable[[str], str]:
+    """Let a text with variables pass for now: what it says is known once they are expanded."""
+    return lambda text: text if "${" in text else check(text)
 
 
 def address(text: str) -> tuple[str, int]:
@@ -62,17 +77,21 @@ def _address(value: str | int) -> str:
     return text
 
 
+def _program_first(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not words[0].strip():
+        raise ValueError("begins with an empty word, not with a program")
+    return words
+
+
 def _field_fault(name: str) -> str:
     return "" if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) else "a header field has no blanks or colons"
 
 
-_TEXT = Made(Text("a regular expression"), _pattern)
+_TEXT = Made(Text("a regular expression"), template(pattern))
 _FIELDS = r"^[^\s:]+$"
+WORDS = Made(ListOf(Text("an argument", empty=True), least=1), _program_first)
 ARGV = ByType(  # of what is run beside a component
-    {
-        str: Made(Text("a command"), lambda text: (*SHELL, text)),
-        list: ListOf(Text("an argument", empty=True), least=1),
-    }
+    {str: Made(Text("a command"), lambda text: (*SHELL, text)), list: WORDS}
 )
 
 
@@ -113,7 +132,7 @@ PROBES: dict[str, Kind] = {
         lambda where, options: TcpProbe(where, 0, **options),
     ),
     "http": Kind(
-        Made(Text("a URL"), _url),
+        Made(Text("a URL"), template(url)),
         "When GET on this URL answers 200, or as `status`, `header` and `body` say.",
         _TIMES | {"owner", "status", "headers", "body", "request_headers"},
         lambda url, options: HttpProbe(url, **options),

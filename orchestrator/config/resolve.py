@@ -109,6 +109,8 @@ class _Resolver:
 
     def rule(self, member: Member, index: int, rule: Rule, lookup: Lookup) -> Rule:
         """Return a rule for prompts with its texts expanded; what it answers with has to be there."""
+        from orchestrator.config import keys  # whose shapes a Procfile does not pay for
+
         key = ("expect", index)
         if rule.answer_env and lookup(rule.answer_env) is None:
             self.report.problem(
@@ -118,7 +120,9 @@ class _Resolver:
         if path:
             path = self.expand(member, (*key, "answer_file"), path, lookup)
             path = os.path.normpath(os.path.join(member.where(*key).directory, path))
-        return replace(rule, prompt=self.expand(member, (*key, "prompt"), rule.prompt, lookup), answer_file=path)
+        place = (*key, "prompt")
+        prompt = self.checked(member, place, keys.prompt_pattern, self.expand(member, place, rule.prompt, lookup))
+        return replace(rule, prompt=prompt, answer_file=path)
 
     def argv(self, member: Member, key: str, command: Command, lookup: Lookup) -> tuple[str, ...]:
         """Return an argv. A text goes to the shell as it is; a list is expanded, as no shell does it."""
@@ -141,30 +145,42 @@ class _Resolver:
             return argv
         return tuple(self.expand(member, (*key, index), word, lookup) for index, word in enumerate(argv))
 
+    def pattern(self, member: Member, key: tuple[str | int, ...], text: str, lookup: Lookup) -> str:
+        """Return a regular expression, expanded."""
+        from orchestrator.config import probekeys  # whose shapes a Procfile does not pay for
+
+        return self.checked(member, key, probekeys.pattern, self.expand(member, key, text, lookup))
+
+    def checked(self, member: Member, key: tuple[str | int, ...], check: Callable[[str], object], text: str) -> str:
+        """Return what was expanded; where `check` raises ValueError, that is reported."""
+        try:
+            check(text)
+        except ValueError as error:
+            self.report.problem(member.where(*key), f"{member.name}: {key[-1]} {error}")
+        return text
+
     def probe(self, member: Member, key: str, probe: P, lookup: Lookup) -> P:
         """Return a probe with its texts expanded."""
+        from orchestrator.config import probekeys  # whose shapes a Procfile does not pay for
 
         def expand(text: str, *path: str) -> str:
             return self.expand(member, (key, *path), text, lookup)
 
-        def fields(pairs: tuple[tuple[str, str], ...], name: str) -> tuple[tuple[str, str], ...]:
-            return tuple((field, expand(text, name, field)) for field, text in pairs)
+        def pattern(text: str, *path: str) -> str:
+            return self.pattern(member, (key, *path), text, lookup)
 
         match probe:
             case HttpProbe():
-                url = expand(probe.url, "http")
-                if not url.startswith(("http://", "https://")):
-                    self.report.problem(member.where(key, "http"), f"{member.name}: {url!r:.60} is no URL")
                 return replace(
                     probe,
-                    url=url,
-                    headers=fields(probe.headers, "header"),
-                    request_headers=fields(probe.request_headers, "request_headers"),
-                    body=expand(probe.body, "body"),
+                    url=self.checked(member, (key, "http"), probekeys.url, expand(probe.url, "http")),
+                    headers=tuple((field, pattern(text, "header", field)) for field, text in probe.headers),
+                    request_headers=tuple(
+                        (field, expand(text, "request_headers", field)) for field, text in probe.request_headers
+                    ),
+                    body=pattern(probe.body, "body"),
                 )
             case TcpProbe():
-                from orchestrator.config import probekeys  # whose shapes a Procfile does not pay for
-
                 try:
                     host, port = probekeys.address(expand(probe.host, "tcp"))
                 except ValueError as error:
@@ -175,7 +191,7 @@ class _Resolver:
                 return replace(probe, argv=self.words(member, (key, "exec"), probe.argv, lookup))
             case LogProbe() | PromptProbe():
                 name = "log" if isinstance(probe, LogProbe) else "prompt"
-                return replace(probe, pattern=expand(probe.pattern, name))
+                return replace(probe, pattern=pattern(probe.pattern, name))
         return probe
 
 

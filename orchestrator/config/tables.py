@@ -76,7 +76,7 @@ class ByType:
         """Return what the shape for its type makes of it."""
         shape = self.shapes.get(type(value))
         if shape is None:
-            at.mismatch(" or ".join(TYPES[kind] for kind in self.shapes), value)
+            at.mismatch(" or ".join(dict.fromkeys(TYPES[kind] for kind in self.shapes)), value)
         return shape.read(value, at)
 
     def schema(self) -> Schema:
@@ -93,10 +93,13 @@ class Made:
 
     def read(self, value: object, at: At) -> Any:
         """Return what is made of it."""
+        before = len(at.report.problems)
         read = self.shape.read(value, at)
         try:
             return self.make(read)
         except ValueError as error:
+            if len(at.report.problems) > before:  # what it misses may be what was wrong
+                raise Fault from None
             at.fault(str(error))
 
     def schema(self) -> Schema:
