@@ -224,6 +224,22 @@ def test_a_client_during_the_stop_gets_a_true_answer(here):
     assert run.wait() == 0
 
 
+def test_why_is_a_sentence_however_it_ended(here):
+    lost = '[components.lost]\ncommand = ["./gone"]\non_exit = "ignore"\ndepends_on = { seed = "completed" }\n'
+    seed = '[components.seed]\ncommand = "kill -KILL $$"\non_exit = "ignore"\n'
+    run = here.up(SYSTEM + seed + lost)
+    run.wait_for(r"lost did not start: .*")
+    assert re.search(
+        r"^seed is failed: the last time it was killed by SIGKILL after \d\.\d s$", here.ask("why", "seed"), re.M
+    )
+    assert "lost is failed: the last time it did not start: command not found: ./gone\n" in here.ask("why", "lost")
+    here.ask("stop", "web")
+    assert "web is down because that was asked for; the last time it was killed by SIGTERM after" in here.ask(
+        "why", "web"
+    )
+    down(here, run)
+
+
 def test_down_returns_when_the_supervisor_has_gone(here):
     run = here.up()
     asked = here.begin("down")

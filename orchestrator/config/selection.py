@@ -47,7 +47,9 @@ def parse_formation(text: str) -> dict[str, int]:
     for pair in filter(None, (part.strip() for part in text.split(","))):
         name, sign, count = (part.strip() for part in pair.partition("="))
         if not (name and sign and count.isascii() and count.isdecimal() and len(count) < 5 and int(count) <= MOST):
-            raise UsageError(f"{pair!r} is no NAME=NUMBER of a formation", "write -m web=2,worker=1 or -m all=1")
+            raise UsageError(
+                f"{pair!r} is no NAME=NUMBER of a formation, 0 to {MOST}", "write -m web=2,worker=1 or -m all=1"
+            )
         formation[name] = int(count)
     return formation
 

@@ -144,6 +144,13 @@ class Member:
         """How the last incarnation ended."""
         return self.reason or exits.in_words(self.status or 0)
 
+    @property
+    def end_as_clause(self) -> str:
+        """The same where it follows a subject within a sentence."""
+        if self.reason and self.status == NOT_FOUND:
+            return f"did not start: {self.reason}"
+        return f"was {self.end_in_words}" if self.end_in_words.startswith(("killed", "unable")) else self.end_in_words
+
     def handle(self, event: Event) -> None:
         """Advance the lifecycle and do what that asks for.
 

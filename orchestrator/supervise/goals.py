@@ -121,7 +121,7 @@ def ready(roster: Roster, members: Callable[[], list[Member]], describe: Describ
             return None  # the initial steps are not over
         never = [m for m in there if m.state in AT_REST and not m.due and (m.asked or not roster.is_done(m))]
         if never:
-            words = (f"{m.name} {m.end_in_words if m.status is not None else 'is not started'}" for m in never)
+            words = (f"{m.name} {m.end_as_clause if m.status is not None else 'is not started'}" for m in never)
             return Reply(False, "; ".join(words), FAILED_STATUS, tuple(map(describe, there)))
         if all(m.state is State.READY or (m.state in AT_REST and roster.is_done(m)) for m in there):
             return Reply(rows=tuple(map(describe, there)))

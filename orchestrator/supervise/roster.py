@@ -105,7 +105,7 @@ class Roster:
                 return member.name, f"{other.name} cannot start"
             at_rest = other.state in AT_REST and other.status is not None and not other.due and not other.asked
             if at_rest and not _reached(other, dependency.condition):
-                return member.name, f"it needs {other.name} {dependency.condition.value}, which {other.end_in_words}"
+                return member.name, f"it needs {other.name} {dependency.condition.value}, which {other.end_as_clause}"
         return None
 
     def startable(self) -> list[Member]:

@@ -61,13 +61,14 @@ def reason(member: Member, waits_for: list[str], probe: str) -> str:
     """In words, why a member is where it is. `waits_for` are dependencies, `probe` what its probes
     were last answered."""
     name, state = member.name, member.state
-    end = f"the last time it {member.end_in_words} after {member.lasted:.1f} s" if member.status is not None else ""
+    after = "" if member.reason else f" after {member.lasted:.1f} s"
+    end = f"the last time it {member.end_as_clause}{after}" if member.status is not None else ""
     if state in AT_REST and member.due:
         return f"{name} is not started yet: it waits for {', '.join(waits_for) or 'its turn'}"
     if is_put_away(member):
         return f"{name} is down because that was asked for" + (f"; {end}" if end else "")
     if state is State.BACKOFF:
-        return f"{name} {member.end_in_words}; it is started again within {member.pause:.1f} s"
+        return f"{name} {member.end_as_clause}; it is started again within {member.pause:.1f} s"
     if state in AT_REST:
         return f"{name} is {state.value}: {end or 'it was never started'}"
     if state is State.STARTING:
@@ -79,7 +80,7 @@ def reason(member: Member, waits_for: list[str], probe: str) -> str:
         again = f"; it was started again {times}" if member.restarts else ""
         return f"{name} is ready{again}" + (f"; the last answer of its probes: {probe}" if probe else "")
     stuck = "; what is left of it cannot be killed" if member.is_stuck else ""
-    wanted = "was asked to stop" if member.asked else f"{member.end_in_words}, and what it left is ended"
+    wanted = "was asked to stop" if member.asked else f"{member.end_as_clause}, and what it left is ended"
     return f"{name} {wanted}{stuck}"
 
 
