@@ -168,6 +168,7 @@ def _supervise(
     more: More | None,
 ) -> Outcome:
     from orchestrator.output.console import Console, Kind
+    from orchestrator.supervise.outcome import Terms
     from orchestrator.supervise.supervisor import Supervisor
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -175,7 +176,6 @@ def _supervise(
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if here.stays:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    hang_up_stops = not signals.inherited_ignored(signal.SIGHUP)
     loop = Loop()
     console = Console(loop, fd, lambda error: supervisor.lost_sink(error))
     supervisor = Supervisor(
@@ -184,14 +184,12 @@ def _supervise(
         loop,
         _stage(console, system, home, here),
         soft,
-        hang_up_stops,
-        here.stays,
+        Terms(not signals.inherited_ignored(signal.SIGHUP), here.stays, here.exit_code_from),
         plan,
-        exit_code_from=here.terms.exit_code_from,
-        more=more,
+        more,
     )
-    if birth is None and here.terms.ready_within is not None:
-        supervisor.be_ready_within(here.terms.ready_within)
+    if birth is None and here.ready_within is not None:
+        supervisor.be_ready_within(here.ready_within)
     if birth is not None:
         birth.watch(supervisor)
     counter = _Counter(home, here, supervisor)

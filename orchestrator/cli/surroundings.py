@@ -30,20 +30,12 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What the system's life is measured by: `ready_within` seconds it has to be ready, None for no limit;
-    `exit_code_from` the component whose end ends it and whose code is its own, empty for none."""
-
-    ready_within: float | None = None
-    exit_code_from: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Surroundings:
     """`environment` is what components start from; `colours` whether to draw any, `forced` also without a terminal;
     `term` the terminal's type, `erases` whether it can erase a row; `end_survivors` whether to end what a run left that
-    was killed together with its guardians; `stays` whether the system outlives the terminal. `notify_socket` and
-    `watchdog` (seconds) are a service manager's (sd_notify(3))."""
+    was killed together with its guardians; `stays` whether the system outlives the terminal; `ready_within` in how many
+    seconds it has to be ready, None for no limit; `exit_code_from` the component whose end ends it and whose code is
+    its own, empty for none. `notify_socket` and `watchdog` (seconds) are a service manager's (sd_notify(3))."""
 
     environment: dict[str, str]
     colours: bool
@@ -53,9 +45,10 @@ class Surroundings:
     view: View
     end_survivors: bool = False
     stays: bool = False
+    ready_within: float | None = None
+    exit_code_from: str = ""
     notify_socket: str = ""
     watchdog: float = 0.0
-    terms: Terms = Terms()
 
 
 def read(options: argparse.Namespace) -> Surroundings:
@@ -90,7 +83,8 @@ def read(options: argparse.Namespace) -> Surroundings:
         view,
         end_survivors=options.end_survivors,
         stays=options.on_hangup == "detach",
-        terms=Terms(options.wait if options.wait else None, options.exit_code_from or ""),
+        ready_within=options.wait or None,
+        exit_code_from=options.exit_code_from or "",
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         watchdog=_watchdog(environ),
     )

@@ -57,7 +57,7 @@ class Admission:
     def _find(self, names: tuple[str, ...]) -> Member | Reply:
         """Return the one member meant, or why there is none to attach to."""
         wanted = names[0] if len(names) == 1 else ""
-        members = self._supervisor.members
+        members = self._supervisor.roster.everyone
         found = [m for m in members if m.name == wanted] or [m for m in members if m.spec.component == wanted]
         if len(found) != 1:
             choice = ", ".join(m.name for m in found or members)

@@ -92,7 +92,7 @@ class Desk:
 
     def _last_word(self, request: Request, status: int) -> Reply:
         match request.verb:
-            case Verb.DOWN if any(m.is_stuck for m in self._supervisor.roster.everyone):
+            case Verb.DOWN if self._supervisor.roster.anyone_stuck:
                 return refusal("something of it cannot be killed; `orchestrate logs orchestrate` names it")
             case Verb.DOWN | Verb.STOP | Verb.KILL:
                 return Reply()
@@ -151,7 +151,7 @@ class Desk:
 
     def _why(self, member: Member) -> rows.Row:
         supervisor = self._supervisor
-        missing = supervisor.waits_for(member) if member in supervisor.roster.members else ()
+        missing = supervisor.roster.waits_for(member) if member in supervisor.roster.members else ()
         waits_for = [f"{dependency.name} {dependency.condition.value}" for dependency in missing]
         probe = supervisor.waiting().get(member.name) or supervisor.last_answer(member)
         reason = rows.reason(member, waits_for, probe)

@@ -12,6 +12,17 @@ from orchestrator.model.errors import FAILED_STATUS
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What ends the system beside its members' ends. A terminal that goes does, unless `hang_up_stops` is off; whoever
+    reads its output and goes, unless it `stays`; the end of the component `exit_code_from` (empty for none), whose code
+    then is the system's."""
+
+    hang_up_stops: bool = True
+    stays: bool = False
+    exit_code_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """`status` is the exit code; where `signal` is set the process ends by that signal instead."""
 
@@ -33,13 +44,15 @@ class End:
     succeeded: bool
 
 
-def of_lost_sink(number: int, terminal: bool, hang_up_stops: bool) -> Outcome | None:
+def of_lost_sink(number: int, terminal: bool, terms: Terms) -> Outcome | None:
     """Nobody reads our output any more, says errno `number`: end as a program does that writes into a closed pipe; a
     terminal that has gone is a hang-up; a full disk is a failure. None where that is to be outlived."""
+    if terms.stays:
+        return None
     if number == errno.EPIPE:
         return Outcome(signal=signal.SIGPIPE)
     if terminal:
-        return Outcome(signal=signal.SIGHUP) if hang_up_stops else None
+        return Outcome(signal=signal.SIGHUP) if terms.hang_up_stops else None
     return Outcome(FAILED_STATUS)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from orchestrator.model import exits, order
@@ -12,6 +11,7 @@ from orchestrator.model.lifecycle import State
 from orchestrator.model.spec import Component, Condition, Dependency, OnExit
 from orchestrator.supervise.component import Host, Member
 from orchestrator.supervise.outcome import End, Outcome, of_all, of_culprit
+from orchestrator.supervise.steps import Steps
 
 AT_REST = frozenset({State.DOWN, State.FAILED})
 STARTABLE = AT_REST | {State.BACKOFF}
@@ -22,17 +22,8 @@ class Roster:
 
     def __init__(self, steps: Iterable[Component], host: Host) -> None:
         self._host = host
-        self.steps: list[Member] = []
-        self._checks: dict[Member, Member] = {}
-        self._skipped: list[Member] = []
         self._told: set[str] = set()
-        for spec in steps:
-            step = Member(spec, host)
-            if spec.unless:
-                check = Member(replace(spec, argv=spec.unless, unless=()), host)
-                self._checks[check] = step
-                self.steps.append(check)
-            self.steps.append(step)
+        self.steps = Steps(steps, host)
         self.members: list[Member] = []
         self._by_name: dict[str, Member] = {}
         self.dependents: Mapping[str, frozenset[str]] = {}
@@ -57,30 +48,6 @@ class Roster:
     def everyone(self) -> tuple[Member, ...]:
         """Steps and members."""
         return (*self.steps, *self.members)
-
-    def is_step(self, member: Member) -> bool:
-        """Whether this is an initial step."""
-        return member in self.steps
-
-    def next_step(self) -> Member | None:
-        """The first initial step that has not run yet. Before a step runs what it says `unless` of."""
-        return next((step for step in self.steps if not step.incarnations and step not in self._skipped), None)
-
-    def goes_on_after(self, step: Member) -> bool:
-        """Whether an initial step's end lets the next one begin: a failed check only means that its step has to run."""
-        if step in self._checks:
-            if step.succeeded:
-                self._skipped.append(self._checks[step])
-            return True
-        return step.succeeded
-
-    def is_check(self, member: Member) -> bool:
-        """Whether it finds out if a step has to run: its failure is none."""
-        return member in self._checks
-
-    def is_skipped(self, check: Member) -> bool:
-        """Whether this is a check that succeeded."""
-        return self._checks.get(check) in self._skipped
 
     def is_awaited(self, member: Member) -> bool:
         """Whether the end that this member has come to is what another one waits for."""
@@ -205,7 +172,7 @@ class Roster:
         if (end := _end_of(self._by_name.get(exit_code_from))) is not None:
             return Outcome(exits.as_code(end.status))
         if culprit is None:
-            outcome = of_all(_end_of(m) for m in self.everyone if m not in self._checks)
+            outcome = of_all(_end_of(m) for m in self.everyone if not self.steps.is_check(m))
             return outcome if outcome.status or not self._told else Outcome(FAILED_STATUS)
         end = _end_of(culprit)
         assert end is not None

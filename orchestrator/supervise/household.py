@@ -1,0 +1,151 @@
+"""What members live on: for each incarnation a guardian, a reader of its terminal, its probes; and the children that
+all of that has. It decides nothing: what a member's change of state means for the others, its head does.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from orchestrator.model.lifecycle import Event, State
+from orchestrator.model.messages import Answer, Down, Launch, Stuck, Up
+from orchestrator.model.spec import System
+from orchestrator.process import tree
+from orchestrator.process.fork import Forked, guardian_of
+from orchestrator.runtime.home import Home
+from orchestrator.runtime.loop import Loop
+from orchestrator.supervise.bereaved import Bereaved
+from orchestrator.supervise.component import Member
+from orchestrator.supervise.multiplexer import Multiplexer
+from orchestrator.supervise.nursery import Nursery
+from orchestrator.supervise.probes import Probers
+from orchestrator.supervise.roster import Roster
+from orchestrator.supervise.stage import Stage
+from orchestrator.supervise.streams import Streams
+from orchestrator.supervise.turns import Turns
+
+
+class Head(Protocol):
+    """Who decides."""
+
+    def changed(self, member: Member, before: State) -> None:
+        """A member's state is another one now."""
+
+    def start_possible(self) -> None:
+        """Somebody who let others go first may start now."""
+
+    def say_stuck(self, name: str, why: str) -> None:
+        """Something of these members cannot be killed."""
+
+    def tell(self, text: str) -> None:
+        """Show a line of our own."""
+
+
+class Household:
+    """The `component.Host` of all members, which are in `roster`. `descriptors` is the soft RLIMIT_NOFILE that
+    components get."""
+
+    def __init__(self, system: System, home: Home, loop: Loop, stage: Stage, descriptors: int, head: Head) -> None:
+        self.loop = loop
+        self._home = home
+        self._stage = stage
+        self._descriptors = descriptors
+        self._head = head
+        self.roster = Roster(system.init, self)
+        self.streams = Streams(loop, Multiplexer(loop, stage.screen), stage)
+        self.bereaved = Bereaved(loop, self._own_pids, head.say_stuck)
+        self.probers = Probers(loop, lambda member: member.handle(Event.PROBED), head.start_possible)
+        self.turns = Turns(loop, self.roster, self.probers, head.start_possible)
+        self._nursery = Nursery(loop)
+
+    def waiting(self) -> dict[str, str]:
+        """For each member whose probes are asked, or whose turn to start will come, in words what it waits for."""
+        asked = {name: str(standing) for name, standing in self.probers.waiting().items()}
+        return asked | {member.name: "its turn" for member in self.roster.startable()}
+
+    def reap(self) -> None:
+        """Some child has ended: a guardian, the prober, or an orphan that we adopted."""
+        while pid := tree.peek_ended(self._own_pids()):
+            if member := self.roster.guarded_by(pid):
+                member.on_guardian_ended()
+            elif not self.probers.reap(pid):
+                tree.reap(pid)
+        for member in list(self.roster.everyone):
+            member.see_guardian()
+        self.probers.see()
+        self.bereaved.check()
+
+    def _own_pids(self) -> set[int]:
+        return {m.guardian_pid for m in self.roster.everyone} | self.probers.pids
+
+    # What members ask for (component.Host)
+
+    def fork(self, member: Member) -> Forked[Down, Up]:
+        """Have a guardian forked for a new incarnation."""
+        rows, columns = self._stage.pty_size
+        spec = member.spec
+        guardian = guardian_of(
+            Launch(
+                instance=member.name,
+                argv=spec.argv,
+                cwd=spec.cwd,
+                environment=spec.environment,
+                stop=spec.stop,
+                lock_path=str(self._home.instance_lock(member.name)),
+                rows=rows,
+                columns=columns,
+                descriptors=self._descriptors,
+                tty=spec.tty,
+            ),
+            lambda: self._stage.drain_log(member.name),
+        )
+        self._nursery.add(member, guardian)
+        return guardian
+
+    def attach(self, member: Member, master_fd: int) -> None:
+        """Read the terminal of a new incarnation."""
+        self.streams.open(member, master_fd)
+
+    def attach_errors(self, member: Member, error_fd: int) -> None:
+        """Read its standard error too; log probes look at both."""
+        self.streams.open_errors(member, error_fd)
+
+    def detach(self, member: Member) -> None:
+        """Read its last words."""
+        self.streams.close(member)
+
+    def watch(self, member: Member) -> None:
+        """Begin to probe."""
+        self.probers.watch(member, self.streams.of(member))
+        self.turns.begun(member)
+
+    def unwatch(self, member: Member) -> None:
+        """End probing."""
+        self.probers.unwatch(member)
+
+    def guard(self, member: Member) -> None:
+        """Begin to ask whether it lives."""
+        self.probers.guard(member)
+
+    def unguard(self, member: Member) -> None:
+        """End asking."""
+        self.probers.unguard(member)
+
+    def answered(self, member: Member, answer: Answer) -> None:
+        """Its guardian has run what it was asked to."""
+        self.probers.hear(answer)
+
+    def remarked(self, member: Member, text: str) -> None:
+        """Its guardian has something to say."""
+        self._head.tell(text)
+
+    def adopt(self, member: Member) -> None:
+        """Empty what a dead guardian left."""
+        self.bereaved.add(member)
+
+    def stuck(self, member: Member, message: Stuck) -> None:
+        """Say what cannot be killed, and do not wait for it."""
+        self._head.say_stuck(member.name, message.why)
+
+    def changed(self, member: Member, before: State) -> None:
+        """Its state is another one now."""
+        self._head.changed(member, before)
