@@ -56,6 +56,15 @@ def test_json_is_one_object_a_line_and_nothing_else(home):
     assert entries[-1]["text"] == "Complete"
 
 
+@pytest.mark.parametrize("words", [["--quiet", "web", "--quiet", "api"], ["--quiet=web, api"]])
+def test_several_are_quiet(home, words):
+    """Each with an option of its own, or separated by commas as everywhere."""
+    run = home.write(web="echo one; exec cat", api="echo two; exec cat", last="sleep 0.3; echo three").up(*words)
+    run.wait_for(r"^last +\| three$")
+    assert run.wait() == 1
+    assert not re.search(r"^(web|api) ", run.text, re.M), str(run)
+
+
 def test_quiet_keeps_a_component_off_the_screen_and_in_its_log(home):
     run = home.write(web="echo one; exec cat", api="echo two; exec cat").up("--quiet", "web", "--quiet", "nobody")
     run.wait_for("two")

@@ -195,7 +195,7 @@ def stream() -> Parser:
     options.add_argument("--no-prefix", action="store_true", help="lines without the component's name")
     options.add_argument("--json", action="store_true", help="one JSON object a line: time, component, instance, text")
     options.add_argument(
-        "--quiet", metavar="NAME", action=Gather, help="keep a component's lines off the screen (not out of its log)"
+        "--quiet", metavar="NAMES", action=Gather, help="keep their lines off the screen (not out of their logs)"
     )
     options.add_argument("--log-dir", metavar="DIR", help="where the log files go (default: HOME/.orchestrate/logs)")
     options.add_argument("--no-log", action="store_true", help="keep no log files")

@@ -67,7 +67,7 @@ def read(options: argparse.Namespace) -> Surroundings:
         prefix=not options.no_prefix,
         timestamps=options.timestamps,
         json=options.json,
-        quiet=frozenset(options.quiet),
+        quiet=frozenset(name.strip() for text in options.quiet for name in text.split(",")),
         log=not options.no_log,
         log_directory=Path(options.log_dir) if options.log_dir else None,
         log_size=options.log_size,
