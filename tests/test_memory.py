@@ -1,10 +1,19 @@
-"""What a guardian has for itself alone: a page too many in each is a page too many times two hundred."""
+"""What a guardian has for itself alone: a page too many in each is a page too many times two hundred. And what is kept
+of an incarnation that has ended: nothing."""
 
+import gc
+import pty
 import re
+import sys
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
 from facts import PATIENCE, children, pump
+
+from orchestrator.runtime.loop import Loop
+from orchestrator.supervise.stream import Stream
+from orchestrator.supervise.terminal import Terminal
 
 LIMIT = 2.5e6  # bytes; 2.2 on CPython 3.11
 COUNT = 50
@@ -25,3 +34,23 @@ def test_a_guardian_shares_nearly_all_its_memory_with_the_others(home):
     sizes = [private(pid) for pid in guardians]
     assert median(sizes) <= LIMIT, sorted(sizes)
     run.stop()
+
+
+def test_a_stream_is_let_go_once_its_incarnation_has_ended():
+    """At once: in a cycle, two hundred of them with their last lines waited for the collector, and the heap grew."""
+    member = SimpleNamespace(spec=SimpleNamespace(expect=()))
+    loop, (master_fd, _) = Loop(), pty.openpty()
+    terminal = Terminal("web", SimpleNamespace(loop=loop))
+    stream = Stream(master_fd, None)
+    held = sys.getrefcount(stream)
+    gc.disable()
+    try:
+        terminal.open(member, stream, lambda: ())
+        terminal.take(b"Name: ")
+        terminal.typed()
+        assert sys.getrefcount(stream) > held
+        terminal.close()
+        assert sys.getrefcount(stream) == held
+    finally:
+        gc.enable()
+        loop.close()

@@ -6,6 +6,7 @@ same is asked unanswered.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -51,8 +52,8 @@ class Dialogue:
         self._counter = counter
         self._expectations = Expectations(member.spec.expect)
         self._mask: Mask | None = None
-        self._silent = PromptWatch(loop, self)
-        self._overtaken = Overtaken(loop, self)
+        self._silent = PromptWatch(loop, weakref.proxy(self))  # in a cycle all this, and the stream with its last
+        self._overtaken = Overtaken(loop, weakref.proxy(self))  # lines, would stay until the next collection
         self._noticed = ""
         self._same_line = False
 
