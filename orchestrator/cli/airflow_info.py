@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import foreground
+from orchestrator.cli import foreground, holding
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.spec import System
@@ -23,7 +23,7 @@ from orchestrator.presets.airflow.facts import NAMES, Facts
 from orchestrator.presets.airflow.find import Installation
 from orchestrator.presets.airflow.preset import Wishes
 from orchestrator.runtime.home import Home
-from orchestrator.runtime.lock import Lock, holder
+from orchestrator.runtime.lock import holder
 from orchestrator.supervise.plan import Plan
 
 STDERR = 2
@@ -63,11 +63,7 @@ def run(
 
 
 def _running(home: Home) -> Known | None:
-    if not home.lock_path.exists():
-        return None
-    lock = Lock(home.lock_path)
-    if lock.take():
-        lock.release()
+    if not home.lock_path.exists() or holding.is_free(home.lock_path):
         return None
     pid = holder(home.lock_path) or 0
     record = stamp.load(preset.facts_path(home))

@@ -1,4 +1,4 @@
-"""Runs a system in the foreground: the lock, the screen, the supervisor, and the end of this process.
+"""Runs a system in the foreground, from the lock on its home to the end of this process.
 
 The order is for speed and for safety: refuse first; then fork; what only draws is imported while the components start.
 """
@@ -9,21 +9,18 @@ import contextlib
 import functools
 import os
 import resource
-import shlex
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import survivors
+from orchestrator.cli import holding, survivors
 from orchestrator.cli.surroundings import Surroundings
-from orchestrator.model.errors import HeldError, OrchestrateError
+from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.spec import System
 from orchestrator.runtime import signals
-from orchestrator.runtime.gone import wait_for
-from orchestrator.runtime.home import ANOTHER, Home, running
-from orchestrator.runtime.lock import Lock, holder
+from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
 
 if TYPE_CHECKING:
@@ -41,7 +38,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
 TERMINAL_PATIENCE = 0.3  # the same for a terminal that has been stopped
-RETRY = 0.1  # seconds between looks at a lock whose holder cannot be waited for
 
 
 def run(
@@ -69,9 +65,9 @@ def run_made(
     if sys.platform == "linux" and not os.path.exists("/proc/self/stat"):
         raise OrchestrateError("unable to start: there is no /proc", "mount it: mount -t proc proc /proc")
     home = Home(directory)
-    lock = take(home)
+    lock = holding.take(home)
     try:
-        _wait_for_old_trees(home)
+        holding.wait_for_old_trees(home)
         survivors.settle(home, here)
         system, plan = make(home)
         outcome = _supervise(system, home, here, plan, fd, birth, more)
@@ -81,81 +77,6 @@ def run_made(
     if outcome.signal and os.getpid() != 1:
         signals.die_of(outcome.signal)
     return outcome.code
-
-
-def take(home: Home) -> Lock:
-    """Take the instance lock. Raises HeldError, saying who holds it."""
-    home.make()
-    lock = Lock(home.lock_path)
-    try:
-        taken = lock.take()
-    except OSError as error:
-        raise OrchestrateError(f"unable to open {home.lock_path}: {error.strerror}", ANOTHER) from None
-    if not taken:
-        raise HeldError(*_who_holds(home))
-    try:
-        home.write_holder((Path(sys.argv[0]).name, *sys.argv[1:]))
-    except OSError as error:
-        raise OrchestrateError(
-            f"unable to write {home.state_path}: {error.strerror}", "move away what stands there"
-        ) from None
-    return lock
-
-
-def _who_holds(home: Home) -> tuple[str, str]:
-    pid, record = holder(home.lock_path), home.read_holder()
-    if pid is not None and (record is None or record.pid != pid):
-        record = running(pid)  # it has just taken the lock, and not written its record yet
-    if record is None:
-        return f"unable to start: another instance holds {home.directory}", "try again"
-    return (
-        f"unable to start: another instance holds {home.directory}"
-        f" (pid {record.pid}, since {record.started}, command: {shlex.join(record.command)})",
-        f"end it with `kill {record.pid}`",
-    )
-
-
-def _wait_for_old_trees(home: Home) -> None:
-    """Wait for guardians of a supervisor that was killed: each holds its instance's lock until its tree is empty.
-
-    Signals still have their default action here: there is nothing to clean up yet.
-    """
-    held = [path for path in sorted(home.locks.glob("*.lock")) if not _is_free(path)]
-    if not held:
-        return
-    who = ", ".join(f"{path.stem} (guardian {holder(path) or '?'})" for path in held)
-    print(
-        f"orchestrate: waiting for what an earlier run left and is still ending: {who}",
-        file=sys.stderr,
-        flush=True,
-    )
-    loop = Loop()
-    for path in held:
-        if pid := holder(path):
-            _wake(pid)
-        while not _is_free(path):
-            wait_for(holder(path), loop, RETRY)
-    loop.close()
-
-
-def _wake(pid: int) -> None:
-    """Let a guardian go on that somebody has stopped (SIGSTOP), or whose component was stopped before its program ran:
-    it would never end."""
-    from orchestrator.process import tree  # a refusal, which comes first, is quicker without
-
-    tree.send(pid, signal.SIGCONT)
-    tree.send_tree(pid, signal.SIGCONT)
-
-
-def _is_free(path: Path) -> bool:
-    lock = Lock(path)
-    try:
-        taken = lock.take()
-    except OSError as error:  # a symlink, for example
-        raise OrchestrateError(f"unable to open {path}: {error.strerror}", "move away what stands there") from None
-    if taken:
-        lock.release()
-    return taken
 
 
 def _supervise(
