@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from orchestrator.presets.airflow import ports
-from orchestrator.process import sockets, tree
+from orchestrator.process import proc, sockets
 
 
 @pytest.fixture
@@ -73,5 +73,5 @@ def own_command():
 
 
 def test_commands_by_pid():
-    assert tree.command_of(os.getpid()) == own_command()
-    assert tree.command_of(2**22 + 1) == "?"
+    assert proc.command_of(os.getpid()) == own_command()
+    assert proc.command_of(2**22 + 1) == "?"

@@ -13,6 +13,7 @@ import pytest
 from harness import describe, stat_of, tree, until
 
 from orchestrator.process import survivors
+from orchestrator.process import proc
 from orchestrator.process import tree as engine
 from orchestrator.runtime.loop import Loop
 
@@ -157,8 +158,8 @@ def record(directory, leader, start, token="0" * 32, boot=None):
 
 
 CASES = {
-    "its pid was another's": lambda pid: {"leader": pid, "start": engine.start_time(pid) - 1},
-    "another boot": lambda pid: {"leader": pid, "start": engine.start_time(pid), "boot": "another"},
+    "its pid was another's": lambda pid: {"leader": pid, "start": proc.start_time(pid) - 1},
+    "another boot": lambda pid: {"leader": pid, "start": proc.start_time(pid), "boot": "another"},
     "the mark of another run": lambda pid: {"leader": 0, "start": 0},
 }
 
@@ -175,8 +176,8 @@ def test_a_stranger_is_not_found_nor_ended(case, stranger, tmp_path):
 
 def test_a_pid_whose_process_is_another_by_now_is_not_signalled(stranger):
     pid = stranger()
-    engine.send_exact(pid, engine.start_time(pid) - 1, signal.SIGKILL)
-    engine.send_exact(pid, engine.start_time(pid), 0)
+    engine.send_exact(pid, proc.start_time(pid) - 1, signal.SIGKILL)
+    engine.send_exact(pid, proc.start_time(pid), 0)
 
 
 def test_the_mark_finds_it_and_what_is_above_us_is_left_alone(stranger, tmp_path):
@@ -184,7 +185,7 @@ def test_the_mark_finds_it_and_what_is_above_us_is_left_alone(stranger, tmp_path
     path = record(tmp_path, 0, 0)
     found, empty = survivors.find(tmp_path)
     assert ([s.pid for s in found], empty) == ([pid], [])
-    ours = record(tmp_path, os.getpid(), engine.start_time(os.getpid()), token="2" * 32)
+    ours = record(tmp_path, os.getpid(), proc.start_time(os.getpid()), token="2" * 32)
     found, empty = survivors.find(tmp_path)
     assert ([s.pid for s in found], empty) == ([pid], [ours])
     path.unlink()

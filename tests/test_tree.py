@@ -10,9 +10,9 @@ import sys
 import pytest
 from facts import PATIENCE
 
-from orchestrator.process import tree
+from orchestrator.process import proc, tree
 
-pytestmark = pytest.mark.skipif(not tree.LINUX, reason="reads /proc")
+pytestmark = pytest.mark.skipif(not proc.LINUX, reason="reads /proc")
 
 LEAD = """
 import os, select, signal, sys, threading
@@ -109,7 +109,7 @@ def family(program):
     """A tree of seven: children, grandchildren, one of a thread, a zombie; once all of it stands."""
     root = program(FAMILY)
     assert sorted(root.line() for _ in range(3)) == ["ready", "stands", "stands"]
-    while len(found := parents_below(root.pid)) < 6 or not any(map(tree.is_zombie, found)):
+    while len(found := parents_below(root.pid)) < 6 or not any(map(proc.is_zombie, found)):
         pass
     return root, found
 
@@ -134,18 +134,18 @@ def test_the_spared_are_left_out_with_all_below_them(program):
 def test_what_is_gone_has_no_parent_no_children_and_is_like_a_zombie():
     process = subprocess.Popen(["true"])
     process.wait()
-    assert (tree.parent_of(process.pid), tree.descendants(process.pid)) == (0, [])
-    assert tree.is_zombie(process.pid)
-    assert tree.describe(process.pid) == f"{process.pid} (?, state ?)"
+    assert (proc.parent_of(process.pid), tree.descendants(process.pid)) == (0, [])
+    assert proc.is_zombie(process.pid)
+    assert proc.describe(process.pid) == f"{process.pid} (?, state ?)"
     tree.send_group(process.pid, signal.SIGTERM)
 
 
 def test_a_name_with_brackets_and_blanks_does_not_confuse(program):
     stopped = program('open("/proc/self/comm", "w").write(") Z 1 (x"); os.kill(os.getpid(), signal.SIGSTOP)')
     os.waitid(os.P_PID, stopped.pid, os.WSTOPPED)
-    assert (tree.parent_of(stopped.pid), tree.is_zombie(stopped.pid)) == (os.getpid(), False)
+    assert (proc.parent_of(stopped.pid), proc.is_zombie(stopped.pid)) == (os.getpid(), False)
     assert re.fullmatch(
-        rf"{stopped.pid} \({re.escape(sys.executable)} -S -E -c .*, state T\)", tree.describe(stopped.pid), re.DOTALL
+        rf"{stopped.pid} \({re.escape(sys.executable)} -S -E -c .*, state T\)", proc.describe(stopped.pid), re.DOTALL
     )
 
 
@@ -169,7 +169,7 @@ def test_a_pid_that_is_another_process_by_now_is_not_signalled(program):
     """It was seen as a grandchild; now it is somebody else's child. Its pid is pinned, its parent read again."""
     stranger = program('hear({signal.SIGUSR1: "hit"})')
     assert stranger.line() == "ready"
-    seen = tree.Member(stranger.pid, parent=1 << 22)
+    seen = tree.Descendant(stranger.pid, parent=1 << 22)
     tree._send_members(1 << 23, signal.SIGKILL, [seen])
     os.kill(stranger.pid, signal.SIGUSR1)
     assert stranger.line() == "hit"
@@ -191,7 +191,7 @@ def test_a_tree_that_forks_while_it_is_killed_does_not_get_away(program, body):
     for _ in range(50):
         if not root.says_within(0.1):
             tree.kill_tree(root.pid)
-    assert root.says_within(0), [tree.describe(m.pid) for m in tree.descendants(root.pid)]
+    assert root.says_within(0), [proc.describe(m.pid) for m in tree.descendants(root.pid)]
     assert root.line() == "vacant"
 
 

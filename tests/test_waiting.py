@@ -13,7 +13,7 @@ import termios
 import pytest
 from facts import PATIENCE, until
 
-from orchestrator.process import tree, waiting
+from orchestrator.process import proc, tree, waiting
 
 PYTHON = [sys.executable, "-c"]
 SHOWN = "import sys, os, time; sys.stdout.write('42% '); sys.stdout.flush(); "
@@ -185,7 +185,7 @@ def test_who_is_raw_and_waits_for_something_else_is_no_sleeper(at_terminal, wait
 
 def test_who_reads_in_the_background_is_not_waited_for(at_terminal):
     program = at_terminal("bash", "-c", "set -m; cat & read -t 1000 < <(exec sleep 1000)")
-    stopped = lambda: any("state T" in tree.describe(pid) for pid in program.tree())  # noqa: E731
+    stopped = lambda: any("state T" in proc.describe(pid) for pid in program.tree())  # noqa: E731
     assert until(stopped)
     assert not program.is_waited_for()
 

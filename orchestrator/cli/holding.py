@@ -1,4 +1,4 @@
-"""Takes the home for this process: refused where another instance has it, waiting where an earlier one is still ending."""
+"""Takes the home for this process: refused where another instance has it, late where an earlier one still ends."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from typing import Any, Generic, TypeVar
 from orchestrator.model.messages import Down, Launch, Up
 from orchestrator.process import guardian, survivors, tree
 from orchestrator.process.channel import Channel
+from orchestrator.process.drain import Log
 from orchestrator.runtime import signals
 
 _context = multiprocessing.get_context("fork")
@@ -127,7 +128,7 @@ class Forked(Generic[Out, In]):
         self._process.join()
 
 
-def guardian_of(launch: Launch, log: Callable[[], guardian.Log | None]) -> Forked[Down, Up]:
+def guardian_of(launch: Launch, log: Callable[[], Log | None]) -> Forked[Down, Up]:
     """Return a guardian to be forked, which then starts `launch`; `log` opens what it logs to once we are gone.
 
     Raises OSError.

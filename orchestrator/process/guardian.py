@@ -18,7 +18,7 @@ import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from orchestrator.model.ending import (
     Act,
@@ -49,8 +49,9 @@ from orchestrator.model.messages import (
     Vacated,
 )
 from orchestrator.model.spec import Scope
-from orchestrator.process import survivors, tree
+from orchestrator.process import proc, survivors, tree
 from orchestrator.process.channel import Channel, ChannelClosed
+from orchestrator.process.drain import Drain, Log
 from orchestrator.process.isolation import cut_loose
 from orchestrator.process.pty import Pty
 from orchestrator.runtime import signals
@@ -62,10 +63,7 @@ if TYPE_CHECKING:
     from orchestrator.process.pipes import Pipes
 
 # Ours alone, so that it cannot be mistaken for a signal that somebody sends to a whole group.
-PARENT_DEATH = signal.SIGRTMAX if tree.LINUX else signal.SIGUSR1
-
-DRAIN_READS = 16  # of one descriptor in one turn
-LAST_READS = 1024  # once the tree has gone, should somebody outside it go on writing
+PARENT_DEATH = signal.SIGRTMAX if proc.LINUX else signal.SIGUSR1
 
 # A guardian blocks all others, which costs one system call, where ignoring each would be sixty. SIGKILL, SIGSTOP and
 # SIGCONT act nevertheless, and so do faults (a crash of a guardian should be one).
@@ -78,16 +76,6 @@ _HEARD = (
     signal.SIGILL,
     signal.SIGABRT,
 )
-
-
-class Log(Protocol):
-    """Where a component's bytes are kept."""
-
-    def write(self, chunk: bytes) -> bool:
-        """Take a chunk."""
-
-    def finish(self) -> None:
-        """The incarnation has ended."""
 
 
 def run(
@@ -128,7 +116,7 @@ class _Watch:
     def __init__(self, launch: Launch, log: Callable[[], Log | None], channel: Channel[Up, Down], parent: int) -> None:
         self._launch = launch
         self._open_log = log
-        self._log: Log | None = None
+        self._drain: Drain | None = None
         self._channel: Channel[Up, Down] | None = channel
         self._parent = parent
         self._loop = Loop()
@@ -155,11 +143,8 @@ class _Watch:
         self._on_signal(READ)  # the leader may have ended while signals were blocked
         while not self._vacated:
             self._loop.turn()
-        if self._channel is None:
-            for fd in self._leader.output_fds if self._leader else ():
-                self._drain(fd, LAST_READS)
-        if self._log is not None:
-            self._log.finish()
+        if self._drain is not None:
+            self._drain.finish()
 
     def _start(self) -> bool:
         launch = self._launch
@@ -228,26 +213,8 @@ class _Watch:
         self._channel.close()
         self._channel = None
         if self._leader is not None:
-            self._log = self._open_log()
-            for fd in self._leader.output_fds:
-                self._loop.add(fd, READ, lambda _, fd=fd: self._drain(fd))  # type: ignore[misc]
+            self._drain = Drain(self._loop, self._leader.output_fds, self._open_log())
         self._advance(Cause.STOP)
-
-    def _drain(self, fd: int, reads: int = DRAIN_READS) -> None:
-        """Log what is there. Bounded: a flood must not keep us from the signals and deadlines of the stop."""
-        try:
-            for _ in range(reads):
-                if not (chunk := os.read(fd, 65536)):
-                    break
-                if self._log is not None:
-                    self._log.write(chunk)
-            else:
-                return
-        except BlockingIOError:
-            return
-        except OSError:  # EIO: nobody has the slave open any more
-            pass
-        self._loop.remove(fd)
 
     def _on_signal(self, _: int) -> None:
         if PARENT_DEATH in self._signals.read() and os.getppid() != self._parent:
@@ -291,8 +258,8 @@ class _Watch:
             case KillTree():
                 tree.kill_tree(os.getpid())
             case ReportStuck():
-                left = [m.pid for m in tree.descendants(os.getpid()) if not tree.is_zombie(m.pid)]
-                self._say(Stuck(tuple(left), ", ".join(map(tree.describe, left[:5]))))
+                left = [m.pid for m in tree.descendants(os.getpid()) if not proc.is_zombie(m.pid)]
+                self._say(Stuck(tuple(left), ", ".join(map(proc.describe, left[:5]))))
 
     def _send(self, number: int) -> None:
         assert self._leader is not None

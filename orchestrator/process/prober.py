@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 
 from orchestrator.model.messages import Answer, Question
 from orchestrator.model.spec import HttpProbe, TcpProbe
-from orchestrator.process import sockets, tree
+from orchestrator.process import proc, sockets, tree
 from orchestrator.process.isolation import cut_loose
 from orchestrator.process.pages import Page, fetch, judge
 from orchestrator.process.sockets import Evidence, Owner
@@ -49,7 +49,7 @@ def _answer(connection: Connection[Answer, Question], fetcher: _Fetcher, questio
     if not fault and question.root and evidence.local:
         verdict = sockets.owner(evidence, question.root)
         if verdict.owner is Owner.FOREIGN:
-            fault = text = f"somebody else answers there: {tree.describe(verdict.pid)}"
+            fault = text = f"somebody else answers there: {proc.describe(verdict.pid)}"
         elif verdict.owner is Owner.UNKNOWN:
             text = f"healthy ({verdict.owner.value})"
     try:

@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.process import tree
+from orchestrator.process import proc, tree
 from orchestrator.runtime.loop import READ, Loop
 
 MARK = "ORCHESTRATE_RUN"
@@ -44,7 +44,7 @@ class Survivor:
     start: int
 
     def __str__(self) -> str:
-        return f"{self.instance}: {tree.describe(self.pid)}"
+        return f"{self.instance}: {proc.describe(self.pid)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def marked(environment: Mapping[str, str], instance: str) -> dict[str, str]:
 
     All that a guardian of ours would otherwise find out for itself is found out here, once.
     """
-    if tree.LINUX:
+    if proc.LINUX:
         _boot()
     return {**environment, MARK: mark(instance)}
 
@@ -80,9 +80,9 @@ def write_record(lock_path: str, leader: int = 0) -> None:
 
     An error is passed over: a full disk must not keep a component from starting.
     """
-    if not tree.LINUX:
+    if not proc.LINUX:
         return
-    start = tree.start_time(leader) if leader else 0
+    start = proc.start_time(leader) if leader else 0
     # Not O_TRUNC: ext4 begins to write a file to the disk that was emptied and filled again (auto_da_alloc), 4 ms.
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -179,11 +179,11 @@ def _search(records: Collection[_Record]) -> dict[Survivor, _Record]:
         for member in tree.descendants(pid):
             of_pid.setdefault(member.pid, record)
     # Started by hand in a component's shell that has survived: what we stand on is not ours to end.
-    own = tree.session_of(os.getpid())
+    own = proc.session_of(os.getpid())
     for pid in list(of_pid):
-        if pid in _above(os.getpid()) or tree.session_of(pid) == own or tree.is_zombie(pid):
+        if pid in _above(os.getpid()) or proc.session_of(pid) == own or proc.is_zombie(pid):
             del of_pid[pid]
-    return {Survivor(r.instance, pid, start): r for pid, r in of_pid.items() if (start := tree.start_time(pid))}
+    return {Survivor(r.instance, pid, start): r for pid, r in of_pid.items() if (start := proc.start_time(pid))}
 
 
 def _above(pid: int) -> set[int]:
@@ -191,7 +191,7 @@ def _above(pid: int) -> set[int]:
     found = set()
     while pid:
         found.add(pid)
-        pid = tree.parent_of(pid)
+        pid = proc.parent_of(pid)
     return found
 
 
@@ -202,13 +202,13 @@ def _is_mark(entry: bytes, known: Collection[bytes]) -> bool:
 def _by_leader(pid: int, environment: list[bytes], by_leader: Mapping[int, _Record]) -> _Record | None:
     """Return whose leader it is, or in whose leader's session."""
     if record := by_leader.get(pid):
-        return record if tree.start_time(pid) == record.start else None
-    record = by_leader.get(tree.session_of(pid))
-    if record is None or tree.start_time(pid) < record.start:
+        return record if proc.start_time(pid) == record.start else None
+    record = by_leader.get(proc.session_of(pid))
+    if record is None or proc.start_time(pid) < record.start:
         return None
     # The number is a session's for as long as it has members; a stranger can have it only once ours were gone, and
     # then either its leader is there, under another start time, or its environment is whole and has no mark of ours.
-    if leader_start := tree.start_time(record.leader):
+    if leader_start := proc.start_time(record.leader):
         return record if leader_start == record.start else None
     is_whole = bool(environment) and all(b"=" in entry for entry in environment)
     return None if is_whole else record

@@ -15,24 +15,22 @@ import collections
 import ctypes
 import os
 import signal
-import sys
 import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from orchestrator.text.harmless import one_line
+from orchestrator.process.proc import LINUX, parent_of, start_time, stat_fields
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _STOP_ROUNDS = 20  # of looking for processes that were forked while others were being stopped
 
-LINUX = sys.platform.startswith("linux")
 _HAS_CHILDREN = os.path.exists(f"/proc/self/task/{threading.get_native_id()}/children")  # CONFIG_PROC_CHILDREN
 _libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class Descendant:
     """A living descendant and the parent it was seen under."""
 
     pid: int
@@ -60,15 +58,15 @@ def _prctl(option: int, value: int) -> None:
 NOBODY: frozenset[int] = frozenset()
 
 
-def descendants(root: int, spare: Collection[int] = NOBODY) -> list[Member]:
+def descendants(root: int, spare: Collection[int] = NOBODY) -> list[Descendant]:
     """Return all that descends from `root`, parents before children, zombies included; `spare` and theirs not."""
     children_of = _children if _HAS_CHILDREN else _children_by_parent().__getitem__
-    found: list[Member] = []
+    found: list[Descendant] = []
     queue = [root]
     for parent in queue:
         for pid in children_of(parent):
             if pid not in spare:
-                found.append(Member(pid, parent))
+                found.append(Descendant(pid, parent))
                 queue.append(pid)
     return found
 
@@ -105,62 +103,6 @@ def _parents() -> Iterator[tuple[int, int]]:
         yield int(pid), int(ppid)
 
 
-def stat_fields(pid: int) -> list[bytes]:
-    """Return the fields of /proc/PID/stat from the state on; empty where there is no such process."""
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return []
-    try:
-        return os.read(fd, 4096).rpartition(b")")[2].split()
-    except ProcessLookupError:
-        return []
-    finally:
-        os.close(fd)
-
-
-def parent_of(pid: int) -> int:
-    """Return the parent's pid; 0 where the process has gone."""
-    fields = stat_fields(pid)
-    return int(fields[1]) if fields else 0
-
-
-def session_of(pid: int) -> int:
-    """Return the session's number; 0 where the process has gone."""
-    fields = stat_fields(pid)
-    return int(fields[3]) if fields else 0
-
-
-def start_time(pid: int) -> int:
-    """Return when it started, in clock ticks since boot; 0 where it has gone. With the pid that names one process."""
-    fields = stat_fields(pid)
-    return int(fields[19]) if fields else 0
-
-
-def is_zombie(pid: int) -> bool:
-    """Say whether only the exit status of `pid` is left, or not even that."""
-    fields = stat_fields(pid)
-    return LINUX and (not fields or fields[0] in (b"Z", b"X"))
-
-
-def command_of(pid: int) -> str:
-    """Return the beginning of a process's command line, fit for a message; `?` where it cannot be read.
-
-    A process may call itself what it likes: what could steer the terminal on which that is told is taken out.
-    """
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return one_line(file.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()) or "?"
-    except OSError:
-        return "?"
-
-
-def describe(pid: int) -> str:
-    """Return pid, command line and state, for a message about a process that does not end."""
-    fields = stat_fields(pid)
-    return f"{pid} ({command_of(pid)}, state {fields[0].decode() if fields else '?'})"
-
-
 def send(pid: int, number: int) -> None:
     """Signal one child of ours. One that has ended, or is not ours to signal, is passed over."""
     try:
@@ -185,7 +127,7 @@ def send_tree(root: int, number: int, spare: Collection[int] = NOBODY) -> None:
     _send_members(root, number, members)
 
 
-def _send_members(root: int, number: int, members: list[Member], beside: Collection[int] = ()) -> None:
+def _send_members(root: int, number: int, members: list[Descendant], beside: Collection[int] = ()) -> None:
     """Signal `members` of a tree. One whose parent is none of them, nor `beside`, nor the root has been replaced."""
     known = {root, *beside, *(member.pid for member in members)}
     for member in members:
@@ -242,7 +184,7 @@ def kill_tree(root: int, spare: Collection[int] = NOBODY) -> None:
     that is on its way lets a fork under way finish, so the look counts only once everybody is seen to stand still.
     """
     stopped: set[int] = set()
-    members: list[Member] = []
+    members: list[Descendant] = []
     for _ in range(_STOP_ROUNDS):
         still = all(_stands_still(m.pid) for m in members)  # before the look: a fork may end between the two
         members = descendants(root, spare)

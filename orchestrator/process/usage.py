@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from orchestrator.process import tree
+from orchestrator.process import proc, tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ def usage_of(guardian: int) -> Usage | None:
 
 
 def _cpu(pid: int) -> float:
-    fields = tree.stat_fields(pid)
+    fields = proc.stat_fields(pid)
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") if len(fields) > 14 else 0.0
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from orchestrator.model.ending import Act, Cause, Ending, KillTree, ReportStuck, SendStep, SendTree
 from orchestrator.model.spec import StopPlan
-from orchestrator.process import tree
+from orchestrator.process import proc, tree
 from orchestrator.runtime.loop import Loop, Timer
 
 
@@ -70,7 +70,7 @@ class Orphanage:
                 tree.kill_tree(os.getpid(), self._own())
             case ReportStuck():
                 left = tree.descendants(os.getpid(), self._own())
-                self._stuck(", ".join(tree.describe(m.pid) for m in left[:5]))
+                self._stuck(", ".join(proc.describe(m.pid) for m in left[:5]))
 
     def _disarm(self) -> None:
         if self._timer is not None:

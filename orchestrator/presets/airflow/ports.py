@@ -10,7 +10,7 @@ import errno
 import socket
 
 from orchestrator.process import sockets
-from orchestrator.process.tree import command_of
+from orchestrator.process.proc import command_of
 
 
 def fault(host: str, port: int) -> str:

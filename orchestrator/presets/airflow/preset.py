@@ -20,7 +20,7 @@ from orchestrator.presets.airflow import find, network, password, plan, ports, s
 from orchestrator.presets.airflow.facts import NAMES, Facts
 from orchestrator.presets.airflow.find import Installation
 from orchestrator.presets.airflow.foresight import foresee
-from orchestrator.process import tree
+from orchestrator.process import proc
 from orchestrator.runtime.home import Home
 from orchestrator.supervise.plan import Plan
 
@@ -150,8 +150,8 @@ def refuse_foreign_webserver(home: Home) -> None:
         pid = int(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError):
         return
-    command = tree.command_of(pid)
-    if not tree.is_zombie(pid) and ("airflow" in command or "gunicorn" in command):
+    command = proc.command_of(pid)
+    if not proc.is_zombie(pid) and ("airflow" in command or "gunicorn" in command):
         refuse(
             {f"the webserver of {home.directory}": f"runs already as pid {pid} ({command}), says {path}"},
             f"end it with `kill {pid}`",
