@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import PATIENCE, Run, command_under_test, describe, pump, stat_of, tree
+from harness import PATIENCE, Run, command_under_test, describe, pump, stat_of, tree, until
 from test_deaths import GRACE, SOON, started_again, system, verdict, what_went_wrong
 
 ODD = ["bomb", "vforks", "traced"]
@@ -190,18 +190,29 @@ HAND_OVER = (
 )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_two_hundred_components_under_a_soft_limit_of_1024_descriptors(number, home):
+@pytest.mark.parametrize("death", ["TERM", "KILL", "KILL of all guardians"])
+def test_two_hundred_components_under_a_soft_limit_of_1024_descriptors(death, home):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard < 2048:
         pytest.skip("the hard limit is too low")
-    home.write(**{f"c{count}": "echo ready; exec sleep 600" for count in range(200)})
+    home.write(**{f"c{count}": "echo ready; setsid sleep 600 & exec sleep 600" for count in range(200)})
     limited = ["sh", "-c", 'ulimit -Sn 1024; exec "$@"', "sh"]
     run = home.up("-t", GRACE, "--color", "never", before=limited)
     assert pump(lambda: run.text.count("| ready\n") == 200 or run.returncode is not None, PATIENCE), str(run)
-    since = run.signal(number)
-    verdict(what_went_wrong("200", run, since, -number, GRACE + SOON + 4))
+    act, status = DEATHS[death]
+    since = time.monotonic()
+    act(run)
+    verdict(what_went_wrong("200", run, since, status, GRACE + SOON))
     assert "Too many open files" not in run.messages
+
+
+def test_a_bomb_that_has_gone_off_is_gone_soon(home):
+    """All 500 are there, and end together."""
+    run = system(home, ["bomb"])
+    run.wait_ready("bomb")
+    assert until(lambda: len(run.living()) > 500, interval=0.1)
+    since = run.signal(signal.SIGTERM)
+    verdict(what_went_wrong("bomb", run, since, -signal.SIGTERM, GRACE + 1))
 
 
 def test_too_few_descriptors_is_said_and_nothing_is_left(home):

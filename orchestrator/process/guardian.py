@@ -220,14 +220,15 @@ class _Watch:
         if PARENT_DEATH in self._signals.read() and os.getppid() != self._parent:
             self._on_orphaned()
         ended, self._vacated = tree.reap_all()
+        cause = Cause.CHILD_GONE
         for pid, status in ended:
             if self._leader is not None and pid == self._leader.pid:
                 self._say(LeaderExited(status, asked=self._ending.phase is not Phase.RUN))
-                self._advance(Cause.LEADER_GONE)
-            else:
-                if self._errands is not None:
-                    self._errands.ended(pid, status)
-                self._advance(Cause.CHILD_GONE)
+                cause = Cause.LEADER_GONE
+            elif self._errands is not None:
+                self._errands.ended(pid, status)
+        if ended:  # once for all of them: 500 that are killed together would be looked for 500 times
+            self._advance(cause)
         if self._vacated:
             survivors.forget_record(self._launch.lock_path)
             self._say(Vacated())

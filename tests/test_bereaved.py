@@ -1,0 +1,52 @@
+"""What killed guardians have left is emptied for all of them together."""
+
+import os
+
+import pytest
+from facts import children
+
+from orchestrator.runtime.loop import Loop
+from orchestrator.supervise.bereaved import Bereaved
+
+
+class Member:
+    def __init__(self):
+        self.name, self.is_gone = "web", False
+
+    def gone(self):
+        self.is_gone = True
+
+
+@pytest.fixture
+def loop():
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_what_is_left_is_looked_for_as_often_for_one_as_for_many(count, loop):
+    """Each look at it asks for the pids of our own children, which are no orphans."""
+    looks = []
+
+    def own():
+        looks.append(1)
+        return set(children(os.getpid()))
+
+    bereaved = Bereaved(loop, own, lambda name, why: pytest.fail(why))
+    members = [Member() for _ in range(count)]
+    for member in members:
+        bereaved.add(member)
+    assert bereaved
+    loop.turn()
+    assert all(member.is_gone for member in members)
+    assert not bereaved
+    assert len(looks) == 3, "to signal, to continue, and to see whether anything is left"
+
+
+def test_a_kill_reaches_what_was_added_just_now(loop):
+    bereaved = Bereaved(loop, lambda: set(children(os.getpid())), lambda name, why: pytest.fail(why))
+    member = Member()
+    bereaved.add(member)
+    bereaved.kill()
+    assert member.is_gone
