@@ -12,8 +12,7 @@ import sys
 import pytest
 from harness import describe, stat_of, tree, until
 
-from orchestrator.process import survivors
-from orchestrator.process import proc
+from orchestrator.process import proc, survivors
 from orchestrator.process import tree as engine
 from orchestrator.runtime.loop import Loop
 
