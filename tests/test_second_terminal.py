@@ -313,3 +313,16 @@ def test_events_of_one_component_only(here):
     down(here, run)
     assert events.wait() == 0
     assert {line.split()[1] for line in events.text.splitlines()} == {"web", "the"}
+
+
+def test_events_say_why_one_ended_and_not_an_exit_that_was_none(here):
+    """What does not live is stopped: it was killed by SIGTERM, and has exited with no status."""
+    alive = 'alive = { exec = "test ! -e dead", interval = 0.02, retries = 1 }'
+    run = here.up(f"[components.web]\ncommand = '''{STAY}'''\n{alive}\nrestart = {{ backoff = [0, 0] }}", ready=["web"])
+    events = here.listening("events")
+    (here.path / "dead").touch()
+    assert pump(
+        lambda: re.search(r"web stopping → backoff \(does not live: `test ! -e dead` failed once", events.text), 10
+    )
+    (here.path / "dead").unlink()
+    down(here, run)

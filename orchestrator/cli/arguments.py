@@ -26,7 +26,7 @@ def build() -> Parser:
     )
     parser = Parser(
         prog="orchestrate",
-        description="Runs all components of a system under one parent, each in a real terminal of its own.",
+        description="Run all components of a system under one parent, each in a real terminal of its own.",
         epilog="Without a command: up.",
         parents=[definition, selection, place, stream, life, ends],
         allow_abbrev=False,
@@ -49,11 +49,11 @@ def build() -> Parser:
         return command
 
     for name, text, description in (
-        ("up", "run the system in the foreground", "Runs the system."),
+        ("up", "run the system in the foreground", "Run the system."),
         (
             "start",
             "start components of the running system; where none runs: up",
-            "Starts components of the running system, and what they need. Where none runs: runs the system.",
+            "Start components of the running system, and what they need. Where none runs: run the system.",
         ),
     ):
         up = add(name, text, definition, selection, place, stream, life, ends, description=description)
@@ -107,14 +107,14 @@ def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser,
         definition,
         formation,
         usage="orchestrate run [options] [NAME] [-- COMMAND...]",
-        description="Runs a component's command, or COMMAND in its environment, or COMMAND in the environment that all"
+        description="Run a component's command, or COMMAND in its environment, or COMMAND in the environment that all"
         " start from. In this terminal; ends with its exit status.",
     )
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME", help="a component or instance")
 
 
 def _add_airflow(parser: Parser) -> None:
-    parser.description = "Runs all of Apache Airflow, as `airflow standalone` does."
+    parser.description = "Run all of Apache Airflow, as `airflow standalone` does."
     parser.add_argument(
         "action",
         nargs="?",
@@ -134,7 +134,7 @@ def _add_logs(add: Add) -> None:
     logs = add(
         "logs",
         "print what components have written, from their log files",
-        description="Prints the log files of all components, or of those named, merged by time.",
+        description="Print the log files of all components, or of those named, merged by time.",
     )
     logs.add_argument("names", nargs="*", metavar="NAME", help="a component's name, or a pattern like 'web*'")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what is written, until Ctrl-C")
@@ -154,7 +154,7 @@ def _add_attach(add: Add) -> None:
     attach = add(
         "attach",
         "put this terminal at a component's, or without a name show the merged stream again",
-        description="Puts this terminal at a component's: all keys go there, Ctrl-C too. Ctrl-\\ d detaches.",
+        description="Put this terminal at a component's: all keys go there, Ctrl-C too. Ctrl-\\ d detaches.",
     )
     attach.add_argument("name", nargs="?", metavar="NAME", help="a component or instance (default: the merged stream)")
     attach.add_argument("-r", "--read-only", action="store_true", help="look on; nothing is typed into it")
@@ -172,7 +172,7 @@ def _add_shell(add: Add) -> None:
     completion = add(
         "completion",
         "print the completion script of a shell",
-        description='Prints the completion script of a shell: eval "$(orchestrate completion bash)".',
+        description='Print the completion script of a shell: eval "$(orchestrate completion bash)".',
     )
     completion.add_argument(
         "shell", choices=["bash", "zsh", "fish", "names"], help="which; names: the components, as the scripts ask for"

@@ -6,7 +6,6 @@ import argparse
 
 from orchestrator.cli import asking
 from orchestrator.cli.asking import Row
-from orchestrator.model import exits
 from orchestrator.model.control import Request, Verb
 
 
@@ -26,5 +25,5 @@ def _in_words(row: Row) -> str:
     if "instance" not in row:
         return f"{asking.clock(row['time'])} the system has ended (status {row['status']})"
     pid = f" (pid {row['pid']})" if row["pid"] else ""
-    end = f" ({exits.in_words(row['status'])})" if row["status"] is not None else ""
-    return f"{asking.clock(row['time'])} {row['instance']} {row['from']} → {row['state']}{pid}{end}"
+    end = f" ({row['last_exit']})" if row["last_exit"] else ""
+    return asking.printable(f"{asking.clock(row['time'])} {row['instance']} {row['from']} → {row['state']}{pid}{end}")

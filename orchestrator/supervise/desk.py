@@ -108,7 +108,7 @@ class Desk:
         roster = self._supervisor.roster
         if request.names and not roster.members and (step := self._current_step()):
             if request.verb not in (Verb.PS, Verb.EVENTS, Verb.WAIT, Verb.WHY, Verb.STATUS, Verb.DOWN):
-                raise LookupError(f"nothing is started before the initial step {step.name} has succeeded; try again")
+                raise LookupError(_too_early(step))
             return []
         for name in request.names:
             if not roster.named(name):
@@ -173,7 +173,7 @@ class Desk:
             asker.send(refusal("the system is being stopped"))
             return
         if not supervisor.roster.members and (step := self._current_step()):
-            asker.send(refusal(f"nothing is started before the initial step {step.name} has succeeded; try again"))
+            asker.send(refusal(_too_early(step)))
             return
         if verb is Verb.SCALE:
             self._scale(request, asker)
@@ -273,3 +273,7 @@ class Desk:
             if not names or member in self._found(names):
                 asker.send(Reply(rows=(row,), last=False))
         self._look_again()
+
+
+def _too_early(step: Member) -> str:
+    return f"nothing is started before the initial step {step.name} has succeeded; try again"

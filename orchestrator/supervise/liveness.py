@@ -7,6 +7,7 @@ from collections.abc import Callable
 from orchestrator.model.messages import Answer
 from orchestrator.model.spec import AskedProbe
 from orchestrator.supervise.asking import Asking, Means, in_words
+from orchestrator.supervise.news import times
 
 APART = 1 << 15  # the numbers of these probes begin here, beside those of readiness
 
@@ -56,6 +57,6 @@ class Liveness:
     def _heard(self, index: int) -> None:
         asking = self._askings[index]
         if asking.has_failed:
-            self._dead(f"does not live: {in_words(asking.probe)} failed {asking.failures} times: {asking.answer}")
+            self._dead(f"does not live: {in_words(asking.probe)} failed {times(asking.failures)}: {asking.answer}")
         else:
             asking.ask_again()

@@ -44,6 +44,11 @@ def _in_words(line: bytes) -> str:
     return text if len(text) <= LENGTH_MAX else f"…{text[-LENGTH_MAX:]}"
 
 
+def times(count: int) -> str:
+    """`once`, or `3 times`."""
+    return "once" if count == 1 else f"{count} times"
+
+
 def comeback(member: Member) -> str:
     """It is started again."""
     return f"starting {member.name} again in {member.pause:.1f} s"
@@ -52,4 +57,4 @@ def comeback(member: Member) -> str:
 def surrender(member: Member) -> str:
     """It failed too often."""
     plan = member.spec.restart
-    return f"giving up on {member.name}: it ended {plan.max} times within {plan.within:.0f} s"
+    return f"giving up on {member.name}: it ended {times(plan.max)} within {plan.within:.0f} s"

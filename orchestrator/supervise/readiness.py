@@ -16,6 +16,7 @@ from orchestrator.model.messages import Answer
 from orchestrator.model.spec import DelayProbe, LogProbe, Probe, PromptProbe
 from orchestrator.runtime.loop import Timer
 from orchestrator.supervise.asking import Asking, Means, in_words
+from orchestrator.supervise.news import times
 from orchestrator.text.escapes import no_escapes
 from orchestrator.text.row import replay
 
@@ -132,7 +133,7 @@ class Readiness:
             self._next()
         elif self._asking.has_failed:
             probe, failures = self._asking.probe, self._asking.failures
-            self._failed(f"did not get ready: {in_words(probe)} failed {failures} times: {self._asking.answer}")
+            self._failed(f"did not get ready: {in_words(probe)} failed {times(failures)}: {self._asking.answer}")
         else:
             self._asking.ask_again()
 

@@ -54,6 +54,7 @@ def event(member: Member, before: State) -> Row:
         "state": member.state.value,
         "pid": member.pid or None,
         "status": member.status,
+        "last_exit": member.end_in_words if member.status is not None else None,
     }
 
 
@@ -76,8 +77,7 @@ def reason(member: Member, waits_for: list[str], probe: str) -> str:
     if state is State.UP:
         return f"{name} runs, and is not ready: {probe or 'its probes begin'}"
     if state is State.READY:
-        times = "once" if member.restarts == 1 else f"{member.restarts} times"
-        again = f"; it was started again {times}" if member.restarts else ""
+        again = f"; it was started again {news.times(member.restarts)}" if member.restarts else ""
         return f"{name} is ready{again}" + (f"; the last answer of its probes: {probe}" if probe else "")
     stuck = "; what is left of it cannot be killed" if member.is_stuck else ""
     wanted = "was asked to stop" if member.asked else f"{member.end_as_clause}, and what it left is ended"
