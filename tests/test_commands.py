@@ -87,3 +87,11 @@ def test_an_option_of_exec_is_no_command(here, command):
 
 def test_an_empty_path_finds_nothing(here):
     assert missing_command("sh", here, "/nothere") == "sh"
+
+
+@pytest.mark.parametrize("path", ["bin", "/nothere:./bin", "/nothere:bin:"])
+def test_a_path_is_relative_to_the_components_directory(here, path):
+    """node_modules/.bin, for example: what `-C DIR` or `cwd` says, not where the command was typed."""
+    assert missing_command("tool", here, path) == ""
+    assert missing_command("tool", f"{here}/bin", "/nothere:") == ""
+    assert missing_command("nothere", here, path) == "nothere"
