@@ -109,7 +109,7 @@ def test_unless(here):
 def test_a_step_that_takes_too_long_has_failed(here, command):
     text = step("slow", command, "timeout = 0.3", "stop = { timeout = 0.5 }") + component("web", "touch web")
     run = here.write(text).up()
-    assert run.wait() != 0
+    assert run.wait() == 1
     assert run.survivors(2) == []
     assert "slow took longer than 0.3 s" in run.text
     assert not (here.path / "web").exists()

@@ -115,6 +115,7 @@ class Supervisor:
             step.reason = f"took longer than {limit:g} s"
             self.tell(f"{step.name} {step.reason}")
             step.handle(Event.STOP)
+            step.wish = Wish.NONE  # its end is a failure of its own: 1, and not 143 for our own signal
 
     def start_possible(self) -> None:
         """Start every member that may start now."""
