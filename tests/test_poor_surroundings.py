@@ -3,15 +3,19 @@
 import contextlib
 import os
 import resource
+import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from orchestrator.model.errors import OrchestrateError
+from orchestrator.model.spec import Component, Ownership, TcpProbe
 from orchestrator.runtime.edge import EdgeWatch
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
+from orchestrator.supervise.probes import Probers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and mount namespaces")
 in_namespace = pytest.mark.skipif(
@@ -29,11 +33,15 @@ def no_descriptor_left():
             while True:
                 taken.append(os.dup(0))
 
+    def give_back():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        while taken:
+            os.close(taken.pop())
+
     taken = []
+    take_all.give_back = give_back
     yield take_all
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    for fd in taken:
-        os.close(fd)
+    give_back()
 
 
 def test_a_terminal_that_is_closed_is_watched_where_no_descriptor_is_left(no_descriptor_left):
@@ -48,6 +56,52 @@ def test_a_terminal_that_is_closed_is_watched_where_no_descriptor_is_left(no_des
     assert told == ["hung up"]
     watch.remove(master)
     os.close(master)
+
+
+def test_a_prober_that_cannot_be_forked_is_forked_later(no_descriptor_left):
+    """Each question tries again, and counts for nothing meanwhile."""
+    probe = TcpProbe("127.0.0.1", 1, retries=1, owner=Ownership.ANY)
+    failures = []
+    member = SimpleNamespace(
+        name="web",
+        incarnations=1,
+        since=0.0,
+        since_wall=0.0,
+        guardian_pid=0,
+        spec=Component(name="web", argv=("true",), cwd="/", ready=(probe,)),
+    )
+    member.fail = failures.append
+    loop = Loop()
+    probers = Probers(loop, lambda member: None, lambda: None)
+    no_descriptor_left()
+    probers.fork_if_needed([member.spec])
+    probers.watch(member, SimpleNamespace())
+    assert (probers.pids, failures) == (set(), [])
+    assert probers.last_answer("web") == "unable to fork the prober: Too many open files"
+    no_descriptor_left.give_back()
+    while not failures:
+        loop.turn()
+    assert failures == ["did not get ready: tcp 127.0.0.1:1 failed once: connection refused"]
+    probers.close()
+
+
+NOBODY = ["setpriv", "--reuid=4242", "--regid=4242", "--clear-groups"]
+RIGHTS = "-all,+dac_override,+dac_read_search"  # to reach this Python and the home, and not beyond the limit
+UNPRIVILEGED = [*NOBODY, *(f"--{kind}={RIGHTS}" for kind in ("inh-caps", "ambient-caps", "bounding-set"))]
+
+
+@pytest.mark.skipif(
+    shutil.which("setpriv") is None or subprocess.run([*UNPRIVILEGED, "true"], capture_output=True).returncode != 0,
+    reason="needs a user of its own, with root's rights to files",
+)
+def test_where_no_process_can_be_forked_the_end_is_said_in_words(home):
+    text = '[components.web]\ncommand = "sleep 100"\nready = { tcp = 1 }\n'
+    home.write(text, name="orchestrate.toml")
+    limited = ["bash", "-c", 'ulimit -u 1 && exec "$@"', "bash"]
+    run = home.up(file="orchestrate.toml", before=[*UNPRIVILEGED, *limited])
+    assert run.wait() == 1
+    assert "web ends the system: unable to fork a guardian: Resource temporarily unavailable" in run.text
+    assert "Traceback" not in run.messages
 
 
 @in_namespace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import signal
 import sys
@@ -23,16 +24,18 @@ def take(home: Home) -> Lock:
     try:
         taken = lock.take()
     except OSError as error:
-        raise OrchestrateError(f"unable to open {home.lock_path}: {error.strerror}", ANOTHER) from None
+        raise OrchestrateError(f"unable to open {home.lock_path}: {error.strerror}", _advice(error)) from None
     if not taken:
         raise HeldError(*_who_holds(home))
     try:
         home.write_holder((Path(sys.argv[0]).name, *sys.argv[1:]))
     except OSError as error:
-        raise OrchestrateError(
-            f"unable to write {home.state_path}: {error.strerror}", "move away what stands there"
-        ) from None
+        raise OrchestrateError(f"unable to write {home.state_path}: {error.strerror}", _advice(error)) from None
     return lock
+
+
+def _advice(error: OSError) -> str:
+    return "move away what stands there" if error.errno in (errno.EISDIR, errno.ELOOP) else ANOTHER
 
 
 def _who_holds(home: Home) -> tuple[str, str]:

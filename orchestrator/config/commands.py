@@ -40,6 +40,6 @@ def _is_there(word: str, cwd: str, search_path: str | None) -> bool:
     if "/" in word:
         path = os.path.join(cwd, word)
         return os.access(path, os.X_OK) and not os.path.isdir(path)
-    if search_path is not None:  # an entry that is no absolute path, or is empty, is one below the component's directory
+    if search_path is not None:  # an entry that is relative, or empty, counts from the component's directory
         search_path = os.pathsep.join(os.path.join(cwd, entry) for entry in search_path.split(os.pathsep))
     return shutil.which(word, path=search_path) is not None

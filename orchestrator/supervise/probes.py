@@ -15,6 +15,8 @@ from orchestrator.supervise.liveness import Liveness
 from orchestrator.supervise.readiness import Readiness, Standing
 from orchestrator.supervise.stream import Stream
 
+AGAIN = 1.0  # seconds until a fork of the prober that the kernel has refused is tried again
+
 
 class Probers:
     """Watches members until they are ready, and while they are; `done` is told which one is ready, `spoken` called when
@@ -44,13 +46,22 @@ class Probers:
         if any(isinstance(probe, HttpProbe | TcpProbe) for c in components for probe in (*c.ready, *c.alive)):
             self._fork()
 
-    def _fork(self) -> None:
-        from orchestrator.process import prober  # http and what it needs: only systems that are asked pay for it
+    def _fork(self) -> str:
+        """Fork the prober; where the kernel refuses, return why: each question tries again."""
+        process: Forked[Question, Answer] | None = None
+        try:
+            from orchestrator.process import prober  # http and what it needs: only systems that are asked pay for it
 
-        self._process = Forked("prober", prober.run)
-        self._process.fork(highest_descriptor())
+            process = Forked("prober", prober.run)
+            process.fork(highest_descriptor())
+        except OSError as error:
+            if process is not None:
+                process.channel.close()
+            return f"unable to fork the prober: {error.strerror}"
+        self._process = process
         self._is_lost = False
-        self._loop.add(self._process.channel.fileno(), READ, lambda _: self._on_answer())
+        self._loop.add(process.channel.fileno(), READ, lambda _: self._on_answer())
+        return ""
 
     # Readiness
 
@@ -142,12 +153,20 @@ class Probers:
         member = self._members[key[0]]
         if isinstance(probe, ExecProbe):
             member.ask(Run(key, probe.argv, probe.timeout))
+        elif self._process is None and not self._resting and (refusal := self._fork()):
+            self._answers[member.name] = refusal
+            self._loop.call_in(AGAIN, lambda: self._ask_again(key, probe))
         elif self._process is not None:
             root = member.guardian_pid if probe.owner is Ownership.TREE else 0
             try:
                 self._process.channel.send(Question(key, probe, member.since_wall, root))
             except ChannelClosed:
                 pass  # it died; `reap` follows and asks again
+
+    def _ask_again(self, key: Key, probe: AskedProbe) -> None:
+        """Ask what could not be asked, if somebody still wants to know; nobody counts it as a failure."""
+        if key[0] in self._open or key[0] in self._guarded:
+            self._ask(key, probe)
 
     # The prober
 
