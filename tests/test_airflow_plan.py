@@ -12,6 +12,7 @@ from orchestrator.model import order
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import HttpProbe, LogProbe, Ownership, RestartPolicy, Scope
 from orchestrator.presets.airflow import network, plan
+from orchestrator.presets.airflow.network import Use
 
 NOBODY = frozenset()
 REQUEST = plan.Request(
@@ -275,14 +276,12 @@ def test_which_ports_are_needed():
         found, network.ports(found, None), ("scheduler", "webserver", "triggerer"), "127.0.0.1"
     )
     assert everything == {
-        "webserver": ("127.0.0.1", 8080),
-        "the log server of scheduler": ("::", 8793),
-        "the health server of scheduler": ("::", 8974),
-        "the log server of triggerer": ("::", 8794),
+        Use.WEB: ("127.0.0.1", 8080),
+        Use.WORKER_LOG: ("::", 8793),
+        Use.SCHEDULER_HEALTH: ("::", 8974),
+        Use.TRIGGER_LOG: ("::", 8794),
     }
-    assert network.listeners(found, network.ports(found, 9090), ("webserver",), None) == {
-        "webserver": ("0.0.0.0", 9090)
-    }
+    assert network.listeners(found, network.ports(found, 9090), ("webserver",), None) == {Use.WEB: ("0.0.0.0", 9090)}
 
 
 def test_login():

@@ -52,7 +52,7 @@ def run(
             facts, status = _ask(home, installation, environment, here)
             if facts is None:
                 return status
-        known = Known(facts, wishes.url(facts), wishes.names(facts))
+        known = Known(facts, wishes.url(facts, wishes.ports(facts)), wishes.names(facts))
     if options.action == "password":
         print(_password(known.facts))
     elif options.json:

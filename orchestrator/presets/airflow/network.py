@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from orchestrator.presets.airflow.facts import Facts
 
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]", "": "127.0.0.1", "*": "127.0.0.1"}
 LOCAL = ("localhost", "127.0.0.1", "0.0.0.0", "::1")
+
+
+class Use(enum.Enum):
+    """What a port is for; each is a field of Ports."""
+
+    WEB = "web"
+    WORKER_LOG = "worker_log"
+    TRIGGER_LOG = "trigger_log"
+    SCHEDULER_HEALTH = "scheduler_health"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +30,15 @@ class Ports:
     worker_log: int
     trigger_log: int
     scheduler_health: int = 0
+
+    def of(self, use: Use) -> int:
+        """Return the one for this use."""
+        port: int = getattr(self, use.value)
+        return port
+
+    def moved(self, others: Mapping[Use, int]) -> Ports:
+        """Return these, with others for some uses."""
+        return replace(self, **{use.value: port for use, port in others.items()})
 
 
 def ports(facts: Facts, wanted: int | None) -> Ports:
@@ -32,18 +51,35 @@ def ports(facts: Facts, wanted: int | None) -> Ports:
     )
 
 
-def listeners(facts: Facts, chosen: Ports, running: tuple[str, ...], bind: str | None) -> dict[str, tuple[str, int]]:
-    """Map the use of each port, in words, to the address that will be listened on."""
-    uses: dict[str, tuple[str, int]] = {}
+def in_words(use: Use, facts: Facts) -> str:
+    """Say what a port is for."""
+    return {
+        Use.WEB: facts.web,
+        Use.WORKER_LOG: "the log server of scheduler",
+        Use.TRIGGER_LOG: "the log server of triggerer",
+        Use.SCHEDULER_HEALTH: "the health server of scheduler",
+    }[use]
+
+
+def listeners(facts: Facts, chosen: Ports, running: tuple[str, ...], bind: str | None) -> dict[Use, tuple[str, int]]:
+    """Map each use to the address that will be listened on."""
+    uses: dict[Use, tuple[str, int]] = {}
     if facts.web in running:
-        uses[facts.web] = (bind or facts.host, chosen.web)
+        uses[Use.WEB] = (bind or facts.host, chosen.web)
     if "scheduler" in running:
-        uses["the log server of scheduler"] = ("::", chosen.worker_log)
+        uses[Use.WORKER_LOG] = ("::", chosen.worker_log)
         if chosen.scheduler_health:
-            uses["the health server of scheduler"] = ("::", chosen.scheduler_health)
+            uses[Use.SCHEDULER_HEALTH] = ("::", chosen.scheduler_health)
     if "triggerer" in running:
-        uses["the log server of triggerer"] = ("::", chosen.trigger_log)
+        uses[Use.TRIGGER_LOG] = ("::", chosen.trigger_log)
     return uses
+
+
+_VARIABLES = {  # of the ports that nothing has to agree with
+    Use.WORKER_LOG: "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT",
+    Use.TRIGGER_LOG: "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT",
+    Use.SCHEDULER_HEALTH: "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT",
+}
 
 
 def environment(facts: Facts, base: Mapping[str, str], chosen: Ports, bind: str | None) -> dict[str, str]:
@@ -57,17 +93,9 @@ def environment(facts: Facts, base: Mapping[str, str], chosen: Ports, bind: str 
     if bind is not None:
         result["AIRFLOW__API__HOST" if facts.major > 2 else "AIRFLOW__WEBSERVER__WEB_SERVER_HOST"] = bind
     result.update(_web_port(facts, chosen, web_url(facts, chosen, bind)))
-    for name, before, port in (
-        ("AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT", facts.worker_log_port, chosen.worker_log),
-        ("AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT", facts.trigger_log_port, chosen.trigger_log),
-        (
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT",
-            facts.scheduler_health_port,
-            chosen.scheduler_health,
-        ),
-    ):
-        if port != before:
-            result[name] = str(port)
+    configured = ports(facts, None)
+    changed = (use for use in _VARIABLES if chosen.of(use) != configured.of(use))
+    result.update((_VARIABLES[use], str(chosen.of(use))) for use in changed)
     return result
 
 

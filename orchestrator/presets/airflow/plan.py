@@ -26,7 +26,7 @@ from orchestrator.model.spec import (
     StopStep,
 )
 from orchestrator.presets.airflow.facts import Facts
-from orchestrator.presets.airflow.network import Ports, environment, web_url
+from orchestrator.presets.airflow.network import Ports, Use, environment, in_words, web_url
 
 COLOURS = {
     "webserver": "green",
@@ -163,14 +163,10 @@ def notes(facts: Facts, command: str, configured: Ports, chosen: Ports) -> tuple
         lines.append(f"Forcing executor to {facts.forced_executor}: {facts.forced_executor_reason}")
     if facts.forced_auth_manager:
         lines.append(f"Forcing auth manager to SimpleAuthManager: {facts.forced_auth_manager_reason}")
-    for what, before, after in (
-        (facts.web, configured.web, chosen.web),
-        ("the log server of scheduler", configured.worker_log, chosen.worker_log),
-        ("the log server of triggerer", configured.trigger_log, chosen.trigger_log),
-        ("the health server of scheduler", configured.scheduler_health, chosen.scheduler_health),
-    ):
+    for use in Use:
+        before, after = configured.of(use), chosen.of(use)
         if before != after:
-            lines.append(f"Port {before} is taken: {what} gets {after}")
+            lines.append(f"Port {before} is taken: {in_words(use, facts)} gets {after}")
     return tuple(lines)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
@@ -50,9 +50,13 @@ class Wishes:
         """The components to run. Raises UsageError."""
         return plan.names(facts, self.only, self.without)
 
-    def url(self, facts: Facts) -> str:
-        """Where the web component will be, unless its port is taken."""
-        return network.web_url(facts, network.ports(facts, self.port), self.bind)
+    def ports(self, facts: Facts) -> network.Ports:
+        """The ports as they are configured, before it is known which are taken."""
+        return network.ports(facts, self.port)
+
+    def url(self, facts: Facts, ports: network.Ports) -> str:
+        """Where the web component will be."""
+        return network.web_url(facts, ports, self.bind)
 
 
 class Preset:
@@ -73,8 +77,8 @@ class Preset:
         run_directory(home)
         stamped = stamp.read(facts_path(home), self._installation, self._environment)
         expected = stamped or self._foresee(home)
-        if expected is not None:
-            self._choose(expected)
+        if expected is not None:  # what is taken is said before anything runs; by then another may have come
+            choose_ports(expected, self._wishes.ports(expected), self._wishes.names(expected), self._wishes)
         if stamped is not None:
             facts = stamped
             return System(title="Airflow", labels=NAMES), lambda: self._plan(home, facts, fresh=False)
@@ -91,15 +95,12 @@ class Preset:
         version = find.version(self._installation.python)
         return foresee(version, str(home.directory), self._environment, config)
 
-    def _choose(self, facts: Facts) -> tuple[tuple[str, ...], network.Ports]:
-        running = self._wishes.names(facts)
-        return running, choose_ports(facts, network.ports(facts, self._wishes.port), running, self._wishes)
-
     def _config_file(self, home: Home) -> str:
         return self._environment.get("AIRFLOW_CONFIG") or str(home.directory / "airflow.cfg")
 
     def _plan(self, home: Home, facts: Facts, *, fresh: bool, before: str = "") -> Plan:
         wishes = self._wishes
+        running, configured = wishes.names(facts), wishes.ports(facts)
         unchanged = not before or before == stamp.config_digest(facts.config_file)
         keep = functools.partial(
             stamp.write,
@@ -108,12 +109,11 @@ class Preset:
             self._installation,
             self._environment,
             valid=not fresh or unchanged,
-            components=wishes.names(facts),
+            components=running,
         )
-        configured = network.ports(facts, wishes.port)
-        keep(url=wishes.url(facts))
-        running, chosen = self._choose(facts)
-        url = network.web_url(facts, chosen, wishes.bind)
+        keep(url=wishes.url(facts, configured))  # also where a port that is taken ends the start now
+        chosen = choose_ports(facts, configured, running, wishes)
+        url = wishes.url(facts, chosen)
         if chosen != configured:
             keep(url=url)
         directory = str(run_directory(home))
@@ -220,23 +220,17 @@ def choose_ports(facts: Facts, configured: network.Ports, running: tuple[str, ..
     faults = {use: ports.fault(host, port) for use, (host, port) in uses.items()}
     if not wishes.any_port:
         refuse(
-            {f"port {uses[use][1]} of {use}": fault for use, fault in faults.items()},
+            {f"port {uses[use][1]} of {network.in_words(use, facts)}": fault for use, fault in faults.items()},
             "end what holds it, or let --any-port choose free ports",
         )
         return configured
     avoid = {port for _, port in uses.values()}
-    replaced: dict[str, int] = {}
+    replaced: dict[network.Use, int] = {}
     for use, fault in faults.items():
         if fault:
             replaced[use] = ports.free(uses[use][0], avoid)
             avoid.add(replaced[use])
-    return replace(
-        configured,
-        web=replaced.get(facts.web, configured.web),
-        worker_log=replaced.get("the log server of scheduler", configured.worker_log),
-        trigger_log=replaced.get("the log server of triggerer", configured.trigger_log),
-        scheduler_health=replaced.get("the health server of scheduler", configured.scheduler_health),
-    )
+    return configured.moved(replaced)
 
 
 def refuse(faults: Mapping[str, str], hint: str) -> None:
