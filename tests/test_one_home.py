@@ -9,7 +9,7 @@ import signal
 import time
 
 import pytest
-from harness import PATIENCE, Run, children, pump, tree
+from harness import PATIENCE, Run, children, command_under_test, environment, pump, tree
 from lateness import in_time
 
 IN_USE = 75
@@ -156,3 +156,44 @@ def test_a_lock_file_that_nobody_holds_does_not_hinder(home):
     second = home.up("--color", "never")
     second.wait_ready("web")
     second.stop()
+
+
+def test_every_command_goes_to_the_directory_first(tmp_path):
+    """`-C DIR --home HOME --log-dir LOGS`: what is relative counts from DIR, for the system and for who asks it."""
+    (tmp_path / "sub" / "own").mkdir(parents=True)
+    (tmp_path / "sub" / "Procfile").write_text("web: echo hello; exec sleep 1000\n")
+    there = ["-C", "sub", "--home", "own"]
+
+    def command(*words):
+        return Run([*command_under_test(), *words], cwd=tmp_path)
+
+    run = command("up", *there, "--log-dir", "lines")
+    run.wait_for("hello")
+    assert (tmp_path / "sub" / "own" / ".orchestrate" / "lock").exists()
+    for words, answer in (
+        (["status"], "ready: Procfile"),
+        (["logs", "--log-dir", "lines", "web"], "hello"),
+        (["attach"], "hello"),
+        (["down"], ""),
+    ):
+        asked = command(words[0], *there, *words[1:])
+        asked.wait_for(answer)
+        if words == ["attach"]:
+            asked.signal(signal.SIGINT)
+        assert asked.wait() in (0, -signal.SIGINT), str(asked)
+    assert run.wait() == 0
+
+
+def test_every_command_knows_the_file_that_the_environment_names(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "Procfile").write_text("web: echo hello; exec sleep 1000\n")
+
+    def command(*words):
+        return Run([*command_under_test(), *words], cwd=tmp_path, env=environment(ORCHESTRATE_FILE="sub/Procfile"))
+
+    run = command("up")
+    run.wait_for("hello")
+    for words in (["status"], ["logs", "web"], ["down"]):
+        asked = command(*words)
+        assert asked.wait() == 0, str(asked)
+    assert run.wait() == 0

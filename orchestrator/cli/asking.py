@@ -33,7 +33,7 @@ def home_of(options: argparse.Namespace) -> Home:
     """Return the home that `up` with the same options has."""
     base = Path(options.directory or ".")
     if options.home:
-        return Home(Path(options.home))
+        return Home(base / options.home)
     if options.file and options.file[0] != "-":
         return Home((base / options.file[0]).parent)
     return Home(base)

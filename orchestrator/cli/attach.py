@@ -8,6 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
+from orchestrator.cli import asking
 from orchestrator.cli.asking import Refused
 from orchestrator.control.attachment import open_attachment
 from orchestrator.control.client import NotRunning
@@ -21,7 +22,7 @@ from orchestrator.text import detachkeys
 
 def run(options: argparse.Namespace) -> int:
     """Attach until the user leaves, or it ends; returns the exit status."""
-    home = Home(Path(options.directory or ".") / (options.home or ""))
+    home = asking.home_of(options)
     if options.name is None:
         return _follow(home, options)
     return _sit(home, options)

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from orchestrator.cli import surroundings
+from orchestrator.cli import asking, surroundings
 from orchestrator.config.times import parse_time
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.output import logreader
 from orchestrator.output.logreader import Line, Logs
-from orchestrator.runtime.home import Home
 from orchestrator.runtime.watch import DirectoryWatch
 from orchestrator.text import escapes
 from orchestrator.text.prefix import OWN_NAME, SEPARATOR, JsonPainter, PrefixPainter, Style
@@ -58,8 +57,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _directory(options: argparse.Namespace) -> Path:
-    home = Home(Path(options.directory or ".") / (options.home or ""))
-    directory = Path(options.log_dir) if options.log_dir else home.logs
+    base = Path(options.directory or ".")
+    directory = base / options.log_dir if options.log_dir else asking.home_of(options).logs
     if not directory.is_dir():
         raise OrchestrateError(f"unable to read logs: there is no {directory}", "name the home with --home DIR")
     return directory

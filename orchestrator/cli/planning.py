@@ -43,7 +43,7 @@ def tell(notes: list[str]) -> None:
 
 def home_of(options: argparse.Namespace, sources: Sources) -> Path:
     """Return the directory whose state the system is."""
-    return Path(options.home) if options.home else Path(sources.definition.directory)
+    return Path(options.directory or ".", options.home) if options.home else Path(sources.definition.directory)
 
 
 def wishes(options: argparse.Namespace) -> Wishes:

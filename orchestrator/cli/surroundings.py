@@ -69,7 +69,7 @@ def read(options: argparse.Namespace) -> Surroundings:
         json=options.json,
         quiet=frozenset(name.strip() for text in options.quiet for name in text.split(",")),
         log=not options.no_log,
-        log_directory=Path(options.log_dir) if options.log_dir else None,
+        log_directory=Path(options.directory or ".", options.log_dir) if options.log_dir else None,
         log_size=options.log_size,
         log_files=options.log_files,
     )
