@@ -220,7 +220,7 @@ class MemberMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.guardian() and not self.guardian().alive)
     @rule()
     def guardian_is_reaped(self):
-        self.member.on_guardian_ended()
+        self.member.end_guardian()
 
     @precondition(lambda self: self.host.bereaved)
     @rule()

@@ -133,7 +133,7 @@ class OrderMachine(RuleBasedStateMachine):
         if guardian.alive:
             self.system.loop.watched[guardian.fd](1)
         else:
-            guardian.member.on_guardian_ended()
+            guardian.member.end_guardian()
 
     @rule(data=st.data())
     def probes_hold(self, data):

@@ -7,7 +7,6 @@ what the table says. What concerns more than one member (order, the end of the s
 from __future__ import annotations
 
 import collections
-import contextlib
 import random
 import time
 from typing import Protocol
@@ -30,9 +29,9 @@ from orchestrator.model.messages import (
 )
 from orchestrator.model.restart import Wish
 from orchestrator.model.spec import Component
-from orchestrator.process.channel import ChannelClosed
 from orchestrator.process.fork import Forked
-from orchestrator.runtime.loop import READ, Loop, Timer
+from orchestrator.runtime.loop import Loop, Timer
+from orchestrator.supervise.contact import Contact
 
 GUARDIAN_FAILED = 1  # the status of an incarnation whose guardian was killed
 NOT_FOUND = 127  # as sh(1) has it
@@ -110,8 +109,7 @@ class Member:
         self._vacated = False
         self._failures: tuple[float, ...] = ()
         self._timer: Timer | None = None
-        self._guardian: Forked[Down, Up] | None = None
-        self._channel_open = False
+        self._contact: Contact | None = None
         self._host = host
 
     @property
@@ -137,7 +135,7 @@ class Member:
     @property
     def guardian_pid(self) -> int:
         """The pid of the present incarnation's guardian; 0 without one."""
-        return self._guardian.pid if self._guardian else 0
+        return self._contact.pid if self._contact else 0
 
     @property
     def end_in_words(self) -> str:
@@ -197,17 +195,17 @@ class Member:
         self.since, self.since_wall = time.monotonic(), time.time()
         self.incarnations += 1
         try:
-            self._guardian = self._host.fork(self)
+            guardian = self._host.fork(self)
         except OSError as error:
             self._host.loop.call_in(0.0, lambda error=error: self.not_forked(error))  # type: ignore[misc]
             return
-        self._channel_open = True
-        self._host.loop.add(self._guardian.channel.fileno(), READ, lambda _: self._on_readable())
+        self._contact = Contact(guardian, self._host.loop, self._hear, self._on_guardian_ended)
 
     def not_forked(self, error: OSError) -> None:
         """The kernel refused us a guardian."""
-        self._close_channel()
-        self._guardian = None
+        if self._contact is not None:
+            self._contact.close()
+        self._contact = None
         self.reason = f"unable to fork a guardian: {error.strerror}"
         self.status, self.own_end = GUARDIAN_FAILED, True
         self.handle(Event.EXITED)
@@ -215,43 +213,31 @@ class Member:
 
     def send(self, message: Down) -> None:
         """Say something to the guardian, where there is one."""
-        if self._guardian is not None and self._channel_open:
-            try:
-                self._guardian.channel.send(message)
-                self._guardian.wake(children=not self.pid)
-            except ChannelClosed:
-                pass  # it ends; on_guardian_ended follows
+        if self._contact is not None:
+            self._contact.send(message, children=not self.pid)
 
     def ask(self, command: Run) -> None:
         """Have a command run in the tree; `host.answered` follows, unless the tree ends first."""
-        if self._guardian is not None and self._channel_open:
-            with contextlib.suppress(ChannelClosed):
-                self._guardian.channel.send(command)
-
-    def _on_readable(self) -> None:
-        self._on_message()
-        self.see_guardian()
+        if self._contact is not None:
+            self._contact.ask(command)
 
     def see_guardian(self) -> None:
-        """See whether the guardian, whose channel is closed, has ended: the next fork may have waited for it."""
-        if self._guardian is not None and not self._channel_open and self._guardian.has_ended:
-            self.on_guardian_ended()
+        """See whether the guardian has ended."""
+        if self._contact is not None:
+            self._contact.see()
 
-    def _on_message(self) -> None:
-        assert self._guardian is not None
-        channel = self._guardian.channel
-        try:
-            message = channel.receive()
-            if isinstance(message, Started):
-                self.pid = message.pid
-                self._host.attach(self, channel.receive_fd())
-                if message.errors_apart:
-                    self._host.attach_errors(self, channel.receive_fd())
-        except ChannelClosed:
-            self._close_channel()
-            return
+    def end_guardian(self) -> None:
+        """The guardian's process has ended."""
+        if self._contact is not None:
+            self._contact.end()
+
+    def _hear(self, message: Up, fds: tuple[int, ...]) -> None:
         match message:
-            case Started():
+            case Started(pid):
+                self.pid = pid
+                self._host.attach(self, fds[0])
+                for error_fd in fds[1:]:
+                    self._host.attach_errors(self, error_fd)
                 self.handle(Event.STARTED)
             case StartFailed(reason):
                 self.reason, self.status, self.own_end = reason, NOT_FOUND, True
@@ -271,19 +257,9 @@ class Member:
             case Remark(text):
                 self._host.remarked(self, text)
 
-    def _close_channel(self) -> None:
-        if self._guardian is not None and self._channel_open:
-            self._channel_open = False
-            self._host.loop.remove(self._guardian.channel.fileno())
-            self._guardian.channel.close()
-
-    def on_guardian_ended(self) -> None:
-        """The guardian's process has ended: hear what it still said, then see whether it left anything behind."""
-        assert self._guardian is not None
-        while self._channel_open:
-            self._on_message()
-        self._guardian.reap()
-        self._guardian = None
+    def _on_guardian_ended(self) -> None:
+        """All it said has been heard: see whether it left anything behind."""
+        self._contact = None
         if self._vacated:
             self.gone()
             return

@@ -66,7 +66,7 @@ class Household:
         """Some child has ended: a guardian, the prober, or an orphan that we adopted."""
         while pid := tree.peek_ended(self._own_pids()):
             if member := self.roster.guarded_by(pid):
-                member.on_guardian_ended()
+                member.end_guardian()
             elif not self.probers.reap(pid):
                 tree.reap(pid)
         for member in list(self.roster.everyone):
