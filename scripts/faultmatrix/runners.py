@@ -2,6 +2,7 @@
 the settings that leave least behind, where it has any."""
 
 import importlib.util
+import json
 import os
 import shlex
 import shutil
@@ -12,7 +13,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from faultmatrix.scenes import Scene, Stage
+from faultmatrix.trial import PYTHON
+
 GRACE = 5
+OURS = "orchestrate"
 HERE = Path(__file__).parent
 
 SUPERVISOR = """[supervisord]
@@ -33,13 +38,26 @@ killasgroup=true
 """
 
 
+STEPS = """[init.{name}]
+command = {command}
+"""
+MEMBER = """[components.{name}]
+command = {command}
+"""
+RESTART = """restart = {policy = "always", backoff = [60, 60]}
+"""
+
+
 @dataclass(frozen=True)
 class Runner:
-    """`argv` makes the command line from a directory of its own, and a command for `sh -c` by component name."""
+    """`argv` makes the command line from a directory of its own and a scene; `stages` are those that it has; `pauses`
+    is what it says when a component is to be started again."""
 
     name: str
     version: str
-    argv: Callable[[Path, dict[str, str]], list[str]]
+    argv: Callable[[Path, Scene], list[str]]
+    stages: tuple[Stage, ...] = (Stage.UP,)
+    pauses: bytes = b""
 
 
 def installed(custom: list[str]) -> list[Runner]:
@@ -48,22 +66,35 @@ def installed(custom: list[str]) -> list[Runner]:
     return found + [_custom(text) for text in custom]
 
 
-def procfile(directory: Path, components: dict[str, str]) -> str:
+def procfile(directory: Path, scene: Scene) -> str:
     """Write a Procfile and return its path."""
-    path = directory / "Procfile"
-    path.write_text("".join(f"{name}: {command}\n" for name, command in components.items()), encoding="utf-8")
+    return _write(directory / "Procfile", "".join(f"{name}: {c}\n" for name, c in scene.components.items()))
+
+
+def _write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
     return str(path)
+
+
+def _toml(directory: Path, scene: Scene) -> str:
+    """Write an orchestrate.toml, whose first component is what the stage says; a JSON string is one of TOML's."""
+    (first, command), *others = scene.components.items()
+    form = STEPS if scene.stage is Stage.STEP else MEMBER + RESTART
+    text = form.replace("{name}", first).replace("{command}", json.dumps(command))
+    text += "".join(MEMBER.format(name=name, command=json.dumps(command)) for name, command in others)
+    return _write(directory / "orchestrate.toml", text)
 
 
 def _orchestrate() -> Runner:
     found = shutil.which("orchestrate", path=os.path.dirname(sys.executable))
     command = [found] if found else [sys.executable, "-m", "orchestrator"]
     version = _output([*command, "--version"]).split()[-1:]
-    return Runner(
-        "orchestrate",
-        version[0] if version else "?",
-        lambda directory, components: [*command, "up", "-f", procfile(directory, components), "-t", str(GRACE)],
-    )
+
+    def argv(directory: Path, scene: Scene) -> list[str]:
+        write = procfile if scene.stage is Stage.UP else _toml
+        return [*command, "up", "-f", write(directory, scene), "-t", str(GRACE)]
+
+    return Runner(OURS, version[0] if version else "?", argv, tuple(Stage), b" again in ")
 
 
 def _honcho() -> Runner | None:
@@ -74,7 +105,7 @@ def _honcho() -> Runner | None:
         command, version = [found], _output([found, "version"]).split()[-1]
     else:
         return None
-    return Runner("honcho", version, lambda directory, c: [*command, "start", "-f", procfile(directory, c)])
+    return Runner("honcho", version, lambda directory, scene: [*command, "start", "-f", procfile(directory, scene)])
 
 
 def _foreman() -> Runner | None:
@@ -83,7 +114,7 @@ def _foreman() -> Runner | None:
     return Runner(
         "foreman",
         _output([found, "version"]),
-        lambda directory, c: [found, "start", "-f", procfile(directory, c), "-t", str(GRACE)],
+        lambda directory, scene: [found, "start", "-f", procfile(directory, scene), "-t", str(GRACE)],
     )
 
 
@@ -91,44 +122,47 @@ def _supervisor() -> Runner | None:
     if not (found := shutil.which("supervisord")):
         return None
 
-    def argv(directory: Path, components: dict[str, str]) -> list[str]:
-        path = directory / "supervisord.conf"
+    def argv(directory: Path, scene: Scene) -> list[str]:
         programs = [
-            PROGRAM.format(name=name, command=shlex.quote(command), grace=GRACE) for name, command in components.items()
+            PROGRAM.format(name=name, command=shlex.quote(command), grace=GRACE)
+            for name, command in scene.components.items()
         ]
-        path.write_text(SUPERVISOR.format(directory=directory, user=os.getuid()) + "".join(programs), encoding="utf-8")
-        return [found, "-c", str(path)]
+        text = SUPERVISOR.format(directory=directory, user=os.getuid()) + "".join(programs)
+        return [found, "-c", _write(directory / "supervisord.conf", text)]
 
-    return Runner("supervisor", _output([found, "--version"]), argv)
+    return Runner(
+        "supervisor", _output([found, "--version"]), argv, (Stage.UP, Stage.BACKOFF), b"exit status 7; not expected"
+    )
 
 
 def _concurrently() -> Runner | None:
     if not (found := shutil.which("concurrently")):
         return None
-    return Runner(
-        "concurrently",
-        _output([found, "--version"]),
-        lambda _, c: [found, "--kill-others", "--kill-timeout", str(GRACE * 1000), "-n", ",".join(c), *c.values()],
-    )
+
+    def argv(_: Path, scene: Scene) -> list[str]:
+        again = ["--restart-tries", "9", "--restart-after", "60000"] if scene.stage is Stage.BACKOFF else []
+        names, commands = ",".join(scene.components), scene.components.values()
+        return [found, "--kill-others", "--kill-timeout", str(GRACE * 1000), *again, "-n", names, *commands]
+
+    return Runner("concurrently", _output([found, "--version"]), argv, (Stage.UP, Stage.BACKOFF), b"leaves")
 
 
 def _standalone() -> Runner:
-    program = str(HERE / "standalones_way.py")
+    program = [*PYTHON, str(HERE / "standalones_way.py")]
     return Runner(
         "standalone's way",
         "2.6 to 3.3",
-        lambda _, c: [sys.executable, "-S", "-E", program, *(word for pair in c.items() for word in pair)],
+        lambda _, scene: [*program, *(word for pair in scene.components.items() for word in pair)],
     )
 
 
 def _custom(text: str) -> Runner:
     words = shlex.split(text)
+    words = words if "{}" in words else [*words, "{}"]
     return Runner(
         words[0],
         "",
-        lambda directory, c: [
-            procfile(directory, c) if word == "{}" else word for word in (words if "{}" in words else [*words, "{}"])
-        ],
+        lambda directory, scene: [procfile(directory, scene) if word == "{}" else word for word in words],
     )
 
 

@@ -1,35 +1,42 @@
-"""One runner over all trees, one fault, and what is left: counted below a child subreaper, which nothing escapes."""
+"""One runner at work, with a terminal or a pipe of its own, below a child subreaper that nothing escapes."""
 
+import fcntl
 import os
 import pty
 import re
 import select
-import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PROGRAMS = Path(__file__).parent.parent.parent / "tests" / "programs"
+PYTHON = [sys.executable, "-S", "-E"]
 sys.path.insert(0, str(PROGRAMS))
 
 from reaper import descendants, stat_of  # noqa: E402
 
-PATIENCE = 30.0  # seconds until all components run
-_TREE = re.compile(rb"trees\.py\0([a-z-]+)")
+_COMPONENT = re.compile(rb"(?:trees|voices)\.py\0([a-z-]+)|(sleep)\000600|^(yes)\0")
+_WINDOW = struct.pack("hhhh", 50, 200, 0, 0)
 
 
 class Trial:
     """A runner at work. To be used with `with`: at the end nothing of it is left."""
 
-    def __init__(self, argv, directory: Path, terminal: bool) -> None:
-        self._report_fd, report_write = os.pipe()
+    _look_every: float | None = None  # seconds between two looks at what tells nobody; None where all is told
+
+    def __init__(self, argv: list[str], directory: Path, terminal: bool = False) -> None:
+        report_fd, report_write = os.pipe()
+        self._out_fd, theirs = pty.openpty() if terminal else os.pipe()
         if terminal:
-            self._out_fd, theirs = pty.openpty()
-        else:
-            self._out_fd, theirs = os.pipe()
-        command = [sys.executable, "-S", "-E", str(PROGRAMS / "reaper.py"), str(report_write), str(int(terminal)), "-1"]
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, _WINDOW)
+        command = [*PYTHON, str(PROGRAMS / "reaper.py"), str(report_write), str(int(terminal)), "-1"]
+        environment = {name: value for name, value in os.environ.items() if name != "TMUX"}
+        self._before = _modes(self._out_fd)
         self._reaper = subprocess.Popen(
             [*command, *argv],
             stdin=theirs if terminal else subprocess.DEVNULL,
@@ -38,15 +45,16 @@ class Trial:
             cwd=directory,
             pass_fds=[report_write],
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm-256color"},
+            env={**environment, "TERM": "xterm-256color"},
         )
-        os.close(theirs)
         os.close(report_write)
-        self._terminal, self._directory = terminal, directory
+        self._theirs = theirs if terminal else -1  # held: with its last descriptor a terminal loses its modes
+        if not terminal:
+            os.close(theirs)
         self._report, self.output = b"", b""
-        self.pid, self.status = 0, None
-        self._open = {self._report_fd, self._out_fd}
-        self.pump(lambda: self.pid, PATIENCE)
+        self.pid, self.status, self._vacated = 0, None, False
+        self._sinks: dict[int, Callable[[bytes], None]] = {report_fd: self._hear, self._out_fd: self._take}
+        self.pump(lambda: self.pid, 30)
 
     def __enter__(self) -> "Trial":
         return self
@@ -54,24 +62,18 @@ class Trial:
     def __exit__(self, *_: object) -> None:
         self._reaper.terminate()
         self._reaper.wait()
-        for fd in self._open:
-            os.close(fd)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        for fd in (*self._sinks, self._theirs):
+            if fd >= 0:
+                os.close(fd)
 
-    @property
-    def vacant(self) -> bool:
-        """Nothing is left."""
-        return b"vacant" in self._report
-
-    def pump(self, done, seconds: float) -> bool:
+    def pump(self, done: Callable[[], object], seconds: float) -> bool:
         """Read all that is said until `done()`; False where the time is over first."""
         deadline = time.monotonic() + seconds
         while not done():
-            left = deadline - time.monotonic()
-            ready = select.select(self._open, [], [], max(0.0, left))[0]
-            for fd in ready:
+            left = max(0.0, deadline - time.monotonic())
+            for fd in select.select(self._sinks, [], [], min(left, self._look_every or left))[0]:
                 self._read(fd)
-            if not ready or left <= 0:  # what never ceases to be said must not hold us
+            if left <= 0:  # what never ceases to be said must not hold us
                 return bool(done())
         return True
 
@@ -80,18 +82,27 @@ class Trial:
             data = os.read(fd, 65536)
         except OSError:
             data = b""
-        if not data:
-            self._open.discard(fd)
-            os.close(fd)
-        elif fd == self._out_fd:
-            self.output += data
+        if data:
+            self._sinks[fd](data)
         else:
-            self._report += data
-            for what, *values in (line.split() for line in self._report.splitlines()):
-                if what == b"started":
-                    self.pid = int(values[0])
-                elif what == b"exited":
-                    self.status = int(values[0])
+            del self._sinks[fd]
+            os.close(fd)
+
+    def _take(self, data: bytes) -> None:
+        self.output += data
+
+    def _hear(self, data: bytes) -> None:
+        *lines, self._report = (self._report + data).split(b"\n")
+        for what, value, *_ in map(bytes.split, lines):
+            self._learn(what, value)
+
+    def _learn(self, what: bytes, value: bytes) -> None:
+        if what == b"started":
+            self.pid = int(value)
+        elif what == b"exited":
+            self.status = int(value)
+        elif what == b"vacant":
+            self._vacated = True
 
     def send(self, number: int) -> None:
         """Signal the runner, if it is still there."""
@@ -100,30 +111,51 @@ class Trial:
         except ProcessLookupError:
             pass
 
-    def type(self, key: bytes) -> None:
-        """Press a key on its terminal."""
-        os.write(self._out_fd, key)
+    def type(self, keys: bytes) -> None:
+        """Press keys on its terminal."""
+        os.write(self._out_fd, keys)
 
     def hang_up(self) -> None:
         """Close its terminal."""
-        self._open.discard(self._out_fd)
+        del self._sinks[self._out_fd]
         os.close(self._out_fd)
+
+    @property
+    def vacant(self) -> bool:
+        """Nothing is left of it."""
+        return self._vacated
+
+    @property
+    def modes_kept(self) -> bool:
+        """Whether its terminal, where there still is one, has the modes that it had before."""
+        return self._out_fd not in self._sinks or _modes(self._out_fd) == self._before
 
     def children(self) -> list[int]:
         """Return the runner's direct children, the first started first."""
         return sorted(pid for pid in descendants(self.pid) if (stat := stat_of(pid)) and stat[2] == self.pid)
 
+    def living(self) -> list[int]:
+        """Return all processes that the runner has brought about, and itself."""
+        return descendants(self._reaper.pid)
+
     def left(self) -> dict[str, int]:
-        """Return how many processes are left of each tree; those of the runner itself as `runner`."""
+        """Return how many processes are left of each component's kind; those of the runner itself as `runner`."""
         counts: dict[str, int] = {}
-        for pid in descendants(self._reaper.pid):
+        for pid in self.living():
             try:
-                match = _TREE.search(Path(f"/proc/{pid}/cmdline").read_bytes())
+                match = _COMPONENT.search(Path(f"/proc/{pid}/cmdline").read_bytes())
             except OSError:
                 continue
-            name = match[1].decode() if match else "runner"
+            name = next(filter(None, match.groups())).decode() if match else "runner"
             counts[name] = counts.get(name, 0) + 1
         return counts
+
+
+def _modes(fd: int) -> object:
+    try:
+        return termios.tcgetattr(fd)
+    except termios.error:
+        return None
 
 
 def directory() -> Path:

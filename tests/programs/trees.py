@@ -295,6 +295,12 @@ def left_stopped():
     exit_now()
 
 
+def keeper():
+    """A deaf child holds the pty open; its leader stays until it is asked to end."""
+    fork("keeper-child", lambda: (be_deaf(), stand()))
+    ready(1)
+
+
 def holder():
     """A child holds the pty open, and ignores the hang-up that the leader's end brings."""
     be_deaf()
