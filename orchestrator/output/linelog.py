@@ -28,6 +28,9 @@ class LineLog:
                 self._end_line()
         return False
 
+    def flush(self) -> None:
+        """Nothing waits."""
+
     def finish(self) -> None:
         """Write an unfinished line; the incarnation has ended."""
         if self._parts:

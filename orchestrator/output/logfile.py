@@ -111,7 +111,7 @@ class LogFile:
             self._wait(chunk)
         if more and self._waiting_size < WRITE_SIZE:
             return self._waiting_size > 0
-        self._write_out()
+        self.flush()
         return False
 
     def _wait(self, chunk: bytes) -> None:
@@ -133,7 +133,8 @@ class LogFile:
         self._waiting_size += len(body)
         self._waiting_counted += len(chunk)
 
-    def _write_out(self) -> None:
+    def flush(self) -> None:
+        """Write what waits."""
         if not self._waiting:
             return
         body, counted = b"".join(self._waiting), self._waiting_counted
@@ -146,7 +147,7 @@ class LogFile:
 
     def finish(self) -> None:
         """End an unfinished line and close the file; a later write opens it again."""
-        self._write_out()
+        self.flush()
         if self._held and (self._fd >= 0 or self._open()):
             self._append(stamp(time.time()) + self._held if self._at_start else self._held, 1)
             self._held, self._at_start = b"", False

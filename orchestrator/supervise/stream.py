@@ -26,6 +26,9 @@ class Log(Protocol):
     def write(self, chunk: bytes, *, more: bool = False) -> bool:
         """Take a chunk. Where there is `more` to come at once, it may wait for that; returns whether it does."""
 
+    def flush(self) -> None:
+        """Write what waits."""
+
     def finish(self) -> None:
         """End an unfinished line; the incarnation has ended."""
 
