@@ -240,6 +240,21 @@ def test_why_is_a_sentence_however_it_ended(here):
     down(here, run)
 
 
+def test_who_asks_a_system_that_stands_still_is_told_why_no_answer_comes(here):
+    """After Ctrl-Z in its terminal, for example. Nothing is lost: the answer comes when it goes on."""
+    run = here.up()
+    run.signal(signal.SIGSTOP)
+    assert until(lambda: stat_of(run.pid)[1] == "T")
+    asked = [here.begin(*words) for words in (["ps"], ["attach"], ["down"])]
+    for one in asked:
+        one.wait_for(
+            rf"^orchestrate: the system stands still \(pid {run.pid}\), as after Ctrl-Z, .* kill -CONT {run.pid}$"
+        )
+    run.signal(signal.SIGCONT)
+    assert run.wait() == 0
+    assert [one.wait() for one in asked] == [0, 0, 0]
+
+
 def test_down_returns_when_the_supervisor_has_gone(here):
     run = here.up()
     asked = here.begin("down")

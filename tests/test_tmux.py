@@ -62,6 +62,15 @@ def test_ctrl_c_stops_all_shows_the_last_words_and_gives_the_prompt_back_with_13
     )
 
 
+@pytest.mark.parametrize(("key", "name"), [("C-c", "SIGINT"), ("C-\\", "SIGQUIT")])
+def test_what_the_terminal_echoes_of_a_key_does_not_stand_before_our_word(key, name, tmux, home):
+    terminal = tmux()
+    start(terminal, home, web=tree("plain"))
+    terminal.keys(key)
+    terminal.status()
+    assert re.search(rf"^orchestrate \| {name} received$", terminal.screen(), re.MULTILINE), terminal.screen()
+
+
 def test_ctrl_c_twice_skips_the_grace(tmux, home):
     terminal = tmux()
     start(terminal, home, "-t", 60, clock=voice("clock"), deaf=tree("deaf"))

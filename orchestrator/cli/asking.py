@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator.control.client import Conversation, NotRunning
 from orchestrator.model.control import MalformedRequest, Reply, Request
 from orchestrator.model.errors import FAILED_STATUS, NotRunningError, OrchestrateError
+from orchestrator.process import proc
 from orchestrator.runtime.home import Home
 from orchestrator.text import harmless
 
@@ -42,11 +43,20 @@ def home_of(options: argparse.Namespace) -> Home:
 def converse(home: Home) -> Conversation:
     """Connect to the supervisor of a home. Raises NotRunningError, OrchestrateError."""
     try:
-        return Conversation(home.control_path)
+        conversation = Conversation(home.control_path)
     except NotRunning:
         raise NotRunningError(home.directory) from None
     except OSError as error:
         raise OrchestrateError(f"unable to ask on {home.control_path}: {error.strerror}") from None
+    tell_if_stopped(conversation.pid)
+    return conversation
+
+
+def tell_if_stopped(pid: int | None) -> None:
+    """Say why no answer comes: the kernel takes the question for a supervisor that was stopped, and he does not."""
+    if pid is not None and proc.is_stopped(pid):
+        what = f"orchestrate: the system stands still (pid {pid}), as after Ctrl-Z, and answers once it goes on"
+        print(f"{what}; type fg there, or kill -CONT {pid}", file=sys.stderr, flush=True)
 
 
 def replies(conversation: Conversation, request: Request, limit: float | None = None) -> Iterator[Reply]:

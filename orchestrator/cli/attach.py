@@ -67,7 +67,7 @@ def _sit(home: Home, options: argparse.Namespace) -> int:
 
 def _ask(home: Home, request: Request, what: str) -> tuple[Reply, socket.socket, bytes]:
     try:
-        reply, connection, rest = open_attachment(home.control_path, request)
+        reply, connection, rest = open_attachment(home.control_path, request, asking.tell_if_stopped)
     except NotRunning:
         raise NotRunningError(home.directory) from None
     except OSError as error:

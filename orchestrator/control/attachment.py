@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.control.client import connect
+from orchestrator.control.client import connect, peer_pid
 from orchestrator.model.control import MalformedRequest, Reply, Request, decode_reply
 
 _REPLY_MAX = 1 << 20
 
 
-def open_attachment(path: Path, request: Request) -> tuple[Reply, socket.socket, bytes]:
-    """Send `request` to the supervisor at `path`.
+def open_attachment(
+    path: Path, request: Request, connected: Callable[[int | None], None]
+) -> tuple[Reply, socket.socket, bytes]:
+    """Send `request` to the supervisor at `path`; `connected` is told its pid before the answer is waited for.
 
     Returns its reply, the connection, and what came after the reply already. Raises NotRunning where there is no
     supervisor, ConnectionError where it ends, or does not speak as expected.
     """
     connection = connect(path)
     try:
+        connected(peer_pid(connection))
         connection.sendall(request.encode())
         line, rest = _first_line(connection)
         return decode_reply(line), connection, rest

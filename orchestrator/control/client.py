@@ -31,6 +31,14 @@ def connect(path: Path) -> socket.socket:
     return connection
 
 
+def peer_pid(connection: socket.socket) -> int | None:
+    """Return the supervisor's pid (SO_PEERCRED, unix(7)); None where the kernel does not say."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[0]) or None
+
+
 class Conversation:
     """One connection: the constructor connects, `ask` sends the request. A context manager that closes it."""
 
@@ -46,11 +54,8 @@ class Conversation:
 
     @property
     def pid(self) -> int | None:
-        """The supervisor's pid (SO_PEERCRED, unix(7)); None where the kernel does not say."""
-        if not hasattr(socket, "SO_PEERCRED"):
-            return None
-        credentials = self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", credentials)[0]) or None
+        """The supervisor's pid; None where the kernel does not say."""
+        return peer_pid(self._connection)
 
     def ask(self, request: Request, limit: float | None = None) -> Iterator[Reply]:
         """Send `request` and yield its replies to the last.

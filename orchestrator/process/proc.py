@@ -48,6 +48,11 @@ def is_zombie(pid: int) -> bool:
     return LINUX and (not fields or fields[0] in (b"Z", b"X"))
 
 
+def is_stopped(pid: int) -> bool:
+    """Say whether it stands still: by a signal, as after Ctrl-Z, or by a debugger."""
+    return stat_fields(pid)[:1] in ([b"T"], [b"t"])
+
+
 def command_of(pid: int) -> str:
     """Return the beginning of a process's command line, fit for a message; `?` where it cannot be read.
 

@@ -69,7 +69,9 @@ class Signalman:
 
     def _stop_by(self, number: int, outcome: Outcome) -> None:
         if self._since is None:
-            self._system.tell(f"{exits.signal_name(number)} received", over_echo=number == signal.SIGINT)
+            self._system.tell(
+                f"{exits.signal_name(number)} received", over_echo=number in (signal.SIGINT, signal.SIGQUIT)
+            )
             self._system.stop(outcome)
         elif number == signal.SIGINT and self._loop.now() - self._since >= SECOND_INTERRUPT:
             self._system.tell("second Ctrl-C: killing what is left")
