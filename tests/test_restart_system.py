@@ -2,9 +2,12 @@
 
 import os
 import re
+import shutil
+import signal
 
 import pytest
 from definitions import STAY, Directory, component
+from harness import children
 
 RESTART = 'restart = { policy = "on-failure", backoff = [0, 0] }'
 
@@ -66,3 +69,17 @@ def test_who_is_given_up_is_not_followed(here):
     run.wait_for("web up(?s:.*)web up")
     run.stop()
     assert len(re.findall("web up", run.text)) == 2, "once for each time that db was there"
+
+
+def test_a_home_that_is_cleaned_while_the_system_runs_stops_no_restart(here):
+    """`git clean -fdx` in another terminal: no guardian could take its lock any more."""
+    text = component("web", STAY, 'restart = { policy = "always", backoff = [0.01, 0.01] }')
+    run = here.write(text).up()
+    run.wait_ready("web")
+    shutil.rmtree(here.path / ".orchestrate")
+    (leader,) = children(run.guardian_of("trees.py"))
+    os.kill(leader, signal.SIGKILL)
+    run.wait_for("web is ready again")
+    assert f"{here.path}/.orchestrate was removed: " in run.text
+    assert (here.path / ".orchestrate").stat().st_mode & 0o777 == 0o700
+    run.stop()

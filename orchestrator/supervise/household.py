@@ -4,8 +4,10 @@ all of that has. It decides nothing: what a member's change of state means for t
 
 from __future__ import annotations
 
+import contextlib
 from typing import Protocol
 
+from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.lifecycle import Event, State
 from orchestrator.model.messages import Answer, Down, Launch, Stuck, Up
 from orchestrator.model.spec import System
@@ -81,6 +83,8 @@ class Household:
 
     def fork(self, member: Member) -> Forked[Down, Up]:
         """Have a guardian forked for a new incarnation."""
+        if not self._home.locks.is_dir():
+            self._make_home_again()
         rows, columns = self._stage.pty_size
         spec = member.spec
         guardian = guardian_of(
@@ -100,6 +104,15 @@ class Household:
         )
         self._nursery.add(member, guardian)
         return guardian
+
+    def _make_home_again(self) -> None:
+        """Somebody has cleaned the home (git clean -fdx): no guardian could take its lock any more."""
+        with contextlib.suppress(OrchestrateError):  # the guardian will tell
+            self._home.make()
+        self._head.tell(
+            f"{self._home.corner} was removed: commands in a second terminal do not find this system any more, and"
+            " another start on this home is not refused; start it again when you can"
+        )
 
     def attach(self, member: Member, master_fd: int) -> None:
         """Read the terminal of a new incarnation."""
