@@ -152,17 +152,23 @@ def test_a_full_screen_program_draws_itself_and_takes_keys(home, tmux, command, 
     system.wait()
 
 
-@pytest.mark.parametrize(
-    "number",
-    [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGALRM, signal.SIGPIPE],
-)
-def test_the_terminal_is_restored_whatever_signal_ends_us(home, tmux, number):
+def at_a_shell(home, tmux):
+    """A system, a terminal that is attached to a shell in it, and its modes before that."""
     home.write(sh=SHELL)
     system = started(home)
     terminal = tmux()
     before = flags(terminal)
     attach(terminal, home, "sh")
     terminal.wait_for("^inner>")
+    return system, terminal, before
+
+
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGALRM, signal.SIGPIPE],
+)
+def test_the_terminal_is_restored_whatever_signal_ends_us(home, tmux, number):
+    system, terminal, before = at_a_shell(home, tmux)
     (pid,) = terminal.foreground()
     terminal.type("printf '\\033[?1049h\\033[?25l\\033[?1h'; echo in the alternate screen")
     terminal.wait_for("^in the alternate screen")
@@ -172,7 +178,7 @@ def test_the_terminal_is_restored_whatever_signal_ends_us(home, tmux, number):
     os.kill(pid, number)
     terminal.wait_for(r"; echo in the alternate screen\n(.*\n)*prompt>$")
     assert terminal.status() == 128 + number
-    assert flags(terminal) == before
+    assert until(lambda: flags(terminal) == before), "the shell has its terminal again, once it stands at its prompt"
     assert (
         terminal("display-message", "-p", "-t", "main", "#{alternate_on}#{cursor_flag}#{keypad_cursor_flag}") == "010\n"
     )
@@ -181,28 +187,18 @@ def test_the_terminal_is_restored_whatever_signal_ends_us(home, tmux, number):
 
 
 def test_the_terminal_is_restored_when_the_supervisor_is_killed(home, tmux):
-    home.write(sh=SHELL)
-    system = started(home)
-    terminal = tmux()
-    before = flags(terminal)
-    attach(terminal, home, "sh")
-    terminal.wait_for("^inner>")
+    system, terminal, before = at_a_shell(home, tmux)
     assert flags(terminal) != before
     system.signal(signal.SIGKILL)
     terminal.wait_for("^orchestrate: lost sh: the supervisor has gone")
     assert terminal.status() == 1
-    assert flags(terminal) == before
+    assert until(lambda: flags(terminal) == before), "the shell has its terminal again, once it stands at its prompt"
     assert system.survivors(30) == []
 
 
 def test_stopped_and_continued_by_the_shell(home, tmux):
     """SIGTSTP: the shell has its terminal, `fg` draws the component's again."""
-    home.write(sh=SHELL)
-    system = started(home)
-    terminal = tmux()
-    before = flags(terminal)
-    attach(terminal, home, "sh")
-    terminal.wait_for("^inner>")
+    system, terminal, before = at_a_shell(home, tmux)
     raw = flags(terminal)
     (pid,) = terminal.foreground()
     os.kill(pid, signal.SIGTSTP)
@@ -214,7 +210,7 @@ def test_stopped_and_continued_by_the_shell(home, tmux):
     terminal.type("echo still he''re")
     terminal.wait_for("^still here")
     detach(terminal, "sh")
-    assert flags(terminal) == before
+    assert until(lambda: flags(terminal) == before), "the shell has its terminal again, once it stands at its prompt"
     system.signal(signal.SIGQUIT)
     system.wait()
 

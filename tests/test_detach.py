@@ -4,18 +4,11 @@ import os
 import signal
 
 import pytest
-from harness import Run, command_under_test, environment, tree, until
+from definitions import STAY, Directory
+from harness import Run, command_under_test, environment, until
 
-STAY = tree("plain")
 
-
-class Place:
-    def __init__(self, path):
-        self.path = path
-
-    def run(self, *words, **more):
-        return Run([*command_under_test(), *words], cwd=self.path, env=environment(), **more)
-
+class Place(Directory):
     def ask(self, *words, status=0):
         run = self.run(*words)
         assert run.wait() == status, str(run)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lateness import cheap
+from painting import streamed
 
 from orchestrator.text.escapes import LINK_END, RESET, keep_colours, no_escapes, plain
-from orchestrator.text.lines import LineSplitter
 from orchestrator.text.prefix import CUT, JsonPainter, PrefixPainter, Style
 
 COLOURS, NO_COLOURS, BYTES = Style.COLOURS, Style.NO_COLOURS, Style.BYTES
@@ -21,20 +21,6 @@ LINK = b"\x1b]8;;https://example.org/\x1b\\"
 
 def painter(style=COLOURS, prefix=b"web | ", stamp=None):
     return PrefixPainter(prefix, style, stamp)
-
-
-def streamed(data, size, paint):
-    """What is shown of a component's bytes that arrive in chunks of `size`, as the multiplexer does it."""
-    splitter, shown = LineSplitter(), []
-    for start in range(0, len(data), size):
-        if whole := splitter.feed(data[start : start + size]):
-            shown.append(paint.paint(whole))
-        if splitter.piece:
-            shown.append(paint.paint_piece(splitter.piece))
-            splitter.piece = b""
-    if rest := splitter.flush():
-        shown.append(paint.paint(rest))
-    return b"".join(shown)
 
 
 def shown(data, style=COLOURS):

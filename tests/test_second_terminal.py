@@ -8,9 +8,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from harness import Run, command_under_test, environment, pump, stat_of, tree, until
+from definitions import STAY, Directory
+from harness import pump, stat_of, tree, until
 
-STAY = tree("plain")
 NOT_RUNNING, USAGE, NOT_READY = 3, 2, 4
 
 SYSTEM = f"""
@@ -22,25 +22,18 @@ depends_on = {{ db = "ready" }}
 """
 
 
-class Place:
+class Place(Directory):
     """A directory with an orchestrate.toml, the system in it, and commands of a second terminal."""
 
-    def __init__(self, path):
-        self.path = path
-
     def up(self, text=SYSTEM, *words, ready=("db", "web")):
-        (self.path / "orchestrate.toml").write_text(text)
-        run = self.begin("up", "--color", "never", *words)
+        run = self.write(text).run("up", "--color", "never", *words)
         assert until((self.path / ".orchestrate" / "control.sock").exists), str(run)
         run.wait_ready(*ready)
         return run
 
-    def begin(self, *words):
-        return Run([*command_under_test(), *words], cwd=self.path, env=environment())
-
     def ask(self, *words, status=0):
         """Its output once it has ended: stdout, or where it failed the message."""
-        run = self.begin(*words)
+        run = self.run(*words)
         assert run.wait() == status, str(run)
         return run.err.decode() if status and not run.text else run.text
 
@@ -55,7 +48,7 @@ class Place:
 
         It has asked once it sleeps with a connection: neither connect(2) nor the request's few bytes make it wait.
         """
-        run = self.begin(*words)
+        run = self.run(*words)
         assert until(lambda: run.returncode is not None or (has_socket(run.pid) and stat_of(run.pid)[1] == "S")), run
         self.ask("status")
         return run
@@ -180,7 +173,7 @@ def test_contradictory_requests_get_true_answers(here):
     pid = here.rows("ps")["deaf"]["pid"]
     run_of = {name: row["guardian"] for name, row in here.rows("ps").items()}
     assert run_of["deaf"]
-    here.begin("signal", "KILL", "deaf").wait()
+    here.run("signal", "KILL", "deaf").wait()
     assert (stop.wait(), start.wait()) == (0, 0)
     assert here.rows("ps")["deaf"]["pid"] not in (pid, None)
     here.ask("kill", "deaf")
@@ -257,7 +250,7 @@ def test_who_asks_a_system_that_stands_still_is_told_why_no_answer_comes(here):
 
 def test_down_returns_when_the_supervisor_has_gone(here):
     run = here.up()
-    asked = here.begin("down")
+    asked = here.run("down")
     assert (asked.wait(), run.wait()) == (0, 0)
     assert run.exited_at <= asked.exited_at + 0.05  # two reapers report: the order of two reports may be a little off
     here.up().stop()  # the home is free at once
@@ -302,7 +295,7 @@ def test_a_signal_reaches_the_component_and_a_wrong_one_nobody(here):
 
 def test_start_without_a_running_instance_starts_only_what_is_named(here):
     (here.path / "Procfile").write_text(f"web: {STAY}\nother: {STAY}\n")
-    run = here.begin("start", "--color", "never", "web")
+    run = here.run("start", "--color", "never", "web")
     run.wait_ready("web")
     assert here.states() == {"web": "ready"}
     down(here, run)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from orchestrator.config import environment
 from orchestrator.config.definition import Definition, Member
 from orchestrator.config.environment import Layers, Variable
 from orchestrator.config.expansion import ExpansionError, expand
@@ -240,4 +239,3 @@ def test_what_is_no_secret(name):
 
 def test_a_password_in_a_url():
     assert mask("DATABASE_URL", "postgres://me:pa55@host/db") == f"postgres://me:{MASK}@host/db"
-    assert environment.FROM_SHELL == "the shell"
