@@ -238,7 +238,7 @@ def test_who_asks_a_system_that_stands_still_is_told_why_no_answer_comes(here):
     run = here.up()
     run.signal(signal.SIGSTOP)
     assert until(lambda: stat_of(run.pid)[1] == "T")
-    asked = [here.begin(*words) for words in (["ps"], ["attach"], ["down"])]
+    asked = [here.run(*words) for words in (["ps"], ["attach"], ["down"])]
     for one in asked:
         one.wait_for(
             rf"^orchestrate: the system stands still \(pid {run.pid}\), as after Ctrl-Z, .* kill -CONT {run.pid}$"
