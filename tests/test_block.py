@@ -54,6 +54,13 @@ def whole(steps=5):
     yield b"done\r\n"
 
 
+def hidden(steps=5):
+    """The same, with a cursor that is hidden while it draws: what stands before the motion is no text."""
+    for step in range(steps):
+        yield (b"\x1b[2A" if step else b"") + b"\x1b[?25lrunning %d\r\n  web %d\x1b[K\r\n\x1b[?25h" % (step, step)
+    yield b"done\r\n"
+
+
 def live(steps=5):
     """As rich: row by row upward, erased; between them a line that stays."""
     yield b"A 0\r\nB 0"
@@ -67,6 +74,7 @@ PRODUCERS = {
     "tqdm": (nested, ["outer 2", "done"]),
     "docker": (layers, ["layer 0: waiting", "layer 1: waiting", "layer 0: pulled", "layer 1: 4%", "Status: done"]),
     "compose": (whole, ["running 0", "  web 0", "running 1", "  web 1", "running 4", "  web 4", "done"]),
+    "hidden": (hidden, ["running 0", "  web 0", "running 1", "  web 1", "running 4", "  web 4", "done"]),
     "rich": (live, ["A 0", "halfway", "A 9", "A 10", "B 10", "done"]),
 }
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.text.escapes import ESC, plain
+from orchestrator.text.escapes import ESC, no_escapes, plain
 from orchestrator.text.lines import LineSplitter, compacted
 from orchestrator.text.row import column, replay
 from orchestrator.text.sgr import NO_SGR
@@ -134,7 +134,7 @@ class BlockSplitter(LineSplitter):
             return False
         if b"F" in run or _REWRITES.match(after):
             return True
-        if self.pending.rstrip(b"\r"):
+        if no_escapes(self.pending).rstrip(b"\r"):
             return False
         first = _STEP.match(run)
         since, self._since = self._since, 0
