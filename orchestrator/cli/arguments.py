@@ -145,8 +145,7 @@ def _add_logs(add: Add) -> None:
     logs.add_argument("-T", "--timestamps", action="store_true", help="the UTC time before each line")
     logs.add_argument("--json", action="store_true", help="one JSON object a line: time, component, instance, text")
     logs.add_argument("--no-color", action="store_const", const="never", dest="color", help="without colours")
-    logs.add_argument("-C", "--directory", metavar="DIR", help="go there first")
-    logs.add_argument("--home", metavar="DIR", help="the home (default: this directory)")
+    options.which_system(logs)
     logs.add_argument("--log-dir", metavar="DIR", help="where the log files are (default: HOME/.orchestrate/logs)")
 
 
@@ -164,8 +163,7 @@ def _add_attach(add: Add) -> None:
         metavar="KEYS",
         help="the keys to leave, like ctrl-p,ctrl-q (default: ctrl-\\,d; the first one twice types it once)",
     )
-    attach.add_argument("-C", "--directory", metavar="DIR", help="go there first")
-    attach.add_argument("--home", metavar="DIR", help="the home (default: this directory)")
+    options.which_system(attach)
 
 
 def _add_shell(add: Add) -> None:
@@ -177,8 +175,7 @@ def _add_shell(add: Add) -> None:
     completion.add_argument(
         "shell", choices=["bash", "zsh", "fish", "names"], help="which; names: the components, as the scripts ask for"
     )
-    completion.add_argument("-C", "--directory", metavar="DIR", help="go there first")
-    completion.add_argument("--home", metavar="DIR", help="the home of the system (default: this directory)")
+    options.which_system(completion)
     add("man", "print the manual page; read it with: orchestrate man | man -l -")
 
 

@@ -211,3 +211,9 @@ def stream() -> Parser:
 def names(parser: argparse.ArgumentParser) -> None:
     """Add the names of components."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="a component, or a pattern like 'web*' (default: all)")
+
+
+def which_system(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which system is meant."""
+    parser.add_argument("-C", "--directory", metavar="DIR", help="go there first")
+    parser.add_argument("--home", metavar="DIR", help="the home of the system (default: this directory)")

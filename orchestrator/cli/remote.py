@@ -43,14 +43,13 @@ def _add(add: Add, name: str, text: str, more: str = "", module: str = "", *, na
     command = add(name, text, module=module or name, description=description)
     if named:
         options.names(command)
-    command.add_argument("--json", action="store_true", help="one JSON object a line")
-    _add_home(command)
+    _add_means(command)
     return command
 
 
-def _add_home(command: Parser) -> None:
-    command.add_argument("-C", "--directory", metavar="DIR", help="go there first")
-    command.add_argument("--home", metavar="DIR", help="the home of the system (default: this directory)")
+def _add_means(command: Parser) -> None:
+    command.add_argument("--json", action="store_true", help="one JSON object a line")
+    options.which_system(command)
 
 
 def _add_scale(add: Add) -> None:
@@ -58,20 +57,18 @@ def _add_scale(add: Add) -> None:
     command.add_argument(
         "formation_words", nargs="+", metavar="NAME=N", help="a component, and how many instances of it: web=3"
     )
-    command.add_argument("--json", action="store_true", help="one JSON object a line")
-    _add_home(command)
+    _add_means(command)
 
 
 def _add_signal(add: Add) -> None:
     command = add("signal", "send a signal to components", module="send_signal")
     command.add_argument("signal", metavar="SIGNAL", help="a name or number, like HUP")
     command.add_argument("names", nargs="+", metavar="NAME", help="a component, or a pattern like 'web*'")
-    command.add_argument("--json", action="store_true", help="one JSON object a line")
-    _add_home(command)
+    _add_means(command)
 
 
 def _add_send(add: Add) -> None:
     command = add("send", "type a text into a component's terminal")
     command.add_argument("name", metavar="NAME", help="a component or instance")
     command.add_argument("text", metavar="TEXT", help=r"the keys; \r is Enter, \x03 Ctrl-C; also \n \t \e \0 \\")
-    _add_home(command)
+    options.which_system(command)
