@@ -59,7 +59,7 @@ from orchestrator.runtime.lock import InstanceLock, holder
 from orchestrator.runtime.loop import READ, Loop, Timer
 
 if TYPE_CHECKING:
-    from orchestrator.process.errand import Errands
+    from orchestrator.process.runs import Runs
     from orchestrator.process.pipes import Pipes
 
 # Ours alone, so that it cannot be mistaken for a signal that somebody sends to a whole group.
@@ -125,7 +125,7 @@ class _Watch:
         self._timer: Timer | None = None
         self._lock = InstanceLock(launch.lock_path)
         self._leader: Pty | Pipes | None = None
-        self._errands: Errands | None = None
+        self._runs: Runs | None = None
         self._vacated = False
 
     def run(self) -> None:
@@ -195,11 +195,11 @@ class _Watch:
 
     def _run(self, argv: tuple[str, ...], timeout: float, then: Callable[[bool, str], None]) -> None:
         """Run a command in the tree; `then` is told whether it ended well, and what it last printed."""
-        if self._errands is None:
-            from orchestrator.process.errand import Errands  # and subprocess: who runs none does not pay for it
+        if self._runs is None:
+            from orchestrator.process.runs import Runs  # and subprocess: who runs none does not pay for it
 
-            self._errands = Errands(self._loop, self._launch)
-        self._errands.start(argv, timeout, then)
+            self._runs = Runs(self._loop, self._launch)
+        self._runs.start(argv, timeout, then)
 
     def _remark(self, well: bool, text: str) -> None:
         if not well:
@@ -225,8 +225,8 @@ class _Watch:
             if self._leader is not None and pid == self._leader.pid:
                 self._say(LeaderExited(status, asked=self._ending.phase is not Phase.RUN))
                 cause = Cause.LEADER_GONE
-            elif self._errands is not None:
-                self._errands.ended(pid, status)
+            elif self._runs is not None:
+                self._runs.ended(pid, status)
         if ended:  # once for all of them: 500 that are killed together would be looked for 500 times
             self._advance(cause)
         if self._vacated:

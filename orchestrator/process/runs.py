@@ -30,7 +30,7 @@ Then = Callable[[bool, str], None]
 
 
 @dataclass(slots=True, eq=False)
-class _Errand:
+class _Running:
     process: subprocess.Popen[bytes]
     output_fd: int  # -1: closed
     then: Then
@@ -39,13 +39,13 @@ class _Errand:
     told: bool = False
 
 
-class Errands:
+class Runs:
     """Runs commands in the directory and environment of `launch`."""
 
     def __init__(self, loop: Loop, launch: Launch) -> None:
         self._loop = loop
         self._launch = launch
-        self._by_pid: dict[int, _Errand] = {}
+        self._by_pid: dict[int, _Running] = {}
 
     def start(self, argv: tuple[str, ...], timeout: float, then: Then) -> None:
         """Run `argv`. `then` is called once: whether it exited with 0 within `timeout` seconds, and its last line, or
@@ -56,50 +56,50 @@ class Errands:
             then(False, f"{(getattr(error, 'strerror', None) or str(error)).lower()}: {argv[0]}")
             return
         assert process.stdout is not None
-        errand = _Errand(process, process.stdout.fileno(), then)
-        os.set_blocking(errand.output_fd, False)
-        self._by_pid[process.pid] = errand
-        self._loop.add(errand.output_fd, READ, lambda _: self._read(errand))
-        errand.timer = self._loop.call_in(timeout, lambda: self._time_out(errand, timeout))
+        running = _Running(process, process.stdout.fileno(), then)
+        os.set_blocking(running.output_fd, False)
+        self._by_pid[process.pid] = running
+        self._loop.add(running.output_fd, READ, lambda _: self._read(running))
+        running.timer = self._loop.call_in(timeout, lambda: self._time_out(running, timeout))
 
     def ended(self, pid: int, status: int) -> None:
         """Some child has been reaped; if it was one of these, tell what came of it."""
-        errand = self._by_pid.pop(pid, None)
-        if errand is None:
+        running = self._by_pid.pop(pid, None)
+        if running is None:
             return
-        errand.process.returncode = status
-        self._read(errand)
-        self._close(errand)
-        self._tell(errand, status == 0, _last_line(errand.output) or exits.in_words(status))
+        running.process.returncode = status
+        self._read(running)
+        self._close(running)
+        self._tell(running, status == 0, _last_line(running.output) or exits.in_words(status))
 
-    def _time_out(self, errand: _Errand, timeout: float) -> None:
-        tree.send_group(errand.process.pid, signal.SIGKILL)
-        self._tell(errand, False, f"took longer than {timeout:g} s")
+    def _time_out(self, running: _Running, timeout: float) -> None:
+        tree.send_group(running.process.pid, signal.SIGKILL)
+        self._tell(running, False, f"took longer than {timeout:g} s")
 
-    def _tell(self, errand: _Errand, well: bool, text: str) -> None:
-        if not errand.told:
-            errand.told = True
-            if errand.timer is not None:
-                errand.timer.cancel()
-            errand.then(well, text)
+    def _tell(self, running: _Running, well: bool, text: str) -> None:
+        if not running.told:
+            running.told = True
+            if running.timer is not None:
+                running.timer.cancel()
+            running.then(well, text)
 
-    def _read(self, errand: _Errand) -> None:
+    def _read(self, running: _Running) -> None:
         try:
-            for _ in range(READS if errand.output_fd >= 0 else 0):
-                chunk = os.read(errand.output_fd, 65536)
-                errand.output = (errand.output + chunk)[-OUTPUT_MAX:]
+            for _ in range(READS if running.output_fd >= 0 else 0):
+                chunk = os.read(running.output_fd, 65536)
+                running.output = (running.output + chunk)[-OUTPUT_MAX:]
                 if not chunk:
-                    self._close(errand)
+                    self._close(running)
                     break
         except BlockingIOError:
             pass
 
-    def _close(self, errand: _Errand) -> None:
-        if errand.output_fd >= 0:
-            self._loop.remove(errand.output_fd)
-            errand.output_fd = -1
-            assert errand.process.stdout is not None
-            errand.process.stdout.close()
+    def _close(self, running: _Running) -> None:
+        if running.output_fd >= 0:
+            self._loop.remove(running.output_fd)
+            running.output_fd = -1
+            assert running.process.stdout is not None
+            running.process.stdout.close()
 
 
 def _spawn(argv: tuple[str, ...], launch: Launch) -> subprocess.Popen[bytes]:
