@@ -71,6 +71,17 @@ def test_what_the_terminal_echoes_of_a_key_does_not_stand_before_our_word(key, n
     assert re.search(rf"^orchestrate \| {name} received$", terminal.screen(), re.MULTILINE), terminal.screen()
 
 
+def test_the_echo_of_ctrl_c_does_not_push_an_unfinished_line_into_the_next_row(tmux, home):
+    """Only its last row could be erased then, and its beginning stood there for good."""
+    terminal = tmux()
+    start(terminal, home, web="echo ready; printf '%0300d' 7; exec sleep 1000")
+    terminal.wait_for(r"^web +\| 0{40,}$")
+    terminal.keys("C-c")
+    terminal.wait_for(r"^orchestrate \| Complete$")
+    terminal.status()
+    assert len(re.findall(r"^web +\| 0{40}", terminal.screen(), re.MULTILINE)) == 1, terminal.screen()
+
+
 def test_ctrl_c_twice_skips_the_grace(tmux, home):
     terminal = tmux()
     start(terminal, home, "-t", 60, clock=voice("clock"), deaf=tree("deaf"))

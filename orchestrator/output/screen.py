@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable
 from orchestrator.output.console import Console, Kind
 
 ERASE = b"\r\x1b[K"
+ROOM = 3  # columns left free at the end of an unfinished line: `^C`, which the terminal echoes, has to stand there too
 
 
 class Screen:
@@ -63,7 +64,7 @@ class Screen:
         columns = (self.console.size() or (80, 24))[0]
         tail = next(reversed(self._tails.values()))
         if self._last_cut[:2] != (tail, columns):
-            self._last_cut = (tail, columns, self._cut(tail, columns - 1))
+            self._last_cut = (tail, columns, self._cut(tail, max(1, columns - ROOM)))
         return self._last_cut[2]
 
     def _erase(self) -> None:
