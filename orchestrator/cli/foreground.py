@@ -113,16 +113,16 @@ def _supervise(
         supervisor.be_ready_within(here.ready_within)
     if birth is not None:
         birth.watch(supervisor)
-    counter = _Counter(home, here, supervisor)
+    reception = _Reception(home, here, supervisor)
     service = _service(here, supervisor)
     try:
-        outcome = supervisor.run(counter.open)
-        counter.finish(outcome)
+        outcome = supervisor.run(reception.open)
+        reception.finish(outcome)
         if service is not None:
             service.finish()
         return outcome
     finally:
-        counter.close()
+        reception.close()
         console.drain(PATIENCE if console.kind is not Kind.TERMINAL else TERMINAL_PATIENCE)
 
 
@@ -136,7 +136,7 @@ def _service(here: Surroundings, supervisor: Supervisor) -> Service | None:
     return Service(Notifier(here.notify_socket), here.watchdog, supervisor)
 
 
-class _Counter:
+class _Reception:
     """Where second terminals ask. Opened when the first guardians have been forked: what it imports delays no
     component by its 30 ms, and adds to no guardian's memory."""
 

@@ -59,8 +59,8 @@ from orchestrator.runtime.lock import InstanceLock, holder
 from orchestrator.runtime.loop import READ, Loop, Timer
 
 if TYPE_CHECKING:
-    from orchestrator.process.runs import Runs
     from orchestrator.process.pipes import Pipes
+    from orchestrator.process.runs import Runs
 
 # Ours alone, so that it cannot be mistaken for a signal that somebody sends to a whole group.
 PARENT_DEATH = signal.SIGRTMAX if proc.LINUX else signal.SIGUSR1
