@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from importlib import import_module
 from typing import NoReturn
 
@@ -39,7 +38,7 @@ def main(argv: list[str]) -> NoReturn:
     except SystemExit as error:  # argparse has printed its help
         status = int(error.code or 0)
     except BaseException:  # noqa: BLE001 - a fault of ours: without os._exit multiprocessing would wait for guardians
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
         status = FAILED_STATUS
     _flush()
     os._exit(status)
