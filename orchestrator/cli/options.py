@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import re
+import shutil
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -17,8 +19,21 @@ class NoCommandError(UsageError):
     """The first word is no command."""
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Return what formats help; argparse makes one for each argument that is added, and each asks for the width."""
+    return argparse.HelpFormatter(prog, width=_width())
+
+
+@functools.cache
+def _width() -> int:
+    return shutil.get_terminal_size().columns - 2
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises instead of printing a page of usage."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**{"formatter_class": _formatter, **more})
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
