@@ -320,6 +320,26 @@ def test_config_can_be_read_again_and_tells_no_secret(here, form):
         assert json.loads(text)["components"]["web"]["port"] == 5100
 
 
+def test_config_tells_no_secret_where_a_variable_brings_it_elsewhere(here):
+    text = """
+        [components.web]
+        command = ["serve", "--password=${PASSWORD}", "${TOKEN:+with a token}"]
+        environment = { PASSWORD = "hunter2", DSN_OF_ALL = "x:${PASSWORD}", PLAIN = "${LEVEL}" }
+        ready = { http = "http://h/?key=${TOKEN}", request_headers = { X-Auth = "${PASSWORD}" } }
+        stop = { command = ["bye", "${TOKEN}"] }
+    """
+    here.write(text, dot_env="TOKEN=hunter2\nLEVEL=debug\n")
+    (here.path / "serve").write_text("")
+    (here.path / "serve").chmod(0o755)
+    found = here.output("config", "--json", env={"PATH": f"{here.path}:{os.environ['PATH']}"})
+    web = json.loads(found)["components"]["web"]
+    assert "hunter2" not in found
+    assert web["command"] == ["serve", "--password=********", "with a token"]
+    assert web["environment"] == {"PASSWORD": "********", "DSN_OF_ALL": "x:********", "PLAIN": "debug"}
+    assert web["ready"]["http"] == "http://h/?key=********"
+    assert web["stop"]["command"] == ["bye", "********"]
+
+
 @pytest.mark.parametrize("stop", ["signal = 35", 'signal = "35"', 'sequence = ["35", 2, "KILL"]', 'signal = "USR1"'])
 def test_config_tells_any_signal_so_that_it_can_be_read_again(here, stop):
     text = here.write(f"[components.web]\ncommand = 'true'\nstop = {{ {stop} }}\n").output("config")

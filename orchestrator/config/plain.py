@@ -59,12 +59,17 @@ class _Texts:
             return self._own[name]
         return f"{_BEGIN}{name}{_END}" if name in OF_INSTANCE else self._layers.get(name)
 
+    def _look_up_shown(self, name: str) -> str | None:
+        value = self._look_up(name)
+        return value and mask(name, value)
+
     def expand(self, text: str, *key: str | int, name: str = "") -> str:
         """Return a text as it would be written; `name` is the variable it is the value of."""
-        value = expand_at(self._member.where(*key), text, self._look_up, self._report)
+        place = self._member.where(*key)
+        shown = expand_at(place, text, self._look_up_shown, self._report)
         if name:
-            self._own[name] = value
-        return escape(mask(name, value)).replace(_BEGIN, "${").replace(_END, "}")
+            self._own[name] = expand_at(place, text, self._look_up, Report())  # what is wrong has been told
+        return escape(mask(name, shown)).replace(_BEGIN, "${").replace(_END, "}")
 
 
 def of_member(member: Member, port: int | None, layers: Layers, add_file: AddFile, report: Report) -> Plain:
