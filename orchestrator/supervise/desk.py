@@ -6,7 +6,6 @@ looked at after every change of a member's state. Nothing here has a timer.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -19,10 +18,10 @@ from orchestrator.model.lifecycle import State
 from orchestrator.model.messages import Signal
 from orchestrator.supervise import goals, rows
 from orchestrator.supervise.admission import Admission, Guest
+from orchestrator.supervise.bulletin import Bulletin
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.goals import Look
 from orchestrator.supervise.outcome import Outcome
-from orchestrator.supervise.prompts import shortened
 from orchestrator.supervise.roster import AT_REST
 from orchestrator.supervise.supervisor import Supervisor
 
@@ -43,9 +42,9 @@ class Desk:
         self._supervisor = supervisor
         self._admission = Admission(supervisor, logs)
         self._history = rows.History()
+        self._bulletin = Bulletin(supervisor, self._history)
         self._waiting: dict[Asker, tuple[Request, Look]] = {}
         self._listening: dict[Asker, tuple[str, ...]] = {}
-        self._since = time.time()
         supervisor.listen(self._changed)
 
     def handle(self, request: Request, asker: Asker) -> None:
@@ -60,11 +59,11 @@ class Desk:
             return
         match request.verb:
             case Verb.STATUS:
-                asker.send(Reply(rows=(self._status(),)))
+                asker.send(Reply(rows=(self._bulletin.status(),)))
             case Verb.PS:
-                asker.send(Reply(rows=tuple(map(self._row, (*self._running_steps(), *members)))))
+                asker.send(Reply(rows=tuple(map(self._bulletin.row, self._with_step(members)))))
             case Verb.WHY:
-                asker.send(Reply(rows=tuple(map(self._why, (*self._running_steps(), *members)))))
+                asker.send(Reply(rows=tuple(map(self._bulletin.why, self._with_step(members)))))
             case Verb.EVENTS:
                 asker.send(Reply(last=False))  # from now on nothing is missed
                 self._listening[asker] = request.names
@@ -106,7 +105,7 @@ class Desk:
     def _members(self, request: Request) -> list[Member]:
         """Raises LookupError, with a message, for a name that nobody has."""
         roster = self._supervisor.roster
-        if request.names and not roster.members and (step := self._current_step()):
+        if request.names and not roster.members and (step := roster.steps.running):
             if request.verb not in (Verb.PS, Verb.EVENTS, Verb.WAIT, Verb.WHY, Verb.STATUS, Verb.DOWN):
                 raise LookupError(_too_early(step))
             return []
@@ -121,49 +120,9 @@ class Desk:
         named = {member for name in names for member in roster.named(name)}
         return [m for m in roster.members if m in named or not names]
 
-    def _current_step(self) -> Member | None:
-        return next(iter(self._running_steps()), None)
-
-    def _running_steps(self) -> list[Member]:
-        return [step for step in self._supervisor.roster.steps if step.runs]
-
-    # What is told
-
-    def _status(self) -> rows.Row:
-        members = self._supervisor.roster.members
-        step = self._current_step()
-        ready = sum(m.state is State.READY for m in members)
-        if self._supervisor.is_stopping:
-            state = "stopping"
-        elif step is not None:
-            state = "initial step"
-        else:
-            state = "ready" if self._supervisor.roster.all_ready else "not ready"
-        return {
-            "state": state,
-            "step": step.name if step else None,
-            "title": self._supervisor.title,
-            "pid": os.getpid(),
-            "since": self._since,
-            "ready": ready,
-            "components": len(members),
-        }
-
-    def _why(self, member: Member) -> rows.Row:
-        supervisor = self._supervisor
-        missing = supervisor.roster.waits_for(member) if member in supervisor.roster.members else ()
-        waits_for = [f"{dependency.name} {dependency.condition.value}" for dependency in missing]
-        probe = supervisor.waiting().get(member.name) or supervisor.last_answer(member)
-        reason = rows.reason(member, waits_for, probe)
-        row = self._row(member)
-        if row["waiting"]:
-            reason += f"; it is waiting for input ({row['waiting']}): orchestrate attach {member.name}"
-        lines = rows.last_lines(supervisor.streams.recent(member))
-        return {**row, "reason": reason, "lines": lines}
-
-    def _row(self, member: Member) -> rows.Row:
-        waiting = shortened(self._supervisor.streams.terminals.waiting(member.name))
-        return {**self._history.row(member), "waiting": waiting or None}
+    def _with_step(self, members: list[Member]) -> list[Member]:
+        step = self._supervisor.roster.steps.running
+        return members if step is None else [step, *members]
 
     # What is done
 
@@ -172,7 +131,7 @@ class Desk:
         if supervisor.is_stopping and verb in (Verb.START, Verb.RESTART, Verb.SCALE):
             asker.send(refusal("the system is being stopped"))
             return
-        if not supervisor.roster.members and (step := self._current_step()):
+        if not supervisor.roster.members and (step := supervisor.roster.steps.running):
             asker.send(refusal(_too_early(step)))
             return
         if verb is Verb.SCALE:

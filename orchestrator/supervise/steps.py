@@ -32,6 +32,11 @@ class Steps:
     def __contains__(self, member: Member) -> bool:
         return member in self._members
 
+    @property
+    def running(self) -> Member | None:
+        """The step or check that runs now."""
+        return next((step for step in self._members if step.runs), None)
+
     def next(self) -> Member | None:
         """The first step or check that has not run yet."""
         return next((step for step in self._members if not step.incarnations and not self._is_skipped(step)), None)

@@ -1,0 +1,59 @@
+"""What a second terminal is told of a system and its members: for `status`, `ps` and `why`."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from orchestrator.model.lifecycle import State
+from orchestrator.supervise import rows
+from orchestrator.supervise.component import Member
+from orchestrator.supervise.prompts import shortened
+from orchestrator.supervise.rows import History, Row
+from orchestrator.supervise.supervisor import Supervisor
+
+
+class Bulletin:
+    """Looks at one supervisor; `history` has the times that members do not keep themselves."""
+
+    def __init__(self, supervisor: Supervisor, history: History) -> None:
+        self._supervisor = supervisor
+        self._history = history
+        self._since = time.time()
+
+    def status(self) -> Row:
+        """The system in one row."""
+        roster = self._supervisor.roster
+        step = roster.steps.running
+        if self._supervisor.is_stopping:
+            state = "stopping"
+        elif step is not None:
+            state = "initial step"
+        else:
+            state = "ready" if roster.all_ready else "not ready"
+        return {
+            "state": state,
+            "step": step.name if step else None,
+            "title": self._supervisor.title,
+            "pid": os.getpid(),
+            "since": self._since,
+            "ready": sum(m.state is State.READY for m in roster.members),
+            "components": len(roster.members),
+        }
+
+    def row(self, member: Member) -> Row:
+        """One member, and the prompt at which it waits for input."""
+        waiting = shortened(self._supervisor.streams.terminals.waiting(member.name))
+        return {**self._history.row(member), "waiting": waiting or None}
+
+    def why(self, member: Member) -> Row:
+        """The same, with the reason why it is where it is, and its last lines."""
+        supervisor = self._supervisor
+        missing = supervisor.roster.waits_for(member) if member in supervisor.roster.members else ()
+        waits_for = [f"{dependency.name} {dependency.condition.value}" for dependency in missing]
+        probe = supervisor.waiting().get(member.name) or supervisor.last_answer(member)
+        reason = rows.reason(member, waits_for, probe)
+        row = self.row(member)
+        if row["waiting"]:
+            reason += f"; it is waiting for input ({row['waiting']}): orchestrate attach {member.name}"
+        return {**row, "reason": reason, "lines": rows.last_lines(supervisor.streams.recent(member))}
