@@ -25,8 +25,7 @@ class Refused(OrchestrateError):
     """The supervisor said no; `reply` is what it said."""
 
     def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.error)
-        self.status = reply.status or FAILED_STATUS
+        super().__init__(reply.error, status=reply.status or FAILED_STATUS)
         self.reply = reply
 
 

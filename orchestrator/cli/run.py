@@ -61,6 +61,6 @@ def _execute(argv: tuple[str, ...], cwd: str, environment: dict[str, str]) -> No
     except (OSError, ValueError) as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         reason = getattr(error, "strerror", None) or str(error)
-        failure = OrchestrateError(f"unable to run {argv[0] if argv[0] != SHELL[0] else argv[-1]}: {reason.lower()}")
-        failure.status = NOT_FOUND if missing else NOT_EXECUTABLE
-        raise failure from None
+        what = argv[0] if argv[0] != SHELL[0] else argv[-1]
+        status = NOT_FOUND if missing else NOT_EXECUTABLE
+        raise OrchestrateError(f"unable to run {what}: {reason.lower()}", status=status) from None

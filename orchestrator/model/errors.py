@@ -1,7 +1,7 @@
 """The errors a user can cause, each with the exit status it leads to.
 
-`cli` is the one place that turns them into a line on stderr and a status (DESIGN of messages:
-``orchestrate: unable to <verb> <object>: <reason>``, then what to do about it).
+`cli` is the one place that turns them into a line on stderr and a status. A line reads
+``orchestrate: unable to <verb> <object>: <reason>``, and then what to do about it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ HELD_STATUS = 75  # EX_TEMPFAIL of sysexits.h: trying again later may work
 class OrchestrateError(Exception):
     """A failure that is told in one line, without a traceback.
 
-    `hint` says what the user can do about it; it becomes the second sentence of that line.
+    `hint` says what the user can do about it; it becomes the second sentence of that line. `status` is the exit status,
+    where it is not that of the class.
     """
 
     status = FAILED_STATUS
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", status: int | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        if status is not None:
+            self.status = status
 
     def __str__(self) -> str:
         message = super().__str__()

@@ -1,4 +1,4 @@
-"""The output path of `airflow standalone`, written from its description (AIRFLOW.md §1), without Airflow.
+"""The output path of `airflow standalone`, as it works in 2.6 to 3.3, without Airflow.
 
 A thread per child reads lines from a pipe into one unbounded queue; the main thread empties the queue, prints each
 line behind its name, and sleeps 0.1 s. It flushes once a round, which the original leaves to stdio: kinder to it.
