@@ -118,6 +118,18 @@ def test_what_wiped_its_environment_is_found_by_its_session_without_its_leader(h
     second.stop()
 
 
+def test_what_goes_on_as_a_new_process_all_the_time_is_named_and_ended(home):
+    """Between two looks at /proc it is another; a look that misses it must not be the last."""
+    names = [f"hopper-{number}" for number in range(5)]
+    first = killed(home, [], **{name: tree("hopper") for name in names})
+    home.write(name="Next", again=tree("plain"))
+    second = home.up("--color", "never", "--end-survivors", file="Next")
+    second.wait_ready("again")
+    assert set(re.findall(r"^orchestrate:   (\S+): \d+ ", second.messages, re.MULTILINE)) == set(names), str(second)
+    assert first.survivors(0.5) == []
+    second.stop()
+
+
 def test_after_a_regular_end_there_is_no_record(home):
     run = home.write(web=tree("daemon")).up("--color", "never")
     run.wait_ready("web")

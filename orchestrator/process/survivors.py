@@ -1,17 +1,7 @@
 """Survivors: what is left of a run whose supervisor and guardians were killed together.
 
 A guardian keeps a record beside its lock for as long as its tree may live; where a record is found and nobody holds
-the lock, the guardian was killed. What it stood over is then found by three marks, each of which another may lack:
-
-- The leader, by pid and start time (proc_pid_stat(5)): the pair names one process for as long as the machine runs.
-- Its session: what the leader forked stays in it, and its number is nobody else's pid while one member lives. So
-  gunicorn and postgres are found too, whose titles overwrite the environment that they were started with.
-- MARK in the environment, with the token of the run and the instance: it is inherited across setsid(2) and double
-  forks, and nobody else's by accident. The home's name would not do: a container beside us may have one of that name.
-
-And all that descends from those. What has left its session *and* has wiped its environment is not found. The pty is
-no mark: its number is free for the next comer after the hang-up.
-
+the lock, the guardian was killed. What it stood over is found by a census, named, and ended where that is asked for.
 A stranger is never signalled: a process is pinned by a pidfd first, and its start time compared after that.
 """
 
@@ -20,44 +10,18 @@ from __future__ import annotations
 import functools
 import os
 import signal
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orchestrator.process import proc, tree
+from orchestrator.process.census import MARK, Census, Record, Survivor, mark_of
 from orchestrator.runtime.loop import READ, Loop
 
-MARK = "ORCHESTRATE_RUN"
 SUFFIX = ".tree"
 TOKEN = os.urandom(16).hex()  # of this run: the guardians are forked after it is drawn
-_PREFIX = f"{MARK}=".encode()
-ROUNDS = 20  # of looking for what was born while others were being ended
+LOOKS = 200  # of one search, each of a millisecond or two: some programs go on as a new process all the time
+ROUNDS = 20  # of killing what was born while others were being killed
 KILL_WAIT = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Survivor:
-    """One process of `instance`; `start` is its start time in clock ticks since boot."""
-
-    instance: str
-    pid: int
-    start: int
-
-    def __str__(self) -> str:
-        return f"{self.instance}: {proc.describe(self.pid)}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    instance: str
-    token: str
-    leader: int
-    start: int
-
-
-def mark(instance: str, token: str = TOKEN) -> str:
-    """Return the value of MARK for an instance."""
-    return f"{token}.{instance}"
 
 
 def marked(environment: Mapping[str, str], instance: str) -> dict[str, str]:
@@ -67,7 +31,7 @@ def marked(environment: Mapping[str, str], instance: str) -> dict[str, str]:
     """
     if proc.LINUX:
         _boot()
-    return {**environment, MARK: mark(instance)}
+    return {**environment, MARK: mark_of(instance, TOKEN)}
 
 
 def record_path(lock_path: str) -> str:
@@ -110,11 +74,7 @@ def find(directory: Path) -> tuple[list[Survivor], list[Path]]:
 
     Call it while no guardian of this home lives.
     """
-    paths = sorted(directory.glob(f"*{SUFFIX}"))
-    records = {path: record for path in paths if (record := _read(path))}
-    found = _search(list(records.values())) if records else {}
-    living = set(found.values())
-    return list(found), [path for path in paths if records.get(path) not in living]
+    return _search(directory, 0)
 
 
 def end(directory: Path, grace: float, loop: Loop) -> list[Survivor]:
@@ -123,26 +83,28 @@ def end(directory: Path, grace: float, loop: Loop) -> list[Survivor]:
     _signal(found, signal.SIGTERM)
     _signal(found, signal.SIGCONT)
     _wait(found, grace, loop)
-    found = _freeze(directory)
-    while found:
-        _signal(found, signal.SIGKILL)
-        if not _wait(found, KILL_WAIT, loop):
-            break
-        found = _freeze(directory)
-    return found
-
-
-def _freeze(directory: Path) -> list[Survivor]:
-    """Stop what is left, until nothing new is found that was born meanwhile; return all of it."""
-    stopped: list[Survivor] = []
     for _ in range(ROUNDS):
-        found, _ = find(directory)
-        fresh = [survivor for survivor in found if survivor not in stopped]
-        if not fresh:
+        found, _ = _search(directory, signal.SIGSTOP)
+        _signal(found, signal.SIGKILL)
+        if not found or not _wait(found, KILL_WAIT, loop):
             break
-        _signal(fresh, signal.SIGSTOP)
-        stopped += fresh
     return found
+
+
+def _search(directory: Path, number: int) -> tuple[list[Survivor], list[Path]]:
+    """Find what is left, each signalled as soon as it is found, until nothing new appears that was born meanwhile."""
+    paths = sorted(directory.glob(f"*{SUFFIX}"))
+    records = {path: record for path in paths if (record := _read(path))}
+    if not records:
+        return [], paths
+    census = Census(list(records.values()))
+    for _ in range(LOOKS):
+        _signal(census.look(), number)
+        if census.is_settled:
+            break
+    found = census.left()
+    living = set(found.values())
+    return list(found), [path for path in paths if records.get(path) not in living]
 
 
 @functools.cache
@@ -152,75 +114,18 @@ def _boot() -> str:
         return f"{file.read().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"
 
 
-def _read(path: Path) -> _Record | None:
+def _read(path: Path) -> Record | None:
     try:
         instance, token, _ = path.name.rsplit(".", 2)
         content = path.read_text(encoding="ascii")
         if not content:  # the disk was full; the token is found in environments all the same
-            return _Record(instance, token, 0, 0)
+            return Record(instance, token, 0, 0)
         boot, leader, start = content.split()
         if boot != _boot():
             return None
-        return _Record(instance, token, int(leader), int(start))
+        return Record(instance, token, int(leader), int(start))
     except (OSError, ValueError):
         return None
-
-
-def _search(records: Collection[_Record]) -> dict[Survivor, _Record]:
-    by_mark = {mark(record.instance, record.token).encode(): record for record in records}
-    by_leader = {record.leader: record for record in records if record.leader}
-    of_pid: dict[int, _Record] = {}
-    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
-        environment = _environment(pid)
-        named = next((by_mark[entry[len(_PREFIX) :]] for entry in environment if _is_mark(entry, by_mark)), None)
-        if record := named or _by_leader(pid, environment, by_leader):
-            of_pid[pid] = record
-    for pid, record in list(of_pid.items()):
-        for member in tree.descendants(pid):
-            of_pid.setdefault(member.pid, record)
-    # Started by hand in a component's shell that has survived: what we stand on is not ours to end.
-    own = proc.session_of(os.getpid())
-    for pid in list(of_pid):
-        if pid in _above(os.getpid()) or proc.session_of(pid) == own or proc.is_zombie(pid):
-            del of_pid[pid]
-    return {Survivor(r.instance, pid, start): r for pid, r in of_pid.items() if (start := proc.start_time(pid))}
-
-
-def _above(pid: int) -> set[int]:
-    """Return a process and its parents, up to the first."""
-    found = set()
-    while pid:
-        found.add(pid)
-        pid = proc.parent_of(pid)
-    return found
-
-
-def _is_mark(entry: bytes, known: Collection[bytes]) -> bool:
-    return entry.startswith(_PREFIX) and entry[len(_PREFIX) :] in known
-
-
-def _by_leader(pid: int, environment: list[bytes], by_leader: Mapping[int, _Record]) -> _Record | None:
-    """Return whose leader it is, or in whose leader's session."""
-    if record := by_leader.get(pid):
-        return record if proc.start_time(pid) == record.start else None
-    record = by_leader.get(proc.session_of(pid))
-    if record is None or proc.start_time(pid) < record.start:
-        return None
-    # The number is a session's for as long as it has members; a stranger can have it only once ours were gone, and
-    # then either its leader is there, under another start time, or its environment is whole and has no mark of ours.
-    if leader_start := proc.start_time(record.leader):
-        return record if leader_start == record.start else None
-    is_whole = bool(environment) and all(b"=" in entry for entry in environment)
-    return None if is_whole else record
-
-
-def _environment(pid: int) -> list[bytes]:
-    """Return the environment that it was started with; empty where that cannot be read, or was wiped."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return [entry for entry in file.read().split(b"\0") if entry]
-    except OSError:
-        return []
 
 
 def _signal(survivors: Iterable[Survivor], number: int) -> None:

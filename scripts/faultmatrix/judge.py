@@ -104,17 +104,18 @@ def _promises(runner: Runner, fault: Fault, trial: Trial, directory: Path) -> tu
     if not trial.modes_kept:
         wrong.append("the terminal's modes have changed")
     if fault.spares:
-        trouble = _again(runner, directory, trial.living(), "--end-survivors")
+        trouble = _again(runner, directory, trial.left().keys() - {"runner"}, "--end-survivors")
         if not trouble and not trial.pump(lambda: trial.vacant, SLACK):
             trouble = "the next start did not end it"
         note = "" if trouble else "named and ended by the next start"
     else:
-        trouble = _again(runner, directory, [])
+        trouble = _again(runner, directory, set())
     return ", ".join(filter(None, [*wrong, trouble])), note
 
 
-def _again(runner: Runner, directory: Path, survivors: list[int], *options: str) -> str:
-    """Start another one on the same home: at once, with the survivors named, and with a good end. What is wrong."""
+def _again(runner: Runner, directory: Path, survivors: set[str], *options: str) -> str:
+    """Start another one on the same home: at once, with the components named of which something has survived, and with
+    a good end. What is wrong."""
     with Trial([*runner.argv(directory, scenes.AGAIN), *options], directory) as trial:
         if not trial.pump(lambda: b"| ready" in trial.output or trial.status is not None, START):
             return "the next start does not come up"
@@ -122,8 +123,8 @@ def _again(runner: Runner, directory: Path, survivors: list[int], *options: str)
             return f"the next start ends with {trial.status}"
         if b"waiting for" in trial.output:
             return "the next start had to wait"
-        if unnamed := set(survivors) - {int(pid) for pid in re.findall(rb"orchestrate:   \S+: (\d+) ", trial.output)}:
-            return f"the next start does not name {len(unnamed)} processes"
+        if unnamed := survivors - set(re.findall(r"orchestrate:   (\S+): \d+ ", trial.output.decode())):
+            return f"the next start does not name {', '.join(sorted(unnamed))}"
         trial.send(signal.SIGTERM)
         if not trial.pump(lambda: trial.vacant, SLACK) or trial.status != -signal.SIGTERM:
             return "the next start does not end well"
