@@ -154,6 +154,19 @@ def test_the_environment_is_read_in_one_place():
     assert faults == []
 
 
+def test_one_file_waits_and_kills():
+    """Beside it `up -d` waits for the fork that it made itself, and an attached client stops itself."""
+    names = {f"os.{name}" for name in "kill killpg wait waitpid waitid wait3 wait4".split()}
+    own = {"process/tree.py": names, "cli/detach.py": {"os.waitpid"}, "cli/sitting.py": {"os.kill"}}
+    faults = [
+        f"{file}:{line}: {name}"
+        for file in FILES
+        for line, name in names_used(PACKAGE / file)
+        if name in names - own.get(file, set())
+    ]
+    assert faults == []
+
+
 def test_the_model_knows_no_machine():
     """No clock, no dice, no files: what the lowest floor decides follows from what it is given."""
     machine = {"os", "sys", "io", "time", "random", "socket", "subprocess", "threading", "pathlib", "shutil", "logging"}

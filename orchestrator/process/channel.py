@@ -1,7 +1,7 @@
-"""The duplex pipe between supervisor and guardian: messages, and once a descriptor.
+"""The duplex pipe between supervisor and guardian: messages, and the descriptors that follow one.
 
 A message is one pickled dataclass, small enough to be written at once. `multiprocessing.Pipe(duplex=True)` is a
-socket pair; a plain pipe could not carry the descriptor.
+socket pair; a plain pipe could not carry a descriptor.
 """
 
 from __future__ import annotations
