@@ -1,5 +1,8 @@
 """Components that end at once: while others are still being started, and before their last words are read."""
 
+import os
+
+from definitions import STAY
 from lateness import Late
 from test_order_system import component, ended, here, lines_of
 
@@ -34,3 +37,15 @@ def test_a_line_without_an_end_stands_before_the_word_of_the_end(home):
     lines = run.text.splitlines()
     said, ended_at = lines.index("web         | unable to bind"), lines[1].startswith("orchestrate | web exited")
     assert (said, ended_at) == (0, True), str(run)
+
+
+def test_a_line_that_others_of_its_tree_may_go_on_with_is_not_ended(here):
+    """Its leader ends in the middle of it. On pipes: a terminal is hung up then."""
+    os.mkfifo(here.path / "go")
+    command = "trap '' TERM; printf 'one '; (read x < go; echo two) & exit 3"
+    text = component("web", command, 'on_exit = "ignore"', "tty = false")
+    run = here.write(text + component("stay", STAY)).up()
+    run.wait_for("web exited with status 3")
+    (here.path / "go").write_text("now\n")
+    run.wait_for(r"^web +\| one two$")
+    run.stop()

@@ -70,9 +70,12 @@ class Multiplexer:
         return stream
 
     def catch_up(self, stream: Stream) -> None:
-        """Show what is there already, an unfinished line too, so that it stands before what is said next."""
-        if not self._paused and self._drain(stream):
-            self._end_line(stream)
+        """Show what is there already, so that it stands before what is said next; an unfinished line too, where nobody
+        has the other side open any more, who could go on with it."""
+        if not self._paused:
+            self._drain(stream)
+            if stream.parked or not stream.open:
+                self._end_line(stream)
 
     def close(self, stream: Stream) -> None:
         """Read what is left, show an unfinished line, close the master."""
@@ -87,14 +90,12 @@ class Multiplexer:
         if stream.log is not None:
             stream.log.finish()
 
-    def _drain(self, stream: Stream) -> bool:
-        """Take what is there; False where somebody writes on and on."""
+    def _drain(self, stream: Stream) -> None:
         left = LAST_WORDS
         while left > 0 and (data := self._read(stream)):
             left -= len(data)
             self._take(stream, data)
         self._take(stream, b"")
-        return left > 0
 
     def _end_line(self, stream: Stream) -> None:
         self._tails.hide(stream)
