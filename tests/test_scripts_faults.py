@@ -5,6 +5,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -179,6 +180,9 @@ def test_a_soak_accounts_for_every_line(monkeypatch, tmp_path, lines, written, r
     assert (account.wrong == []) is right, account.wrong
 
 
-def test_a_minute_of_soak_leaks_nothing_and_loses_no_line():
-    done = subprocess.run([sys.executable, SCRIPTS / "soak", "1"], capture_output=True, text=True, check=False)
+def test_a_minute_of_soak_leaks_nothing_and_loses_no_line(tmp_path):
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, SCRIPTS / "soak", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr + done.stdout
+    assert list(tmp_path.iterdir()) == []

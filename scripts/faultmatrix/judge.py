@@ -2,7 +2,6 @@
 
 import re
 import signal
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from faultmatrix.deaths import UnreachedError
 from faultmatrix.matrix import Fault, Place
 from faultmatrix.runners import GRACE, OURS, Runner
 from faultmatrix.scenes import Stage
-from faultmatrix.trial import Trial
+from faultmatrix.trial import Trial, directory
 from faultmatrix.window import Window
 
 SLACK = 2.0  # seconds beside the grace, by which everything has to be gone
@@ -61,11 +60,10 @@ def run(runner: Runner, fault: Fault, patience: float = GRACE + SLACK) -> Result
     scene = fault.scene
     if scene.stage not in runner.stages:
         return Result(runner.name, fault.name, {}, None, None, note=f"has no {scene.stage.value}")
-    with tempfile.TemporaryDirectory(prefix="orchestrate-faults-", ignore_cleanup_errors=True) as name:
-        directory = Path(name)
-        argv = [*scene.before, *runner.argv(directory, scene)]
+    with directory() as home:
+        argv = [*scene.before, *runner.argv(home, scene)]
         terminal = fault.place is Place.TERMINAL
-        with Window(argv, directory) if fault.place is Place.TMUX else Trial(argv, directory, terminal) as trial:
+        with Window(argv, home) if fault.place is Place.TMUX else Trial(argv, home, terminal) as trial:
             try:
                 _bring(trial, runner, fault)
                 began = time.monotonic()
@@ -76,7 +74,7 @@ def run(runner: Runner, fault: Fault, patience: float = GRACE + SLACK) -> Result
             seconds = time.monotonic() - began if is_gone else None
             left = {} if is_gone else trial.left() or {"runner": 0}  # 0: gone since
             trial.pump(lambda: False, 0)  # the status may have come at the same time
-            wrong, note = _promises(runner, fault, trial, directory) if runner.name == OURS else ("", "")
+            wrong, note = _promises(runner, fault, trial, home) if runner.name == OURS else ("", "")
             return Result(runner.name, fault.name, left, seconds, trial.status, wrong, note, scene.unit)
 
 
@@ -96,7 +94,7 @@ def _bring(trial: Trial, runner: Runner, fault: Fault) -> None:
     fault.prepare(trial)
 
 
-def _promises(runner: Runner, fault: Fault, trial: Trial, directory: Path) -> tuple[str, str]:
+def _promises(runner: Runner, fault: Fault, trial: Trial, home: Path) -> tuple[str, str]:
     """Return what is not as it was promised, and what the next start has put right."""
     wrong, note = [], ""
     if trial.status != fault.status:
@@ -104,19 +102,19 @@ def _promises(runner: Runner, fault: Fault, trial: Trial, directory: Path) -> tu
     if not trial.modes_kept:
         wrong.append("the terminal's modes have changed")
     if fault.spares:
-        trouble = _again(runner, directory, trial.left().keys() - {"runner"}, "--end-survivors")
+        trouble = _again(runner, home, trial.left().keys() - {"runner"}, "--end-survivors")
         if not trouble and not trial.pump(lambda: trial.vacant, SLACK):
             trouble = "the next start did not end it"
         note = "" if trouble else "named and ended by the next start"
     else:
-        trouble = _again(runner, directory, set())
+        trouble = _again(runner, home, set())
     return ", ".join(filter(None, [*wrong, trouble])), note
 
 
-def _again(runner: Runner, directory: Path, survivors: set[str], *options: str) -> str:
+def _again(runner: Runner, home: Path, survivors: set[str], *options: str) -> str:
     """Start another one on the same home: at once, with the components named of which something has survived, and with
     a good end. What is wrong."""
-    with Trial([*runner.argv(directory, scenes.AGAIN), *options], directory) as trial:
+    with Trial([*runner.argv(home, scenes.AGAIN), *options], home) as trial:
         if not trial.pump(lambda: b"| ready" in trial.output or trial.status is not None, START):
             return "the next start does not come up"
         if trial.status is not None:

@@ -1,5 +1,6 @@
 """One runner at work, with a terminal or a pipe of its own, below a child subreaper that nothing escapes."""
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PROGRAMS = Path(__file__).parent.parent.parent / "tests" / "programs"
@@ -158,6 +159,8 @@ def _modes(fd: int) -> object:
         return None
 
 
-def directory() -> Path:
-    """Make a directory for one trial."""
-    return Path(tempfile.mkdtemp(prefix="orchestrate-faults-"))
+@contextlib.contextmanager
+def directory() -> Iterator[Path]:
+    """Make a directory for one trial, and remove it after that."""
+    with tempfile.TemporaryDirectory(prefix="orchestrate-faults-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
