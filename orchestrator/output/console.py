@@ -1,14 +1,13 @@
-"""The screen: where the merged stream goes. This file alone imports blessed for the stream.
+"""The sink of the merged stream: a queue in front of standard output.
 
 What a turn of the loop produced leaves in one write. Nobody waits here: a terminal that does not take bytes (^S, tmux
-copy mode, a stalled ssh) makes the screen skip and say so afterwards; a file or pipe loses nothing, and `full` asks
+copy mode, a stalled ssh) makes the console skip and say so afterwards; a file or pipe loses nothing, and `full` asks
 the reader of the ptys to pause instead. Only in a `hurry`, when readers must not pause any more, does a pipe skip too,
 much later.
 
 Facts: O_NONBLOCK belongs to the open file, which inherited descriptors share with the shell, so 0-2 are left as they
 are and reopened through /proc/self/fd (open(2)). Where that is refused (after `su`), or for a socket, writes wait for
-poll(2), go in small pieces, and are given up after a moment (`output.blocking`). The import of blessed costs
-0.1-0.3 s: only what draws colours pays it.
+poll(2), go in small pieces, and are given up after a moment (`output.blocking`).
 """
 
 from __future__ import annotations
