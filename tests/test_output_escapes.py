@@ -13,9 +13,9 @@ PREFIX = b"web | "
 LEFT = re.compile(rb"\x1b\[[0-9;:]*m|\x1b\]8;[ -~]*(?:\x07|\x1b\\)")
 
 
-def painted(written, step=1 << 16):
+def painted(written, step=1 << 16, style=Style.COLOURS):
     """The lines that a component's bytes come to, read in chunks of so many bytes."""
-    return streamed(written, step, PrefixPainter(PREFIX, Style.COLOURS))
+    return streamed(written, step, PrefixPainter(PREFIX, style))
 
 
 def cells(screen, row):

@@ -1,5 +1,5 @@
-"""Colours of the prefixes, by blessed. Imported only where colours are drawn, and after the components have started: the
-import of blessed costs 0.1-0.3 s.
+"""Colours of the prefixes, by blessed. Imported only where colours are drawn, and after the components have started:
+the import of blessed costs 0.1-0.3 s.
 
 Fact: on a terminal of its own blessed (1.40 and later) sends queries (XTGETTCAP, XTVERSION), takes the answers from
 standard input and waits up to ten seconds for them. So it is given a stream that is no terminal: it knows the colours
