@@ -148,8 +148,7 @@ def test_after_the_death_of_supervisor_and_guardians_together_the_home_is_free(h
     run = system(home, ["plain", "family"], terminal=True)
     run.wait_ready("plain", "family")
     since = time.monotonic()
-    for pid in [run.pid, *(pid for pid, _ in run.guardians())]:
-        os.kill(pid, signal.SIGKILL)
+    run.kill_with_guardians()
     verdict(what_went_wrong("all of ours", run, since, -signal.SIGKILL, SOON))
     verdict(started_again([("all of ours", home)]))
 
