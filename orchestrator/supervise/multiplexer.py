@@ -4,8 +4,8 @@ Where the sink is full (a pipe or file; never a terminal) all masters are left u
 discipline then blocks the writers. During a stop nobody is slowed: there the console skips in the end.
 
 Facts: a read of a pty gives at most 4095 bytes, and the next one sleeps until the kernel's worker has brought more
-(tty_buffer.c). While one component floods, that costs less than a turn of the loop for each read; of several, each gets
-a share of the turn, and the worker refills the others meanwhile; what they gave is then looked at some turns later,
+(tty_buffer.c). While one component floods, that costs less than a turn of the loop for each read; of several, each is
+read once in a turn, and the worker refills the others meanwhile; what they gave is then looked at some turns later,
 together, because each look costs as much as copying 4 KB. A log is written between two reads: the worker is at work
 then, and the next read would only have slept (a flood with a log: 7 to 11 % quicker). A master answers EIO once no
 process has the slave open, and only after all that was written has been read (n_tty flushes its buffers first), so
@@ -33,8 +33,8 @@ from orchestrator.text.row import replay
 
 READ_SIZE = 1 << 16
 FULL = 4095  # bytes of a read of a pty that may have left some
-TURN_SIZE = 8 * FULL  # bytes that are read in one turn, shared by the masters that have any
-COLLECTED = TURN_SIZE  # bytes of one master that are shown and logged together while several flood
+TURN_SIZE = 8 * FULL  # bytes that are read in one turn where one master alone has any; of several each is read once
+COLLECTED = 3 * TURN_SIZE  # bytes of one master that are shown and logged together while several flood
 LOG_AFTER = 4  # reads of a turn, where there are more: what the log holds is written, see above
 LINGER = 0.002  # seconds that they, or what a log holds, wait for more at most
 LAST_WORDS = 1 << 22  # bytes read after the tree has gone, should somebody outside it hold the slave open
@@ -130,7 +130,7 @@ class Multiplexer:
     def _on_readable(self, stream: Stream) -> None:
         self._ready += 1
         data = self._read(stream)
-        if self._more and stream.backlog_size + len(data) < COLLECTED:
+        if self._more and self._share == 1 and stream.backlog_size + len(data) < COLLECTED:
             stream.backlog.append(data)
             stream.backlog_size += len(data)
             self._linger(stream)
@@ -148,7 +148,7 @@ class Multiplexer:
             self._take(stream, b"")
 
     def _read(self, stream: Stream) -> bytes:
-        """Return what is there, about its share of a turn; parks the master where the other side has gone."""
+        """Return what is there, about its share of the turn; parks the master where the other side has gone."""
         self._more = False
         if not stream.open:
             return b""
@@ -245,7 +245,7 @@ class Multiplexer:
     def _balance(self) -> None:
         self._screen.end_turn()
         if self._ready:
-            self._share = max(1, TURN_SIZE // self._ready)
+            self._share = TURN_SIZE if self._ready == 1 else 1
             self._ready = 0
         if self._paused:
             if self._console.waiting <= LOW_WATER:
