@@ -217,7 +217,7 @@ def test_what_is_collected_of_many_floods_is_all_there_and_in_order(stand):
 def test_what_is_collected_does_not_wait_for_more_than_a_moment(stand):
     stand = stand("pipe")
     stream = stand.start()
-    stand.multiplexer._share = 1  # as when many are ready in one turn: a full read is no reason to look yet
+    stand.multiplexer._crowded = True  # as when many are ready in one turn: a full read is no reason to look yet
     stand.feed(b"x" * 4094 + b"\n")
     stand.turn_until(lambda: stand.lines() == [b"x" * 4094])
     assert stand.log() == b"x" * 4094 + b"\n"

@@ -54,7 +54,7 @@ class Multiplexer:
         self._paused = False
         self._patient = True
         self._ready = 0
-        self._share = TURN_SIZE
+        self._crowded = False  # whether several masters had something in the last turn
         self._more = False  # whether the last read has left something
         self._lingering: dict[Stream, bool] = {}  # and whether more has come meanwhile
         self._tails = Tails(loop, screen, self._show)
@@ -130,7 +130,7 @@ class Multiplexer:
     def _on_readable(self, stream: Stream) -> None:
         self._ready += 1
         data = self._read(stream)
-        if self._more and self._share == 1 and stream.backlog_size + len(data) < COLLECTED:
+        if self._more and self._crowded and stream.backlog_size + len(data) < COLLECTED:
             stream.backlog.append(data)
             stream.backlog_size += len(data)
             self._linger(stream)
@@ -148,12 +148,12 @@ class Multiplexer:
             self._take(stream, b"")
 
     def _read(self, stream: Stream) -> bytes:
-        """Return what is there, about its share of the turn; parks the master where the other side has gone."""
+        """Return what is there, up to about TURN_SIZE; parks the master where the other side has gone."""
         self._more = False
         if not stream.open:
             return b""
         chunks: list[bytes] = []
-        left = self._share
+        left = 1 if self._crowded else TURN_SIZE
         try:
             while left > 0:
                 chunk = os.read(stream.master_fd, READ_SIZE)
@@ -245,7 +245,7 @@ class Multiplexer:
     def _balance(self) -> None:
         self._screen.end_turn()
         if self._ready:
-            self._share = TURN_SIZE if self._ready == 1 else 1
+            self._crowded = self._ready > 1
             self._ready = 0
         if self._paused:
             if self._console.waiting <= LOW_WATER:
