@@ -1,11 +1,15 @@
 """Bytes in, rows on the terminal (by pyte), lines in a pipe, and the log: exact, over real ptys."""
 
+import fcntl
 import os
 import resource
 import select
 import unicodedata
+from contextlib import suppress
 
 import pytest
+
+from orchestrator.output.console import HIGH_WATER
 
 OWN = "web         | "
 BAD = "�"
@@ -222,3 +226,44 @@ def test_what_is_collected_does_not_wait_for_more_than_a_moment(stand):
     stand.turn_until(lambda: stand.lines() == [b"x" * 4094])
     assert stand.log() == b"x" * 4094 + b"\n"
     assert not stream.backlog
+
+
+def test_each_of_a_crowd_is_read_several_times_in_a_turn_and_none_before_the_others(stand):
+    stand = stand("pipe")
+    streams = [stand.start(name) for name in ("web", "api")]
+    for name in ("web", "api"):
+        stand.feed(b"x" * 99 + b"\n", name)
+    stand.turn_until(lambda: stand.lines("web") and stand.lines("api"))
+    for _, slave in stand.components.values():
+        os.set_blocking(slave, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(slave, (b"x" * 99 + b"\n") * 40)
+    stand.multiplexer._crowded = True
+    stand.turn()
+    web, api = (stream.backlog for stream in streams)
+    assert len(web) == len(api) == 4
+
+
+def test_one_of_a_crowd_may_end_before_it_has_been_read(stand):
+    stand = stand("pipe")
+    for name in ("web", "api"):
+        stand.start(name)
+        stand.feed(name.encode() * 1000 + b"\n", name)
+    stand.multiplexer._crowded = True
+    stand.loop.call_in(0.0, lambda: stand.end("web"))
+    stand.turn()
+    stand.finish()
+    for name in ("web", "api"):
+        assert stand.lines(name) == [name.encode() * 1000]
+        assert stand.log(name) == name.encode() * 1000 + b"\n"
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="only Linux can")
+def test_a_pipe_is_widened_and_never_narrowed(stand):
+    assert fcntl.fcntl(stand("pipe").read_fd, fcntl.F_GETPIPE_SZ) == HIGH_WATER
+    read_fd, write_fd = os.pipe()
+    fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, 2 * HIGH_WATER)
+    stand(write_fd)
+    assert fcntl.fcntl(read_fd, fcntl.F_GETPIPE_SZ) == 2 * HIGH_WATER
+    os.close(read_fd)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import collections
 import enum
+import fcntl
 import os
 import select
 import stat
@@ -219,7 +220,20 @@ def _reopen(fd: int, kind: Kind) -> tuple[int, bool]:
     if kind is not Kind.FILE:
         try:
             flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-            return os.open(f"/proc/self/fd/{fd}", flags), True
+            own_fd = os.open(f"/proc/self/fd/{fd}", flags)
         except OSError:
             pass
+        else:
+            _widen(own_fd)
+            return own_fd, True
     return fd, False
+
+
+def _widen(fd: int) -> None:
+    """Let a pipe hold as much as the queue before it may. What is no pipe refuses that (EBADF), and so does the kernel
+    where the user has too much in pipes already (EPERM; pipe(7))."""
+    try:
+        if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) < HIGH_WATER:
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, HIGH_WATER)
+    except (AttributeError, OSError):  # macOS has no such call
+        pass

@@ -4,14 +4,15 @@ Where the sink is full (a pipe or file; never a terminal) all masters are left u
 discipline then blocks the writers. During a stop nobody is slowed: there the console skips in the end.
 
 Facts: a read of a pty gives at most 4095 bytes, and the next one sleeps until the kernel's worker has brought more
-(tty_buffer.c). While one component floods, that costs less than a turn of the loop for each read; of several, each is
-read once in a turn, and the worker refills the others meanwhile; what they gave is then looked at some turns later,
-together, because each look costs as much as copying 4 KB. A log is written between two reads: the worker is at work
-then, and the next read would only have slept (a flood with a log: 7 to 11 % quicker). A master answers EIO once no
-process has the slave open, and only after all that was written has been read (n_tty flushes its buffers first), so
-reading until EIO or EAGAIN after the tree is vacated misses nothing. EIO is not for ever: a process of the session may
-open /dev/tty again. Until then level-triggered epoll(7) would report the hang-up without end, so such a master is
-parked in an edge-triggered one, which tells of the next byte only.
+(tty_buffer.c). While one component floods, that costs less than a turn of the loop for each read; of several, one is
+read after the other, and the worker refills those meanwhile: all of them several times in a turn, because a turn costs
+as much as a read. What they gave is then looked at some turns later, together, because each look costs as much as
+copying 4 KB. A log is written between two reads: the worker is at work then, and the next read would only have slept (a
+flood with a log: 7 to 11 % quicker). A master answers EIO once no process has the slave open, and only after all that
+was written has been read (n_tty flushes its buffers first), so reading until EIO or EAGAIN after the tree is vacated
+misses nothing. EIO is not for ever: a process of the session may open /dev/tty again. Until then level-triggered
+epoll(7) would report the hang-up without end, so such a master is parked in an edge-triggered one, which tells of the
+next byte only.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ READ_SIZE = 1 << 16
 FULL = 4095  # bytes of a read of a pty that may have left some
 TURN_SIZE = 8 * FULL  # bytes that are read in one turn where one master alone has any; of several each is read once
 COLLECTED = 3 * TURN_SIZE  # bytes of one master that are shown and logged together while several flood
+SWEEPS = 4  # reads of each master in one turn where several have any
+CROWD_READS = 128  # … and of all of them at most, about, so that a turn does not grow with their number
 LOG_AFTER = 4  # reads of a turn, where there are more: what the log holds is written, see above
 LINGER = 0.002  # seconds that they, or what a log holds, wait for more at most
 LAST_WORDS = 1 << 22  # bytes read after the tree has gone, should somebody outside it hold the slave open
@@ -55,6 +58,7 @@ class Multiplexer:
         self._patient = True
         self._ready = 0
         self._crowded = False  # whether several masters had something in the last turn
+        self._crowd: list[Stream] = []  # those that have in this one, then
         self._more = False  # whether the last read has left something
         self._lingering: dict[Stream, bool] = {}  # and whether more has come meanwhile
         self._tails = Tails(loop, screen, self._show)
@@ -129,13 +133,32 @@ class Multiplexer:
 
     def _on_readable(self, stream: Stream) -> None:
         self._ready += 1
-        data = self._read(stream)
-        if self._more and self._crowded and stream.backlog_size + len(data) < COLLECTED:
+        if self._crowded:
+            self._crowd.append(stream)
+        else:
+            self._take(stream, self._read(stream))
+
+    def _sweep(self) -> None:
+        """Read each of a crowd once, then what is left of it again."""
+        crowd, self._crowd = self._crowd, []
+        left = CROWD_READS
+        for _ in range(SWEEPS):
+            left -= len(crowd)
+            crowd = [stream for stream in crowd if stream.open and self._collect(stream)]
+            if left <= 0:
+                break
+
+    def _collect(self, stream: Stream) -> bool:
+        """Read once; return whether that has left some."""
+        data = self._read_once(stream)
+        more = self._more
+        if more and stream.backlog_size + len(data) < COLLECTED:
             stream.backlog.append(data)
             stream.backlog_size += len(data)
             self._linger(stream)
         else:
             self._take(stream, data)
+        return more
 
     def _linger(self, stream: Stream) -> None:
         if not self._lingering:
@@ -148,30 +171,32 @@ class Multiplexer:
             self._take(stream, b"")
 
     def _read(self, stream: Stream) -> bytes:
-        """Return what is there, up to about TURN_SIZE; parks the master where the other side has gone."""
+        """Return what is there, up to about TURN_SIZE."""
+        chunks = [chunk := self._read_once(stream)]
+        left = TURN_SIZE - len(chunk)
+        while self._more and left > 0:
+            chunks.append(chunk := self._read_once(stream))
+            left -= len(chunk)
+            if len(chunks) == LOG_AFTER and stream.log is not None:
+                stream.log.flush()
+        return b"".join(chunks)
+
+    def _read_once(self, stream: Stream) -> bytes:
+        """Return what one read gives; parks the master where the other side has gone."""
         self._more = False
         if not stream.open:
             return b""
-        chunks: list[bytes] = []
-        left = 1 if self._crowded else TURN_SIZE
         try:
-            while left > 0:
-                chunk = os.read(stream.master_fd, READ_SIZE)
-                chunks.append(chunk)
-                left -= len(chunk)
-                if len(chunks) == LOG_AFTER and stream.log is not None:
-                    stream.log.flush()
-                if len(chunk) < FULL:
-                    if not chunk:
-                        self._end(stream)
-                    break
-            else:
-                self._more = True
+            data = os.read(stream.master_fd, READ_SIZE)
         except BlockingIOError:
-            pass
+            return b""
         except OSError:
             self._park(stream)
-        return b"".join(chunks)
+            return b""
+        if not data:
+            self._end(stream)
+        self._more = len(data) >= FULL
+        return data
 
     def _take(self, stream: Stream, data: bytes) -> None:
         """Log and show `data`, after what was collected before it."""
@@ -243,6 +268,7 @@ class Multiplexer:
             os.close(stream.master_fd)
 
     def _balance(self) -> None:
+        self._sweep()
         self._screen.end_turn()
         if self._ready:
             self._crowded = self._ready > 1
