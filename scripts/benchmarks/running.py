@@ -4,6 +4,7 @@ import math
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -47,7 +48,7 @@ class Run:
     def __init__(
         self, contender: Contender, components: Sequence[Component], space: Workspace, stdout_fd: int | None = None
     ) -> None:
-        directory = space.new_directory()
+        self._directory = directory = space.new_directory()
         argv = contender.argv(directory, list(components))
         self._name = contender.name
         self._errors = directory / "stderr"
@@ -75,13 +76,15 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it by force, where it was not stopped, and close what is open."""
+        """End it by force, where it was not stopped, close what is open, and remove its files: the next run would be
+        slowed by what the kernel still writes of them to the disk."""
         if self._process.returncode is None:
             processes.end_tree(self.pid)
             self._process.wait()
         os.close(self.pid_fd)
         if self._read_fd >= 0:
             os.close(self._read_fd)
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     @property
     def pid(self) -> int:
