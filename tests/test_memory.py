@@ -2,14 +2,19 @@
 of an incarnation that has ended: nothing."""
 
 import gc
+import os
+import platform
 import pty
 import re
+import subprocess
 import sys
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 
+import pytest
 from facts import PATIENCE, children, pump
+from harness import environment
 
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise.stream import Stream
@@ -54,3 +59,15 @@ def test_a_stream_is_let_go_once_its_incarnation_has_ended():
     finally:
         gc.enable()
         loop.close()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
+def test_a_flood_does_not_take_its_memory_from_the_kernel_anew_at_every_turn(home):
+    """With `tty = false` and a log that was half a million page faults a GB, and half of the time."""
+    home.write(flood="yes 'a line of some words' | head -c 100000000")
+    command = home.command("--no-tty", "flood")
+    process = subprocess.Popen(command, cwd=home.path, env=environment(), stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status
+    assert status == 0
+    assert usage.ru_minflt < 25_000

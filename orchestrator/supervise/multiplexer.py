@@ -40,6 +40,7 @@ SWEEPS = 4  # reads of each master in one turn where several have any
 CROWD_READS = 128  # … and of all of them at most, about, so that a turn does not grow with their number
 LOG_AFTER = 4  # reads of a turn, where there are more: what the log holds is written, see above
 LINGER = 0.002  # seconds that they, or what a log holds, wait for more at most
+HEAP_KEPT = 1 << 21  # bytes that malloc does not return to the kernel
 LAST_WORDS = 1 << 22  # bytes read after the tree has gone, should somebody outside it hold the slave open
 RECENT = 16384  # bytes of the last lines that are kept to explain an end, and for who attaches
 FEW = 1024  # bytes of one turn that do not make a flood
@@ -63,6 +64,7 @@ class Multiplexer:
         self._lingering: dict[Stream, bool] = {}  # and whether more has come meanwhile
         self._tails = Tails(loop, screen, self._show)
         self._parked = EdgeWatch(loop)
+        _keep_what_is_freed()
         loop.after_each_turn(self._balance)
 
     def open(self, stream: Stream) -> Stream:
@@ -286,3 +288,12 @@ class Multiplexer:
             self._paused = False
             for stream in self._by_fd.values():
                 self._listen(stream)
+
+
+def _keep_what_is_freed() -> None:
+    """Make malloc keep the free end of the heap, up to 2 MB, for the next turn; else a flood has it returned to the
+    kernel and asked for again at every turn, a page fault for each 4 KB (half a million a GB, with logs and no pty).
+
+    Fact: glibc raises its thresholds when a block is freed that was mapped for its size (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    bytes(HEAP_KEPT // 2)
