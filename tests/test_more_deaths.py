@@ -6,6 +6,7 @@ import platform
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,9 @@ from pathlib import Path
 import pytest
 from harness import PATIENCE, Run, command_under_test, describe, pump, stat_of, tree, until
 from test_deaths import GRACE, SOON, started_again, system, verdict, what_went_wrong
+
+from orchestrator.control.address import short_path
+from orchestrator.runtime.descriptors import SET_APART
 
 ODD = ["bomb", "vforks", "traced"]
 if platform.machine() == "x86_64":  # it makes the system call by its number
@@ -279,3 +283,20 @@ def test_what_cannot_be_killed_is_named_the_status_is_1_and_its_guardian_keeps_t
     second.wait_ready("again")
     assert stat_of(guardian) is None
     second.stop()
+
+
+def test_a_killed_guardians_tree_is_ended_where_no_descriptor_is_left(home):
+    """Some are set apart for that: this ended the supervisor in a traceback."""
+    run = system(home, ["daemon", "plain"], before=["sh", "-c", 'ulimit -n 64; exec "$@"', "sh"])
+    run.wait_ready("daemon", "plain")
+    taken = [socket.socket(socket.AF_UNIX) for _ in range(60)]
+    for one in taken:
+        with short_path(home.path / ".orchestrate" / "control.sock") as name:
+            one.connect(name)
+    assert until(lambda: len(os.listdir(f"/proc/{run.pid}/fd")) >= 64 - SET_APART)
+    since = time.monotonic()
+    os.kill(run.guardian_of("daemon"), signal.SIGKILL)
+    verdict(what_went_wrong("EMFILE", run, since, 1, GRACE + SOON))
+    assert "Traceback" not in str(run)
+    for one in taken:
+        one.close()

@@ -5,10 +5,8 @@ The order is for speed and for safety: refuse first; then fork; what only draws 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from orchestrator.cli import holding, survivors
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.spec import System
-from orchestrator.runtime import signals
+from orchestrator.runtime import descriptors, signals
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
 
@@ -92,9 +90,7 @@ def _supervise(
     from orchestrator.supervise.outcome import Terms
     from orchestrator.supervise.supervisor import Supervisor
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS says that the hard limit is infinite, and refuses that
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft = descriptors.set_some_apart()
     if here.stays:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     loop = Loop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from orchestrator.runtime.descriptors import last_ones
 from orchestrator.text.harmless import one_line
 
 LINUX = sys.platform.startswith("linux")
@@ -12,16 +13,17 @@ LINUX = sys.platform.startswith("linux")
 
 def stat_fields(pid: int) -> list[bytes]:
     """Return the fields of /proc/PID/stat from the state on; empty where there is no such process."""
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return []
-    try:
-        return os.read(fd, 4096).rpartition(b")")[2].split()
-    except ProcessLookupError:
-        return []
-    finally:
-        os.close(fd)
+    with last_ones():
+        try:
+            fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return []
+        try:
+            return os.read(fd, 4096).rpartition(b")")[2].split()
+        except ProcessLookupError:
+            return []
+        finally:
+            os.close(fd)
 
 
 def parent_of(pid: int) -> int:

@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from orchestrator.process.proc import LINUX, parent_of, start_time, stat_fields
+from orchestrator.runtime.descriptors import last_ones
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -60,14 +61,15 @@ NOBODY: frozenset[int] = frozenset()
 
 def descendants(root: int, spare: Collection[int] = NOBODY) -> list[Descendant]:
     """Return all that descends from `root`, parents before children, zombies included; `spare` and theirs not."""
-    children_of = _children if _HAS_CHILDREN else _children_by_parent().__getitem__
     found: list[Descendant] = []
     queue = [root]
-    for parent in queue:
-        for pid in children_of(parent):
-            if pid not in spare:
-                found.append(Descendant(pid, parent))
-                queue.append(pid)
+    with last_ones():
+        children_of = _children if _HAS_CHILDREN else _children_by_parent().__getitem__
+        for parent in queue:
+            for pid in children_of(parent):
+                if pid not in spare:
+                    found.append(Descendant(pid, parent))
+                    queue.append(pid)
     return found
 
 
@@ -130,11 +132,12 @@ def send_tree(root: int, number: int, spare: Collection[int] = NOBODY) -> None:
 def _send_members(root: int, number: int, members: list[Descendant], beside: Collection[int] = ()) -> None:
     """Signal `members` of a tree. One whose parent is none of them, nor `beside`, nor the root has been replaced."""
     known = {root, *beside, *(member.pid for member in members)}
-    for member in members:
-        if member.parent == root:
-            send(member.pid, number)
-        else:
-            _send_pinned(member.pid, number, known)
+    with last_ones():
+        for member in members:
+            if member.parent == root:
+                send(member.pid, number)
+            else:
+                _send_pinned(member.pid, number, known)
 
 
 def _send_pinned(pid: int, number: int, parents: set[int]) -> None:
