@@ -17,10 +17,7 @@ next byte only.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import struct
-import termios
 
 from orchestrator.output.console import LOW_WATER
 from orchestrator.output.screen import Screen
@@ -110,10 +107,10 @@ class Multiplexer:
             self._show(stream, rest)
 
     def resize(self, rows: int, columns: int) -> None:
-        """Give every pty a new size; its foreground group gets SIGWINCH from the kernel (TIOCSWINSZ)."""
-        for fd, stream in self._by_fd.items():
+        """Give every pty a new size; not where that is a viewer's."""
+        for stream in self._by_fd.values():
             if stream.terminal and not stream.lent:
-                fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+                stream.resize(rows, columns)
 
     def lend(self, stream: Stream, *, lent: bool) -> None:
         """Take a stream's lines out of the merged one while somebody is attached, or let them in again."""

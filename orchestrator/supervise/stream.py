@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -33,6 +37,23 @@ class Log(Protocol):
         """End an unfinished line; the incarnation has ended."""
 
 
+@dataclass(slots=True)
+class Tail:
+    """What tails.py remembers of one stream; times are monotonic seconds, 0 for never.
+
+    The unfinished line began at `since` and was last drawn at `drawn_at`; rows that are drawn again were last touched
+    at `touched_at` and shown at `released_at`.
+    """
+
+    since: float = 0.0
+    drawn_at: float = 0.0
+    touched_at: float = 0.0
+    released_at: float = 0.0
+    timer: Timer | None = None
+    standing_timer: Timer | None = None
+    rows_timer: Timer | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Stream:
     """One open master. `watcher`, where set, sees every whole line too, and `tail_watcher` an unfinished one that
@@ -52,7 +73,6 @@ class Stream:
     splitter: BlockSplitter = field(default_factory=BlockSplitter)
     watcher: Watcher | None = None
     tail_watcher: Watcher | None = None
-    standing_timer: Timer | None = None
     recent: bytes = b""
     last: bytes = b""
     seen_at: int | None = 0
@@ -62,15 +82,20 @@ class Stream:
     held: int = 0
     open: bool = True
     parked: bool = False
-    line_since: float = 0.0
-    tail_at: float = 0.0
-    tail_timer: Timer | None = None
-    touched_at: float = 0.0
-    released_at: float = 0.0
-    rows_timer: Timer | None = None
+    tail: Tail = field(default_factory=Tail)
     after_cr: bool = False
     backlog: list[bytes] = field(default_factory=list)
     backlog_size: int = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of its terminal."""
+        columns, rows = os.get_terminal_size(self.master_fd)
+        return rows, columns
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give its terminal a size; where that is a new one the foreground group gets SIGWINCH from the kernel."""
+        fcntl.ioctl(self.master_fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     @property
     def visible(self) -> bool:

@@ -27,7 +27,7 @@ class Tails:
 
     def follow(self, stream: Stream, *, began: bool) -> None:
         """Take note of what a stream has printed; `began` says that its unfinished line is a new one."""
-        if stream.tail_watcher is not None or stream.standing_timer is not None:
+        if stream.tail_watcher is not None or stream.tail.standing_timer is not None:
             self._await_standstill(stream)
         if self._screen.shows_tails and stream.visible:
             self._follow_tail(stream, began)
@@ -41,15 +41,15 @@ class Tails:
 
     def hide(self, stream: Stream) -> None:
         """Take its unfinished line off the screen."""
-        if stream.tail_timer is not None:
-            stream.tail_timer.cancel()
-            stream.tail_timer = None
-        stream.line_since = 0.0
+        if stream.tail.timer is not None:
+            stream.tail.timer.cancel()
+            stream.tail.timer = None
+        stream.tail.since = 0.0
         self._screen.set_tail(stream, b"")
 
     def close(self, stream: Stream) -> None:
         """Forget all of a stream."""
-        for timer in (stream.standing_timer, stream.rows_timer):
+        for timer in (stream.tail.standing_timer, stream.tail.rows_timer):
             if timer is not None:
                 timer.cancel()
         self.hide(stream)
@@ -58,45 +58,45 @@ class Tails:
 
     def _await_standstill(self, stream: Stream) -> None:
         """Let `tail_watcher` see the unfinished line once nothing more has come for a while."""
-        if stream.standing_timer is not None:
-            stream.standing_timer.cancel()
-        stream.standing_timer = None
+        if stream.tail.standing_timer is not None:
+            stream.tail.standing_timer.cancel()
+        stream.tail.standing_timer = None
         if stream.tail_watcher is not None and stream.splitter.has_pending:
-            stream.standing_timer = self._loop.call_in(TAIL_AFTER, lambda: self._show_standing(stream))
+            stream.tail.standing_timer = self._loop.call_in(TAIL_AFTER, lambda: self._show_standing(stream))
 
     def _show_standing(self, stream: Stream) -> None:
-        stream.standing_timer = None
+        stream.tail.standing_timer = None
         if stream.tail_watcher is not None and stream.splitter.has_pending:
             stream.tail_watcher(stream.splitter.pending[-TAIL_MAX:])
 
     def _follow_tail(self, stream: Stream, began: bool) -> None:
         now = self._loop.now()
-        if began or not stream.line_since:
-            stream.line_since = now
-            stream.tail_at = 0.0
+        if began or not stream.tail.since:
+            stream.tail.since = now
+            stream.tail.drawn_at = 0.0
             self._screen.set_tail(stream, b"")
         if not stream.splitter.has_pending:
             self.hide(stream)
-        elif stream.tail_timer is None:
-            self._arm_tail(stream, max(stream.line_since, stream.tail_at) + TAIL_AFTER)
+        elif stream.tail.timer is None:
+            self._arm_tail(stream, max(stream.tail.since, stream.tail.drawn_at) + TAIL_AFTER)
 
     def _arm_tail(self, stream: Stream, when: float) -> None:
-        stream.tail_timer = self._loop.call_at(when, lambda: self._draw_tail(stream))
+        stream.tail.timer = self._loop.call_at(when, lambda: self._draw_tail(stream))
 
     def _draw_tail(self, stream: Stream) -> None:
-        stream.tail_timer = None
+        stream.tail.timer = None
         if not stream.splitter.has_pending or not stream.visible:
             self._screen.set_tail(stream, b"")
             return
         splitter = stream.splitter
         rewritten = rewrites(splitter.pending.rstrip(b"\r"))
         wait = REDRAW_AFTER if rewritten else TAIL_AFTER
-        due = max(stream.line_since + TAIL_AFTER, stream.tail_at + wait if stream.tail_at else 0.0)
+        due = max(stream.tail.since + TAIL_AFTER, stream.tail.drawn_at + wait if stream.tail.drawn_at else 0.0)
         now = self._loop.now()
         if now < due:
             self._arm_tail(stream, due)
             return
-        stream.tail_at = now
+        stream.tail.drawn_at = now
         if rewritten:
             splitter.compact()
         self._screen.set_tail(stream, stream.painter.paint_tail(splitter.pending[:TAIL_MAX]))
@@ -104,20 +104,20 @@ class Tails:
     # Rows that are redrawn
 
     def _follow_rows(self, stream: Stream) -> None:
-        stream.touched_at = self._loop.now()
-        if stream.rows_timer is None:
-            stream.rows_timer = self._loop.call_in(TAIL_AFTER, lambda: self._show_rows(stream))
+        stream.tail.touched_at = self._loop.now()
+        if stream.tail.rows_timer is None:
+            stream.tail.rows_timer = self._loop.call_in(TAIL_AFTER, lambda: self._show_rows(stream))
 
     def _show_rows(self, stream: Stream) -> None:
         """Show them once a second at most; where that is no terminal only when they have rested for a second."""
-        stream.rows_timer = None
+        stream.tail.rows_timer = None
         if not stream.splitter.has_changes:
             return
         now = self._loop.now()
-        last = stream.released_at if self._screen.shows_tails else stream.touched_at
+        last = stream.tail.released_at if self._screen.shows_tails else stream.tail.touched_at
         if now < last + REDRAW_AFTER:
-            stream.rows_timer = self._loop.call_at(last + REDRAW_AFTER, lambda: self._show_rows(stream))
+            stream.tail.rows_timer = self._loop.call_at(last + REDRAW_AFTER, lambda: self._show_rows(stream))
             return
-        stream.released_at = now
+        stream.tail.released_at = now
         if rows := stream.splitter.release():
             self._show(stream, rows)

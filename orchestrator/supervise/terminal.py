@@ -11,11 +11,7 @@ terminals send is dropped. While there is a writer the lines are held back from 
 
 from __future__ import annotations
 
-import fcntl
-import os
 import socket
-import struct
-import termios
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -169,7 +165,7 @@ class Terminal:
                 viewer.close()
                 return
             if viewer is self._writer and self._stream is not None:
-                if _size(self._stream.master_fd) == (viewer.rows, viewer.columns):  # it was suspended: draw anew
+                if self._stream.size == (viewer.rows, viewer.columns):  # it was suspended: draw anew
                     self._show_state(viewer)
                 self._take_size()
         elif frame.kind is not Kind.INPUT:
@@ -215,7 +211,7 @@ class Terminal:
         """Give the pty the size of the writer's terminal; where it has that already the program draws anew."""
         assert self._stream is not None
         assert self._writer is not None
-        if _size(self._stream.master_fd) == (self._writer.rows, self._writer.columns):
+        if self._stream.size == (self._writer.rows, self._writer.columns):
             self._redraw()
         else:
             self._resize(self._writer.rows, self._writer.columns)
@@ -241,18 +237,12 @@ class Terminal:
             self._wiggle.cancel()
             self._wiggle = None
         if self._stream is not None and self._stream.open:
-            size = struct.pack("HHHH", rows, columns, 0, 0)
-            fcntl.ioctl(self._stream.master_fd, termios.TIOCSWINSZ, size)
+            self._stream.resize(rows, columns)
 
     def _redraw(self) -> None:
         """Make the program draw anew: the kernel sends SIGWINCH when the size changes, and programs look at it."""
         if self._stream is None or self._wiggle is not None or not self._stream.open:
             return
-        rows, columns = _size(self._stream.master_fd)
+        rows, columns = self._stream.size
         self._resize(rows - 1 or 2, columns)
         self._wiggle = self._house.loop.call_in(WIGGLE, lambda: self._resize(rows, columns))
-
-
-def _size(master_fd: int) -> tuple[int, int]:
-    columns, rows = os.get_terminal_size(master_fd)
-    return rows, columns
