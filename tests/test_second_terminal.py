@@ -112,6 +112,16 @@ def test_stop_ends_components_and_the_system_stays_until_down(here):
     assert not (here.path / ".orchestrate" / "control.sock").exists()
 
 
+@pytest.mark.parametrize("code", [0, 7])
+def test_what_somebody_has_stopped_was_not_stopped_for_the_end_of_another(code, here):
+    job = f"until test -e go; do sleep 0.05; done; exit {code}"
+    text = f"[components.db]\ncommand = '''{STAY}'''\n[components.job]\ncommand = 'echo ready; {job}'\n"
+    run = here.up(text, ready=("db", "job"))
+    here.ask("stop", "db")
+    (here.path / "go").touch()
+    assert run.wait() == code
+
+
 def test_start_starts_what_is_needed_too_dependencies_first(here):
     run = here.up()
     here.ask("stop")

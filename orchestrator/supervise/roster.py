@@ -27,6 +27,8 @@ class Roster:
         self.members: list[Member] = []
         self._by_name: dict[str, Member] = {}
         self.dependents: Mapping[str, frozenset[str]] = {}
+        self._culprit: Member | None = None
+        self._others: list[Member] = []
 
     def fill(self, components: tuple[Component, ...]) -> None:
         """Make a member of every component."""
@@ -164,19 +166,25 @@ class Roster:
         """Of all but `member`, those that run or would come back."""
         return [m for m in self.members if m is not member and (m.runs or m.state is State.BACKOFF)]
 
-    def judge(self, culprit: Member | None, exit_code_from: str = "") -> Outcome:
-        """How the system ended, without a signal: because of `culprit`, or because everybody ended. Where it ran, the
-        code of the component named in `exit_code_from` is the system's."""
+    def blame(self, culprit: Member) -> None:
+        """The system ends because of `culprit`. Who is at rest by now because somebody asked for that is none of those
+        who have to be stopped for it."""
+        self._culprit = culprit
+        self._others = [m for m in self.members if m is not culprit and not (m.incarnations and is_put_away(m))]
+
+    def judge(self, exit_code_from: str = "") -> Outcome:
+        """How the system ended, without a signal: because of who is blamed, or because everybody ended. Where it ran,
+        the code of the component named in `exit_code_from` is the system's."""
         if self.anyone_stuck:
             return Outcome(FAILED_STATUS)
         if (end := _end_of(self._by_name.get(exit_code_from))) is not None:
             return Outcome(exits.as_code(end.status))
-        if culprit is None:
+        if self._culprit is None:
             outcome = of_all(_end_of(m) for m in self.everyone if not self.steps.is_check(m))
             return outcome if outcome.status or not self._told else Outcome(FAILED_STATUS)
-        end = _end_of(culprit)
+        end = _end_of(self._culprit)
         assert end is not None
-        return of_culprit(end, (_end_of(m) for m in self.members if m is not culprit))
+        return of_culprit(end, map(_end_of, self._others))
 
 
 def is_put_away(member: Member) -> bool:

@@ -62,7 +62,6 @@ class Supervisor:
         self.herald: Callable[[str], None] | None = None
         self._listeners: list[Callable[[Member, State], None]] = []
         self._outcome: Outcome | None = None
-        self._culprit: Member | None = None
         self.is_stopping = False
         self._finished = False
         self._progress = Progress(loop, self.waiting, self.tell)
@@ -80,7 +79,7 @@ class Supervisor:
         self._household.probers.close()
         if self._outcome is not None and not self.roster.anyone_stuck:
             return self._outcome
-        return self.roster.judge(self._culprit, self._terms.exit_code_from)
+        return self.roster.judge(self._terms.exit_code_from)
 
     @property
     def is_ready(self) -> bool:
@@ -197,7 +196,7 @@ class Supervisor:
                 self.tell(f"{member.name} is skipped: what it says `unless` of is so")
             self._start_next()
         elif member.status is not None and self._ends_all(member):
-            self._culprit = member
+            self.roster.blame(member)
             self._tell_surrender(member)
             others = [] if member in self.roster.steps else self.roster.others_there(member)
             self.tell(news.obituary(member, self.streams.last_words(member), [other.name for other in others]))
