@@ -64,13 +64,17 @@ def test_a_tree_is_seen_and_ended_where_no_descriptor_is_left(no_descriptor_left
     """Below the hard limit a few are set apart for that."""
     script = 'sh -c "echo; exec sleep 600" & exec sleep 600'
     with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as process:
-        process.stdout.readline()
-        no_descriptor_left()
-        assert len(tree.descendants(process.pid)) == 1
-        tree.kill_tree(process.pid)
-        no_descriptor_left.give_back()
-        assert until(lambda: all(proc.is_zombie(m.pid) for m in tree.descendants(process.pid)))
-        process.kill()
+        try:
+            process.stdout.readline()
+            no_descriptor_left()
+            assert len(tree.descendants(process.pid)) == 1
+            tree.kill_tree(process.pid)
+            no_descriptor_left.give_back()
+            assert until(lambda: all(proc.is_zombie(m.pid) for m in tree.descendants(process.pid)))
+        finally:
+            no_descriptor_left.give_back()
+            tree.kill_tree(process.pid)
+            process.kill()
 
 
 def test_a_prober_that_cannot_be_forked_is_forked_later(no_descriptor_left):

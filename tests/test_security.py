@@ -74,6 +74,20 @@ def test_a_link_in_place_of_the_socket_is_replaced_and_not_followed(home, tmp_pa
     assert outside.read_text() == "untouched"
 
 
+def test_a_secret_that_was_expanded_into_something_else_is_not_shown_either(home):
+    definition = (
+        '[components.web]\ncommand = ["sleep", "${DB_PASSWORD}"]\nenvironment = { DSN_OF = "x:${DB_PASSWORD}@y" }\n'
+    )
+    home.write(definition, name="orchestrate.toml")
+    for words in (["--dry-run"], ["env", "web"], ["config"]):
+        command = [*command_under_test(), *words]
+        said = subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=home.path, env=environment(DB_PASSWORD=SECRET)
+        )
+        assert SECRET not in said.stdout + said.stderr, words
+        assert "********" in said.stdout, words
+
+
 def test_a_secret_is_in_no_message_file_or_command_line_of_ours(home):
     """Neither from .env nor from the shell; `env --reveal` is the only way."""
     (home.path / ".env").write_text(f"DB_PASSWORD={SECRET}\n")

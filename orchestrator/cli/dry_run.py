@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.config.definition import SHELL
-from orchestrator.config.secrets import mask
+from orchestrator.config.secrets import conceal
 from orchestrator.model.spec import Component, System
 
 
@@ -16,7 +16,7 @@ def show(system: System) -> int:
 
 def _line(spec: Component, system: System) -> str:
     command = spec.argv[2] if spec.argv[:2] == SHELL else " ".join(spec.argv)
-    words = [f"{spec.name}: {mask('', command)}"]
+    words = [f"{spec.name}: {conceal(command, spec.environment)}"]
     details = [f"in {spec.cwd}"]
     if spec in system.init:
         details.insert(0, "an initial step")

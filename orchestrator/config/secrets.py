@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 MASK = "********"
+SHORTEST = 4  # characters of a secret that is looked for in other text: a shorter one stands in too many words
 
 _NOT = frozenset({"PWD", "OLDPWD"})
 _NAME = re.compile(
@@ -20,3 +22,11 @@ def mask(name: str, value: str) -> str:
     if value and name not in _NOT and _NAME.search(name) and "://" not in value:
         return MASK
     return _IN_URL.sub(lambda match: match["before"] + MASK, value)
+
+
+def conceal(text: str, environment: Mapping[str, str]) -> str:
+    """Return `text` without the secrets of `environment` that were expanded into it, and without passwords in URLs."""
+    secrets = {value for name, value in environment.items() if len(value) >= SHORTEST and mask(name, value) == MASK}
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return mask("", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from orchestrator.runtime.descriptors import last_ones
+from orchestrator.runtime.descriptors import LastOnes
 from orchestrator.text.harmless import one_line
 
 LINUX = sys.platform.startswith("linux")
@@ -13,7 +13,7 @@ LINUX = sys.platform.startswith("linux")
 
 def stat_fields(pid: int) -> list[bytes]:
     """Return the fields of /proc/PID/stat from the state on; empty where there is no such process."""
-    with last_ones():
+    with LastOnes():
         try:
             fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:

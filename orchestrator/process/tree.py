@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from orchestrator.process.proc import LINUX, parent_of, start_time, stat_fields
-from orchestrator.runtime.descriptors import last_ones
+from orchestrator.runtime.descriptors import LastOnes
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -63,7 +63,7 @@ def descendants(root: int, spare: Collection[int] = NOBODY) -> list[Descendant]:
     """Return all that descends from `root`, parents before children, zombies included; `spare` and theirs not."""
     found: list[Descendant] = []
     queue = [root]
-    with last_ones():
+    with LastOnes():
         children_of = _children if _HAS_CHILDREN else _children_by_parent().__getitem__
         for parent in queue:
             for pid in children_of(parent):
@@ -132,7 +132,7 @@ def send_tree(root: int, number: int, spare: Collection[int] = NOBODY) -> None:
 def _send_members(root: int, number: int, members: list[Descendant], beside: Collection[int] = ()) -> None:
     """Signal `members` of a tree. One whose parent is none of them, nor `beside`, nor the root has been replaced."""
     known = {root, *beside, *(member.pid for member in members)}
-    with last_ones():
+    with LastOnes():
         for member in members:
             if member.parent == root:
                 send(member.pid, number)

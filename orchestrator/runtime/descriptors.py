@@ -6,9 +6,7 @@ Fact: open(2) and the like heed the soft limit alone, which anybody may raise as
 
 from __future__ import annotations
 
-import contextlib
 import resource
-from collections.abc import Iterator
 
 SET_APART = 8
 
@@ -17,19 +15,28 @@ def set_some_apart() -> int:
     """Raise our soft RLIMIT_NOFILE to the hard one, less those that are set apart; return what it was before, which is
     what programs expect that are started below us (select(2) knows 1024)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS says that the hard limit is infinite, and refuses that
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard - SET_APART if hard > 2 * SET_APART else hard, hard))
+    _set(hard - SET_APART if hard > 2 * SET_APART else hard, hard)
     return soft
 
 
-@contextlib.contextmanager
-def last_ones() -> Iterator[None]:
-    """Let what is opened within take of those that were set apart. It is to be closed within, too."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+class LastOnes:
+    """While it is entered, what is opened may take of those that were set apart. It is to be closed within, too.
+
+    No generator of contextlib: what a guardian runs is memory of its own.
+    """
+
+    __slots__ = ("_soft",)
+
+    def __enter__(self) -> None:
+        self._soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        _set(hard, hard)
+
+    def __exit__(self, *_: object) -> None:
+        _set(self._soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+def _set(soft: int, hard: int) -> None:
     try:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        yield
-    finally:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    except (ValueError, OSError):  # macOS says that the hard limit is infinite, and refuses that
+        pass

@@ -17,6 +17,7 @@ next byte only.
 
 from __future__ import annotations
 
+import functools
 import os
 
 from orchestrator.output.console import LOW_WATER
@@ -61,7 +62,6 @@ class Multiplexer:
         self._lingering: dict[Stream, bool] = {}  # and whether more has come meanwhile
         self._tails = Tails(loop, screen, self._show)
         self._parked = EdgeWatch(loop)
-        _keep_what_is_freed()
         loop.after_each_turn(self._balance)
 
     def open(self, stream: Stream) -> Stream:
@@ -178,6 +178,8 @@ class Multiplexer:
             left -= len(chunk)
             if len(chunks) == LOG_AFTER and stream.log is not None:
                 stream.log.flush()
+        if left <= 0:
+            _keep_what_is_freed()
         return b"".join(chunks)
 
     def _read_once(self, stream: Stream) -> bytes:
@@ -287,9 +289,11 @@ class Multiplexer:
                 self._listen(stream)
 
 
+@functools.cache
 def _keep_what_is_freed() -> None:
     """Make malloc keep the free end of the heap, up to 2 MB, for the next turn; else a flood has it returned to the
     kernel and asked for again at every turn, a page fault for each 4 KB (half a million a GB, with logs and no pty).
+    Not before there is a flood: guardians are forked with the heap that we have.
 
     Fact: glibc raises its thresholds when a block is freed that was mapped for its size (mallopt(3), M_MMAP_THRESHOLD).
     """
