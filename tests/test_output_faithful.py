@@ -8,6 +8,7 @@ import unicodedata
 from contextlib import suppress
 
 import pytest
+from facts import PATIENCE
 
 from orchestrator.output.console import HIGH_WATER
 
@@ -239,6 +240,8 @@ def test_each_of_a_crowd_is_read_several_times_in_a_turn_and_none_before_the_oth
         with suppress(BlockingIOError):
             while True:
                 os.write(slave, (b"x" * 99 + b"\n") * 40)
+    for stream in streams:  # the kernel's worker has brought some
+        assert select.select([stream.master_fd], [], [], PATIENCE)[0]
     stand.multiplexer._crowded = True
     stand.turn()
     web, api = (stream.backlog for stream in streams)
