@@ -70,10 +70,13 @@ class Stand:
     def start(self, name="web"):
         master, slave = open_pty()
         self.fds.append(slave)
-        component = Component(name=name, argv=("true",), cwd="/", environment={}, source="here")
-        stream = self.multiplexer.open(self.stage.stream(component, name, master))
+        stream = self.take_over(name, master)
         self.components[name] = (stream, slave)
         return stream
+
+    def take_over(self, name, master):
+        component = Component(name=name, argv=("true",), cwd="/", environment={}, source="here")
+        return self.multiplexer.open(self.stage.stream(component, name, master))
 
     def feed(self, data, name="web"):
         """Write, as the component does; the loop turns whenever its pty is full."""
