@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.config.definition import SHELL
-from orchestrator.config.secrets import conceal
+from orchestrator.config.secrets import conceal, mask
 from orchestrator.model.spec import Component, System
 
 
@@ -15,8 +15,11 @@ def show(system: System) -> int:
 
 
 def _line(spec: Component, system: System) -> str:
-    command = spec.argv[2] if spec.argv[:2] == SHELL else " ".join(spec.argv)
-    words = [f"{spec.name}: {conceal(command, spec.environment)}"]
+    if spec.argv[:2] == SHELL:  # nothing was expanded there
+        command = mask("", spec.argv[2])
+    else:
+        command = conceal(" ".join(spec.argv), spec.environment)
+    words = [f"{spec.name}: {command}"]
     details = [f"in {spec.cwd}"]
     if spec in system.init:
         details.insert(0, "an initial step")

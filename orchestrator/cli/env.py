@@ -9,7 +9,7 @@ import sys
 
 from orchestrator.cli import planning, sources, surroundings
 from orchestrator.config.environment import Variable, Variables
-from orchestrator.config.secrets import MASK, conceal, mask
+from orchestrator.config.secrets import MASK, mask
 
 
 def run(options: argparse.Namespace) -> int:
@@ -17,27 +17,24 @@ def run(options: argparse.Namespace) -> int:
     read = sources.read(options, surroundings.read(options), needs_components=options.name is not None)
     variables = planning.variables_of(options, read, options.name)
     planning.tell(read.report.notes)
-    if not options.reveal:
-        variables = _concealed(variables)
-    text = _as_json(variables) if options.json else _as_lines(variables)
+    shown = {name: _shown(name, variables[name], options.reveal) for name in sorted(variables)}
+    text = _as_json(shown) if options.json else _as_lines(shown)
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
     return 0
 
 
-def _concealed(variables: Variables) -> Variables:
-    values = {name: variable.value for name, variable in variables.items()}
-    return {name: Variable(conceal(mask(name, v.value), values), v.origin) for name, v in variables.items()}
+def _shown(name: str, variable: Variable, reveal: bool) -> Variable:
+    return variable if reveal else Variable(mask(name, variable.value), variable.origin)
 
 
 def _as_json(variables: Variables) -> str:
-    entries = [{"name": name, "value": v.value, "origin": v.origin} for name, v in sorted(variables.items())]
+    entries = [{"name": name, "value": v.value, "origin": v.origin} for name, v in variables.items()]
     return json.dumps(entries, indent=2) + "\n"
 
 
 def _as_lines(variables: Variables) -> str:
     lines = [
-        (f"{name}={v.value if v.value == MASK else shlex.quote(v.value)}", v.origin)
-        for name, v in sorted(variables.items())
+        (f"{name}={v.value if v.value == MASK else shlex.quote(v.value)}", v.origin) for name, v in variables.items()
     ]
     width = min(60, max((len(line) for line, _ in lines), default=0))
     return "".join(f"{line.ljust(width)}  # {origin}\n" for line, origin in lines)
