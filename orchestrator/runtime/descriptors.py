@@ -25,14 +25,14 @@ class LastOnes:
     No generator of contextlib: what a guardian runs is memory of its own.
     """
 
-    __slots__ = ("_soft",)
+    __slots__ = ("_before",)
 
     def __enter__(self) -> None:
-        self._soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        _set(hard, hard)
+        self._before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        _set(self._before[1], self._before[1])
 
     def __exit__(self, *_: object) -> None:
-        _set(self._soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        _set(*self._before)
 
 
 def _set(soft: int, hard: int) -> None:
