@@ -331,6 +331,11 @@ def test_a_live_webserver_on_the_home_is_said(fake):
         (["--port", "0"], "argument --port: '0' is no port"),
         (["--only", "triggerer", "--except", "triggerer"], "--only and --except leave no component"),
         (["inof"], "argument action: invalid choice: 'inof'"),
+        (["--executer", "x"], "unrecognized option '--executer'"),
+        (["--any-prot", "x"], "unrecognized option '--any-prot'; did you mean '--any-port'?"),
+        (["-e", ".env"], "unrecognized option '-e'; see `orchestrate airflow --help`"),
+        (["-f", "x.toml"], "unrecognized option '-f'; see `orchestrate airflow --help`"),
+        (["info", "--exept=x"], "unrecognized option '--exept'; did you mean '--except'?"),
     ],
 )
 def test_bad_input_is_one_clear_line(fake, options, words):

@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator import __version__
 from orchestrator.cli import options, remote
 from orchestrator.cli.options import NoCommandError, Parser
+from orchestrator.model.errors import UsageError
 
 Add = Callable[..., Parser]
 
@@ -253,16 +254,31 @@ def _waits(words: list[str]) -> list[str]:
     return [*found[:-1], "--wait=0"] if found[-1:] == ["--wait"] else found
 
 
+def _check_options_before(parser: Parser, words: list[str]) -> None:
+    """Raise UsageError for an option before the command that only the commands for a definition have."""
+    airflow = next(
+        action.choices["airflow"] for action in parser._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    for word, action in parser.options_in(words):
+        if action is not None and action not in airflow._actions:
+            raise UsageError(
+                f"airflow does not take {word.partition('=')[0]} before it", "see `orchestrate airflow --help`"
+            )
+
+
 def parse(argv: list[str]) -> argparse.Namespace:
     """Parse `argv`; raises UsageError. After `--` stands a command for `run`, as it is."""
     end = argv.index("--") if "--" in argv else len(argv)
     words, command = _waits(argv[:end]), argv[end + 1 :]
+    parser = build()
     try:
-        found = build().parse_args(words)
+        found = parser.parse_args(words)
     except NoCommandError as error:
         # `orchestrate web` is `orchestrate up web`.
         found = build().parse_args(["up", *words])
         found.no_command = error.args[0]
+    if found.module == "airflow":
+        _check_options_before(parser, words)
     if found.module != "run":
         found.names = [*getattr(found, "names", ()), *command]
     return argparse.Namespace(**{**_DEFAULTS, **vars(found), "command": tuple(command)})

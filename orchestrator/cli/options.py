@@ -6,13 +6,15 @@ import argparse
 import functools
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
+from orchestrator.config.report import did_you_mean
 from orchestrator.model.errors import UsageError
 
 DAY = 86400
 COLOURS = ("auto", "always", "never")
+_NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what argparse takes for a value
 
 
 class NoCommandError(UsageError):
@@ -38,6 +40,34 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
         raise UsageError(message, f"see `{self.prog} --help`")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse; raises UsageError for an unknown option, which argparse reports only after what follows it."""
+        for word, action in self.options_in(args or ()):
+            if action is None:
+                name = word.partition("=")[0]
+                self.error(f"unrecognized option {name!r}{did_you_mean(name, self._option_string_actions)}")
+        return super().parse_known_args(args, namespace)
+
+    def options_in(self, words: Sequence[str]) -> Iterator[tuple[str, argparse.Action | None]]:
+        """Yield the words that look like options, each with what this command knows of it.
+
+        The search ends at a command, or at a command line to run: what follows belongs to that.
+        """
+        ends = any(action.nargs in (argparse.PARSER, argparse.REMAINDER) for action in self._get_positional_actions())
+        rest = iter(words)
+        for word in rest:
+            if word == "--" or (ends and not word.startswith("-")):
+                return
+            if not word.startswith("-") or word == "-" or " " in word or _NUMBER.fullmatch(word):
+                continue
+            action = self._option_string_actions.get(word.partition("=")[0])
+            short = None if action or word.startswith("--") else self._option_string_actions.get(word[:2])
+            yield word, action or short  # -wd, or -n5, a value without a blank before it
+            if action is not None and action.nargs is None and "=" not in word:
+                next(rest, None)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in (action.choices or ()):
