@@ -5,7 +5,7 @@
 # and giving
 #   $checkout, $locks, $venvs             where things are
 #   say TEXT..., fail STATUS TEXT...      one line on stderr; `fail` also ends the script
-#   airflow_lock VERSION                  sets $lock, or ends the script with 2
+#   check_airflow_version VERSION         ends the script with 2 unless it looks like a version
 #   make_venv NAME RANGE INSTALLER PART...  sets $venv; described below
 #   install_lock, install_checkout        installers
 #   make_orchestrate_venv, make_airflow_venv VERSION
@@ -32,21 +32,29 @@ fail() {
     exit "$fail_status"
 }
 
-airflow_lock() {
-    lock=$locks/airflow-$1.txt
-    case $1 in */*) lock= ;; esac
-    [ -f "$lock" ] && return
-    known=
-    for file in "$locks"/airflow-*.txt; do
-        file=${file##*/airflow-}
-        known="$known${known:+, }${file%.txt}"
-    done
-    fail 2 "unknown Airflow version '$1': available are $known"
+check_airflow_version() {
+    case $1 in
+    *[!0-9A-Za-z.]* | [!0-9]* | *. | "") fail 2 "invalid Airflow version '$1': expected one such as 3.3.2" ;;
+    esac
 }
 
+# make_airflow_venv VERSION: from the lock file, or, for a version without one, with what the package index had on the
+# day after its release: that is what it was tested with. What was uploaded later may be too new for it.
 make_airflow_venv() {
-    airflow_lock "$1"
-    make_venv "airflow-$1" "$(sed -n 's/^# python: //p' "$lock")" install_lock "$lock"
+    check_airflow_version "$1"
+    lock=$locks/airflow-$1.txt
+    if [ -f "$lock" ]; then
+        make_venv "airflow-$1" "$(sed -n 's/^# python: //p' "$lock")" install_lock "$lock"
+        return
+    fi
+    venv=$venvs/airflow-$1 venv_installer=install_release
+    venv_hash=$(venv_hash "apache-airflow==$1")
+    venv_is_made && return
+    make_venv pip 3.10- install_lock "$locks/pip.txt"
+    dated_pip=$venv/bin/python
+    release=$("$dated_pip" -I "$scripts/airflow_release.py" "$1") || fail $? "$release"
+    say "no lock file for Airflow $1: taking what the package index had on ${release#* }"
+    make_venv "airflow-$1" "${release% *}" install_release "apache-airflow==$1"
 }
 
 make_orchestrate_venv() {
@@ -147,6 +155,18 @@ install_lock() {
         say "uv was unable to install ${2##*/}: trying pip"
     fi
     venv_pip "$1" --require-hashes --requirement "$2"
+}
+
+# install_release VENV REQUIREMENT: nothing that was uploaded after the day that $release ends with. By uv or by the pip of
+# locks/pip.txt: the venv's own may be too old to know about dates.
+install_release() {
+    if command -v uv >/dev/null 2>&1; then
+        uv pip install --quiet --compile-bytecode --python "$1/bin/python" --exclude-newer "${release#* }T23:59:59Z" "$2" &&
+            return
+        say "uv was unable to install $2: trying pip"
+    fi
+    "$dated_pip" -I -m pip --python "$1/bin/python" install --quiet --no-input --disable-pip-version-check \
+        --uploaded-prior-to "${release#* }T23:59:59Z" "$2"
 }
 
 # install_checkout VENV CHECKOUT: editable, so that a changed source needs no new installation. What orchestrate

@@ -88,6 +88,28 @@ def test_2_6_3_runs_a_dag_and_leaves_nothing_in_the_working_directory(tmp_path):
     assert not list(airflow.home.glob("gunicorn*"))
 
 
+MORE_VERSIONS = ("3.2.2", "3.1.8", "2.11.2", "2.10.5", "2.9.3", "2.8.4", "2.7.3")  # most without a lock file
+
+
+@pytest.mark.parametrize("version", ["3.0.6", *(pytest.param(v, marks=pytest.mark.exhaustive) for v in MORE_VERSIONS)])
+def test_other_versions_accept_the_login_run_a_dag_and_start_again(tmp_path, version):
+    airflow = Airflow(version, tmp_path / "home")
+    airflow.home.mkdir()
+    run = airflow.start()
+    rest = airflow.wait_ready(run)
+    assert f"password: in {airflow.home}/" in run.text
+    assert airflow.password() not in run.text
+    assert_private(airflow)
+    dag_run = rest.trigger("three")
+    assert rest.to_the_end(dag_run) == "success", rest.tasks(dag_run)
+    assert set(rest.tasks(dag_run).values()) == {"success"}
+    run.stop(STOP)
+    warm = airflow.start()
+    airflow.wait_ready(warm)
+    assert "Database ready: nothing has changed since the last start" in warm.text
+    warm.stop(STOP)
+
+
 def test_a_component_that_is_killed_comes_back(warm_3):
     run = warm_3.start("--color", "always")
     rest = warm_3.wait_ready(run)

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import stat
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -187,6 +188,11 @@ def test_passwords_are_made_only_for_those_who_have_none(helper, tmp_path, capsy
     assert json.loads(path.read_text())["admin"] == first
     assert first not in capsys.readouterr().out
     assert len({helper.new_password() for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize("user", [{"username": "ann", "role": "admin"}, types.SimpleNamespace(username="ann")])
+def test_users_of_the_simple_auth_manager_before_and_since_3_2(helper, user):
+    assert helper.username(user) == "ann"
 
 
 class Manager:

@@ -43,6 +43,11 @@ case "$*" in
         chmod +x "$stub"
     done
     ;;
+*airflow_release.py*)
+    echo "release $3" >>"$FAKE_LOG"
+    echo "$FAKE_RELEASE"
+    exit "${FAKE_RELEASE_STATUS-0}"
+    ;;
 *)
     echo python >>"$FAKE_LOG"
     case "$*" in
@@ -65,10 +70,11 @@ class World:
         self.log = root / "log"
         self.log.touch()
         (self.scripts / "locks").mkdir(parents=True)
-        for name in ("common.sh", "standalone", "airflow-env"):
+        for name in ("common.sh", "standalone", "airflow-env", "airflow_release.py"):
             shutil.copy(SCRIPTS / name, self.scripts)
         self.write_lock("3.3.2", "# python: 3.10-3.99\n")
         self.write_lock("2.6.3", "# python: 3.7-3.9\n")
+        (self.scripts / "locks" / "pip.txt").write_text("# python: 3.10-\n")
         (self.scripts / "locks" / "test.txt").write_text(
             "odd[extra]==1.2 ; python_full_version < '3.11' \\\n    --hash=sha256:00\n"
         )
@@ -131,16 +137,39 @@ def assert_refused(result: "subprocess.CompletedProcess[str]", *expected: str) -
 
 
 @pytest.mark.parametrize("arguments", [["--airflow", "9.9"], ["--airflow=9.9"]])
-def test_standalone_names_the_versions_there_are(world: World, arguments: list[str]) -> None:
-    result = world.run("standalone", *arguments)
-    assert_refused(result, "standalone: unknown Airflow version '9.9'", "2.6.3, 3.3.2")
+def test_an_unknown_version_is_refused_in_the_words_of_the_index(world: World, arguments: list[str]) -> None:
+    said = "unknown Airflow version '9.9': the package index has 3.2.2, 3.3.2"
+    result = world.run("standalone", *arguments, FAKE_RELEASE=said, FAKE_RELEASE_STATUS="2")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == f"standalone: {said}"
+    assert not (world.venvs / "airflow-9.9").exists()
+
+
+@pytest.mark.parametrize("version", ["", "../test", "*", "3.3.2/", "3.3.", "v3", "3 3", "-3.3.2", "3.3.2; true"])
+def test_a_version_is_no_path_and_no_pattern(world: World, version: str) -> None:
+    said = f"invalid Airflow version '{version}': expected one such as 3.3.2"
+    assert_refused(world.run("standalone", f"--airflow={version}"), f"standalone: {said}")
+    assert_refused(world.run("airflow-env", version), f"airflow-env: {said}")
     assert world.calls() == []
 
 
-@pytest.mark.parametrize("version", ["", "../test", "*", "3.3.2/"])
-def test_a_version_is_no_path_and_no_pattern(world: World, version: str) -> None:
-    assert_refused(world.run("standalone", "--airflow", version), f"unknown Airflow version '{version}'")
-    assert_refused(world.run("airflow-env", version), f"airflow-env: unknown Airflow version '{version}'")
+def test_a_version_without_a_lock_file_gets_what_there_was_at_its_release(world: World) -> None:
+    for _ in range(2):
+        result = world.run("airflow-env", "3.2.2", FAKE_RELEASE="3.10-3.99 2026-05-30")
+        assert (result.returncode, result.stdout) == (0, f"{world.venvs}/airflow-3.2.2\n"), result.stderr
+    pip, airflow = world.installations()
+    assert pip.endswith(f"--require-hashes --requirement {world.scripts}/locks/pip.txt")
+    assert f" --python {world.venvs}/airflow-3.2.2/bin/python install " in airflow
+    assert airflow.endswith(" --uploaded-prior-to 2026-05-30T23:59:59Z apache-airflow==3.2.2")
+    assert world.calls().count("release 3.2.2") == 1
+    assert result.stderr == ""
+
+
+def test_a_version_without_a_lock_file_needs_a_python_of_its_time(world: World) -> None:
+    result = world.run("airflow-env", "2.7.3", FAKE_RELEASE="3.7-3.9 2023-11-07")
+    assert result.returncode == 2
+    assert "airflow-env: unable to make " in result.stderr
+    assert "no Python 3.7 to 3.9 on PATH" in result.stderr
 
 
 @pytest.mark.parametrize("argument", ["--prot", "-x", "8080", ""])
@@ -370,7 +399,8 @@ def test_an_environment_by_a_real_python_and_a_blank_in_its_path(world: World) -
 
 def test_each_airflow_has_its_lock_file() -> None:
     names = {path.name for path in LOCKS}
-    assert names == {"airflow-2.11.2.txt", "airflow-2.6.3.txt", "airflow-3.3.2.txt", "test.txt"}
+    versions = {"2.6.3", "2.11.2", "3.0.6", "3.1.8", "3.3.2"}
+    assert names == {"test.txt", "pip.txt", *(f"airflow-{version}.txt" for version in versions)}
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
@@ -384,7 +414,7 @@ def test_a_lock_file_has_hashes_and_no_url(path: Path) -> None:
     assert unlike == []
 
 
-@pytest.mark.parametrize("version", ["2.6.3", "2.11.2", "3.3.2"])
+@pytest.mark.parametrize("version", ["2.6.3", "2.11.2", "3.0.6", "3.1.8", "3.3.2"])
 def test_a_lock_file_has_the_airflow_it_is_named_after(version: str) -> None:
     assert f"\napache-airflow=={version} " in (SCRIPTS / "locks" / f"airflow-{version}.txt").read_text()
 

@@ -186,12 +186,17 @@ def simple_login(conf: Any, act: bool) -> dict[str, Any]:
     if conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False):
         return {"login": "open"}
     manager = conf.getimport("core", "auth_manager")
-    users = [user.username for user in manager.get_users()]
+    users = [username(user) for user in manager.get_users()]
     path = manager.get_generated_password_file()
     if act:
         seed_passwords(path, users)
     user = "admin" if "admin" in users else (users or [""])[0]
     return {"login": "json", "user": user, "password_file": path}
+
+
+def username(user: Any) -> str:
+    """Return the name of a user of the simple auth manager: a dict before 3.2, an object since."""
+    return str(user["username"] if isinstance(user, Mapping) else user.username)
 
 
 def seed_passwords(path: str, users: list[str]) -> None:
