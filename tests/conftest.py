@@ -1,7 +1,10 @@
 """What every test stands on: pytest is a child subreaper, and after each test it counts its children."""
 
+import os
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import lateness
@@ -20,6 +23,8 @@ def pytest_configure(config):
     """Give what the tests start the signals of a plain shell, whatever we were started by: `nohup` ignores HUP, and
     `sh -c '… &'` INT and QUIT; both are inherited across fork and exec (signal(7))."""
     config.pluginmanager.register(lateness)
+    # A system list of its own: what other tests and the user run is none of ours.
+    os.environ["ORCHESTRATE_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="orchestrate-tests-")
     for number, usual in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGQUIT, signal.SIG_DFL),
@@ -27,6 +32,10 @@ def pytest_configure(config):
     ):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ.pop("ORCHESTRATE_RUNTIME_DIR"), ignore_errors=True)
 
 
 @pytest.hookimpl(hookwrapper=True)

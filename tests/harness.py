@@ -30,6 +30,7 @@ from lateness import Late
 from programs.reaper import descendants, kill_all, stat_of
 
 PROGRAMS = Path(__file__).parent / "programs"
+RUNTIME = "ORCHESTRATE_RUNTIME_DIR"
 PYTHON = [sys.executable, "-S", "-E"]
 _runs = []
 
@@ -267,7 +268,7 @@ class Run:
 
 def environment(**changes):
     """A small, known environment; a value of None takes one away."""
-    base = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    base = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", RUNTIME) if name in os.environ}
     base.update(LANG="C.UTF-8", TERM="xterm-256color")
     return {name: value for name, value in (base | changes).items() if value is not None}
 

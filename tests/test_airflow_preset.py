@@ -284,6 +284,54 @@ def test_info_before_while_and_after(fake):
     run.stop()
 
 
+def test_the_second_terminal_from_any_directory_without_airflow_on_path(fake, tmp_path):
+    def ask(*words, **changes):
+        command = [*command_under_test(), "airflow", *words]
+        variables = fake.variables(**changes)
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=variables, check=False
+        )
+
+    port = free_port()
+    run = fake.ready("--port", port, AIRFLOW__CORE__EXECUTOR="CeleryExecutor")
+    rows = {row["instance"]: row for row in map(json.loads, ask("ps", "--json").stdout.splitlines())}
+    assert rows.keys() == set(NAMES)
+    assert "triggerer is ready" in ask("why", "triggerer").stdout
+    assert ask("restart", "triggerer").stdout.startswith("triggerer restarted")
+    assert ask("start", "triggerer").returncode == 0
+    assert "Airflow is ready" in ask("logs", "orchestrate").stdout
+    assert json.loads(ask("info", "--json").stdout)["command"] == str(fake.bin / "airflow")
+    assert ask("password").stdout == f"{fake.password}\n"
+    found = ask("password", AIRFLOW_HOME=None, HOME=str(tmp_path))
+    assert found.stdout == f"{fake.password}\n", "the only one that runs"
+    assert "using" in found.stderr
+    shown = ask("run", "--", "print-configuration").stdout
+    assert f"execution_api_server_url = http://localhost:{port}/execution/" in shown
+    assert "executor = LocalExecutor" in shown
+    plain = [*command_under_test(), "status"]
+    said = subprocess.run(
+        plain, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=fake.variables(), check=True
+    )
+    assert "4 of 4" in said.stdout
+    assert f"using the one in {fake.home}" in said.stderr
+    assert ask("down").returncode == 0
+    assert run.wait() == 0
+    refused = ask("ps")
+    assert (refused.returncode, refused.stderr) == (
+        3,
+        f"orchestrate: no Airflow is running in {fake.home};"
+        " start it with `orchestrate airflow`, or name its home with --home\n",
+    )
+    assert "unable to find Airflow" in ask("info", PATH="/usr/bin:/bin").stderr
+    assert ask("run").stderr.startswith("orchestrate: unable to find Airflow")
+
+
+def test_airflows_own_command_runs_without_a_running_system(fake):
+    shown = fake.ask("run", "--port", "9191", "--", "print-configuration")
+    assert "execution_api_server_url = http://localhost:9191/execution/" in shown.stdout
+    assert "nothing to run; write what Airflow's own command gets" in fake.ask("run").stderr
+
+
 def test_a_port_that_is_taken_is_said_before_anything_starts(fake):
     port = str(free_port())
     run = fake.ready("--port", port)
@@ -330,7 +378,7 @@ def test_a_live_webserver_on_the_home_is_said(fake):
         (["--only", ""], "argument --only: no component is named"),
         (["--port", "0"], "argument --port: '0' is no port"),
         (["--only", "triggerer", "--except", "triggerer"], "--only and --except leave no component"),
-        (["inof"], "argument action: invalid choice: 'inof'"),
+        (["inof"], "'inof' is no command; did you mean 'info'?; see `orchestrate airflow --help`"),
         (["--executer", "x"], "unrecognized option '--executer'"),
         (["--any-prot", "x"], "unrecognized option '--any-prot'; did you mean '--any-port'?"),
         (["-e", ".env"], "unrecognized option '-e'; see `orchestrate airflow --help`"),

@@ -274,7 +274,7 @@ def test_a_viewer_that_never_reads_harms_nobody(home, tmux):
 def test_what_is_not_there_is_said(home, tmux):
     terminal = tmux()
     attach_quietly(terminal, home, "web")
-    terminal.wait_for("^orchestrate: nothing runs on")
+    terminal.wait_for("^orchestrate: no system is running in")
     assert terminal.status() == 3
     home.write(web="exec sleep 1000", worker="exec sleep 1000")
     system = started(home, "--no-tty", "worker")

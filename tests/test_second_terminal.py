@@ -80,7 +80,7 @@ COMMANDS = [["ps"], ["stop"], ["restart"], ["kill"], ["signal", "HUP", "a"], ["s
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 def test_where_nothing_runs_that_is_said_in_one_line_with_status_3(here, words):
     (line,) = here.ask(*words, status=NOT_RUNNING).splitlines()
-    assert f"nothing runs on {here.path}" in line
+    assert f"no system is running in {here.path}" in line
     assert "orchestrate up" in line
 
 

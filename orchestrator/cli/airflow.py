@@ -1,4 +1,4 @@
-"""`orchestrate airflow`: all of Apache Airflow in the foreground; `info` and `password` tell about it."""
+"""`orchestrate airflow`: all of Apache Airflow in the foreground, and commands about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import orchestrator.process.rehearsal  # noqa: F401
 
 # isort: split
-from orchestrator.cli import detach, foreground, surroundings
+from orchestrator.cli import detach, foreground, lookup, surroundings
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.presets.airflow import find, plan
@@ -22,14 +22,14 @@ def run(options: argparse.Namespace) -> int:
     """Run one of the command's actions; returns the exit status."""
     here = surroundings.read(options)
     wishes = read_wishes(options, here)
-    installation = find.find(options.airflow, here.environment.get("PATH"))
-    home = home_directory(options.home, here)
-    if options.action is not None:
+    if options.action:
         from orchestrator.cli import airflow_info
 
-        return airflow_info.run(options, wishes, installation, home, here)
+        return airflow_info.run(options, wishes, here)
+    installation = find.find(options.airflow, here.environment.get("PATH"))
+    home = home_directory(options.home)
     make = Preset(installation, home, here.environment, wishes).make
-    return detach.run(options, lambda birth: foreground.run_made(make, home, here, birth=birth))
+    return detach.run(options, lambda birth: foreground.run_made(make, home, here, birth=birth, airflow_home=str(home)))
 
 
 def read_wishes(options: argparse.Namespace, here: Surroundings) -> Wishes:
@@ -55,10 +55,9 @@ def component_names(text: str | None, option: str) -> frozenset[str]:
     return names
 
 
-def home_directory(named: str | None, here: Surroundings) -> Path:
-    """Return AIRFLOW_HOME, as Airflow would find it; made where it is missing. Raises OrchestrateError."""
-    text = named or here.environment.get("AIRFLOW_HOME") or "~/airflow"
-    path = Path(os.path.expanduser(os.path.expandvars(text))).absolute()
+def home_directory(named: str | None) -> Path:
+    """Return AIRFLOW_HOME; make it if it is missing. Raises OrchestrateError."""
+    path = lookup.airflow_home(named)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""`orchestrate airflow info` and `orchestrate airflow password`: about an Airflow that runs, has run, or might.
+"""`orchestrate airflow info`, `password` and `run`: about an Airflow that runs, has run, or would.
 
-The facts are those of the running instance, else of a stamp that still holds; where there is neither, the helper is
-asked for them, which touches neither database nor users.
+The facts are those of the running system, which needs no Airflow on PATH; else of a stamp that still holds; else the
+helper is asked, which touches neither database nor users.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
-from orchestrator.cli import foreground, holding
+from orchestrator.cli import airflow, foreground, holding, lookup
+from orchestrator.cli import run as run_command
 from orchestrator.cli.surroundings import Surroundings
-from orchestrator.model.errors import OrchestrateError
+from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.spec import System
 from orchestrator.presets.airflow import facts as facts_module
-from orchestrator.presets.airflow import password, plan, preset, stamp
+from orchestrator.presets.airflow import find, network, password, plan, preset, stamp
 from orchestrator.presets.airflow.facts import NAMES, Facts
 from orchestrator.presets.airflow.find import Installation
 from orchestrator.presets.airflow.preset import Wishes
@@ -31,34 +31,31 @@ STDERR = 2
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Known:
-    """The facts, the URL of the web component, what runs or would, and the supervisor that runs it (0: none)."""
+    """The facts, the airflow command, the URL of the web component, the components that run or would, the environment
+    that they have and ours has not, and the supervisor's pid (0: none)."""
 
     facts: Facts
+    command: str
     url: str
     components: tuple[str, ...]
+    changes: Mapping[str, str]
     pid: int = 0
 
 
-def run(
-    options: argparse.Namespace, wishes: Wishes, installation: Installation, directory: Path, here: Surroundings
-) -> int:
-    """Tell of what runs, or else of what would with these wishes; returns the exit status."""
-    home = Home(directory)
-    environment = preset.prepared(here.environment, installation, directory)
-    known = _running(home)
-    if known is None:
-        facts = stamp.read(preset.facts_path(home), installation, environment)
-        if facts is None:
-            facts, status = _ask(home, installation, environment, here)
-            if facts is None:
-                return status
-        known = Known(facts, wishes.url(facts, wishes.ports(facts)), wishes.names(facts))
-    if options.action == "password":
-        print(_password(known.facts))
-    elif options.json:
-        print(json.dumps(describe(known, installation), indent=1))
-    else:
-        _print(describe(known, installation))
+def run(options: argparse.Namespace, wishes: Wishes, here: Surroundings) -> int:
+    """Do it for what runs, or else for what the same options would start; returns the exit status."""
+    known = _running(lookup.airflow_of(options)) or _would_run(options, wishes, here)
+    if isinstance(known, int):
+        return known
+    match options.action:
+        case "password":
+            print(_password(known.facts))
+        case "run":
+            _run_airflow(options, known, here)
+        case _ if options.json:
+            print(json.dumps(describe(known), indent=1))
+        case _:
+            _print(describe(known))
     return 0
 
 
@@ -71,7 +68,32 @@ def _running(home: Home) -> Known | None:
         raise OrchestrateError(
             f"unable to tell about {home.directory}: its first start is under way (pid {pid or '?'})", "try again"
         )
-    return Known(facts_module.from_json(record["facts"]), str(record["url"]), tuple(record["components"]), pid)
+    facts, components = facts_module.from_json(record["facts"]), tuple(record["components"])
+    return Known(facts, str(record["command"]), str(record["url"]), components, record["changes"], pid)
+
+
+def _would_run(options: argparse.Namespace, wishes: Wishes, here: Surroundings) -> Known | int:
+    """Return what the options would start, or the exit status of a helper that failed."""
+    installation = find.find(options.airflow, here.environment.get("PATH"))
+    home = Home(airflow.home_directory(options.home))
+    environment = preset.prepared(here.environment, installation, home.directory)
+    facts = stamp.read(preset.facts_path(home), installation, environment)
+    if facts is None:
+        facts, status = _ask(home, installation, environment, here)
+        if facts is None:
+            return status
+    ports = wishes.ports(facts)
+    changes = preset.changes(here.environment, network.environment(facts, environment, ports, wishes.bind))
+    return Known(facts, installation.command, wishes.url(facts, ports), wishes.names(facts), changes)
+
+
+def _run_airflow(options: argparse.Namespace, known: Known, here: Surroundings) -> NoReturn:
+    arguments = (*options.words, *options.command)
+    if not arguments:
+        raise UsageError("nothing to run", "write what Airflow's own command gets, like: run -- dags list")
+    run_command.execute(
+        (known.command, *arguments), ".", run_command.at_terminal(here, {**here.environment, **known.changes})
+    )
 
 
 def _ask(
@@ -94,12 +116,12 @@ def _ask(
     return (found[0] if found else None), status
 
 
-def describe(known: Known, installation: Installation) -> dict[str, Any]:
+def describe(known: Known) -> dict[str, Any]:
     """Return what `info` tells, in its order."""
     facts = known.facts
     return {
         "version": facts.version,
-        "command": installation.command,
+        "command": known.command,
         "home": facts.home,
         "url": f"{known.url}/",
         "executor": facts.executor,

@@ -38,14 +38,7 @@ def build() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
 
     def add(name: str, text: str, *parents: Parser, module: str = "", **more: Any) -> Parser:
-        command: Parser = commands.add_parser(
-            name,
-            help=text,
-            parents=list(parents),
-            allow_abbrev=False,
-            argument_default=argparse.SUPPRESS,
-            **{"description": text[:1].upper() + text[1:] + ".", **more},
-        )
+        command = add_command(commands, name, text, *parents, **more)
         command.set_defaults(module=module or name)
         return command
 
@@ -61,13 +54,30 @@ def build() -> Parser:
         options.names(up)
         _add_dry_run(up)
     _add_readers(add, definition, selection, place, formation)
-    _add_airflow(add("airflow", "run Apache Airflow: database, admin user, all components", place, stream, life))
+    preset = options.airflow()
+    airflow = add("airflow", "run Apache Airflow: database, admin user, all components", place, stream, life, preset)
+    _add_airflow(airflow, preset, place)
     _add_logs(add)
     remote.add_commands(add)
     _add_attach(add)
     _add_shell(add)
+    ls = add("ls", "list the systems that you run, in any directory")
+    ls.add_argument("--json", action="store_true", help="one JSON object a line")
     add("version", "print the version")
     return parser
+
+
+def add_command(commands: Any, name: str, text: str, *parents: Parser, **more: Any) -> Parser:
+    """Add a command to subparsers."""
+    command: Parser = commands.add_parser(
+        name,
+        help=text,
+        parents=list(parents),
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        **{"description": text[:1].upper() + text[1:] + ".", **more},
+    )
+    return command
 
 
 def _add_dry_run(parser: Parser) -> None:
@@ -114,21 +124,43 @@ def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser,
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME", help="a component or instance")
 
 
-def _add_airflow(parser: Parser) -> None:
-    parser.description = "Run all of Apache Airflow, as `airflow standalone` does."
-    parser.add_argument(
-        "action",
-        nargs="?",
-        default=None,
-        choices=["info", "password"],
-        help="tell about it instead: version, home, URL, executor and database; or the admin's password",
+def _add_airflow(parser: Parser, preset: Parser, place: Parser) -> None:
+    parser.description = (
+        "Run all of Apache Airflow, as `airflow standalone` does. The commands are for the Airflow of --home,"
+        " AIRFLOW_HOME or ~/airflow, or for the only one that runs."
     )
-    parser.add_argument("--airflow", metavar="PATH", help="the airflow command, or its environment (default: on PATH)")
-    parser.add_argument("--only", metavar="NAMES", help="only these components, separated by commas")
-    parser.add_argument("--except", dest="without", metavar="NAMES", help="all but these components")
-    parser.add_argument("--port", metavar="PORT", type=options.port, help="the port of the web interface")
-    parser.add_argument("--bind", metavar="ADDRESS", help="the address the web interface listens on")
-    parser.add_argument("--any-port", action="store_true", help="take free ports instead of those that are taken")
+    actions = parser.add_subparsers(metavar="ACTION", title="commands", parser_class=Parser)
+
+    def add(name: str, text: str, *parents: Parser, module: str = "", **more: Any) -> Parser:
+        action = add_command(actions, name, text, *parents, **more)
+        action.set_defaults(module=module or name, preset="airflow", action=name)
+        return action
+
+    for name, text in (
+        ("info", "print version, home, URL, executor and database"),
+        ("password", "print the password of the admin"),
+    ):
+        add(name, text, preset, place, module="airflow").add_argument("--json", action="store_true", help="as JSON")
+    run = add(
+        "run",
+        "run Airflow's own command in the environment of its components",
+        preset,
+        place,
+        module="airflow",
+        usage="orchestrate airflow run [options] -- ARGUMENT...",
+    )
+    run.add_argument("words", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="like: dags list")
+    _add_logs(add)
+    remote.add_commands(add)
+    _add_start(add)
+    _add_attach(add)
+
+
+def _add_start(add: Add) -> None:
+    start = add("start", "start components of the running system, and what they need")
+    options.names(start)
+    start.add_argument("--json", action="store_true", help="one JSON object a line")
+    options.which_system(start)
 
 
 def _add_logs(add: Add) -> None:
@@ -194,6 +226,7 @@ _DEFAULTS: dict[str, object] = {
     "no_deps": False,
     "no_tty": None,
     "home": None,
+    "preset": "",
     "timeout": None,
     "end_survivors": False,
     "color": None,
@@ -220,7 +253,7 @@ _DEFAULTS: dict[str, object] = {
     "until": None,
     "grep": None,
     "airflow": None,
-    "action": None,
+    "action": "",
     "port": None,
     "bind": None,
     "any_port": False,
@@ -274,11 +307,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
     try:
         found = parser.parse_args(words)
     except NoCommandError as error:
+        if error.within:
+            raise
         # `orchestrate web` is `orchestrate up web`.
         found = build().parse_args(["up", *words])
         found.no_command = error.args[0]
-    if found.module == "airflow":
+    if "airflow" in (found.module, getattr(found, "preset", "")):
         _check_options_before(parser, words)
-    if found.module != "run":
+    if "words" not in found:
         found.names = [*getattr(found, "names", ()), *command]
     return argparse.Namespace(**{**_DEFAULTS, **vars(found), "command": tuple(command)})

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from orchestrator.cli import lookup
 from orchestrator.control.client import Conversation, NotRunning
 from orchestrator.model.control import MalformedRequest, Reply, Request
 from orchestrator.model.errors import FAILED_STATUS, NotRunningError, OrchestrateError
@@ -39,12 +40,23 @@ def home_of(options: argparse.Namespace) -> Home:
     return Home(base)
 
 
-def converse(home: Home) -> Conversation:
-    """Connect to the supervisor of a home. Raises NotRunningError, OrchestrateError."""
+def system_of(options: argparse.Namespace) -> Home:
+    """Return the home of the system that a command is for. Raises NotRunningError."""
+    return lookup.system_of(options, home_of(options))
+
+
+def not_running(home: Home, options: argparse.Namespace) -> NotRunningError:
+    """Return the error of a command that finds no system in this home."""
+    return NotRunningError(home.directory, lookup.others(), "Airflow" if options.preset else "system")
+
+
+def converse(options: argparse.Namespace) -> Conversation:
+    """Connect to the supervisor of the system that is meant. Raises NotRunningError, OrchestrateError."""
+    home = system_of(options)
     try:
         conversation = Conversation(home.control_path)
     except NotRunning:
-        raise NotRunningError(home.directory) from None
+        raise not_running(home, options) from None
     except OSError as error:
         raise OrchestrateError(f"unable to ask on {home.control_path}: {error.strerror}") from None
     tell_if_stopped(conversation.pid)
@@ -71,7 +83,7 @@ def replies(conversation: Conversation, request: Request, limit: float | None = 
 
 def ask(options: argparse.Namespace, request: Request, limit: float | None = None) -> Reply:
     """Ask for one reply."""
-    with converse(home_of(options)) as conversation:
+    with converse(options) as conversation:
         return next(iter(list(replies(conversation, request, limit))))
 
 

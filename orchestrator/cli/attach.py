@@ -13,7 +13,7 @@ from orchestrator.cli.asking import Refused
 from orchestrator.control.attachment import open_attachment
 from orchestrator.control.client import NotRunning
 from orchestrator.model.control import Reply, Request, Verb
-from orchestrator.model.errors import NotRunningError, OrchestrateError, UsageError
+from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.frames import Seat
 from orchestrator.runtime import signals
 from orchestrator.runtime.home import Home
@@ -22,7 +22,7 @@ from orchestrator.text import detachkeys
 
 def run(options: argparse.Namespace) -> int:
     """Attach until the user leaves, or it ends; returns the exit status."""
-    home = asking.home_of(options)
+    home = asking.system_of(options)
     if options.name is None:
         return _follow(home, options)
     return _sit(home, options)
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
 def _follow(home: Home, options: argparse.Namespace) -> int:
     from orchestrator.cli import merged
 
-    reply, connection, _ = _ask(home, Request(Verb.ATTACH), "the merged stream")
+    reply, connection, _ = _ask(home, Request(Verb.ATTACH), "the merged stream", options)
     rows = os.get_terminal_size(1).lines if os.isatty(1) else 0
     with connection:
         return merged.follow(Path(reply.rows[0]["logs"]), connection, rows, options)
@@ -48,7 +48,7 @@ def _sit(home: Home, options: argparse.Namespace) -> int:
             "`orchestrate logs -f` follows what it writes",
         )
     seat = Seat(*sitting.terminal_size(), read_only=options.read_only, takes_over=options.take_over)
-    reply, connection, rest = _ask(home, Request(Verb.ATTACH, (options.name,), seat.encode()), options.name)
+    reply, connection, rest = _ask(home, Request(Verb.ATTACH, (options.name,), seat.encode()), options.name, options)
     name = reply.rows[0]["instance"]
     leave = f"{keys.name} or Ctrl-C leaves" if options.read_only else f"{keys.name} detaches"
     match Sitting(connection, keys, options.read_only, rest).run(f"attached to {name}; {leave}"):
@@ -65,11 +65,11 @@ def _sit(home: Home, options: argparse.Namespace) -> int:
             return 128 + number
 
 
-def _ask(home: Home, request: Request, what: str) -> tuple[Reply, socket.socket, bytes]:
+def _ask(home: Home, request: Request, what: str, options: argparse.Namespace) -> tuple[Reply, socket.socket, bytes]:
     try:
         reply, connection, rest = open_attachment(home.control_path, request, asking.tell_if_stopped)
     except NotRunning:
-        raise NotRunningError(home.directory) from None
+        raise asking.not_running(home, options) from None
     except OSError as error:
         raise OrchestrateError(f"unable to attach to {what}: {error.strerror or error}") from None
     if not reply.ok:

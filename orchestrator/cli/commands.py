@@ -45,6 +45,7 @@ def read() -> tuple[Command, ...]:
 
 def _command(name: str, text: str, parser: argparse.ArgumentParser) -> Command:
     actions = [action for action in parser._actions if action.help is not argparse.SUPPRESS]
+    nested = [a for a in actions if isinstance(a, argparse._SubParsersAction)] if name else []
     positional = [a for a in actions if not a.option_strings and not isinstance(a, argparse._SubParsersAction)]
     return Command(
         name,
@@ -52,8 +53,8 @@ def _command(name: str, text: str, parser: argparse.ArgumentParser) -> Command:
         _plain(parser.description or ""),
         " ".join(parser.format_usage().removeprefix("usage: ").split()),
         tuple(_option(action) for action in actions if action.option_strings),
-        tuple(str(choice) for action in positional for choice in action.choices or ()),
-        any(action.dest in ("names", "name", "words") for action in positional),
+        tuple(str(choice) for action in (*positional, *nested) for choice in action.choices or ()),
+        bool(nested) or any(action.dest in ("names", "name", "words") for action in positional),
     )
 
 

@@ -15,7 +15,7 @@ RETRY = 0.1  # seconds between looks where the kernel does not tell of the end o
 
 def run(options: argparse.Namespace) -> int:
     """Ask for it, wait for the answer, then for the end of the process."""
-    with asking.converse(asking.home_of(options)) as conversation:
+    with asking.converse(options) as conversation:
         pid = conversation.pid
         for _ in asking.replies(conversation, Request(Verb.DOWN)):
             pass

@@ -11,7 +11,7 @@ from orchestrator.model.control import Request, Verb
 
 def run(options: argparse.Namespace) -> int:
     """Print them."""
-    with asking.converse(asking.home_of(options)) as conversation:
+    with asking.converse(options) as conversation:
         for reply in asking.replies(conversation, Request(Verb.EVENTS, tuple(options.names))):
             if options.json:
                 asking.print_json(reply.rows)

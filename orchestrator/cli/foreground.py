@@ -5,6 +5,7 @@ The order is for speed and for safety: refuse first; then fork; what only draws 
 
 from __future__ import annotations
 
+import datetime
 import functools
 import os
 import signal
@@ -13,13 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import holding, survivors
+from orchestrator.cli import holding, surroundings, survivors
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.spec import System
 from orchestrator.runtime import descriptors, signals
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
+from orchestrator.runtime.system_list import Entry
 
 if TYPE_CHECKING:
     from orchestrator.cli.detach import Birth
@@ -56,10 +58,11 @@ def run_made(
     fd: int = 1,
     birth: Birth | None = None,
     more: More | None = None,
+    airflow_home: str = "",
 ) -> int:
     """The same for a preset: `make` is called once the home is ours and nothing of an earlier run is left in it, and
     what it returns to make the plan with once the initial steps have succeeded. `fd` is the screen; `birth` watches the
-    start where it is not."""
+    start where it is not. `airflow_home` is that of the Airflow preset, for the system list."""
     if sys.platform == "linux" and not os.path.exists("/proc/self/stat"):
         raise OrchestrateError("unable to start: there is no /proc", "mount it: mount -t proc proc /proc")
     home = Home(directory)
@@ -68,7 +71,7 @@ def run_made(
         holding.wait_for_old_trees(home)
         survivors.settle(home, here)
         system, plan = make(home)
-        outcome = _supervise(system, home, here, plan, fd, birth, more)
+        outcome = _supervise(system, home, here, plan, fd, birth, more, airflow_home)
         home.forget_holder()
     finally:
         lock.release()
@@ -85,6 +88,7 @@ def _supervise(
     fd: int,
     birth: Birth | None,
     more: More | None,
+    airflow_home: str,
 ) -> Outcome:
     from orchestrator.output.console import Console, Kind
     from orchestrator.supervise.outcome import Terms
@@ -109,7 +113,7 @@ def _supervise(
         supervisor.be_ready_within(here.ready_within)
     if birth is not None:
         birth.watch(supervisor)
-    reception = _Reception(home, here, supervisor)
+    reception = _Reception(home, here, supervisor, airflow_home)
     service = _service(here, supervisor)
     try:
         outcome = supervisor.run(reception.open)
@@ -136,8 +140,10 @@ class _Reception:
     """Where second terminals ask. Opened when the first guardians have been forked: what it imports delays no
     component by its 30 ms, and adds to no guardian's memory."""
 
-    def __init__(self, home: Home, here: Surroundings, supervisor: Supervisor) -> None:
+    def __init__(self, home: Home, here: Surroundings, supervisor: Supervisor, airflow_home: str) -> None:
         self._home = home
+        self._airflow_home = airflow_home
+        self._list = surroundings.system_list()
         self._here = here
         self._supervisor = supervisor
         self._desk: Desk | None = None
@@ -152,6 +158,9 @@ class _Reception:
         path = self._home.control_path
         try:
             self._server = Server(path, self._supervisor.loop, self._desk.handle)
+            self._list.add(
+                Entry(str(self._home.directory), self._supervisor.title, os.getpid(), _now(), self._airflow_home)
+            )
         except OSError as error:
             self._supervisor.tell(f"unable to listen on {path}: {error.strerror}; ps, stop and so on will not work")
 
@@ -162,8 +171,13 @@ class _Reception:
 
     def close(self) -> None:
         """Listen no more."""
+        self._list.remove()
         if self._server is not None:
             self._server.close()
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 def _stage(console: Console, system: System, home: Home, here: Surroundings) -> Stage:

@@ -57,8 +57,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _directory(options: argparse.Namespace) -> Path:
-    base = Path(options.directory or ".")
-    directory = base / options.log_dir if options.log_dir else asking.home_of(options).logs
+    if options.log_dir:
+        directory = Path(options.directory or ".", options.log_dir)
+    elif options.preset or not (directory := asking.home_of(options).logs).is_dir():
+        directory = asking.system_of(options).logs
     if not directory.is_dir():
         raise OrchestrateError(f"unable to read logs: there is no {directory}", "name the home with --home DIR")
     return directory

@@ -12,7 +12,7 @@ STATUSES = (
     ("0", "ended by down, or all components ended well"),
     ("1", "failed"),
     ("2", "the command line or the definition is wrong"),
-    ("3", "nothing runs on this home"),
+    ("3", "no system is running in this home"),
     ("4", "not ready in time"),
     ("75", "another instance holds the home"),
     ("other", "of the component that ended the system; of a signal as the shell shows it, 128 + n"),

@@ -18,7 +18,11 @@ _NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what argparse takes for a value
 
 
 class NoCommandError(UsageError):
-    """The first word is no command."""
+    """The first word is no command; `within` whether that of another command, like `airflow`."""
+
+    def __init__(self, message: str, hint: str, *, within: bool) -> None:
+        super().__init__(message, hint)
+        self.within = within
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
@@ -71,7 +75,9 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in (action.choices or ()):
-            raise NoCommandError(f"{value!r} is no command", f"see `{self.prog} --help`")
+            within = " " in self.prog
+            near = did_you_mean(value, action.choices or ()) if within else ""
+            raise NoCommandError(f"{value!r} is no command{near}", f"see `{self.prog} --help`", within=within)
         super()._check_value(action, value)
 
 
@@ -182,6 +188,18 @@ def selection(formation: Parser) -> Parser:
     options.add_argument("--profile", metavar="NAME", action=Gather, help="also the components of this profile")
     options.add_argument("--no-deps", action="store_true", help="do not start what the named ones depend on")
     options.add_argument("--no-tty", metavar="NAMES", action=Gather, help="pipes instead of a terminal for these")
+    return options
+
+
+def airflow() -> Parser:
+    """Return the options that say which Airflow is meant, and how it runs."""
+    options = _group()
+    options.add_argument("--airflow", metavar="PATH", help="the airflow command, or its environment (default: on PATH)")
+    options.add_argument("--only", metavar="NAMES", help="only these components, separated by commas")
+    options.add_argument("--except", dest="without", metavar="NAMES", help="all but these components")
+    options.add_argument("--port", metavar="PORT", type=port, help="the port of the web interface")
+    options.add_argument("--bind", metavar="ADDRESS", help="the address the web interface listens on")
+    options.add_argument("--any-port", action="store_true", help="take free ports instead of those that are taken")
     return options
 
 

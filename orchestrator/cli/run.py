@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from orchestrator.cli import planning, sources, surroundings
 from orchestrator.cli.sources import Sources
+from orchestrator.cli.surroundings import Surroundings
 from orchestrator.config.definition import SHELL
 from orchestrator.model.errors import OrchestrateError, UsageError
 
@@ -27,12 +28,13 @@ def run(options: argparse.Namespace) -> int:
         spec = planning.instance(options, read, name)
         argv, cwd = argv or spec.argv, spec.cwd
     planning.tell(read.report.notes)
-    environment = {key: variable.value for key, variable in variables.items()}
-    if here.term:
-        environment["TERM"] = here.term  # this terminal, not a pty of ours
-    else:
-        environment.pop("TERM", None)
-    _execute(argv, cwd, environment)
+    execute(argv, cwd, at_terminal(here, {key: variable.value for key, variable in variables.items()}))
+
+
+def at_terminal(here: Surroundings, environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment with the type of this terminal, not of a pty of ours."""
+    others = {name: value for name, value in environment.items() if name != "TERM"}
+    return {**others, "TERM": here.term} if here.term else others
 
 
 def _what(options: argparse.Namespace, read: Sources) -> tuple[str | None, tuple[str, ...]]:
@@ -50,7 +52,8 @@ def _what(options: argparse.Namespace, read: Sources) -> tuple[str | None, tuple
     return None, (*words, *command)
 
 
-def _execute(argv: tuple[str, ...], cwd: str, environment: dict[str, str]) -> NoReturn:
+def execute(argv: tuple[str, ...], cwd: str, environment: dict[str, str]) -> NoReturn:
+    """Become the command. Raises OrchestrateError."""
     try:
         os.chdir(cwd)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # CPython ignores them, and exec would keep that

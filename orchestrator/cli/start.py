@@ -16,4 +16,6 @@ def run(options: argparse.Namespace) -> int:
     try:
         return change.change(options, Verb.START)
     except NotRunningError:
+        if options.preset:
+            raise
         return up.run(options)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestrator.cli.options import COLOURS, seconds
 from orchestrator.model.errors import UsageError
+from orchestrator.runtime.system_list import SystemList, candidates
 
 # The size belongs to each component's own pty; NOTIFY_SOCKET and ORCHESTRATE_* are between us and our caller.
 _OURS = ("COLUMNS", "LINES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
@@ -88,6 +89,18 @@ def read(options: argparse.Namespace) -> Surroundings:
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         watchdog=_watchdog(environ),
     )
+
+
+def variable(name: str) -> str:
+    """Return one variable of the environment; empty if it is not set."""
+    return os.environ.get(name, "")
+
+
+def system_list() -> SystemList:
+    """Return the list of this user's running systems. ORCHESTRATE_RUNTIME_DIR names the one directory it is kept in."""
+    if named := os.environ.get("ORCHESTRATE_RUNTIME_DIR"):
+        return SystemList((Path(named).absolute(),))
+    return SystemList(candidates(os.environ.get("XDG_RUNTIME_DIR"), os.geteuid()))
 
 
 def _watchdog(environ: Mapping[str, str]) -> float:

@@ -54,8 +54,11 @@ class NotRunningError(OrchestrateError):
 
     status = NOT_RUNNING_STATUS
 
-    def __init__(self, directory: object) -> None:
-        super().__init__(f"nothing runs on {directory}", "start it with `orchestrate up`, or name its home with --home")
+    def __init__(self, directory: object, hint: str = "", what: str = "system") -> None:
+        start = "orchestrate airflow" if what == "Airflow" else "orchestrate up"
+        super().__init__(
+            f"no {what} is running in {directory}", hint or f"start it with `{start}`, or name its home with --home"
+        )
 
 
 class HeldError(OrchestrateError):

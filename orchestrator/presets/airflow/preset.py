@@ -65,6 +65,7 @@ class Preset:
     def __init__(self, installation: Installation, home: Path, environment: Mapping[str, str], wishes: Wishes) -> None:
         self._installation = installation
         self._wishes = wishes
+        self._given = environment
         self._environment = prepared(environment, installation, home)
 
     def make(self, home: Home) -> tuple[System, Callable[[], Plan] | None]:
@@ -111,11 +112,12 @@ class Preset:
             valid=not fresh or unchanged,
             components=running,
         )
-        keep(url=wishes.url(facts, configured))  # also where a port that is taken ends the start now
-        chosen = choose_ports(facts, configured, running, wishes)
+        try:
+            chosen = choose_ports(facts, configured, running, wishes)
+        except NotFreeError:  # the facts are good for the next start all the same
+            keep(url=wishes.url(facts, configured))
+            raise
         url = wishes.url(facts, chosen)
-        if chosen != configured:
-            keep(url=url)
         directory = str(run_directory(home))
         Path(plan.pid_file(directory)).unlink(missing_ok=True)
         request = plan.Request(
@@ -127,8 +129,10 @@ class Preset:
             stop=wishes.stop,
         )
         secret = password.read(facts)
+        components = plan.components(facts, running, request, chosen)
+        keep(url=url, changes=changes(self._given, components[0].environment))
         return Plan(
-            components=plan.components(facts, running, request, chosen),
+            components=components,
             notes=(
                 *(() if fresh else ("Database ready: nothing has changed since the last start",)),
                 *plan.notes(facts, self._installation.command, configured, chosen),
@@ -136,6 +140,11 @@ class Preset:
             banner=plan.banner(facts, running, url, plan.login_line(facts, secret, shown=wishes.show_password)),
             secret=secret,
         )
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that are new or different."""
+    return {name: value for name, value in after.items() if before.get(name) != value}
 
 
 def processors() -> int:

@@ -21,7 +21,7 @@ from orchestrator.presets.airflow.facts import Facts
 from orchestrator.presets.airflow.find import Installation, site_packages
 from orchestrator.runtime.home import write_private
 
-FORMAT = 2
+FORMAT = 3
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
@@ -48,8 +48,10 @@ def write(
     valid: bool,
     url: str,
     components: tuple[str, ...],
+    changes: Mapping[str, str] | None = None,
 ) -> None:
-    """Keep the facts, with `valid` also for the next start; of this start, where its web component is and what runs."""
+    """Keep the facts, with `valid` also for the next start; of this start, where its web component is, what runs, and
+    what its components' environment has that ours had not (`changes`)."""
     mark = fingerprint(facts, installation, environment) if valid and facts.stampable else None
     content = {
         "format": FORMAT,
@@ -57,6 +59,8 @@ def write(
         "facts": facts_module.to_json(facts),
         "url": url,
         "components": components,
+        "command": installation.command,
+        "changes": dict(changes or {}),
     }
     scratch = path.with_suffix(".new")
     write_private(scratch, json.dumps(content, indent=1).encode() + b"\n")

@@ -41,6 +41,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def main():
     name = sys.argv[1]
+    if name == "print-configuration":
+        for key in ("executor", "execution_api_server_url"):
+            print(key, "=", conf.get("core", key))
+        return 0
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     print(
