@@ -199,7 +199,7 @@ def test_help(world: World, script: str, option: str) -> None:
 
 def test_the_help_names_the_default_version(world: World) -> None:
     text = (world.scripts / "standalone").read_text()
-    assert re.findall(r"^version=(.*)$", text, re.M) == re.findall(r"default: (\d[\d.]*)", text)
+    assert re.findall(r"^default=(.*)$", text, re.M) == re.findall(r"default: (\d[\d.]*)", text)
 
 
 @pytest.mark.parametrize("script", [["standalone"], ["airflow-env", "3.3.2"]])
@@ -240,6 +240,41 @@ def test_standalone_becomes_orchestrate(world: World) -> None:
     assert result.stdout == f"orchestrate|HOME=/a home|airflow|--airflow|{airflow}|--port|8 1|--help|"
 
 
+IN_ANOTHER_TERMINAL = (
+    "standalone: in another terminal: {0.scripts}/standalone ps (or logs, why, restart, down;"
+    " it runs {0.venvs}/orchestrate/bin/orchestrate airflow ps)\n"
+    "standalone: Airflow's own command: {0.scripts}/standalone run -- dags list"
+    " (it runs {0.venvs}/airflow-3.3.2/bin/airflow)\n"
+)
+
+
+def test_standalone_prints_how_to_reach_both_programs(world: World) -> None:
+    assert world.run("standalone").stderr.endswith(IN_ANOTHER_TERMINAL.format(world))
+    world.write_lock("2.6.3", "# python: 3.7-3.99\n")
+    assert "standalone --airflow 2.6.3 ps (or" in world.run("standalone", "--airflow=2.6.3").stderr
+
+
+def test_a_command_for_what_runs_installs_no_airflow(world: World) -> None:
+    result = world.run("standalone", "logs", "-f", "api server")
+    assert (result.returncode, result.stdout) == (0, "orchestrate|HOME=|airflow|logs|-f|api server|")
+    assert len(world.installations()) == 1
+    assert not (world.venvs / "airflow-3.3.2").exists()
+    result = world.run("standalone", "run", "--", "dags", "list")
+    airflow = world.venvs / "airflow-3.3.2" / "bin" / "airflow"
+    assert result.stdout == f"orchestrate|HOME=|airflow|--airflow|{airflow}|run|--|dags|list|"
+    assert len(world.installations()) == 2
+    assert world.run("standalone", "ps").stdout == f"orchestrate|HOME=|airflow|--airflow|{airflow}|ps|"
+
+
+def test_standalone_has_every_command_of_orchestrate_airflow() -> None:
+    from orchestrator.cli import commands
+
+    (airflow,) = (command for command in commands.read() if command.name == "airflow")
+    text = (SCRIPTS / "standalone").read_text()
+    (listed,) = re.findall(r"^    (attach \|[^)]*)\)", text, re.M)
+    assert set(re.split(r"[|\s\\]+", listed)) >= set(airflow.words) - {"auto", "always", "never", "stop", "detach"}
+
+
 def test_standalone_works_through_a_symbolic_link(world: World, tmp_path: Path) -> None:
     (world.tools / "linked").symlink_to(world.scripts / "standalone")
     (world.scripts / "linked").symlink_to(world.tools / "linked")
@@ -253,7 +288,7 @@ def test_a_second_run_starts_no_python_and_no_installation(world: World) -> None
     assert len(world.installations()) == 2
     world.log.write_text("")
     second = world.run("standalone")
-    assert (second.returncode, second.stdout, second.stderr) == (0, first.stdout, "")
+    assert (second.returncode, second.stdout, second.stderr) == (0, first.stdout, IN_ANOTHER_TERMINAL.format(world))
     assert world.calls() == []
 
 
