@@ -110,6 +110,15 @@ def test_other_versions_accept_the_login_run_a_dag_and_start_again(tmp_path, ver
     warm.stop(STOP)
 
 
+def test_a_component_that_cannot_start_ends_the_start_at_its_second_exit(warm_3):
+    run = Airflow("3.3.2", warm_3.home, AIRFLOW__CORE__PARALLELISM="-1").start()
+    assert run.wait(READY) == 1
+    assert len(re.findall(r"\| scheduler exited with status 1 after", run.text)) == 2
+    assert "giving up on scheduler: it exited 2 times in the same way before it was ready" in run.text
+    assert "parallelism" in run.text.lower()
+    assert run.survivors(1) == []
+
+
 def test_a_component_that_is_killed_comes_back(warm_3):
     run = warm_3.start("--color", "always")
     rest = warm_3.wait_ready(run)

@@ -81,6 +81,11 @@ def problems(*texts):
             "restart",
             RestartPlan(RestartPolicy.ON_FAILURE, 3, 60.0, 2.0, 30.0),
         ),
+        (
+            'restart = { policy = "always", same_exits = 2 }',
+            "restart",
+            RestartPlan(RestartPolicy.ALWAYS, same_exits=2),
+        ),
         ('ready = { log = "up$" }', "ready", (LogProbe("up$"),)),
         (
             'ready = { http = "http://x/", status = 204, interval = 1, timeout = 2 }',

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.model.lifecycle import Event
-from orchestrator.model.restart import JITTER, Verdict, Wish, decide
+from orchestrator.model.restart import JITTER, QUICK, Exit, Repeats, Verdict, Wish, decide
 from orchestrator.model.spec import RestartPlan, RestartPolicy
 
 NEVER, ON_FAILURE, ALWAYS = RestartPolicy.NEVER, RestartPolicy.ON_FAILURE, RestartPolicy.ALWAYS
@@ -73,6 +73,39 @@ def test_old_failures_do_not_count():
 def test_a_healthy_stretch_makes_the_backoff_small_again():
     plan = RestartPlan(ON_FAILURE, max=5, within=60.0, first=1.0)
     assert [delay for _, delay in history(plan, [0, 1, 2, 62, 200])] == [1.0, 2.0, 4.0, 1.0, 1.0]
+
+
+def repeats(*exits, lasted=1.0):
+    found = Repeats()
+    for one in exits:
+        found = found.after(one and Exit.of(*one), lasted)
+    return found.count
+
+
+def test_numbers_in_the_last_line_do_not_make_another_exit():
+    before = (1, "[2026-11-29T06:01:02.345] <Pool at 0x7f13aB> pid 4711: cannot import celery")
+    later = (1, "[2026-11-29T06:01:09.000] <Pool at 0x7f99> pid 9: cannot import celery")
+    assert repeats(before, later) == 2
+    assert repeats((1, ""), (1, "")) == 2
+
+
+@pytest.mark.parametrize("other", [(2, "no such table"), (1, "no such column"), None])
+def test_only_the_same_exit_in_a_row_counts(other):
+    same = (1, "no such table")
+    assert repeats(same, same, other) == (1 if other else 0)
+    assert repeats(same, other, same) == 1
+
+
+def test_a_run_that_took_long_does_not_count():
+    same = (1, "no such table")
+    assert repeats(same, same, lasted=QUICK + 1) == 0
+
+
+def test_the_same_exits_are_given_up_only_if_the_plan_says_so():
+    twice = Repeats(Exit(1, "x"), 2)
+    for same_exits, event in ((0, Event.RETRY), (2, Event.GIVEN_UP), (3, Event.RETRY)):
+        plan = RestartPlan(ALWAYS, max=5, same_exits=same_exits)
+        assert decide(plan, failed=True, wish=Wish.NONE, failures=(), now=1, dice=0, repeats=twice).event is event
 
 
 def test_jitter_is_on_top_and_small():

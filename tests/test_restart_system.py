@@ -6,7 +6,7 @@ import shutil
 import signal
 
 import pytest
-from definitions import STAY, Directory, component
+from definitions import STAY, Directory, component, ended
 from harness import children
 
 RESTART = 'restart = { policy = "on-failure", backoff = [0, 0] }'
@@ -83,3 +83,42 @@ def test_a_home_that_is_cleaned_while_the_system_runs_stops_no_restart(here):
     assert f"{here.path}/.orchestrate was removed: " in run.text
     assert (here.path / ".orchestrate").stat().st_mode & 0o777 == 0o700
     run.stop()
+
+
+SAME = 'restart = { policy = "always", max = 4, backoff = [0.01, 0.01], same_exits = 2 }'
+READY = 'ready = { log = "serving" }'
+
+
+def test_a_start_that_fails_twice_in_the_same_way_is_given_up(here):
+    text = component("web", "echo pid $$: no module named celery; exit 3", SAME, READY)
+    run = ended(here.write(text + component("db", STAY)).up(), 3)
+    assert len(re.findall(r"^web +\| pid ", run.text, re.MULTILINE)) == 2
+    assert re.search(
+        r"giving up on web: it exited 2 times in the same way before it was ready\n"
+        r"orchestrate +\| web ends the system: exited with status 3 .*, having been started 2 times\n"
+        r"orchestrate +\| stopping because of it: db\n",
+        run.text,
+    ), run.text
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        ("mkdir a && exit 3; mkdir b && exit 4; mkdir c && exit 3; exit 4", READY),  # each time another status
+        ("echo x >> n; echo failed for reason $(wc -l < n | tr 1234 abcd); exit 3", READY),
+        ("echo serving; sleep 0.3; exit 3", READY),  # once ready it is another matter
+        ("exit 3", ""),  # without a probe it is ready as soon as it runs
+    ],
+)
+def test_exits_that_differ_or_follow_readiness_are_counted_by_max(here, command, more):
+    run = here.write(component("web", command, SAME, more)).up()
+    run.wait()
+    assert "giving up on web: it ended 4 times within 300 s" in run.text
+
+
+def test_what_a_signal_of_ours_or_a_probe_ended_is_not_the_same_exit(here):
+    hangs = f"echo waiting; {STAY}"
+    probe = 'ready = { exec = "exit 1", interval = 0.01, retries = 1 }'
+    run = here.write(component("web", hangs, SAME, probe)).up()
+    run.wait()
+    assert "giving up on web: it ended 4 times within 300 s" in run.text

@@ -131,6 +131,10 @@ RESTART = ByType(
                     "policy": Key(_POLICY, "When it comes back: never (the default), on-failure, always."),
                     "max": Key(Number(1, 1000000, whole=True), "So many ends, within `within` seconds, are too many."),
                     "within": Key(SECONDS, "Seconds after which an end is forgotten (300)."),
+                    "same_exits": Key(
+                        Number(0, 1000000, whole=True),
+                        "Give up after this many equal exits in a row before it was ready (0: never, the default).",
+                    ),
                     "backoff": Key(_BACKOFF, "The first pause and the longest, in seconds ([1, 60])."),
                 }
             ),

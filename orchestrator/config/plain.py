@@ -143,7 +143,8 @@ def _dependency(dependency: Dependency) -> str | Plain:
 
 def _restart(plan: RestartPlan) -> Plain:
     backoff = [plan.first, plan.cap]
-    return {"policy": plan.policy.value, "max": plan.max, "within": plan.within, "backoff": backoff}
+    plain: Plain = {"policy": plan.policy.value, "max": plan.max, "within": plan.within, "backoff": backoff}
+    return {**plain, "same_exits": plan.same_exits} if plan.same_exits else plain
 
 
 def _rule(rule: Rule, index: int, member: Member, texts: _Texts) -> Plain:

@@ -94,13 +94,18 @@ class StopPlan:
 
 @dataclass(frozen=True, slots=True)
 class RestartPlan:
-    """Restart policy: `first` seconds of backoff doubling up to `cap`; given up after `max` in `within` seconds."""
+    """Restart policy: `first` seconds of backoff doubling up to `cap`; given up after `max` in `within` seconds.
+
+    Before the component has been ready once, it is also given up after `same_exits` quick exits in a row that look the
+    same; 0 means never.
+    """
 
     policy: RestartPolicy = RestartPolicy.NEVER
     max: int = 5
     within: float = 300.0
     first: float = 1.0
     cap: float = 60.0
+    same_exits: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from orchestrator.model.messages import (
     Up,
     Vacated,
 )
-from orchestrator.model.restart import Wish
+from orchestrator.model.restart import Exit, Repeats, Wish
 from orchestrator.model.spec import Component
 from orchestrator.process.fork import Forked
 from orchestrator.runtime.loop import Loop, Timer
@@ -72,6 +72,9 @@ class Host(Protocol):
     def remarked(self, member: Member, text: str) -> None:
         """Its guardian has something to say to the user."""
 
+    def last_line(self, member: Member) -> str:
+        """Return the last line that the run printed which has just ended; empty if it printed none."""
+
     def adopt(self, member: Member) -> None:
         """The guardian died: empty what it left, then call `member.gone`."""
 
@@ -108,6 +111,8 @@ class Member:
         self.wish = Wish.NONE
         self._vacated = False
         self._failures: tuple[float, ...] = ()
+        self._was_ready = False
+        self.repeats = Repeats()
         self._timer: Timer | None = None
         self._contact: Contact | None = None
         self._host = host
@@ -164,6 +169,8 @@ class Member:
             self.state, actions = advance(before, event)
             for action in actions:
                 self._do(action)
+            if self.state is State.READY:
+                self._was_ready = True
             if self.state is not before:
                 self._host.changed(self, before)
             self._events.popleft()
@@ -291,6 +298,7 @@ class Member:
         self.is_stuck = False
         self.pid = 0
         self._host.detach(self)
+        self.repeats = self._repeats()
         verdict = restart.decide(
             self.spec.restart,
             failed=not self.succeeded,
@@ -298,6 +306,14 @@ class Member:
             failures=self._failures,
             now=time.monotonic(),
             dice=random.random(),
+            repeats=self.repeats,
         )
         self._failures, self.pause = verdict.failures, verdict.delay
         self.handle(verdict.event)
+
+    def _repeats(self) -> Repeats:
+        """Count the exits that are the same; those that a stop, a probe or a guardian caused are none."""
+        caused = self.wish is not Wish.NONE or (self.reason and self.status != NOT_FOUND)
+        if self._was_ready or not self.spec.restart.same_exits or caused or self.status is None:
+            return Repeats()
+        return self.repeats.after(Exit.of(self.status, self._host.last_line(self)), self.lasted)

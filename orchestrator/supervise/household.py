@@ -15,6 +15,7 @@ from orchestrator.process import tree
 from orchestrator.process.fork import Forked, guardian_of
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
+from orchestrator.supervise import news
 from orchestrator.supervise.bereaved import Bereaved
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.multiplexer import Multiplexer
@@ -125,6 +126,10 @@ class Household:
     def detach(self, member: Member) -> None:
         """Read its last words."""
         self.streams.close(member)
+
+    def last_line(self, member: Member) -> str:
+        """Return the last line of the run that has ended."""
+        return news.last_line(self.streams.recent(member))
 
     def watch(self, member: Member) -> None:
         """Begin to probe."""

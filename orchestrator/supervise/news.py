@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.model import restart
 from orchestrator.supervise.component import Member
 from orchestrator.text.escapes import no_escapes
 from orchestrator.text.row import replay, rewrites
@@ -33,9 +34,18 @@ def obituary(member: Member, recent: bytes, others: list[str]) -> str:
 
 def last_lines(name: str, recent: bytes, count: int = LAST_LINES) -> str:
     """The end of what it printed, for a reader who did not watch; empty where it printed nothing."""
-    lines = [_in_words(line) for line in recent.split(b"\n")[-2 * count :]]
-    kept = [line for line in lines if line][-count:]
+    kept = _kept(recent, count)
     return "\n".join([f"the last lines of {name}:", *(f"    {line}" for line in kept)]) if kept else ""
+
+
+def last_line(recent: bytes) -> str:
+    """Return the last line that is not empty; empty if there is none."""
+    return "".join(_kept(recent, 1))
+
+
+def _kept(recent: bytes, count: int) -> list[str]:
+    lines = [_in_words(line) for line in recent.split(b"\n")[-2 * count :]]
+    return [line for line in lines if line][-count:]
 
 
 def _in_words(line: bytes) -> str:
@@ -57,4 +67,6 @@ def comeback(member: Member) -> str:
 def surrender(member: Member) -> str:
     """It failed too often."""
     plan = member.spec.restart
+    if restart.is_repetitive(plan, member.repeats):
+        return f"giving up on {member.name}: it exited {times(plan.same_exits)} in the same way before it was ready"
     return f"giving up on {member.name}: it ended {times(plan.max)} within {plan.within:.0f} s"

@@ -44,7 +44,7 @@ HEALTH = {2: "/health", 3: "/api/v2/monitor/health"}
 # 3.x waits for running tasks at the first TERM, without end, and goes at the second.
 STOP = StopPlan((StopStep(signal.SIGTERM, 15.0), StopStep(signal.SIGTERM, 3.0)), Scope.LEADER)
 # Airflow's components exit with 0 on TERM, whoever sent it: no exit that nobody asked for is a success.
-RESTART = RestartPlan(RestartPolicy.ALWAYS, max=5, within=300.0, first=1.0, cap=30.0)
+RESTART = RestartPlan(RestartPolicy.ALWAYS, max=5, within=300.0, first=1.0, cap=30.0, same_exits=2)
 WARM_UP = 60.0  # seconds that the first call of the execution API may take
 
 
