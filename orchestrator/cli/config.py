@@ -36,7 +36,9 @@ def run(options: argparse.Namespace) -> int:
         first = ports.get(one.instances[0], planning.BASE_PORT)
         member = plain.of_member(one.member, first, sources.layers, add_file, sources.report)
         depends_on = {name: condition for name, condition in member["depends_on"].items() if name in names}
-        tree["components"][one.member.name] = plain.trim({**member, "replicas": one.count, "depends_on": depends_on})
+        order = {key: [name for name in member[key] if name in names] for key in ("start_after", "stop_before")}
+        changed = {**member, **order, "replicas": one.count, "depends_on": depends_on}
+        tree["components"][one.member.name] = plain.trim(changed)
     sources.report.check()
     tree = {"env_file": list(sources.env_files), **{key: tree[key] for key in ("init", "components") if tree[key]}}
     text = json.dumps(tree, indent=2) + "\n" if options.json else writer.write(tree)

@@ -22,7 +22,8 @@ class Member:
     """One component or initial step. `places` says where each of its keys is written, `place` where itself is.
 
     Of a component: `replicas`, `profiles`, `port` (a number, or text that becomes one), `depends_on`, `ready`,
-    `alive`, `restart`, `on_exit`, `success_exit_codes`, `expect`. Of a step: `unless`, `timeout` (seconds).
+    `alive`, `restart`, `on_exit`, `success_exit_codes`, `expect`, `color`, `start_after`, `stop_before`.
+    Of a step: `unless`, `timeout` (seconds).
     """
 
     name: str
@@ -46,6 +47,9 @@ class Member:
     unless: Command = ()
     timeout: float | None = None
     expect: tuple[Rule, ...] = ()
+    color: str = ""
+    start_after: tuple[str, ...] = ()
+    stop_before: tuple[str, ...] = ()
 
     def where(self, *path: str | int) -> Place:
         """Return the place of a key, or of the nearest thing around it that has one."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FROM_SHELL = "the shell"  # an origin
 PORT_STEP = 100  # between components, as foreman and honcho have it
 PORT_MAX = 65535
+ASSIGNED = ("PORT", "PS", "ORCHESTRATE_COMPONENT", "ORCHESTRATE_INSTANCE")  # to each instance
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from orchestrator.model.spec import (
 
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 NAME = r"^\w[\w.-]*$"
+_BASIC = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+COLORS = (*_BASIC, *(f"bright_{color}" for color in _BASIC))
 
 
 def _words(kind: Any, **aliases: Any) -> Choice:
@@ -238,9 +240,15 @@ COMPONENT = Table(
         "restart": Key(RESTART, "Whether it comes back when it ends."),
         "on_exit": Key(_words(OnExit), "What its end for good does to the system: stop (the default), ignore."),
         "success_exit_codes": Key(
-            Made(ListOf(Number(0, 255, whole=True), least=1), frozenset), "Exit codes that are no failure ([0])."
+            Made(ListOf(Number(0, 255, whole=True)), frozenset), "Exit codes that are no failure ([0]); []: none."
         ),
         "expect": Key(EXPECT, "What is done when it asks something."),
+        "color": Key(Choice({color: color for color in COLORS}, {}), "The color of its prefix."),
+        "start_after": Key(
+            _TEXTS,
+            "Components that start first for the sake of speed: until they print what their log probes look for.",
+        ),
+        "stop_before": Key(_TEXTS, "Components that are not asked to stop before this one is down."),
     }
 )
 INIT = Table(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.config.definition import SHELL, Command, Member
-from orchestrator.config.environment import Layers, expand_at
+from orchestrator.config.environment import ASSIGNED, Layers, expand_at
 from orchestrator.config.expansion import escape
 from orchestrator.config.report import Report
 from orchestrator.config.secrets import mask
@@ -32,7 +32,6 @@ from orchestrator.model.spec import (
     TcpProbe,
 )
 
-OF_INSTANCE = ("PORT", "PS", "ORCHESTRATE_COMPONENT", "ORCHESTRATE_INSTANCE")
 _BEGIN, _END = "\ue000", "\ue001"  # private use: around a name that stays a variable
 
 Plain = dict[str, Any]
@@ -57,7 +56,7 @@ class _Texts:
     def _look_up(self, name: str) -> str | None:
         if name in self._own:
             return self._own[name]
-        return f"{_BEGIN}{name}{_END}" if name in OF_INSTANCE else self._layers.get(name)
+        return f"{_BEGIN}{name}{_END}" if name in ASSIGNED else self._layers.get(name)
 
     def _look_up_shown(self, name: str) -> str | None:
         value = self._look_up(name)
@@ -95,18 +94,24 @@ def of_member(member: Member, port: int | None, layers: Layers, add_file: AddFil
         "replicas": member.replicas,
         "port": port,
         "depends_on": {d.name: _dependency(d) for d in member.depends_on},
-        "ready": _probes(member.ready, "ready", texts),
+        "ready": _ready(member.ready, texts),
         "alive": _probes(member.alive, "alive", texts),
         "restart": _restart(member.restart),
         "on_exit": member.on_exit.value,
         "success_exit_codes": sorted(member.success_exit_codes),
         "expect": [_rule(rule, index, member, texts) for index, rule in enumerate(member.expect)],
+        "color": member.color,
+        "start_after": list(member.start_after),
+        "stop_before": list(member.stop_before),
     }
 
 
 def trim(plain: Plain) -> Plain:
-    """Leave out what is empty: that is the default of every key that can be."""
-    return {key: value for key, value in plain.items() if value is not None and value not in ([], {}, "")}
+    """Leave out what is empty: that is the default of every key that can be, except of the exit codes."""
+    kept = ("success_exit_codes",)
+    return {
+        key: value for key, value in plain.items() if value is not None and (key in kept or value not in ([], {}, ""))
+    }
 
 
 def _command(command: Command, key: str, texts: _Texts) -> str | list[str]:
@@ -158,6 +163,17 @@ def _rule(rule: Rule, index: int, member: Member, texts: _Texts) -> Plain:
     return {**plain, "do": rule.do.value}
 
 
+def _ready(probes: tuple[Probe, ...], texts: _Texts) -> Plain | list[Plain]:
+    """One table, or a list of them if it has several probes of a kind, which have to hold one after another."""
+    if len({type(probe) for probe in probes}) == len(probes) and len([p for p in probes if _is_asked(p)]) < 2:
+        return _probes(probes, "ready", texts)
+    return [_probes((probe,), "ready", texts) for probe in probes]
+
+
+def _is_asked(probe: Probe) -> bool:
+    return isinstance(probe, AskedProbe)
+
+
 def _probes(probes: tuple[Probe, ...], key: str, texts: _Texts) -> Plain:
     plain: Plain = {}
     for probe in probes:
@@ -170,6 +186,7 @@ def _probes(probes: tuple[Probe, ...], key: str, texts: _Texts) -> Plain:
                 plain["exec"] = _argv(probe.argv, (key, "exec"), texts)
             case LogProbe():
                 plain["log"] = texts.expand(probe.pattern, key, "log")
+                plain |= {"about": escape(probe.about)} if probe.about else {}
             case PromptProbe():
                 plain["prompt"] = texts.expand(probe.pattern, key, "prompt")
             case DelayProbe():
@@ -190,6 +207,8 @@ def _http(probe: HttpProbe, key: str, texts: _Texts) -> Plain:
         "header": {name: texts.expand(text, key, "header", name) for name, text in probe.headers},
         "body": texts.expand(probe.body, key, "body"),
         "request_headers": {name: mask(name, text) for name, text in sent.items()},
+        "healthy": list(probe.healthy),
+        "fresh": list(probe.fresh),
     }
     return trim(plain)
 

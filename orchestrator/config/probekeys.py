@@ -77,6 +77,13 @@ def _address(value: str | int) -> str:
     return text
 
 
+def pointer(text: str) -> str:
+    """Return a JSON pointer (RFC 6901) that is one. Raises ValueError."""
+    if not text.startswith("/") or re.search(r"~(?![01])", text):
+        raise ValueError(f"has to be a JSON pointer like /scheduler/status, not {text!r:.40}")
+    return text
+
+
 def _program_first(words: tuple[str, ...]) -> tuple[str, ...]:
     if not words[0].strip():
         raise ValueError("begins with an empty word, not with a program")
@@ -110,8 +117,8 @@ PROBES: dict[str, Kind] = {
     "log": Kind(
         _TEXT,
         "Once a line of its own output matches this regular expression.",
-        frozenset(),
-        lambda pattern, options: LogProbe(pattern),
+        frozenset({"about"}),
+        lambda pattern, options: LogProbe(pattern, **options),
     ),
     "prompt": Kind(
         _TEXT,
@@ -134,7 +141,7 @@ PROBES: dict[str, Kind] = {
     "http": Kind(
         Made(Text("a URL"), template(url)),
         "When GET on this URL answers 200, or as `status`, `header` and `body` say.",
-        _TIMES | {"owner", "status", "headers", "body", "request_headers"},
+        _TIMES | {"owner", "status", "headers", "body", "request_headers", "healthy", "fresh"},
         lambda url, options: HttpProbe(url, **options),
     ),
     "exec": Kind(
@@ -144,7 +151,11 @@ PROBES: dict[str, Kind] = {
         lambda argv, options: ExecProbe(argv, **options),
     ),
 }
+_POINTERS = ListOf(Made(Text("a JSON pointer"), pointer), least=1)
 OPTIONS = {
+    "about": Key(Text(), "What such a line says, for the message of who waits for it (the expression itself)."),
+    "healthy": Key(_POINTERS, 'JSON pointers into the answer to strings that have to be "healthy".'),
+    "fresh": Key(_POINTERS, "JSON pointers into the answer to ISO 8601 times that have to be later than the start."),
     "status": Key(Number(100, 599, whole=True), "The HTTP status that counts (200)."),
     "header": Key(
         Made(MapOf(_TEXT, _field_fault, _FIELDS), lambda read: tuple(read.items())),
@@ -192,7 +203,7 @@ def _ready(read: dict[str, Any]) -> tuple[Probe, ...]:
 
 
 def _alive(read: dict[str, Any]) -> tuple[AskedProbe, ...]:
-    asked = [name for name, kind in PROBES.items() if kind.options]
+    asked = [name for name, kind in PROBES.items() if kind.options & _TIMES]
     if not any(name in read for name in asked):
         raise ValueError(f"says nothing to ask; there are: {', '.join(asked)}")
     return tuple(probe for probe in _build(read, _ALIVE) if isinstance(probe, AskedProbe))
@@ -202,5 +213,11 @@ def _keys(wanted: Callable[[Kind], bool]) -> dict[str, Key]:
     return {name: Key(kind.shape, kind.help) for name, kind in PROBES.items() if wanted(kind)}
 
 
-READY = Made(Table({**_keys(lambda kind: True), **OPTIONS}), _ready)
-ALIVE = Made(Table({**_keys(lambda kind: bool(kind.options)), **OPTIONS}), _alive)
+_READY = Made(Table({**_keys(lambda kind: True), **OPTIONS}), _ready)
+READY = ByType(
+    {
+        dict: _READY,
+        list: Made(ListOf(_READY, least=1), lambda read: tuple(probe for probes in read for probe in probes)),
+    }
+)
+ALIVE = Made(Table({**_keys(lambda kind: bool(kind.options & _TIMES)), **OPTIONS}), _alive)

@@ -105,6 +105,7 @@ class _Resolver:
             unless=self.argv(member, "unless", member.unless, lookup),
             timeout=member.timeout,
             expect=expect,
+            colour=member.color,
         )
 
     def rule(self, member: Member, index: int, rule: Rule, lookup: Lookup) -> Rule:
@@ -216,7 +217,12 @@ def resolve(
         )
         for number, name in enumerate(one.instances, 1):
             port = environment.assigned_port(settings.port, one.index, number)
-            components.append(replace(resolver.instance(one.member, number, name, port), depends_on=depends_on))
+            spec = resolver.instance(one.member, number, name, port)
+            start_after, stop_before = (
+                tuple(instance for other in others for instance in instances.get(other, ()))
+                for others in (one.member.start_after, one.member.stop_before)
+            )
+            components.append(replace(spec, depends_on=depends_on, start_after=start_after, stop_before=stop_before))
             if one.member.port is None and int(port.value) > environment.PORT_MAX:
                 report.problem(one.member.place, f"{name}: its PORT would be {port.value}; take a smaller base with -p")
     labels = tuple(c.name for c in (*steps, *components))

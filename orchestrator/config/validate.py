@@ -11,6 +11,7 @@ from orchestrator.model.spec import Component, Condition, RestartPolicy
 def validate(definition: Definition, report: Report) -> None:
     """Report every fault between the components."""
     _check_names(definition, report)
+    _check_order(definition, report)
     _check_circles(definition, report)
     _check_ends(definition, report)
     _check_terminals(definition, report)
@@ -32,18 +33,33 @@ def _check_names(definition: Definition, report: Report) -> None:
 
 
 def _check_circles(definition: Definition, report: Report) -> None:
-    members = {member.name: member for member in definition.components if member.depends_on}
+    members = {member.name: member for member in definition.components if member.depends_on or member.stop_before}
     while True:
-        specs = [Component(name=m.name, argv=(), cwd="", depends_on=m.depends_on) for m in members.values()]
+        specs = [
+            Component(name=m.name, argv=(), cwd="", depends_on=m.depends_on, stop_before=m.stop_before)
+            for m in members.values()
+        ]
         circle = order.find_cycle(specs)
         if not circle:
             return
         first = members.pop(circle[0])
         path = " → ".join(circle)
+        key = "depends_on" if any(d.name == circle[1] for d in first.depends_on) else "stop_before"
+        by_stop = key == "stop_before" or any(members[m].stop_before for m in circle[1:-1])
+        end = "stop" if by_stop else "start"
         report.problem(
-            first.where("depends_on", circle[1]),
-            f"components.{first.name}.depends_on: goes in a circle, so none of these could start: {path}",
+            first.where(key, circle[1]),
+            f"components.{first.name}.{key}: goes in a circle, so none of these could {end}: {path}",
         )
+
+
+def _check_order(definition: Definition, report: Report) -> None:
+    for member in definition.components:
+        for key, others in (("start_after", member.start_after), ("stop_before", member.stop_before)):
+            for index, name in enumerate(others):
+                if name not in definition.names:
+                    why = f"is no component{did_you_mean(name, definition.names)}"
+                    report.problem(member.where(key, index), f"components.{member.name}.{key}: {name!r} {why}")
 
 
 def _check_ends(definition: Definition, report: Report) -> None:

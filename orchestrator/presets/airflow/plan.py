@@ -90,7 +90,7 @@ def components(facts: Facts, running: tuple[str, ...], request: Request, chosen:
             name=name,
             argv=(request.command, name, *_arguments(facts, name, request.directory)),
             cwd=request.directory,
-            environment=complete,
+            environment={**complete, "PORT": str(chosen.web)} if name == facts.web else complete,
             source="the Airflow preset",
             colour=COLOURS[name],
             stop_before=(facts.web,) if facts.major > 2 and name == "scheduler" and facts.web in running else (),
