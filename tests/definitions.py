@@ -22,6 +22,10 @@ class Directory:
     def run(self, *words, env=None, **more):
         return Run([*command_under_test(), *words], cwd=self.path, env=environment(**(env or {})), **more)
 
+    def before(self, words):
+        """Start ours with a shell before it: `"$@"` in it is our command."""
+        return Run([*words, *command_under_test()], cwd=self.path, env=environment())
+
     def up(self, *words, **more):
         return self.run("up", "--color", "never", *words, **more)
 

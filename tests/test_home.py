@@ -77,11 +77,17 @@ def test_a_directory_of_another_user_is_refused(tmp_path):
         Home(tmp_path).make()
 
 
-def test_a_home_that_is_not_there_is_told_in_one_line(tmp_path):
+def test_a_home_that_is_missing_is_made(tmp_path):
+    Home(tmp_path / "not" / "yet").make()
+    assert (tmp_path / "not" / "yet" / ".orchestrate" / "locks").is_dir()
+
+
+def test_a_home_that_cannot_be_made_is_told_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
     with pytest.raises(OrchestrateError) as caught:
-        Home(tmp_path / "nowhere").make()
+        Home(tmp_path / "file" / "home").make()
     assert str(caught.value) == (
-        f"unable to use {tmp_path}/nowhere as home: No such file or directory ({tmp_path}/nowhere/.orchestrate);"
+        f"unable to use {tmp_path}/file/home as home: Not a directory ({tmp_path}/file/home);"
         " make it writable, or name another with --home DIR"
     )
 

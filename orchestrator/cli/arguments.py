@@ -16,9 +16,9 @@ Add = Callable[..., Parser]
 
 def build() -> Parser:
     """Return the parser. Options of the system stand before or after the command."""
-    formation = options.formation()
+    formation, files = options.formation(), options.definition_files()
     definition, selection, place, stream, life, ends = (
-        options.definition(),
+        options.definition(files),
         options.selection(formation),
         options.place(),
         options.stream(),
@@ -57,10 +57,17 @@ def build() -> Parser:
     preset = options.airflow()
     airflow = add("airflow", "run Apache Airflow: database, admin user, all components", place, stream, life, preset)
     _add_airflow(airflow, preset, place)
-    _add_logs(add)
-    remote.add_commands(add)
-    _add_attach(add)
-    _add_shell(add)
+
+    def add_remote(name: str, text: str, *parents: Parser, **more: Any) -> Parser:
+        return add(name, text, files, *parents, **more)
+
+    _add_logs(add).add_argument(
+        "--file", metavar="FILE", action=options.Gather, help="the files that define the system, if it is not this one"
+    )
+    remote.add_commands(add_remote)
+    _add_attach(add_remote)
+    _add_shell(add_remote)
+    add("man", "print the manual page; read it with: orchestrate man | man -l -")
     ls = add("ls", "list the systems that you run, in any directory")
     ls.add_argument("--json", action="store_true", help="one JSON object a line")
     add("version", "print the version")
@@ -163,7 +170,7 @@ def _add_start(add: Add) -> None:
     options.which_system(start)
 
 
-def _add_logs(add: Add) -> None:
+def _add_logs(add: Add) -> Parser:
     logs = add(
         "logs",
         "print what components have written, from their log files",
@@ -180,6 +187,7 @@ def _add_logs(add: Add) -> None:
     logs.add_argument("--no-color", action="store_const", const="never", dest="color", help="without colours")
     options.which_system(logs)
     logs.add_argument("--log-dir", metavar="DIR", help="where the log files are (default: HOME/.orchestrate/logs)")
+    return logs
 
 
 def _add_attach(add: Add) -> None:
@@ -209,7 +217,6 @@ def _add_shell(add: Add) -> None:
         "shell", choices=["bash", "zsh", "fish", "names"], help="which; names: the components, as the scripts ask for"
     )
     options.which_system(completion)
-    add("man", "print the manual page; read it with: orchestrate man | man -l -")
 
 
 # Set after parsing: an option stands before or after its command, and a default of the later would hide the earlier.
@@ -272,6 +279,7 @@ _DEFAULTS: dict[str, object] = {
     "read_only": False,
     "take_over": False,
     "detach_keys": None,
+    "location": None,
 }
 
 

@@ -8,10 +8,9 @@ import os
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import lookup
+from orchestrator.cli import location, lookup
 from orchestrator.control.client import Conversation, NotRunning
 from orchestrator.model.control import MalformedRequest, Reply, Request
 from orchestrator.model.errors import FAILED_STATUS, NotRunningError, OrchestrateError
@@ -32,12 +31,7 @@ class Refused(OrchestrateError):
 
 def home_of(options: argparse.Namespace) -> Home:
     """Return the home that `up` with the same options has."""
-    base = Path(options.directory or ".")
-    if options.home:
-        return Home(base / options.home)
-    if options.file and options.file[0] != "-":
-        return Home((base / options.file[0]).parent)
-    return Home(base)
+    return Home(location.home_of(options))
 
 
 def system_of(options: argparse.Namespace) -> Home:

@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from orchestrator.cli import sources, surroundings
+from orchestrator.cli import location, surroundings
 from orchestrator.control.client import NotRunning, connect
 from orchestrator.model.errors import NotRunningError
 from orchestrator.runtime.home import Home
@@ -28,7 +28,7 @@ def system_of(options: argparse.Namespace, home: Home) -> Home:
     """
     if options.preset:
         return _airflow(options)
-    if options.home or options.directory or options.file or _is_defined(options) or is_running(home):
+    if options.home or options.directory or options.file or location.locate(options).files or is_running(home):
         return home
     why = f"no system is running in {home.directory}"
     if (named := surroundings.variable("AIRFLOW_HOME")) and (found := _running_airflow(airflow_home(named))):
@@ -108,11 +108,6 @@ def _use(options: argparse.Namespace, home: Home, why: str = "") -> Home:
         print(f"orchestrate: {why}; using the one in {home.directory}", file=sys.stderr, flush=True)
     options.home, options.directory, options.preset = str(home.directory), None, ""
     return home
-
-
-def _is_defined(options: argparse.Namespace) -> bool:
-    base = Path(options.directory or ".")
-    return any((base / name).exists() for name in (sources.TOML, sources.PROCFILE))
 
 
 def _is_same(one: str, other: Path) -> bool:

@@ -145,24 +145,28 @@ def _group(*parents: Parser) -> Parser:
     return Parser(add_help=False, argument_default=argparse.SUPPRESS, parents=parents)
 
 
-def definition() -> Parser:
-    """Return the options that say where the system is defined."""
+def definition_files() -> Parser:
+    """Return the options that name the files of the system. Commands for a running one take them to find its home."""
     options = _group()
     options.add_argument(
         "-f",
         "--file",
         metavar="FILE",
         action=Gather,
-        help="a Procfile, or a file *.toml; several are merged, - is standard input"
+        help="read a Procfile or a file *.toml; several are merged, - is standard input"
         " (default: ./orchestrate.toml, else ./Procfile)",
     )
-    options.add_argument("-C", "--directory", metavar="DIR", help="go there first")
     options.add_argument(
-        "-e", "--env", metavar="FILES", action=Gather, help="files of variables, separated by commas (default: .env)"
+        "-e", "--env", metavar="FILES", action=Gather, help="read variables from these files (default: .env)"
     )
-    options.add_argument(
-        "--env-override", action="store_true", help="these files beat the variables of the shell (default: they do not)"
-    )
+    options.add_argument("--env-override", action="store_true", help="let .env files override the shell's variables")
+    return options
+
+
+def definition(files: Parser) -> Parser:
+    """Return the options that say where the system is defined."""
+    options = _group(files)
+    options.add_argument("-C", "--directory", metavar="DIR", help="change to DIR before reading the definition")
     options.add_argument(
         "-p", "--port", dest="base_port", metavar="BASE", type=port, help="PORT of the first component (default: 5000)"
     )
@@ -278,5 +282,5 @@ def names(parser: argparse.ArgumentParser) -> None:
 
 def which_system(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which system is meant."""
-    parser.add_argument("-C", "--directory", metavar="DIR", help="go there first")
-    parser.add_argument("--home", metavar="DIR", help="the home of the system (default: this directory)")
+    parser.add_argument("-C", "--directory", metavar="DIR", help="change to DIR first")
+    parser.add_argument("--home", metavar="DIR", help="home of the system (default: the directory of its definition)")

@@ -41,11 +41,6 @@ def tell(notes: list[str]) -> None:
         print(f"orchestrate: {note}", file=sys.stderr)
 
 
-def home_of(options: argparse.Namespace, sources: Sources) -> Path:
-    """Return the directory whose state the system is."""
-    return Path(options.directory or ".", options.home) if options.home else Path(sources.definition.directory)
-
-
 def wishes(options: argparse.Namespace) -> Wishes:
     """Return which components the options ask for. Raises UsageError."""
     return Wishes(

@@ -11,7 +11,7 @@ Add = Callable[..., Parser]
 
 
 def add_commands(add: Add) -> None:
-    """Add them all. Which system is meant its home says."""
+    """Add them all. `add` adds a command, with the options that name the system's files if it has any."""
     ps = _add(add, "ps", "list the components of the running system", "The memory is that of the whole process tree.")
     ps.add_argument("-w", "--watch", action="store_true", help="again every 2 seconds, until Ctrl-C")
     for name, text in (

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.cli import location
+from orchestrator.cli.env_files import EnvFiles
+from orchestrator.cli.location import DOTENV, PROCFILE, TOML, Location
+from orchestrator.cli.location import STDIN as STDIN_FILE
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.config import procfile
 from orchestrator.config.definition import Definition, Member
@@ -21,7 +25,6 @@ from orchestrator.model.errors import ConfigError
 if TYPE_CHECKING:
     from orchestrator.config.document import Document
 
-TOML, PROCFILE, DOTENV = "orchestrate.toml", "Procfile", ".env"
 STDIN = "standard input"
 
 _LOOKS_LIKE_TOML = re.compile(rb"""(?:[ \t\r\n]|#[^\n]*\n)*(?:\[|[\w."'-]+[ \t]*=)""")
@@ -33,12 +36,14 @@ class MissingFileError(ConfigError):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was read. `env_files` are the .env files for all; `report` holds what is wrong."""
+    """What was read. `env_files` are the .env files for all, `reader` reads those of the
+    components; `report` holds what is wrong."""
 
     definition: Definition
     layers: Layers
     report: Report
     env_files: tuple[str, ...]
+    reader: EnvFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +64,20 @@ def read(options: argparse.Namespace, here: Surroundings, *, needs_components: b
     Without `needs_components` a directory that defines no system will do: then there is only the environment.
     """
     report = Report()
-    base = Path(options.directory or ".")
+    where = location.locate(options)
     layers = Layers(here.environment, options.env_override)
-    early = _named_env_files(options, base) or [base / DOTENV]
-    if options.file is None:
-        # PROCFILE may stand in .env, so that is read first; what is wrong in it is told when it is read for good.
-        early_layers = layers
-        for env_file in filter(Path.exists, early):
-            early_layers = _add_file(early_layers, str(env_file), "", Report())
-        files = [early_layers.get("PROCFILE") or (TOML if (base / TOML).exists() else PROCFILE)]
-        if not needs_components and files == [PROCFILE] and not (base / PROCFILE).exists():
-            files = []
-    else:
-        files = options.file
-    sources = [_read_source(base, file, default=options.file is None) for file in files]
-    definition = _define(sources, report) if sources else Definition(title="", directory=str(base.absolute()))
-    wanted = _wanted_env_files(options, base, definition, layers, report)
+    files = where.files or ((PROCFILE,) if needs_components else ())
+    sources = [_read_source(where.base, file, default=not where.named) for file in files]
+    definition = _define(sources, report) if sources else Definition(title="", directory=str(where.directory))
+    wanted = _wanted_env_files(options, where, definition, layers, report)
     for path, wanted_by in wanted:
-        layers = _add_file(layers, path, wanted_by, report)
-    return Sources(definition, layers, report, tuple(os.path.abspath(path) for path, _ in wanted))
+        layers = where.env_files.add(layers, path, wanted_by, report)
+    paths = tuple(os.path.abspath(path) for path, _ in wanted)
+    return Sources(definition, layers, report, paths, where.env_files)
 
 
 def _read_source(base: Path, file: str, default: bool) -> _Source:
-    if file == "-":
+    if file == STDIN_FILE:
         return _Source(STDIN, str(base.absolute()), sys.stdin.buffer.read())
     path = base / file
     try:
@@ -91,8 +87,7 @@ def _read_source(base: Path, file: str, default: bool) -> _Source:
         raise MissingFileError([f"unable to read {path}: no such file"], hint) from None
     except (OSError, ValueError) as error:
         raise ConfigError([f"unable to read {path}: {getattr(error, 'strerror', None) or error}"]) from None
-    directory = path.absolute().parent if path.is_file() else base.absolute()  # of `-f <(generate)` it is this one
-    return _Source(str(path), str(directory), data)
+    return _Source(str(path), str(location.directory_of(base, file)), data)
 
 
 def _define(sources: list[_Source], report: Report) -> Definition:
@@ -142,47 +137,30 @@ def _as_document(source: _Source, document: Document, report: Report) -> Documen
 # .env files
 
 
-def _named_env_files(options: argparse.Namespace, base: Path) -> list[Path]:
-    return [base / name for text in options.env or () for name in text.split(",") if name]
-
-
 def _wanted_env_files(
-    options: argparse.Namespace, base: Path, definition: Definition, layers: Layers, report: Report
+    options: argparse.Namespace, where: Location, definition: Definition, layers: Layers, report: Report
 ) -> list[tuple[str, Place | str]]:
-    """Return the paths of the .env files for all, and who wants each."""
+    """Return the paths of the .env files for all, weakest first, and who wants each."""
     if options.env is not None:
-        return [(str(path), "-e") for path in _named_env_files(options, base)]
+        return [(str(path), "-e") for path in location.named_env_files(options, where.base)]
+    pointer = [(str(where.pointer), str(where.pointer))] if where.pointer else []
     if definition.env_file is None:
-        path = _default_env(definition, base)
-        return [(str(path), str(path))] if path.exists() else []
+        path = _default_env(where)
+        return [*pointer, *([(str(path), str(path))] if path.exists() and not path.is_dir() else [])]
     from orchestrator.config.environment import expand_at
 
     def path_of(text: str, place: Place) -> str:
         return os.path.join(place.directory, expand_at(place, text, layers.get, report))
 
-    return [(path_of(text, place), place) for text, place in definition.env_file]
+    return [*pointer, *((path_of(text, place), place) for text, place in definition.env_file)]
 
 
-def _default_env(definition: Definition, base: Path) -> Path:
-    """Name the .env beside the definition as the user would."""
-    return base / DOTENV if str(base.absolute()) == definition.directory else Path(definition.directory) / DOTENV
-
-
-def _add_file(layers: Layers, path: str, wanted_by: Place | str, report: Report) -> Layers:
-    from orchestrator.config import dotenv
-
-    try:
-        text = Path(path).read_bytes().decode("utf-8", "surrogateescape")
-    except (OSError, ValueError) as error:
-        reason = str(getattr(error, "strerror", None) or error).lower()
-        report.problem(wanted_by, f"unable to read {path}: {reason}")
-        return layers
-    assignments, problems = dotenv.parse(text, path)
-    report.problems += problems
-    return layers.with_file(path, assignments, report)
+def _default_env(where: Location) -> Path:
+    """Name the .env beside the definition as the user would. A directory of this name is a virtual environment."""
+    return where.base / DOTENV if where.base.absolute() == where.directory else where.directory / DOTENV
 
 
 def add_file_of(sources: Sources, path: str, member: Member, index: int, layers: Layers) -> Layers:
     """Read one of a member's own .env files into the layers."""
     place = member.where("env_file", index)
-    return _add_file(layers, os.path.join(place.directory, path), place, sources.report)
+    return sources.reader.add(layers, os.path.join(place.directory, path), place, sources.report)

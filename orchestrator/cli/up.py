@@ -10,7 +10,7 @@ from functools import partial
 import orchestrator.process.rehearsal  # noqa: F401
 
 # isort: split
-from orchestrator.cli import detach, foreground, planning, sources, surroundings
+from orchestrator.cli import detach, foreground, location, planning, sources, surroundings
 from orchestrator.cli.sources import MissingFileError
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import OnExit, System
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         from orchestrator.cli import dry_run
 
         return dry_run.show(system)
-    home = planning.home_of(options, read)
+    home = location.home_of(options)
     return detach.run(
         options, lambda birth: foreground.run(system, home, here, birth, partial(planning.instances, options, read))
     )

@@ -48,6 +48,7 @@ class Home:
     def make(self) -> None:
         """Create what is missing. Raises OrchestrateError where the home cannot be ours."""
         try:
+            self.directory.mkdir(parents=True, exist_ok=True)
             for directory in (self.corner, self.locks):
                 self.make_private(directory)
             ignore = self.corner / ".gitignore"

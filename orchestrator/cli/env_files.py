@@ -1,0 +1,42 @@
+"""Reads the .env files of one start, each file once: a pipe, such as `-e <(command)`, gives its content only once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from orchestrator.config.environment import Layers
+from orchestrator.config.report import Place, Report
+
+
+class EnvFiles:
+    """Keeps what it has read, by path and by inode. It is kept as long as the system runs: `scale` asks again."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, bytes] = {}
+        self._by_inode: dict[tuple[int, int], bytes] = {}
+
+    def add(self, layers: Layers, path: str, wanted_by: Place | str, report: Report) -> Layers:
+        """Return the layers with the variables of one more file; `wanted_by` is the place that names it."""
+        from orchestrator.config import dotenv
+
+        try:
+            text = self._read(path).decode("utf-8", "surrogateescape")
+        except (OSError, ValueError) as error:
+            reason = str(getattr(error, "strerror", None) or error).lower()
+            report.problem(wanted_by, f"cannot read {path}: {reason}")
+            return layers
+        assignments, problems = dotenv.parse(text, path)
+        report.problems += problems
+        return layers.with_file(path, assignments, report)
+
+    def _read(self, path: str) -> bytes:
+        full = os.path.abspath(path)
+        if full in self._by_path:
+            return self._by_path[full]
+        status = os.stat(full)
+        inode = status.st_dev, status.st_ino
+        if inode not in self._by_inode:
+            self._by_inode[inode] = Path(full).read_bytes()
+        self._by_path[full] = self._by_inode[inode]
+        return self._by_path[full]
