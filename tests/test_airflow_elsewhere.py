@@ -1,6 +1,7 @@
 """Real Airflow in other surroundings: on PostgreSQL, and in the same environment as orchestrate."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 class Postgres:
     """A server of its own on a free port, with one database; as user postgres where we are root, which it refuses."""
 
-    def __init__(self):
+    def __init__(self, password=None):
         self.directory = Path(tempfile.mkdtemp(prefix="orchestrate-pg-"))
         self.port = free_port()
         if os.geteuid() == 0:
@@ -29,15 +30,28 @@ class Postgres:
             self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
         else:
             self._as = []
-        data = self.directory / "data"
-        self._do("initdb", "-D", data, "-U", "airflow", "-A", "trust", "--no-sync")
+        self.data = self.directory / "data"
+        self._do("initdb", "-D", self.data, "-U", "airflow", "-A", "trust", "--no-sync")
+        self.start()
+        self._do("createdb", "-h", self.directory, "-p", self.port, "-U", "airflow", "airflow")
+        self.url = f"postgresql+psycopg2://airflow:s3cr3t@127.0.0.1:{self.port}/airflow"
+        if password:
+            sql = f"ALTER ROLE airflow PASSWORD '{password}'"
+            self._do("psql", "-h", self.directory, "-p", self.port, "-U", "airflow", "-c", sql, "airflow")
+            self.stop()
+            (self.data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+            self.start()
+
+    def start(self):
         options = ["-k", self.directory, "-p", self.port, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
-        self.server = Run([*self._as, PROGRAMS[0] / "postgres", "-D", data, *options], env=environment())
+        self.server = Run([*self._as, PROGRAMS[0] / "postgres", "-D", self.data, *options], env=environment())
         assert until(
             lambda: self._do("pg_isready", "-h", self.directory, "-p", self.port, check=False) == 0, interval=0.1
         )
-        self._do("createdb", "-h", self.directory, "-p", self.port, "-U", "airflow", "airflow")
-        self.url = f"postgresql+psycopg2://airflow:s3cr3t@127.0.0.1:{self.port}/airflow"
+
+    def stop(self):
+        self.server.signal(signal.SIGINT)  # fast shutdown
+        self.server.wait()
 
     def _do(self, program, *arguments, check=True):
         command = [*self._as, PROGRAMS[0] / program, *map(str, arguments)]
@@ -46,8 +60,7 @@ class Postgres:
         return done.returncode
 
     def end(self):
-        self.server.signal(signal.SIGINT)  # fast shutdown
-        self.server.wait()
+        self.stop()
         shutil.rmtree(self.directory)
 
 
@@ -73,6 +86,37 @@ def test_2_11_2_with_the_local_executor_on_postgresql(postgres, tmp_path):
     record = (tmp_path / ".orchestrate" / "airflow.json").read_text()
     assert "s3cr3t" not in record
     assert '"fingerprint": null' in record, "only SQLite is ever stamped"
+
+
+@pytest.mark.skipif(not PROGRAMS, reason="no PostgreSQL here: apt install postgresql")
+def test_2_11_2_waits_for_postgresql_and_names_what_is_wrong_with_it(tmp_path):
+    server = Postgres(password="s3cr3t")
+    try:
+        server.stop()
+        airflow = Airflow("2.11.2", tmp_path, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=server.url)
+        run = airflow.start("--only", "triggerer", "--wait-for-database", "120")
+        run.wait_for(
+            r"^airflow +\| waiting for the database, up to 120 s: cannot connect to the database .*refused", 60
+        )
+        server.start()
+        run.wait_for(r"^airflow +\| the database answers after \d+ s$", 60)
+        run.wait_for(r"^airflow +\| Database ready$", 60)
+        run.stop(STOP)
+        for url, said in (
+            (server.url.replace("s3cr3t", "wr0ng"), 'password authentication failed for user "airflow"'),
+            (f"{server.url}2", 'database "airflow2" does not exist'),
+            (server.url.replace("psycopg2", "asyncpg"), "needs the Python package asyncpg, which is not in"),
+        ):
+            airflow = Airflow("2.11.2", tmp_path, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=url)
+            run = airflow.start()
+            assert run.wait(60) == 1
+            (line,) = re.findall(r"^airflow +\| (cannot prepare Airflow: .*)$", run.text, re.MULTILINE)
+            assert said in line
+            assert "Traceback" not in run.text
+            assert "s3cr3t" not in run.text
+            assert "wr0ng" not in run.text
+    finally:
+        server.end()
 
 
 def test_3_3_2_in_the_environment_of_orchestrate_itself(tmp_path):

@@ -174,7 +174,7 @@ def test_a_link_in_place_of_the_password_file_ends_the_start_and_is_not_followed
     fake.password_file.symlink_to(outside)
     run = fake.start()
     assert run.wait() == 1
-    assert f"unable to prepare Airflow: refusing to use {fake.password_file}: it is a symlink; move it away" in run.text
+    assert f"cannot prepare Airflow: refusing to use {fake.password_file}: it is a symlink; move it away" in run.text
     assert "Traceback" not in run.messages
     assert outside.read_text() == '{"admin": "elsewhere"}'
 
@@ -231,9 +231,58 @@ def test_nobody_gives_way_to_one_that_dies(fake):
 def test_a_failed_migration_shows_its_output_and_stops_the_start(fake):
     run = fake.start(FAKE_BROKEN="1")
     assert run.wait() == 1
-    assert re.search(r"^airflow +\| RuntimeError: the migration failed$", run.text, re.M)
+    assert re.search(r"^airflow +\| cannot prepare Airflow: RuntimeError: the migration failed$", run.text, re.M)
+    assert "Traceback" not in run.text
+    traceback = fake.home / ".orchestrate" / "airflow-report.json.traceback"
+    assert f"hint: the traceback is in {traceback}" in run.text
+    assert traceback.read_text().endswith("RuntimeError: the migration failed\n")
     assert "orchestrate   | airflow exited with status 1" in run.text
     assert "scheduler  started" not in run.text
+
+
+def test_a_user_without_a_role_and_a_password_file_that_is_not_json_are_told_in_a_line(fake):
+    run = fake.start(AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="admin:admin,boss")
+    assert run.wait() == 1
+    assert (
+        "cannot prepare Airflow: [core] simple_auth_manager_users = admin:admin,boss: 'boss' is not NAME:" in run.text
+    )
+    assert "for example boss:admin" in run.text
+    assert "Database ready" not in run.text
+    for content in ("secret", "[1]", '"admin"', "\xff"):
+        fake.password_file.write_text(content, encoding="latin-1")
+        run = fake.start()
+        assert run.wait() == 1
+        assert f"cannot prepare Airflow: the password file {fake.password_file} is not a JSON object" in run.text
+        assert "Traceback" not in run.text
+        assert fake.password_file.read_text(encoding="latin-1") == content
+
+
+ELSEWHERE = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://airflow:s3cr3t@db/airflow"}
+
+
+def test_a_database_that_comes_up_later_is_waited_for(fake, tmp_path):
+    fake.home.mkdir()
+    (fake.home / "down").touch()
+    run = fake.start("--wait-for-database", "60", **ELSEWHERE)
+    run.wait_for(
+        r"^airflow +\| waiting for the database, up to 60 s: cannot connect to the database .*: Connection refused$"
+    )
+    (fake.home / "down").unlink()
+    run.wait_for(r"^airflow +\| the database answers after \d+ s$")
+    run.wait_for(r"Airflow is ready$")
+    run.stop()
+
+
+def test_a_database_that_stays_away_ends_the_start_with_one_line(fake):
+    fake.home.mkdir()
+    (fake.home / "down").touch()
+    run = fake.start("--wait-for-database", "0", **ELSEWHERE)
+    assert run.wait() == 1
+    assert re.search(r"^airflow +\| cannot prepare Airflow: cannot connect to the database .*refused$", run.text, re.M)
+    assert "Traceback" not in run.text
+    refused = fake.ask("--wait-for-database", "soon")
+    assert refused.returncode == 2
+    assert "--wait-for-database" in refused.stderr
 
 
 def test_a_component_that_ends_with_0_twice_before_it_is_ready_is_given_up_and_the_status_is_1(fake):

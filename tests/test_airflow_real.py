@@ -1,16 +1,18 @@
 """Real Airflow, end to end: it boots, runs a DAG, is stopped, and nothing is left."""
 
+import contextlib
 import json
 import os
 import re
 import shlex
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 
 import pytest
-from airflow_rest import READY, STOP, Airflow, Rest, leader, processes, url_in
+from airflow_rest import READY, STOP, Airflow, Rest, installed, leader, processes, url_in
 from harness import describe, until
 from terminal import Tmux
 
@@ -117,6 +119,37 @@ def test_a_component_that_cannot_start_ends_the_start_at_its_second_exit(warm_3)
     assert "giving up on scheduler: it exited 2 times in the same way before it was ready" in run.text
     assert "parallelism" in run.text.lower()
     assert run.survivors(1) == []
+
+
+def test_what_keeps_3_3_2_from_starting_is_told_in_one_line(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    database, passwords = home / "airflow.db", home / "simple_auth_manager_passwords.json.generated"
+
+    def refused(said, **settings):
+        run = Airflow("3.3.2", home, **settings).start("--wait-for-database", "0")
+        assert run.wait(READY) == 1
+        lines = re.findall(r"^airflow +\| (cannot prepare Airflow: .*)$", run.text, re.MULTILINE)
+        assert lines == [f"cannot prepare Airflow: {said}"]
+        assert "Traceback" not in run.text
+
+    database.write_text("not what a database begins with")
+    refused(f"the SQLite file {database} is damaged: file is not a database")
+    database.unlink()
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        refused(f"the SQLite file {database} is locked by pid {os.getpid()}")
+    refused(
+        "the database needs the Python package mysqlclient, which is not in "
+        f"{os.path.dirname(os.path.dirname(installed('3.3.2')))}",
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="mysql://airflow:s3cr3t@127.0.0.1:1/airflow",
+    )
+    refused(
+        "[core] simple_auth_manager_users = boss: 'boss' is not NAME:ROLE",
+        AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="boss",
+    )
+    passwords.write_text("secret")
+    refused(f"the password file {passwords} is not a JSON object of users and passwords")
 
 
 def test_a_component_that_is_killed_comes_back(warm_3):

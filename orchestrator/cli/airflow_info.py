@@ -103,7 +103,7 @@ def _ask(
     found: list[Facts] = []
 
     def make(home: Home) -> tuple[System, Callable[[], Plan] | None]:
-        step = preset.helper_step(installation, home, environment, plan.STOP, act=False)
+        step = preset.helper_step(installation, home, environment, plan.STOP, "report")
         return System(title="Airflow", init=(step,), labels=NAMES), note
 
     def note() -> Plan:

@@ -264,6 +264,7 @@ _DEFAULTS: dict[str, object] = {
     "port": None,
     "bind": None,
     "any_port": False,
+    "wait_for_database": options.WAIT_FOR_DATABASE,
     "detach": False,
     "wait": None,
     "on_exit": None,

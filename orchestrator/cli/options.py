@@ -100,6 +100,9 @@ class Gather(argparse.Action):
         setattr(namespace, self.dest, list(self._values))
 
 
+WAIT_FOR_DATABASE = 30.0  # seconds
+
+
 def seconds(text: str) -> float:
     """Read a number of seconds."""
     try:
@@ -204,6 +207,13 @@ def airflow() -> Parser:
     options.add_argument("--port", metavar="PORT", type=port, help="the port of the web interface")
     options.add_argument("--bind", metavar="ADDRESS", help="the address the web interface listens on")
     options.add_argument("--any-port", action="store_true", help="take free ports instead of those that are taken")
+    options.add_argument(
+        "--wait-for-database",
+        metavar="SECONDS",
+        type=seconds,
+        default=WAIT_FOR_DATABASE,
+        help="retry for SECONDS if the database does not answer (default: 30)",
+    )
     return options
 
 

@@ -5,7 +5,8 @@ makes the admin user, and reports what it found as JSON, not interpreted. All th
 secrets: started together on an empty AIRFLOW_HOME, 2.11 and 3.x make different ones in each process.
 
 Not part of the package: it imports nothing of orchestrator, and keeps to the syntax of Python 3.8. Usage:
-``python helper.py REPORT_FILE [report]``; with ``report`` neither database nor user is touched.
+``python helper.py REPORT_FILE [report | SECONDS]``; with ``report`` neither database nor user is touched. A database
+that does not answer yet is given SECONDS.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ if __name__ == "__main__" and sys.path[0] == os.path.dirname(os.path.abspath(__f
 
 import configparser
 import errno
+import importlib.util
 import json
 import secrets
 import stat
+import threading
+import time
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,8 +44,30 @@ OPTIONS_OF_ALL = (
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 
 
+TELLING = ("apache-airflow", "pydantic", "SQLAlchemy", "Flask")  # packages whose versions explain failed imports
+ROLES = ("viewer", "user", "op", "admin")
+
+
 class Unusable(Exception):
-    """What is installed, or how it is configured, cannot be run; told in one line."""
+    """What is installed, or how it is configured, cannot be run; told in one line, and what to do in another."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+def beside(name: str) -> Any:
+    """Return another file of this directory as a module: sys.path leads to Airflow's modules only."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".py")
+    spec = importlib.util.spec_from_file_location("orchestrate_" + name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+diagnosis = beside("diagnosis")
 
 
 def say(text: str) -> None:
@@ -85,6 +112,16 @@ def read_password(path: str) -> str:
             return file.read().strip()
     except FileNotFoundError:
         return ""
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: str, error: Exception) -> Unusable:
+    """A password file cannot be read, or is not one."""
+    return Unusable(
+        f"cannot read the password file {path}: {getattr(error, 'strerror', None) or 'it is not text'}",
+        "correct it, or move it away: then a new one is made",
+    )
 
 
 # What is configured
@@ -175,15 +212,22 @@ def gather(conf: Any, config_file: str, home: str, version: str) -> dict[str, An
             write(conf)
     else:
         report.update(auth_facts(conf))
+        if report["auth_manager"] == SIMPLE and not everybody_is_admin(conf):
+            check_users(conf.get("core", "simple_auth_manager_users"))
     return report
 
 
 # The admin user
 
 
+def everybody_is_admin(conf: Any) -> bool:
+    """3.x: whether there is no login."""
+    return bool(conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False))
+
+
 def simple_login(conf: Any, act: bool) -> dict[str, Any]:
     """Airflow 3's simple auth manager: users in the configuration, passwords in a JSON file."""
-    if conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False):
+    if everybody_is_admin(conf):
         return {"login": "open"}
     manager = conf.getimport("core", "auth_manager")
     users = [username(user) for user in manager.get_users()]
@@ -194,6 +238,17 @@ def simple_login(conf: Any, act: bool) -> dict[str, Any]:
     return {"login": "json", "user": user, "password_file": path}
 
 
+def check_users(text: str) -> None:
+    """See that each user has a role: Airflow ends in a traceback if one has none."""
+    for user in filter(None, (part.strip() for part in text.split(","))):
+        name, _, role = user.partition(":")
+        if not name or role.partition(":")[0].strip().lower() not in ROLES:
+            raise Unusable(
+                f"[core] simple_auth_manager_users = {text}: '{user}' is not NAME:ROLE",
+                f"name a role, for example {name or 'ann'}:admin; roles are {', '.join(ROLES)}",
+            )
+
+
 def username(user: Any) -> str:
     """Return the name of a user of the simple auth manager: a dict before 3.2, an object since."""
     return str(user["username"] if isinstance(user, Mapping) else user.username)
@@ -201,13 +256,22 @@ def username(user: Any) -> str:
 
 def seed_passwords(path: str, users: list[str]) -> None:
     """Make the passwords that are missing, before Airflow does: it would print them, into a file that all may read."""
-    known: dict[str, Any]
+    known: Any
     try:
         with os.fdopen(opened(path, os.O_RDONLY)) as file:
             known = json.loads(file.read().strip() or "{}")
         make_private(path)
     except FileNotFoundError:
         known = {}
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except ValueError:
+        known = None
+    if not isinstance(known, dict):
+        raise Unusable(
+            f"the password file {path} is not a JSON object of users and passwords",
+            "correct it, or move it away: then a new one is made",
+        )
     missing = [user for user in users if user not in known]
     if missing:
         known.update((user, new_password()) for user in missing)
@@ -273,7 +337,67 @@ def login_facts(conf: Any, report: dict[str, Any], act: bool) -> dict[str, Any]:
 # The order of things
 
 
-def prepare(act: bool) -> dict[str, Any]:
+def wait_for_database(check: Any, explained: Any, seconds: float) -> None:
+    """Return when the database answers. Raises Unusable if it does not within `seconds`, or never will."""
+    start = time.monotonic()
+    os.environ.setdefault("PGCONNECT_TIMEOUT", str(max(2, int(seconds))))  # else libpq waits for minutes
+    said = ""
+    while True:
+        try:
+            check()
+        except Exception as error:
+            finding = explained(error)
+            waited = time.monotonic() - start
+            if not finding.later or waited >= seconds:
+                after = f" (waited {waited:.0f} s for it)" if finding.later and seconds else ""
+                raise Unusable(finding.reason + after, finding.hint) from error
+            if said != finding.reason:
+                said = finding.reason
+                say(f"waiting for the database, up to {seconds:g} s: {said}")
+            threading.Event().wait(min(1.0, seconds - waited))
+        else:
+            if said:
+                say(f"the database answers after {time.monotonic() - start:.0f} s")
+            return
+
+
+def holder_of(path: str) -> str:
+    """Name the processes that hold a lock on a file, as far as the kernel tells."""
+    try:
+        with open("/proc/locks") as file:
+            locks = file.read()
+        pids = diagnosis.lock_holders(locks, os.stat(path).st_ino)
+    except OSError:
+        pids = []
+    return f"pid {', '.join(map(str, pids))}" if pids else "another process"
+
+
+def explained(error: Exception) -> Any:
+    """Explain an exception with what is known of the configuration by now."""
+    from importlib import metadata
+
+    versions = {}
+    for name in TELLING:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    url, sqlite_file = CONTEXT.get("url", ""), CONTEXT.get("sqlite_file", "")
+    return diagnosis.explain(
+        error,
+        database=mask(url) if "://" in url else "",
+        sqlite_file=sqlite_file,
+        holder=holder_of(sqlite_file),
+        environment=sys.prefix,
+        versions=versions,
+        python=f"{sys.version_info[0]}.{sys.version_info[1]}",
+    )
+
+
+CONTEXT: dict[str, str] = {}  # what an error is explained with
+
+
+def prepare(act: bool, wait: float) -> dict[str, Any]:
     """Configuration first, then the database, then the user. Returns the report."""
     try:
         from airflow import configuration
@@ -292,10 +416,13 @@ def prepare(act: bool) -> dict[str, Any]:
     if version.split(".")[0] not in ("2", "3"):
         raise Unusable(f"Airflow {version} is not supported: 2.6 or later is")
     logging.getLogger("").setLevel(logging.WARNING)
+    CONTEXT["url"] = conf.get("database", "sql_alchemy_conn")
     report = gather(conf, str(configuration.AIRFLOW_CONFIG), str(configuration.AIRFLOW_HOME), version)
+    CONTEXT["sqlite_file"] = report["sqlite_file"]
     if act:
         from airflow.utils import db
 
+        wait_for_database(db.check, explained, wait)
         say("Checking database is initialized")
         db.initdb()
         say("Database ready")
@@ -303,13 +430,28 @@ def prepare(act: bool) -> dict[str, Any]:
     return report
 
 
+def fail(reason: str, *hints: str) -> int:
+    """Say why it failed and what to do; returns the exit status."""
+    say(f"cannot prepare Airflow: {reason}")
+    for hint in filter(None, hints):
+        say(f"hint: {hint}")
+    return 1
+
+
 def main(arguments: list[str]) -> int:
     """Write the report; returns the exit status."""
+    act = "report" not in arguments[1:]
     try:
-        report = prepare(act="report" not in arguments[1:])
+        report = prepare(act, float(arguments[1]) if act and arguments[1:] else 0.0)
     except Unusable as error:
-        say(f"unable to prepare Airflow: {error}")
-        return 1
+        return fail(str(error), error.hint)
+    except Exception as error:  # noqa: BLE001 - whatever Airflow, its packages or a driver raise
+        finding = explained(error)
+        if finding.known:
+            return fail(finding.reason, finding.hint)
+        path = arguments[0] + ".traceback"
+        write_private(path, traceback.format_exc())
+        return fail(finding.reason, finding.hint, "the traceback is in " + path)
     write_private(arguments[0], json.dumps(report, indent=1) + "\n")
     return 0
 

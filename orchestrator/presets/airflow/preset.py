@@ -36,13 +36,16 @@ class NotFreeError(ConfigError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What the command line says. `show_password` where only a person at a terminal sees it."""
+    """What the command line says. `wait_for_database` is in seconds.
+
+    `show_password` where only a person at a terminal sees it."""
 
     only: frozenset[str] = frozenset()
     without: frozenset[str] = frozenset()
     port: int | None = None
     any_port: bool = False
     bind: str | None = None
+    wait_for_database: float = 0.0
     stop: StopPlan = plan.STOP
     show_password: bool = False
 
@@ -84,7 +87,9 @@ class Preset:
             facts = stamped
             return System(title="Airflow", labels=NAMES), lambda: self._plan(home, facts, fresh=False)
         before = stamp.config_digest(self._config_file(home))
-        step = helper_step(self._installation, home, self._environment, self._wishes.stop)
+        wishes = self._wishes
+        task = f"{wishes.wait_for_database:g}"
+        step = helper_step(self._installation, home, self._environment, wishes.stop, task)
         system = System(title="Airflow", init=(step,), labels=NAMES)
         return system, lambda: self._plan(home, read_facts(home), fresh=True, before=before)
 
@@ -182,13 +187,13 @@ def prepared(environment: Mapping[str, str], installation: Installation, home: P
 
 
 def helper_step(
-    installation: Installation, home: Home, environment: Mapping[str, str], stop: StopPlan, *, act: bool = True
+    installation: Installation, home: Home, environment: Mapping[str, str], stop: StopPlan, task: str
 ) -> Component:
-    """Return the initial step that runs the helper; without `act` it only reports."""
+    """Return the initial step that runs the helper, which only reports if `task` is "report"."""
     scratch_path(home).unlink(missing_ok=True)
     return Component(
         name=STEP,
-        argv=(installation.python, str(HELPER), str(scratch_path(home)), *(() if act else ("report",))),
+        argv=(installation.python, str(HELPER), str(scratch_path(home)), task),
         cwd=str(run_directory(home)),
         environment=environment,
         source="the Airflow preset",

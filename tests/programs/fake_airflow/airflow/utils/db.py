@@ -5,6 +5,15 @@ from airflow.configuration import AIRFLOW_HOME
 from airflow.executors.executor_loader import ExecutorLoader
 
 
+class OperationalError(Exception):
+    """As a driver's: told by its name."""
+
+
+def check():
+    if os.path.exists(os.path.join(AIRFLOW_HOME, "down")):
+        raise OperationalError("could not connect to server: Connection refused\n\tIs the server running?")
+
+
 def initdb():
     if os.environ.get("FAKE_BROKEN"):
         raise RuntimeError("the migration failed")
