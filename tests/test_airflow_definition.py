@@ -1,10 +1,14 @@
 """The preset inside a definition: its components as keys of orchestrate.toml, overridden and beside others."""
 
 import codecs
+import json
 from dataclasses import replace
 
 import pytest
 from airflow_reports import VERSIONS, facts
+from airflow_rest import free_port
+from definitions import STAY, Directory
+from test_airflow_preset import Fake
 
 from orchestrator.config import component_tree, plain, selection, toml, writer
 from orchestrator.config.document import Document, merge
@@ -99,3 +103,156 @@ def test_a_table_of_the_user_overrides_keys_and_leaves_the_others():
     assert len(after["api-server"].ready) == 1
     assert comparable(after["triggerer"]) == comparable(before["triggerer"])
     assert [d.name for d in after["docs"].depends_on] == ["api-server"]
+
+
+# With the fake Airflow
+
+TABLE = """
+[airflow]
+airflow = "{fake.bin}/../"
+port = "${{WEB_PORT}}"
+any_port = true
+home = "airflow"
+"""
+DOCS = f"""
+[components.docs]
+command = '''{STAY}'''
+depends_on = {{ api-server = "ready" }}
+"""
+
+
+@pytest.fixture
+def fake(tmp_path):
+    return Fake(tmp_path / "fake")
+
+
+@pytest.fixture
+def here(tmp_path, fake):
+    path = tmp_path / "project"
+    path.mkdir()
+    place = Directory(path)
+    place.variables = fake.variables(AIRFLOW_HOME=None, WEB_PORT=str(free_port()))
+    return place
+
+
+def start(here, text, fake, *words):
+    run = here.write(TABLE.format(fake=fake) + text).run("up", "--color", "never", *words, env=here.variables)
+    run.wait_for(r"Do not use this in production!$")
+    return run
+
+
+def ask(here, *words, status=0, **changes):
+    run = here.run(*words, env={**here.variables, **changes})
+    assert run.wait() == status, str(run)
+    return run.err.decode() if status else run.text
+
+
+def test_the_presets_components_stand_beside_others(here, fake, tmp_path):
+    run = start(here, DOCS + "[components.scheduler]\nenvironment = { MINE = '1' }\nreplicas = 2\n", fake)
+    order = ("Uvicorn running", "docs          | ready", "Airflow is ready")
+    assert sorted(order, key=run.text.index) == list(order)
+    rows = {row["instance"]: row for row in map(json.loads, ask(here, "ps", "--json").splitlines())}
+    assert list(rows) == ["scheduler.1", "scheduler.2", "api-server", "dag-processor", "triggerer", "docs"]
+    assert rows["api-server"]["port"] == here.variables["WEB_PORT"]
+    assert ask(here, "scale", "docs=2").startswith("docs.2 started")
+    told = json.loads(ask(here, "airflow", "info", "--json", "--home", "airflow"))
+    assert (told["pid"], told["home"]) == (run.pid, str(here.path / "airflow"))
+    assert "executor = LocalExecutor" in ask(here, "airflow", "run", "--", "print-configuration")
+    elsewhere = Directory(tmp_path)
+    elsewhere.variables = here.variables
+    assert "triggerer" in ask(elsewhere, "airflow", "ps", AIRFLOW_HOME=str(here.path / "airflow"))
+    refused = ask(here, "airflow", "--home", "airflow", "--airflow", str(fake.bin.parent), status=75)
+    assert f"another instance holds {here.path}/airflow (pid {run.pid}" in refused
+    ask(elsewhere, "airflow", "down", AIRFLOW_HOME=str(here.path / "airflow"))
+    assert run.wait() == 0
+    assert not (here.path / "airflow" / ".orchestrate" / "state.json").exists()
+
+
+def test_an_env_file_an_initial_step_and_a_second_start(here, fake):
+    here.write(dot_env="AIRFLOW__CORE__EXECUTOR=CeleryExecutor\n")
+    text = "[init.load]\ncommand = 'test -e airflow/airflow.db && echo loaded'\n"
+    first = start(here, text, fake)
+    assert "Forcing executor to LocalExecutor: CeleryExecutor is not local" in first.text
+    order = ("Database ready", "loaded", "scheduler  started with executor LocalExecutor", "Airflow is ready")
+    assert sorted(order, key=first.text.index) == list(order)
+    assert "executor = LocalExecutor" in ask(here, "airflow", "run", "--", "print-configuration")
+    first.stop()
+    second = start(here, text, fake)
+    assert "Database ready: nothing has changed since the last start" in second.text
+    second.stop()
+
+
+def test_what_is_selected_decides_which_part_of_airflow_runs(here, fake):
+    run = start(here, DOCS, fake, "scheduler", "api-server")
+    assert "triggerer" not in run.text
+    assert json.loads(ask(here, "airflow", "info", "--json", "--home", "airflow"))["components"] == [
+        "scheduler",
+        "api-server",
+    ]
+    run.stop()
+    alone = here.run("up", "--color", "never", "--no-deps", "docs", env=here.variables)
+    alone.wait_ready("docs")
+    assert "Checking database" not in alone.text
+    alone.stop()
+
+
+def test_orchestrate_airflow_equals_an_empty_table(here, fake):
+    home = str(here.path / "home")
+    variables = {"AIRFLOW_HOME": home, "PATH": f"{fake.bin}:{here.variables['PATH']}"}
+    here.write("[airflow]\n")
+    for words in (["config"], ["config", "--json"], ["graph", "--dot"]):
+        assert ask(here, *words, **variables) == ask(here, "airflow", *words, **variables)
+    names = "4 components: scheduler, api-server, dag-processor, triggerer"
+    assert ask(here, "airflow", "check", **variables) == f"Airflow is right: {names}\n"
+    assert "scheduler      at once\n" in ask(here, "airflow", "graph", **variables)
+    shown = ask(here, "airflow", "env", "scheduler", "--executor", "CeleryExecutor", **variables)
+    assert "AIRFLOW__CORE__EXECUTOR=LocalExecutor " in shown, "the one that it is replaced by"
+    one = ask(here, "airflow", "config", "--only", "triggerer", "--port", "9191", "--home", "other", **variables)
+    assert "[components.scheduler]" not in one
+    assert f'AIRFLOW_HOME = "{here.path}/other"' in one
+
+
+def test_leaving_the_preset_is_a_paste(here, fake):
+    here.write(TABLE.format(fake=fake) + DOCS)
+    printed = ask(here, "config")
+    here.write(printed)
+    assert ask(here, "config").partition("[components")[2] == printed.partition("[components")[2]
+    run = here.run("up", "--color", "never", env=here.variables)
+    run.wait_for(r"docs +\| ready$")
+    rows = {row["instance"]: row["state"] for row in map(json.loads, ask(here, "ps", "--json").splitlines())}
+    assert set(rows) == {"scheduler", "api-server", "dag-processor", "triggerer", "docs"}
+    assert ask(here, "wait", "--ready", "--timeout", "30") == ""
+    run.stop()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[airflow]\nprot = 1\n", "orchestrate.toml:2: airflow.prot: unknown key; did you mean 'port'?"),
+        ("[airflow]\nport = 'x'\n", "orchestrate.toml:2: airflow.port: has to be 1 to 65535, not 'x'"),
+        ("[airflow]\nport = 0\n", "orchestrate.toml:2: airflow.port: has to be"),
+        (
+            "[airflow]\nonly = ['shceduler']\n",
+            "orchestrate.toml:2: airflow.only: 'shceduler' is no component of Airflow; did you mean 'scheduler'?",
+        ),
+        ("[airflow]\nonly = ['webserver']\n", "unable to choose webserver: Airflow 3.3.2 has no such component"),
+        (
+            "[airflow]\n[components.webserver]\nrestart = 'never'\n",
+            "orchestrate.toml:2: components.webserver: Airflow 3.3.2 runs scheduler, api-server, dag-processor,"
+            " triggerer here, so this one needs a command",
+        ),
+        ("[airflow]\nairflow = 'v'\n", "unable to find Airflow: no such file: "),
+        (
+            "[airflow]\n[components.scheduler]\nrestrat = 'never'\n",
+            "components.scheduler.restrat: unknown key; did you",
+        ),
+        ("[airflow]\n[components.x]\ncommand = 'true'\ndepends_on = ['schedule']\n", "did you mean 'scheduler'?"),
+        ("airflow = 1\n", "orchestrate.toml:1: airflow: has to be a table, not 1"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(here, fake, text, words):
+    here.write(text)
+    said = ask(here, "check", status=2, PATH=f"{fake.bin}:{here.variables['PATH']}")
+    assert words in said
+    assert said.count("\n") == 1
+    assert not (here.path / ".orchestrate").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 # First, as in `up`: so that what guardians use lies together in memory.
@@ -20,7 +21,7 @@ from orchestrator.presets.airflow.preset import Preset, Wishes
 
 def run(options: argparse.Namespace) -> int:
     """Run one of the command's actions; returns the exit status."""
-    here = surroundings.read(options)
+    here = _with_executor(surroundings.read(options), options.executor)
     wishes = read_wishes(options, here)
     if options.action:
         from orchestrator.cli import airflow_info
@@ -30,6 +31,12 @@ def run(options: argparse.Namespace) -> int:
     home = home_directory(options.home)
     make = Preset(installation, home, here.environment, wishes).make
     return detach.run(options, lambda birth: foreground.run_made(make, home, here, birth=birth, airflow_home=str(home)))
+
+
+def _with_executor(here: Surroundings, executor: str | None) -> Surroundings:
+    if executor is None:
+        return here
+    return replace(here, environment={**here.environment, "AIRFLOW__CORE__EXECUTOR": executor})
 
 
 def read_wishes(options: argparse.Namespace, here: Surroundings) -> Wishes:
@@ -59,10 +66,15 @@ def component_names(text: str | None, option: str) -> frozenset[str]:
 def home_directory(named: str | None) -> Path:
     """Return AIRFLOW_HOME; make it if it is missing. Raises OrchestrateError."""
     path = lookup.airflow_home(named)
+    make_home(path)
+    return path
+
+
+def make_home(path: Path) -> None:
+    """Make AIRFLOW_HOME if it is missing. Raises OrchestrateError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OrchestrateError(
             f"unable to make AIRFLOW_HOME {path}: {error.strerror}", "name another with --home DIR"
         ) from None
-    return path

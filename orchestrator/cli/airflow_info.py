@@ -116,6 +116,19 @@ def _ask(
     return (found[0] if found else None), status
 
 
+def asker(here: Surroundings) -> Callable[[Home, Installation, dict[str, str]], Facts]:
+    """Return what runs the helper for its facts. It raises OrchestrateError if that fails."""
+
+    def ask(home: Home, installation: Installation, environment: dict[str, str]) -> Facts:
+        airflow.make_home(home.directory)
+        facts, status = _ask(home, installation, environment, here)
+        if facts is None:
+            raise OrchestrateError("unable to tell what Airflow would run", "see above", status)
+        return facts
+
+    return ask
+
+
 def describe(known: Known) -> dict[str, Any]:
     """Return what `info` tells, in its order."""
     facts = known.facts

@@ -115,9 +115,7 @@ def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser,
 
     graph = add("graph", "print who waits for whom", definition, selection)
     options.names(graph)
-    shape = graph.add_mutually_exclusive_group()
-    shape.add_argument("--mermaid", dest="shape", action="store_const", const="mermaid", help="as a Mermaid diagram")
-    shape.add_argument("--dot", dest="shape", action="store_const", const="dot", help="as a Graphviz diagram")
+    _add_shapes(graph)
 
     run = add(
         "run",
@@ -157,10 +155,30 @@ def _add_airflow(parser: Parser, preset: Parser, place: Parser) -> None:
         usage="orchestrate airflow run [options] -- ARGUMENT...",
     )
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="like: dags list")
+    _add_preset_readers(add, preset, place)
     _add_logs(add)
     remote.add_commands(add)
     _add_start(add)
     _add_attach(add)
+
+
+def _add_preset_readers(add: Add, preset: Parser, place: Parser) -> None:
+    """Add the commands that show what the preset would start."""
+    add("check", "say what is in the way of a start", preset, place)
+    config = add("config", "print the components as a definition, for orchestrate.toml", preset, place)
+    config.add_argument("--json", action="store_true", help="as JSON")
+    env = add("env", "print each variable of a component, and where it comes from", preset, place)
+    env.add_argument("name", nargs="?", metavar="NAME", help="a component (default: what all start from)")
+    env.add_argument("--reveal", action="store_true", help="print secrets too")
+    env.add_argument("--json", action="store_true", help="as JSON")
+    graph = add("graph", "print who waits for whom", preset, place)
+    _add_shapes(graph)
+
+
+def _add_shapes(graph: Parser) -> None:
+    shape = graph.add_mutually_exclusive_group()
+    shape.add_argument("--mermaid", dest="shape", action="store_const", const="mermaid", help="as a Mermaid diagram")
+    shape.add_argument("--dot", dest="shape", action="store_const", const="dot", help="as a Graphviz diagram")
 
 
 def _add_start(add: Add) -> None:
@@ -260,6 +278,7 @@ _DEFAULTS: dict[str, object] = {
     "until": None,
     "grep": None,
     "airflow": None,
+    "executor": None,
     "action": "",
     "port": None,
     "bind": None,

@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
 
         print(schema.text(), end="")
         return 0
-    sources = reading.read(options, surroundings.read(options))
+    sources = reading.read(options, surroundings.read(options), exact=True)
     resolved, notes = planning.plan(options, sources)
     planning.tell(notes)
     add_file = partial(reading.add_file_of, sources)
@@ -30,6 +30,8 @@ def run(options: argparse.Namespace) -> int:
     }
     names = {one.member.name for one in chosen}
     tree: dict[str, Any] = {"init": {}, "components": {}}
+    if sources.airflow is not None:
+        tree["init"]["airflow"] = sources.airflow.database_step()
     for step in sources.definition.init:
         tree["init"][step.name] = plain.trim(plain.of_member(step, None, sources.layers, add_file, sources.report))
     for one in chosen:

@@ -202,6 +202,7 @@ def airflow() -> Parser:
     """Return the options that say which Airflow is meant, and how it runs."""
     options = _group()
     options.add_argument("--airflow", metavar="PATH", help="the airflow command, or its environment (default: on PATH)")
+    options.add_argument("--executor", metavar="NAME", help="the executor (default: as configured)")
     options.add_argument("--only", metavar="NAMES", help="only these components, separated by commas")
     options.add_argument("--except", dest="without", metavar="NAMES", help="all but these components")
     options.add_argument("--port", metavar="PORT", type=port, help="the port of the web interface")
@@ -211,7 +212,6 @@ def airflow() -> Parser:
         "--wait-for-database",
         metavar="SECONDS",
         type=seconds,
-        default=WAIT_FOR_DATABASE,
         help="retry for SECONDS if the database does not answer (default: 30)",
     )
     return options

@@ -86,13 +86,14 @@ def check_commands(sources: Sources, chosen: list[Selected], resolved: Resolved,
 
     What an initial step, or a component that has to end first, may still bring about is not certain.
     """
+    made = {spec.cwd for spec in sources.airflow.components} if sources.airflow else ()  # at the start
     specs = {spec.name: spec for spec in (*resolved.system.init, *resolved.system.components)}
     first = sources.definition.init[:1]
     last = (Condition.COMPLETED, Condition.SUCCEEDED)
     free = [one for one in chosen if not first and not any(d.condition in last for d in one.member.depends_on)]
     for member, name in [*((step, step.name) for step in first), *((one.member, one.instances[0]) for one in free)]:
         spec = specs[name]
-        if not Path(spec.cwd).is_dir():
+        if not Path(spec.cwd).is_dir() and spec.cwd not in made:
             report.problem(member.where("cwd"), f"{member.name}: there is no directory {spec.cwd}")
         elif word := commands.missing(member.command, spec.argv[0], spec.cwd, spec.environment.get("PATH")):
             report.problem(member.where("command"), f"{member.name}: command not found: {word}")

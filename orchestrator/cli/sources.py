@@ -23,6 +23,7 @@ from orchestrator.config.report import Place, Report
 from orchestrator.model.errors import ConfigError
 
 if TYPE_CHECKING:
+    from orchestrator.cli.airflow_part import AirflowPart
     from orchestrator.config.document import Document
 
 STDIN = "standard input"
@@ -36,14 +37,15 @@ class MissingFileError(ConfigError):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was read. `env_files` are the .env files for all, `reader` reads those of the
-    components; `report` holds what is wrong."""
+    """What was read. `env_files` are the .env files for all, `reader` reads those of the components; `report` holds
+    what is wrong, `airflow` is the preset that it contains."""
 
     definition: Definition
     layers: Layers
     report: Report
     env_files: tuple[str, ...]
     reader: EnvFiles
+    airflow: AirflowPart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +60,26 @@ class _Source:
         return self.name.endswith(".toml") or (self.name == STDIN and bool(_LOOKS_LIKE_TOML.match(self.data)))
 
 
-def read(options: argparse.Namespace, here: Surroundings, *, needs_components: bool = True) -> Sources:
+def read(
+    options: argparse.Namespace, here: Surroundings, *, needs_components: bool = True, exact: bool = False
+) -> Sources:
     """Read everything that the options, or the defaults, name. Raises ConfigError where a file cannot be read.
 
-    Without `needs_components` a directory that defines no system will do: then there is only the environment.
+    Without `needs_components` a directory that defines no system will do: then there is only the environment. With
+    `exact` a preset may run programs to find out what it would start.
     """
+    if options.preset:
+        return _read_preset(options, here, exact)
     report = Report()
     where = location.locate(options)
     layers = Layers(here.environment, options.env_override)
     files = where.files or ((PROCFILE,) if needs_components else ())
     sources = [_read_source(where.base, file, default=not where.named) for file in files]
-    definition = _define(sources, report) if sources else Definition(title="", directory=str(where.directory))
+    document = _document(sources, report)
+    if document is not None and "airflow" in document.tree:
+        return _with_airflow(document, _title(sources), options, here, exact)
+    nothing = Definition(title="", directory=str(where.directory))
+    definition = _define(sources, document, report) if sources else nothing
     wanted = _wanted_env_files(options, where, definition, layers, report)
     for path, wanted_by in wanted:
         layers = where.env_files.add(layers, path, wanted_by, report)
@@ -90,11 +101,15 @@ def _read_source(base: Path, file: str, default: bool) -> _Source:
     return _Source(str(path), str(location.directory_of(base, file)), data)
 
 
-def _define(sources: list[_Source], report: Report) -> Definition:
-    title = ", ".join(os.path.basename(source.name) for source in sources)
-    if len(sources) == 1 and not sources[0].is_toml:
-        return _define_procfile(sources[0], title, report)
-    from orchestrator.config import document, reader, toml
+def _title(sources: list[_Source]) -> str:
+    return ", ".join(os.path.basename(source.name) for source in sources)
+
+
+def _document(sources: list[_Source], report: Report) -> Document | None:
+    """Return the files merged; None for a single Procfile, which needs none of that. Raises ConfigError."""
+    if not sources or (len(sources) == 1 and not sources[0].is_toml):
+        return None
+    from orchestrator.config import document, toml
 
     documents: list[Document] = []
     for source in sources:
@@ -104,7 +119,53 @@ def _define(sources: list[_Source], report: Report) -> Definition:
         elif (parsed := toml.parse(source.data, root, report)) is not None:
             documents.append(parsed)
     report.check()
-    return reader.read(document.merge(documents), title, report)
+    return document.merge(documents)
+
+
+def _define(sources: list[_Source], document: Document | None, report: Report) -> Definition:
+    if document is None:
+        return _define_procfile(sources[0], _title(sources), report)
+    from orchestrator.config import reader
+
+    return reader.read(document, _title(sources), report)
+
+
+# The Airflow preset
+
+
+def _read_preset(options: argparse.Namespace, here: Surroundings, exact: bool) -> Sources:
+    """Read `orchestrate airflow` as a definition that consists of nothing but the table [airflow]."""
+    from orchestrator.cli import airflow_part
+    from orchestrator.config import document
+
+    tree: dict[str, object] = {"airflow": airflow_part.table_of(options)}
+    alone = document.Document(Place(airflow_part.SOURCE, 0, os.getcwd()), tree)
+    return _with_airflow(alone, "Airflow", options, here, exact)
+
+
+def _with_airflow(
+    document: Document, title: str, options: argparse.Namespace, here: Surroundings, exact: bool
+) -> Sources:
+    from orchestrator.cli import airflow_info, airflow_part
+    from orchestrator.config import document as documents
+    from orchestrator.config import reader
+
+    report = Report()
+    early: dict[str, object] = {key: document.tree[key] for key in ("env_file", "airflow") if key in document.tree}
+    stand_in: dict[str, object] = {**early, "components": {"_": {"command": ":"}}}
+    definition = reader.read(documents.Document(document.root, stand_in, document.places), title, report)
+    report.check()
+    assert definition.airflow is not None
+    where = location.locate(options)
+    layers = Layers(here.environment, options.env_override)
+    wanted = [] if options.preset else _wanted_env_files(options, where, definition, layers, report)
+    for path, wanted_by in wanted:
+        layers = where.env_files.add(layers, path, wanted_by, report)
+    part = airflow_part.read(document, title, definition.airflow, layers, here, report)
+    part = part.foreseen(airflow_info.asker(here) if exact else None)
+    definition = part.definition(part.components, report)
+    files = tuple(os.path.abspath(path) for path, _ in wanted)
+    return Sources(definition, layers, report, files, where.env_files, part)
 
 
 def _entries(source: _Source, report: Report) -> list[procfile.Entry]:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 # First, so that what guardians use lies together in memory, on fewer pages: 0.1 MB less in each (see process.fork).
 import orchestrator.process.rehearsal  # noqa: F401
 
 # isort: split
 from orchestrator.cli import detach, foreground, location, planning, sources, surroundings
-from orchestrator.cli.sources import MissingFileError
+from orchestrator.cli.sources import MissingFileError, Sources
+from orchestrator.cli.surroundings import Surroundings
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import OnExit, System
+
+if TYPE_CHECKING:
+    from orchestrator.cli.airflow_part import AirflowPart
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,9 +39,37 @@ def run(options: argparse.Namespace) -> int:
 
         return dry_run.show(system)
     home = location.home_of(options)
+    if read.airflow is not None and _runs_airflow(read.airflow, system):
+        return _run_with_airflow(options, read, read.airflow, system, home, here)
     return detach.run(
         options, lambda birth: foreground.run(system, home, here, birth, partial(planning.instances, options, read))
     )
+
+
+def _runs_airflow(part: AirflowPart, system: System) -> bool:
+    return any(component.component in part.names for component in system.components)
+
+
+def _run_with_airflow(
+    options: argparse.Namespace, read: Sources, part: AirflowPart, system: System, home: Path, here: Surroundings
+) -> int:
+    """Run a system that contains the Airflow preset. It holds AIRFLOW_HOME too, and is planned again when the facts
+    are known."""
+    from orchestrator.cli import airflow_system
+
+    chosen = {component.component for component in system.components}
+    begun = airflow_system.Start(part, read, system, chosen, lambda exact: _planned(options, exact))
+    return detach.run(
+        options,
+        lambda birth: begun.run(
+            home, here, birth, lambda name, count: planning.instances(options, begun.sources, name, count)
+        ),
+    )
+
+
+def _planned(options: argparse.Namespace, read: Sources) -> System:
+    resolved, _ = planning.plan(options, read)
+    return _with_terms(options, resolved.system)
 
 
 def _with_terms(options: argparse.Namespace, system: System) -> System:

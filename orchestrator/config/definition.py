@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.config.report import Place, nearest
 from orchestrator.model.expect import Rule
@@ -56,6 +57,19 @@ class Member:
         return nearest(self.places, path, self.place)
 
 
+@dataclass(frozen=True, slots=True)
+class PresetTable:
+    """A table that adds the components of a preset: its keys, and where they are written."""
+
+    values: Mapping[str, Any]
+    place: Place
+    places: Mapping[Path, Place]
+
+    def where(self, *path: str | int) -> Place:
+        """Return the place of a key."""
+        return nearest(self.places, path, self.place)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
     """A whole system. `env_file` is None where no file names any: then `.env` is read if it exists. `names` holds
@@ -67,3 +81,4 @@ class Definition:
     init: tuple[Member, ...] = ()
     components: tuple[Member, ...] = ()
     names: frozenset[str] = frozenset()
+    airflow: PresetTable | None = None

@@ -258,10 +258,26 @@ INIT = Table(
         "timeout": Key(SOON, "Seconds after which the step has failed."),
     }
 )
+AIRFLOW = Table(
+    {
+        "home": Key(
+            Text("a directory"), "AIRFLOW_HOME (the variable, else ~/airflow); relative to the file's directory."
+        ),
+        "airflow": Key(Text("a path"), "The airflow command, or its environment (the command on PATH)."),
+        "executor": Key(Text("an executor"), "[core] executor."),
+        "port": Key(ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "The port of the web interface."),
+        "bind": Key(Text("an address"), "The address that the web interface listens on."),
+        "any_port": Key(Flag(), "Whether free ports are taken instead of those that are taken (false)."),
+        "wait_for_database": Key(SECONDS, "Retry for so many seconds if the database does not answer (30)."),
+        "only": Key(_TEXTS, "Only these components of Airflow."),
+        "except": Key(_TEXTS, "All but these."),
+    }
+)
 SYSTEM = Table(
     {
         "env_file": Key(_FILES, ".env files for all."),
         "init": Key(MapOf(INIT, name_fault, NAME), "Steps that run one after another before the components."),
         "components": Key(MapOf(COMPONENT, name_fault, NAME), "What the system consists of."),
+        "airflow": Key(AIRFLOW, "Adds the components of Apache Airflow; tables of their names override them."),
     }
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.config.definition import Definition, Member
+from orchestrator.config.definition import Definition, Member, PresetTable
 from orchestrator.config.document import Document
 from orchestrator.config.keys import SYSTEM
 from orchestrator.config.report import Report
@@ -20,6 +20,11 @@ def read(document: Document, title: str, report: Report) -> Definition:
     init, components = (_members(document, section, values.get(section, {})) for section in ("init", "components"))
     _check_sections(document, report)
     files = values.get("env_file")
+    airflow = None
+    if "airflow" in values:
+        root = ("airflow",)
+        places = {path[1:]: place for path, place in document.places.items() if path[:1] == root and len(path) > 1}
+        airflow = PresetTable(values["airflow"], document.place(root), places)
     return Definition(
         title=title,
         directory=document.root.directory,
@@ -27,6 +32,7 @@ def read(document: Document, title: str, report: Report) -> Definition:
         init=init,
         components=components,
         names=frozenset(_names(document, "components")),
+        airflow=airflow,
     )
 
 

@@ -65,11 +65,34 @@ class Wishes:
 class Preset:
     """One start of Airflow. `environment` is what components start from, before what Airflow needs."""
 
-    def __init__(self, installation: Installation, home: Path, environment: Mapping[str, str], wishes: Wishes) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        home: Path,
+        environment: Mapping[str, str],
+        wishes: Wishes,
+        shell: Mapping[str, str] | None = None,
+    ) -> None:
+        """`shell` is what a second terminal starts from, if that is less than `environment`."""
         self._installation = installation
         self._wishes = wishes
-        self._given = environment
+        self._given = environment if shell is None else shell
         self._environment = prepared(environment, installation, home)
+
+    def expected(self, home: Home, facts: Facts) -> tuple[Component, ...]:
+        """Return the components as they are configured, before it is known which ports are taken. Raises UsageError."""
+        running = self._wishes.names(facts)
+        return plan.components(facts, running, self._request(str(home.corner / "run")), self._wishes.ports(facts))
+
+    def _request(self, directory: str) -> plan.Request:
+        return plan.Request(
+            command=self._installation.command,
+            directory=directory,
+            environment=self._environment,
+            processors=processors(),
+            bind=self._wishes.bind,
+            stop=self._wishes.stop,
+        )
 
     def make(self, home: Home) -> tuple[System, Callable[[], Plan] | None]:
         """Return the system, with the helper as its initial step unless a stamp spares it.
@@ -125,14 +148,7 @@ class Preset:
         url = wishes.url(facts, chosen)
         directory = str(run_directory(home))
         Path(plan.pid_file(directory)).unlink(missing_ok=True)
-        request = plan.Request(
-            command=self._installation.command,
-            directory=directory,
-            environment=self._environment,
-            processors=processors(),
-            bind=wishes.bind,
-            stop=wishes.stop,
-        )
+        request = self._request(directory)
         secret = password.read(facts)
         components = plan.components(facts, running, request, chosen)
         keep(url=url, changes=changes(self._given, components[0].environment))

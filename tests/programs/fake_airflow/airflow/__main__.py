@@ -9,6 +9,7 @@ import sys
 import threading
 
 from airflow.configuration import AIRFLOW_HOME, conf
+from airflow.utils import db
 
 LINES = {
     "scheduler": "Adopting or resetting orphaned tasks for active dag runs",
@@ -41,6 +42,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def main():
     name = sys.argv[1]
+    if sys.argv[1:] == ["db", "migrate"]:
+        db.initdb()
+        return 0
     if name == "print-configuration":
         for key in ("executor", "execution_api_server_url"):
             print(key, "=", conf.get("core", key))

@@ -1,0 +1,66 @@
+"""Runs a definition that contains the Airflow preset: the helper before the initial steps, then all components.
+
+AIRFLOW_HOME is held as well as the home of the definition, so that no second Airflow starts on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.cli import airflow, foreground, holding, survivors
+from orchestrator.cli.airflow_part import AirflowPart
+from orchestrator.cli.detach import Birth
+from orchestrator.cli.sources import Sources
+from orchestrator.cli.surroundings import Surroundings
+from orchestrator.config.report import Report
+from orchestrator.model.spec import System
+from orchestrator.runtime.home import Home
+from orchestrator.supervise.plan import Plan
+from orchestrator.supervise.scaling import More
+
+
+@dataclass(slots=True)
+class Start:
+    """One start. `system` is what is expected, `names` the components in it; `plan` makes a system of sources.
+    `sources` are those expected until the facts are known, and then the true ones."""
+
+    part: AirflowPart
+    sources: Sources
+    system: System
+    names: Collection[str]
+    plan: Callable[[Sources], System]
+
+    def run(self, home: Path, here: Surroundings, birth: Birth | None, more: More) -> int:
+        """Run it to its end; returns the exit status. Raises HeldError if another system holds AIRFLOW_HOME."""
+        own = self.part.home
+        airflow.make_home(own.directory)
+        if own.directory.samefile(home):
+            return self._run(home, here, birth, more)
+        lock = holding.take(own)
+        try:
+            holding.wait_for_old_trees(own)
+            survivors.settle(own, here)
+            return self._run(home, here, birth, more)
+        finally:
+            own.forget_holder()
+            lock.release()
+
+    def _run(self, home: Path, here: Surroundings, birth: Birth | None, more: More) -> int:
+        return foreground.run_made(
+            self._make, home, here, birth=birth, more=more, airflow_home=str(self.part.home.directory)
+        )
+
+    def _make(self, home: Home) -> tuple[System, Callable[[], Plan]]:
+        system, plan = self.part.start(self.names)
+        assert plan is not None
+        init = (*system.init, *self.system.init)
+        labels = (*(step.name for step in system.init), *self.system.labels)
+        return replace(self.system, init=init, components=(), labels=labels), lambda: self._plan(plan())
+
+    def _plan(self, found: Plan) -> Plan:
+        report = Report()
+        definition = self.part.definition(found.components, report)
+        self.sources = replace(self.sources, definition=definition, report=report)
+        return replace(found, components=self.plan(self.sources).components)
