@@ -6,10 +6,12 @@ import shlex
 import shutil
 import signal
 import sys
+import termios
+import tty
 
 import pytest
 from attaching import DETACH, SHELL, attach, attach_quietly, detach, flags, log, python, started
-from harness import Run, command_under_test, pump, until
+from harness import Run, command_under_test, pump, unread, until
 from terminal import PROMPT
 
 pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="no tmux here")
@@ -186,6 +188,130 @@ def test_the_terminal_is_restored_whatever_signal_ends_us(home, tmux, number):
     system.wait()
 
 
+KEYS = {  # what the component switches on, and how the terminal sends Ctrl-\\ and d then
+    "kitty": ("\\033[>1u", b"\x1b[92;5u", b"d"),
+    "kitty, everything": ("\\033[=31u", b"\x1b[92:124;133:1u\x1b[92:124;133:3u", b"\x1b[100:68:100;129:1;100u"),
+    "modifyOtherKeys": ("\\033[>4;2m", b"\x1b[27;5;92~", b"d"),
+    "modifyOtherKeys, CSI u": ("\\033[>4;2m\\033[>4;1f", b"\x1b[92;5u", b"\x1b[100;1u"),
+}
+
+
+def attached(home, *options):
+    """A client at `keys`, on a terminal that is only a pty: it sends any bytes."""
+    client = Run([*command_under_test(), "attach", "-C", home.path, "keys", *options], terminal=True)
+    client.wait_for(r"attached to keys")
+    client.wait_for("^ready")
+    return client
+
+
+def press(client, *pieces):
+    """Each piece arrives by itself: the terminal's input queue is empty before the next one."""
+    for piece in pieces:
+        os.write(client.terminal_fd, piece)
+        assert until(lambda: unread_input(client) == 0, interval=0.005)
+
+
+def unread_input(client):
+    slave = os.open(os.readlink(f"/proc/{client.pid}/fd/0"), os.O_RDONLY | os.O_NOCTTY)
+    try:
+        return unread(slave)
+    finally:
+        os.close(slave)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_the_detach_keys_are_found_in_the_encoding_of_the_component(home, name):
+    on, first, second = KEYS[name]
+    home.write(keys=f"stty raw -echo; printf '{on}ready\\r\\n'; exec cat -v")
+    system = started(home)
+    client = attached(home)
+    press(client, b"x", first, b"y")
+    escaped = re.escape("x" + first.decode().replace("\x1b", "^[") + "y")
+    client.wait_for(escaped)  # the prefix and another key are passed on as they came
+    press(client, first)
+    client.wait_for(escaped + re.escape(first.decode().replace("\x1b", "^[")))  # alone, after a second
+    press(client, first + second)
+    assert client.wait() == 0
+    client = attached(home)
+    press(client, *(bytes([byte]) for byte in first + second))
+    assert client.wait() == 0, "one byte at a time"
+    client = attached(home, "--read-only")
+    press(client, b"\x1b[99;5u")
+    assert client.wait() == 0, "Ctrl-C ends a read-only attach"
+    client = attached(home, "--detach-keys", "ctrl-p,q")
+    press(client, b"\x1b[112;5u", b"\x1b[113;1u")
+    assert client.wait() == 0
+    system.stop()
+
+
+def test_a_release_that_follows_the_detach_keys_is_not_typed_into_the_shell(home):
+    home.write(keys="stty raw -echo; printf '\\033[=3uready\\r\\n'; exec cat -v")
+    system = started(home)
+    client = attached(home)
+    slave = os.open(os.readlink(f"/proc/{client.pid}/fd/0"), os.O_RDWR | os.O_NOCTTY)
+    press(client, b"\x1b[92;5:1u\x1b[92;5:3u", b"\x1b[100;1:1u")
+    assert until(lambda: client.out.endswith(b"\x1b[5n")), "it waits for what is on its way"
+    os.write(client.terminal_fd, b"\x1b[100;1:3u\x1b[0n")
+    assert client.wait() == 0
+    tty.setraw(slave, termios.TCSANOW)  # else only whole lines count
+    assert unread(slave) == 0
+    os.close(slave)
+    system.stop()
+
+
+SWITCHED = (
+    "\\033[=5u\\033[>4;2m\\033[?2031h\\033[?2048h\\033[?2004h\\033[?1003h\\033[?1006h\\033[?1h\\033=\\033[4h\\033[?25l"
+    "\\033[?7l\\033[2;5r\\033[5;1H\\033]8;;http://host/\\007\\033[31m\\033(0\\033[3g\\033]2;of the component\\007lqk"
+)
+FLAGS = "wrap insert origin cursor keypad keypad_cursor mouse_all mouse_sgr".split()
+STATE = " ".join(
+    [*(f"#{{{flag}_flag}}" for flag in FLAGS), "#{scroll_region_upper}-#{scroll_region_lower}", "#{pane_title}"]
+)
+
+
+@pytest.mark.parametrize("end", ["keys", "SIGTERM", "SIGHUP", "the component", "the supervisor"])
+@pytest.mark.parametrize("screen", ["", "\\033[?1049h"], ids=["main", "alternate"])
+def test_the_terminal_is_in_no_mode_afterwards(home, tmux, screen, end):
+    """As tmux knows it, and, for what tmux does not know, by what it was sent."""
+    home.write(sh=SHELL)
+    system = started(home)
+    terminal = tmux()
+    state = lambda: terminal("display-message", "-p", "-t", "main", STATE)  # noqa: E731
+    before = state()
+    attach(terminal, home, "sh")
+    terminal.wait_for("^inner>")
+    (pid,) = terminal.foreground()
+    terminal.type(
+        f"PS1=; printf '{screen}{SWITCHED}'; cat"
+        if end != "the component"
+        else f"PS1=; printf '{screen}{SWITCHED}'; read x; exit 0"
+    )
+    assert until(lambda: "1-4" in state() and "of the component" in state()), state()
+    mark = len(terminal.bytes)
+    if end == "keys":
+        terminal.keys(*DETACH)
+    elif end == "the component":
+        terminal.keys("Enter")
+    elif end == "the supervisor":
+        system.signal(signal.SIGKILL)
+    else:
+        os.kill(pid, getattr(signal, end))
+    assert pump(lambda: PROMPT.encode() in terminal.bytes[mark:], 30)
+    terminal.type("clear")
+    terminal.type("printf 'lqk\\tx\\n'")
+    terminal.wait_for("^lqk     x$")
+    assert state() == before
+    after = bytes(terminal.bytes[mark:])
+    for sequence in (b"\x1b[=0u", b"\x1b[>4m", b"\x1b[?2031l", b"\x1b[?2048l", b"\x1b]8;;\x1b\\", b"\x1b[?2004l"):
+        assert sequence in after
+    assert terminal("display-message", "-p", "-t", "main", "#{alternate_on}") == "0\n"
+    if end == "the supervisor":
+        assert system.survivors(30) == []
+    elif end != "the component":
+        system.signal(signal.SIGQUIT)
+    system.wait()
+
+
 def test_the_terminal_is_restored_when_the_supervisor_is_killed(home, tmux):
     system, terminal, before = at_a_shell(home, tmux)
     assert flags(terminal) != before
@@ -285,7 +411,9 @@ def test_what_is_not_there_is_said(home, tmux):
         attach_quietly(terminal, home, name)
         terminal.wait_for(words)
     attach_quietly(terminal, home, "web", "--detach-keys", "F1")
-    terminal.wait_for("'F1' is no key")
+    terminal.wait_for(
+        "^orchestrate: invalid detach keys 'F1': unknown key 'F1'; expected a character, or ctrl- and one of"
+    )
     assert terminal.status() == 2
     piped = Run([*command_under_test(), "attach", "-C", home.path, "web"])
     assert piped.wait() == 2

@@ -82,4 +82,4 @@ def _keys(wanted: str | None) -> detachkeys.DetachKeys:
     try:
         return detachkeys.parse(wanted or detachkeys.DEFAULT)
     except ValueError as error:
-        raise UsageError(f"unable to use these keys to detach: {error}", "write them like ctrl-p,ctrl-q") from None
+        raise UsageError(f"invalid detach keys {wanted!r}: {error}", "write them like ctrl-p,ctrl-q") from None

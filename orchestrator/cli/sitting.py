@@ -20,12 +20,12 @@ from dataclasses import dataclass
 
 from orchestrator.model.frames import Frame, FrameReader, Kind, MalformedFrame, format_size
 from orchestrator.output.console import Console
-from orchestrator.runtime.loop import READ, WRITE, Loop
+from orchestrator.runtime.loop import READ, WRITE, Loop, Timer
 from orchestrator.runtime.outbox import Outbox
 from orchestrator.runtime.rawterminal import RawTerminal
 from orchestrator.runtime.signals import SignalPipe
-from orchestrator.text.detachkeys import DetachKeys
-from orchestrator.text.modes import Modes
+from orchestrator.text.detachkeys import DetachKeys, has_ctrl_c
+from orchestrator.text.modes import SAVE_TITLE, Modes
 from orchestrator.text.queries import Queries
 
 KEYS_FD, SCREEN_FD = 0, 1
@@ -36,7 +36,6 @@ RECENTLY = 3.0  # seconds for which a query may still be answered
 ANSWER = 1.0  # seconds in which a terminal says that it is well (DSR 5, ctlseqs of xterm), over a slow line
 _ARE_YOU_WELL, _WELL = b"\x1b[5n", b"\x1b[0n"
 _BELL = b"\a"
-_CTRL_C = b"\x03"
 _FAULTS = {"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"}
 _HARMLESS = {"SIGCHLD", "SIGURG", "SIGTTIN", "SIGTTOU", "SIGIO", "SIGPOLL", "SIGCLD"}
 
@@ -83,6 +82,8 @@ class Sitting:
         self._console = Console(self._loop, SCREEN_FD, lambda _: self._end(Signalled(signal.SIGHUP)))
         self._reader = FrameReader()
         self._modes = Modes()
+        self._reports = False  # whether the terminal has been in a mode in which it reports more than keys
+        self._keys_timer: Timer | None = None
         self._unsent = Outbox(connection)
         self._queries = Queries()
         self._asked_at = -RECENTLY
@@ -115,10 +116,13 @@ class Sitting:
             self._loop.remove(self._connection.fileno())
         self._connection.close()
         self._loop.remove(KEYS_FD)
+        if self._keys_timer is not None:
+            self._keys_timer.cancel()
         self._console.write(self._modes.leave + b"\r\n", may_skip=False)
         self._console.drain(PATIENCE)
-        if self._loop.now() - self._asked_at < RECENTLY and self._terminal.is_ours:
-            # Else the answer to a query of the component would be typed into the shell. A terminal answers in order.
+        if (self._reports or self._loop.now() - self._asked_at < RECENTLY) and self._terminal.is_ours:
+            # Otherwise the answer to a query of the component, or the release of a key, would be typed into the shell.
+            # A terminal answers in order.
             self._console.write(_ARE_YOU_WELL, may_skip=False)
             self._console.flush()
             self._terminal.swallow(self._loop, _WELL, 1 + self._queries.status - self._answered, ANSWER)
@@ -144,9 +148,16 @@ class Sitting:
         if not data:
             self._end(Signalled(signal.SIGHUP))
             return
-        passed, leaves = self._keys.typed(data)
+        self._pass_on(*self._keys.typed(data, encoded=self._modes.encodes_keys))
+
+    def _pass_on(self, passed: bytes, leaves: bool) -> None:
+        if self._keys_timer is not None:
+            self._keys_timer.cancel()
+            self._keys_timer = None
+        if self._keys.wait is not None:
+            self._keys_timer = self._loop.call_in(self._keys.wait, lambda: self._pass_on(*self._keys.expire()))
         if self._read_only:
-            leaves = leaves or _CTRL_C in passed
+            leaves = leaves or has_ctrl_c(passed)
         elif len(self._unsent) + len(passed) > KEYS_MAX:
             self._console.write(_BELL)
         elif passed:
@@ -189,7 +200,10 @@ class Sitting:
         for frame in frames:
             match frame.kind:
                 case Kind.OUTPUT:
+                    if self._modes.saves_title(frame.body):
+                        self._console.write(SAVE_TITLE, may_skip=False)
                     self._modes.feed(frame.body)
+                    self._reports = self._reports or self._modes.reports
                     self._note_queries(frame.body)
                     self._console.write(frame.body, may_skip=False)
                 case Kind.NOTE:
