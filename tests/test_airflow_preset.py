@@ -157,6 +157,34 @@ def test_the_password_is_private_and_shown_on_a_terminal_only(fake):
         assert fake.password not in log.read_text()
 
 
+def test_detached_the_banner_comes_last_without_the_password(fake):
+    port = free_port()
+    up = fake.start("-d", "--wait", "--port", port, terminal=True)
+    assert up.wait() == 0
+    lines = up.text.strip().splitlines()
+    assert lines[-4:] == [
+        "orchestrate: Airflow is ready",
+        f"orchestrate: http://localhost:{port}/",
+        f"orchestrate: Login with username: admin  password: in {fake.password_file}",
+        "orchestrate: Airflow Standalone is for development purposes only. Do not use this in production!",
+    ]
+    assert fake.password not in up.text
+    assert fake.ask("down").returncode == 0
+    assert up.survivors(10) == []
+
+
+def test_a_banner_that_was_scrolled_away_is_shown_once_more(fake):
+    run = fake.ready(terminal=True, FAKE_FLOOD="triggerer")
+    run.wait_for("flood 499: ")
+    run.wait_for(r"flood 499: [^\n]*\n(.*\n)*.*Airflow is ready\n.*http://localhost")
+    run.stop()
+    assert run.text.count("Airflow is ready") == 2
+    quiet = fake.ready(FAKE_FLOOD="triggerer")
+    quiet.wait_for("flood 499: ")
+    quiet.stop()
+    assert quiet.text.count("Airflow is ready") == 1, "a file or pipe scrolls nothing away"
+
+
 def test_a_password_that_is_there_is_kept_and_made_private(fake):
     fake.home.mkdir()
     fake.password_file.write_text('{"admin": "mine"}')

@@ -49,7 +49,7 @@ def read_wishes(options: argparse.Namespace, here: Surroundings) -> Wishes:
         bind=options.bind,
         wait_for_database=options.wait_for_database,
         stop=plan.STOP if options.timeout is None else plan.STOP.with_grace(options.timeout),
-        show_password=os.isatty(1) and not here.view.json,
+        show_password=os.isatty(1) and not here.view.json and not options.detach,
     )
 
 

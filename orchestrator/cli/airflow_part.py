@@ -29,7 +29,6 @@ from orchestrator.presets.airflow.preset import Preset, Wishes
 from orchestrator.runtime.home import Home
 
 if TYPE_CHECKING:
-    from orchestrator.cli.surroundings import Surroundings
     from orchestrator.supervise.plan import Plan
 
 SOURCE = "the Airflow preset"
@@ -145,10 +144,19 @@ def _content(environment: Mapping[str, str], home: Home) -> str:
 
 
 def read(
-    document: Document, title: str, table: PresetTable, layers: Layers, here: Surroundings, report: Report
+    document: Document,
+    title: str,
+    table: PresetTable,
+    layers: Layers,
+    shell: Mapping[str, str],
+    report: Report,
+    *,
+    shows_password: bool,
 ) -> AirflowPart:
-    """Return the preset that the table describes. Raises OrchestrateError if there is no Airflow; what is wrong in the
-    table goes to `report`."""
+    """Return the preset that the table describes; `shell` is the environment without files.
+
+    Raises OrchestrateError if there is no Airflow; what is wrong in the table goes to `report`.
+    """
 
     def text(key: str) -> str | None:
         value = table.values.get(key)
@@ -179,7 +187,7 @@ def read(
         any_port=table.values.get("any_port", False),
         bind=text("bind"),
         wait_for_database=table.values.get("wait_for_database", WAIT_FOR_DATABASE),
-        show_password=os.isatty(1) and not here.view.json,
+        show_password=shows_password,
     )
     installation = find.find(command, environment.get("PATH"))
     return AirflowPart(
@@ -188,6 +196,6 @@ def read(
         installation,
         Home(Path(os.path.normpath(os.path.join(base, home)))),
         environment,
-        here.environment,
+        shell,
         wishes,
     )

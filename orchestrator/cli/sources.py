@@ -161,7 +161,15 @@ def _with_airflow(
     wanted = [] if options.preset else _wanted_env_files(options, where, definition, layers, report)
     for path, wanted_by in wanted:
         layers = where.env_files.add(layers, path, wanted_by, report)
-    part = airflow_part.read(document, title, definition.airflow, layers, here, report)
+    part = airflow_part.read(
+        document,
+        title,
+        definition.airflow,
+        layers,
+        here.environment,
+        report,
+        shows_password=os.isatty(1) and not here.view.json and not options.detach,
+    )
     part = part.foreseen(airflow_info.asker(here) if exact else None)
     definition = part.definition(part.components, report)
     files = tuple(os.path.abspath(path) for path, _ in wanted)

@@ -20,6 +20,7 @@ from orchestrator.process import tree
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise import news
+from orchestrator.supervise.banner import Banner
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.errands import Errands
 from orchestrator.supervise.household import Household
@@ -54,6 +55,7 @@ class Supervisor:
         self._terms = terms
         self._make_plan = plan or (lambda: Plan(system.components))
         self._plan = Plan(())
+        self._banner: Banner | None = None
         self._household = Household(system, home, loop, stage, descriptors, self)
         self.roster: Roster = self._household.roster
         self.streams: Streams = self._household.streams
@@ -238,6 +240,8 @@ class Supervisor:
         self._outcome = outcome
         self._signalman.stop_began()
         self._progress.end()
+        if self._banner is not None:
+            self._banner.end()
         self._household.probers.rest()
         self.streams.hurry()
         if self.roster.anyone_runs:
@@ -278,8 +282,7 @@ class Supervisor:
     def _check_ready(self) -> None:
         if not self.is_ready and not self.is_stopping and self.roster.all_ready:
             self._progress.arrive()
-            for line in self._plan.banner:
-                self._stage.tell(line, secret=self._plan.secret)
+            self._banner = Banner(self.loop, self._stage, self._plan, self.herald)
 
     def tell(self, text: str, *, over_echo: bool = False) -> None:
         """Show a line of our own, over what the terminal itself has echoed (`^C`) where that is asked for."""

@@ -71,6 +71,12 @@ def main():
                 gate.read()
         if os.environ.get("FAKE_MUTE") != name:
             print(LINES[name], flush=True)
+        if os.environ.get("FAKE_FLOOD") == name:
+            ended.wait(1.5)
+            for number in range(500):
+                print(
+                    f"flood {number}: a line of a log that goes on for a while, as Airflow's do at a start", flush=True
+                )
     while not ended.wait(3600):
         pass
     print(name, "says goodbye", flush=True)
