@@ -228,6 +228,43 @@ def test_what_is_not_local_is_forced_and_said(fake):
     run.stop()
 
 
+@pytest.mark.parametrize(
+    ("executor", "said", "hint"),
+    [
+        ("LocalExecuter", "unknown executor 'LocalExecuter'", "did you mean LocalExecutor?"),
+        ("celeryexecutor", "unknown executor 'celeryexecutor'", "did you mean CeleryExecutor?"),
+        (
+            "LocalExecutor,Kubernetesexecutor",
+            "unknown executor 'Kubernetesexecutor'",
+            "did you mean KubernetesExecutor?",
+        ),
+        ("Zyzzyva", "unknown executor 'Zyzzyva'", "there are LocalExecutor, SequentialExecutor, "),
+        ("our.executors.GridExecutor", "cannot use it: ", "set AIRFLOW__CORE__EXECUTOR=LocalExecutor "),
+        (
+            "LocalExecutor,KubernetesExecutor",
+            "cannot use KubernetesExecutor: No module named 'airflow.providers'",
+            "pip install apache-airflow-providers-cncf-kubernetes",
+        ),
+    ],
+)
+def test_an_executor_that_is_not_known_is_refused(fake, executor, said, hint):
+    run = fake.start(AIRFLOW__CORE__EXECUTOR=executor)
+    assert run.wait() == 1
+    assert f"cannot prepare Airflow: [core] executor = {executor}: {said}" in run.text
+    assert hint in run.text
+    assert "Forcing" not in run.text
+
+
+def test_an_executor_without_workers_beside_a_local_one_is_reported(fake):
+    run = fake.ready(AIRFLOW__CORE__EXECUTOR="LocalExecutor, fast:airflow.executors.executor_loader.CeleryExecutor")
+    assert "| CeleryExecutor has no worker here: its tasks stay queued unless one runs elsewhere" in run.text
+    assert "Forcing" not in run.text
+    run.stop()
+    warm = fake.ready(AIRFLOW__CORE__EXECUTOR="LocalExecutor, fast:airflow.executors.executor_loader.CeleryExecutor")
+    assert "CeleryExecutor has no worker here" in warm.text
+    warm.stop()
+
+
 def test_who_is_waited_for_is_said_in_words(fake):
     run = fake.start("--only", "api-server,scheduler", FAKE_MUTE="scheduler")
     run.wait_for(r"\| waiting for scheduler: no line yet about its start$")

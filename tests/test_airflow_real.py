@@ -148,6 +148,9 @@ def test_what_keeps_3_3_2_from_starting_is_told_in_one_line(tmp_path):
         "[core] simple_auth_manager_users = boss: 'boss' is not NAME:ROLE",
         AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="boss",
     )
+    refused(
+        "[core] executor = LocalExecuter: unknown executor 'LocalExecuter'", AIRFLOW__CORE__EXECUTOR="LocalExecuter"
+    )
     passwords.write_text("secret")
     refused(f"the password file {passwords} is not a JSON object of users and passwords")
 

@@ -6,8 +6,9 @@ told apart by the names of their classes and by their texts: the classes themsel
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 DRIVERS = {  # module: what to install
     "psycopg2": "psycopg2-binary",
@@ -36,6 +37,13 @@ class Finding:
 
     def __init__(self, reason: str, hint: str = "", *, later: bool = False, known: bool = True) -> None:
         self.reason, self.hint, self.later, self.known = reason, hint, later, known
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is most like another, whatever the case; empty if none is like it."""
+    folded = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(name.lower(), folded, n=1)
+    return folded[found[0]] if found else ""
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -19,9 +19,10 @@ class Facts:
     """Airflow as it is configured, before our own options. `home` is AIRFLOW_HOME.
 
     `executor` is the class that will run, `forced_executor` the same where the configured one had to be replaced, and
-    why. `login` says where the password is: "json" or "text" in `password_file`, "open" (no login), "elsewhere".
-    `scheduler_health_port` is 0 where there is none. `log_lines` and `web_log_lines` say whether the components print
-    the lines by which their start is recognised. `stampable`: nothing that a later start needs comes from outside.
+    why; `idle_executors` are others that need workers. `login` says where the password is: "json" or "text" in
+    `password_file`, "open" (no login), "elsewhere". `scheduler_health_port` is 0 where there is none. `log_lines` and
+    `web_log_lines` say whether the components print the lines by which their start is recognised. `stampable`: nothing
+    that a later start needs comes from outside.
     """
 
     version: str
@@ -47,6 +48,7 @@ class Facts:
     web_log_lines: bool = True
     forced_executor: str = ""
     forced_executor_reason: str = ""
+    idle_executors: str = ""
     forced_auth_manager: str = ""
     forced_auth_manager_reason: str = ""
     webserver_config: str = ""
@@ -120,7 +122,13 @@ def interpret(report: dict[str, Any]) -> Facts:
 _SPEAKING = ("TRACE", "DEBUG", "INFO")
 _SAME = (
     *("version", "home", "config_file", "python", "database", "sqlite_file", "executor", "auth_manager"),
-    *("forced_executor", "forced_executor_reason", "forced_auth_manager", "forced_auth_manager_reason"),
+    *(
+        "idle_executors",
+        "forced_executor",
+        "forced_executor_reason",
+        "forced_auth_manager",
+        "forced_auth_manager_reason",
+    ),
     *("login", "user", "password_file"),
 )
 

@@ -19,6 +19,7 @@ if __name__ == "__main__" and sys.path[0] == os.path.dirname(os.path.abspath(__f
 
 import configparser
 import errno
+import importlib
 import importlib.util
 import json
 import secrets
@@ -45,6 +46,20 @@ SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAut
 
 
 TELLING = ("apache-airflow", "pydantic", "SQLAlchemy", "Flask")  # packages whose versions explain failed imports
+LOCAL_EXECUTORS = ("LocalExecutor", "SequentialExecutor", "DebugExecutor")
+REMOTE_EXECUTORS = {  # and the provider that has each today
+    "CeleryExecutor": "apache-airflow-providers-celery",
+    "KubernetesExecutor": "apache-airflow-providers-cncf-kubernetes",
+    "CeleryKubernetesExecutor": "apache-airflow-providers-celery",
+    "LocalKubernetesExecutor": "apache-airflow-providers-cncf-kubernetes",
+    "DaskExecutor": "",
+    "AwsEcsExecutor": "apache-airflow-providers-amazon",
+    "AwsBatchExecutor": "apache-airflow-providers-amazon",
+    "AwsLambdaExecutor": "apache-airflow-providers-amazon",
+    "EdgeExecutor": "apache-airflow-providers-edge3",
+}
+WITH_WORKERS = ("CeleryExecutor", "EdgeExecutor")
+SET_EXECUTOR = "set AIRFLOW__CORE__EXECUTOR=LocalExecutor to run this start without it"
 ROLES = ("viewer", "user", "op", "admin")
 
 
@@ -146,23 +161,68 @@ def from_elsewhere(conf: Any, config_file: str, environ: Mapping[str, str]) -> b
     return any(parser.has_option(*option) and parser.get(*option) for option in wanted)
 
 
+def executor_classes(configured: str) -> list[str]:
+    """The classes in `[core] executor`: a name or a path each, without aliases (2.10) and teams (3.0)."""
+    parts = (part.strip() for part in configured.replace(";", ",").split(","))
+    return [part.rpartition("=")[2].rpartition(":")[2].strip() for part in parts if part]
+
+
+def check_executors(configured: str) -> None:
+    """See that each executor exists: one that does not is a mistake, and nothing to replace without a word."""
+    classes = executor_classes(configured)
+    for name in classes or [""]:
+        if "." not in name and name not in LOCAL_EXECUTORS and name not in REMOTE_EXECUTORS:
+            near = diagnosis.nearest(name, (*LOCAL_EXECUTORS, *REMOTE_EXECUTORS))
+            raise Unusable(
+                f"[core] executor = {configured}: unknown executor '{name}'",
+                f"did you mean {near}?" if near else f"there are {', '.join((*LOCAL_EXECUTORS, *REMOTE_EXECUTORS))}",
+            )
+
+
 def executor_facts(conf: Any, major: int) -> dict[str, Any]:
-    """The executor, and a local one to force where the configured one is not local or cannot be used."""
+    """The executor, and a local one to force if the configured one is known not to be local."""
     from airflow.executors.executor_loader import ExecutorLoader
 
     configured = conf.get("core", "executor")
+    check_executors(configured)
+    first, *others = executor_classes(configured)
+    name = first.rpartition(".")[2]
     try:
         executor = ExecutorLoader.import_default_executor_cls()[0]
         if executor.is_local:
-            return {"executor": executor.__name__}
-        reason = f"{configured} is not local"
-    except Exception as error:  # noqa: BLE001 - whatever a class of the user raises: it cannot be used
-        reason = str(error).strip().splitlines()[0]
+            return {"executor": executor.__name__, "idle_executors": idle_executors(configured, others, ExecutorLoader)}
+        reason = f"{name} is not local"
+    except Unusable:
+        raise
+    except Exception as error:
+        reason = f"{name} is not local" if name in REMOTE_EXECUTORS else diagnosis.first_line(error)
+        if name not in LOCAL_EXECUTORS and name not in REMOTE_EXECUTORS:
+            raise Unusable(f"[core] executor = {configured}: cannot use it: {reason}", SET_EXECUTOR) from error
+    if name not in LOCAL_EXECUTORS and name not in REMOTE_EXECUTORS:
+        raise Unusable(f"[core] executor = {configured}: {reason}", SET_EXECUTOR)
     sqlite = conf.get("database", "sql_alchemy_conn").startswith("sqlite")
     forced = "SequentialExecutor" if sqlite and major == 2 else "LocalExecutor"
     os.environ["AIRFLOW__CORE__EXECUTOR"] = forced
     forget_executors()
     return {"executor": forced, "forced_executor": forced, "forced_executor_reason": reason}
+
+
+def idle_executors(configured: str, others: list[str], loader: Any) -> str:
+    """Name the executors beside the first that nothing here serves; a class that cannot be imported ends the scheduler,
+    and so it is refused."""
+    for path in others:
+        name = path.rpartition(".")[2]
+        module = str(loader.executors.get(path, path)).rpartition(".")[0]
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            package = REMOTE_EXECUTORS.get(name, "")
+            raise Unusable(
+                f"[core] executor = {configured}: cannot use {name}: {diagnosis.first_line(error)}",
+                f"{sys.executable} -m pip install {package}" if package else "",
+            ) from error
+    names = (path.rpartition(".")[2] for path in others)
+    return ", ".join(name for name in names if name in WITH_WORKERS)
 
 
 def forget_executors() -> None:

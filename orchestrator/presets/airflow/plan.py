@@ -161,6 +161,8 @@ def notes(facts: Facts, command: str, configured: Ports, chosen: Ports) -> tuple
     lines = [f"Airflow {facts.version} ({command}), home {facts.home}, {facts.executor}, {facts.database}"]
     if facts.forced_executor:
         lines.append(f"Forcing executor to {facts.forced_executor}: {facts.forced_executor_reason}")
+    if facts.idle_executors:
+        lines.append(f"{facts.idle_executors} has no worker here: its tasks stay queued unless one runs elsewhere")
     if facts.forced_auth_manager:
         lines.append(f"Forcing auth manager to SimpleAuthManager: {facts.forced_auth_manager_reason}")
     for use in Use:

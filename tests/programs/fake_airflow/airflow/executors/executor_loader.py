@@ -12,8 +12,13 @@ class CeleryExecutor:
 
 
 class ExecutorLoader:
+    executors = {
+        "CeleryExecutor": "airflow.executors.executor_loader.CeleryExecutor",
+        "KubernetesExecutor": "airflow.providers.cncf.kubernetes.executors.kubernetes_executor.KubernetesExecutor",
+    }
+
     @staticmethod
     def import_default_executor_cls():
         if not _executor_names:
-            _executor_names.append(conf.get("core", "executor"))
+            _executor_names.append(conf.get("core", "executor").split(",")[0])
         return {"LocalExecutor": LocalExecutor, "CeleryExecutor": CeleryExecutor}[_executor_names[0]], None
