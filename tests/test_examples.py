@@ -98,3 +98,32 @@ def test_airflow_without_the_preset(example):
     run.wait_for("^orchestrate|^api +. ", 120)
     assert until(healthy, 120, 0.5), str(run)
     run.stop(60)
+
+
+@pytest.mark.airflow
+@pytest.mark.timeout(600)
+def test_airflow_beside_the_services_that_its_dags_use(example):
+    from airflow_rest import installed
+
+    path, web, api, mail = example("orders"), free_port(), free_port(), free_port()
+    variables = {
+        "PATH": f"{installed('3.3.2').parent}:{os.environ['PATH']}",
+        "WEB_PORT": str(web),
+        "API_PORT": str(api),
+        "MAIL_PORT": str(mail),
+        **{f"AIRFLOW__LOGGING__{name}_LOG_SERVER_PORT": str(free_port()) for name in ("WORKER", "TRIGGER")},
+    }
+    run = start(path, **variables)
+    run.wait_for("Airflow is ready$", 180)
+    run.wait_for(r"^mail +. Subject: 2 orders$", 120)
+    run.wait_for(r"^mail +. 3 x tea$")
+    assert re.search(r'^orders-api +. .*"GET /orders', run.text, re.MULTILINE)
+    command = [*command_under_test(), "airflow", "--home", "home", "run", "--", "dags", "list", "-o", "plain"]
+    listed = Run(command, cwd=path, env=environment(PWD=str(path), **variables))
+    assert listed.wait(120) == 0, str(listed)
+    assert re.search("^orders ", listed.text, re.MULTILINE), str(listed)
+    for words in (("ps",), ("airflow", "ps", "--home", "home")):
+        shown = Run([*command_under_test(), *words], cwd=path, env=environment())
+        assert shown.wait() == 0
+        assert re.search(rf"^api-server +ready .* {web} ", shown.text, re.MULTILINE), str(shown)
+    run.stop(60)
