@@ -102,12 +102,15 @@ def test_airflow_without_the_preset(example):
 
 @pytest.mark.airflow
 @pytest.mark.timeout(600)
-def test_airflow_beside_the_services_that_its_dags_use(example):
+@pytest.mark.parametrize(
+    "version", ["3.3.2", *(pytest.param(old, marks=pytest.mark.exhaustive) for old in ("2.6.3", "2.11.2"))]
+)
+def test_airflow_beside_the_services_that_its_dags_use(example, version):
     from airflow_rest import installed
 
     path, web, api, mail = example("orders"), free_port(), free_port(), free_port()
     variables = {
-        "PATH": f"{installed('3.3.2').parent}:{os.environ['PATH']}",
+        "PATH": f"{installed(version).parent}:{os.environ['PATH']}",
         "WEB_PORT": str(web),
         "API_PORT": str(api),
         "MAIL_PORT": str(mail),
@@ -125,5 +128,5 @@ def test_airflow_beside_the_services_that_its_dags_use(example):
     for words in (("ps",), ("airflow", "ps", "--home", "home")):
         shown = Run([*command_under_test(), *words], cwd=path, env=environment())
         assert shown.wait() == 0
-        assert re.search(rf"^api-server +ready .* {web} ", shown.text, re.MULTILINE), str(shown)
+        assert re.search(rf"^(api-server|webserver) +ready .* {web} ", shown.text, re.MULTILINE), str(shown)
     run.stop(60)

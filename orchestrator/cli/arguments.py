@@ -160,6 +160,9 @@ def _add_airflow(parser: Parser, preset: Parser, place: Parser) -> None:
     remote.add_commands(add)
     _add_start(add)
     _add_attach(add)
+    for action in actions.choices.values():
+        if "-C" in action._option_string_actions:  # of `options.which_system`
+            action._option_string_actions["--home"].help = "AIRFLOW_HOME (default: the variable, or ~/airflow)"
 
 
 def _add_preset_readers(add: Add, preset: Parser, place: Parser) -> None:

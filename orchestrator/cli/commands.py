@@ -21,7 +21,7 @@ class Option:
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command, or with an empty name what stands without any. `words` are what its positional arguments may be,
-    `takes_names` whether they are components."""
+    `takes_names` whether they are components; `commands` are those that it has of its own."""
 
     name: str
     help: str
@@ -30,6 +30,7 @@ class Command:
     options: tuple[Option, ...]
     words: tuple[str, ...]
     takes_names: bool
+    commands: tuple[str, ...] = ()
 
 
 def read() -> tuple[Command, ...]:
@@ -55,6 +56,7 @@ def _command(name: str, text: str, parser: argparse.ArgumentParser) -> Command:
         tuple(_option(action) for action in actions if action.option_strings),
         tuple(str(choice) for action in (*positional, *nested) for choice in action.choices or ()),
         bool(nested) or any(action.dest in ("names", "name", "words") for action in positional),
+        tuple(str(choice) for action in nested for choice in action.choices or ()),
     )
 
 

@@ -10,12 +10,15 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.cli import location, surroundings
 from orchestrator.control.client import NotRunning, connect
 from orchestrator.model.errors import NotRunningError
 from orchestrator.runtime.home import Home
-from orchestrator.runtime.system_list import Entry
+
+if TYPE_CHECKING:
+    from orchestrator.runtime.system_list import Entry
 
 AIRFLOW_HOME = "~/airflow"
 
@@ -38,7 +41,7 @@ def system_of(options: argparse.Namespace, home: Home) -> Home:
 
 
 def _airflow(options: argparse.Namespace) -> Home:
-    directory = airflow_home(options.home)
+    directory = airflow_home(options.home, options.directory)
     if found := _running_airflow(directory):
         return _use(options, found)
     home = Home(directory)
@@ -59,7 +62,7 @@ def _running_airflow(directory: Path) -> Home | None:
 def airflow_of(options: argparse.Namespace) -> Home:
     """Return the AIRFLOW_HOME that `info` and its like are about: the one that is named, the default if it runs, or
     the only one that does. Raises NotRunningError if several run."""
-    home = Home(airflow_home(options.home))
+    home = Home(airflow_home(options.home, options.directory))
     if options.home or surroundings.variable("AIRFLOW_HOME") or _running_airflow(home.directory):
         return home
     running = [entry for entry in surroundings.system_list().running() if entry.airflow_home]
@@ -73,10 +76,10 @@ def airflow_of(options: argparse.Namespace) -> Home:
     return home
 
 
-def airflow_home(named: str | None) -> Path:
-    """Return AIRFLOW_HOME, as Airflow would find it; `named` is the value of --home."""
+def airflow_home(named: str | None, base: str | None = None) -> Path:
+    """Return AIRFLOW_HOME, as Airflow would find it; `named` is the value of --home, `base` that of -C."""
     text = named or surroundings.variable("AIRFLOW_HOME") or AIRFLOW_HOME
-    return Path(os.path.expanduser(os.path.expandvars(text))).absolute()
+    return Path(base or ".", os.path.expanduser(os.path.expandvars(text))).absolute()
 
 
 def is_running(home: Home) -> bool:

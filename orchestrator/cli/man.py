@@ -44,6 +44,8 @@ def page(found: tuple[Command, ...]) -> str:
     ]
     for command in others:
         lines += [f".SS {_text(command.name)}", _text(command.description), ".PP", f".I {_text(command.usage)}"]
+        if command.commands:
+            lines += [".PP", _text(f"ACTION is one of {', '.join(command.commands)}.")]
         lines += [line for option in command.options if "-h" not in option.strings for line in _option(option)]
     lines.append(".SH EXIT STATUS")
     for status, text in STATUSES:

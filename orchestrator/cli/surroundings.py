@@ -7,10 +7,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.options import COLOURS, seconds
 from orchestrator.model.errors import UsageError
-from orchestrator.runtime.system_list import SystemList, candidates
+
+if TYPE_CHECKING:
+    from orchestrator.runtime.system_list import SystemList
 
 # The size belongs to each component's own pty; NOTIFY_SOCKET and ORCHESTRATE_* are between us and our caller.
 _OURS = ("COLUMNS", "LINES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
@@ -98,6 +101,8 @@ def variable(name: str) -> str:
 
 def system_list() -> SystemList:
     """Return the list of this user's running systems. ORCHESTRATE_RUNTIME_DIR names the one directory it is kept in."""
+    from orchestrator.runtime.system_list import SystemList, candidates  # with filelock, which `ps` does without
+
     if named := os.environ.get("ORCHESTRATE_RUNTIME_DIR"):
         return SystemList((Path(named).absolute(),))
     return SystemList(candidates(os.environ.get("XDG_RUNTIME_DIR"), os.geteuid()))
