@@ -188,6 +188,72 @@ def test_the_terminal_is_restored_whatever_signal_ends_us(home, tmux, number):
     system.wait()
 
 
+ASKS = """
+import os, select, tty
+tty.setraw(0)
+fifo = os.open("fifo", os.O_RDWR)
+answers = open("answers", "wb", 0)
+while True:
+    for fd in select.select([0, fifo], [], [])[0]:
+        if fd == fifo:
+            os.read(fifo, 1)
+            os.write(1, b"\\x1b[5n\\x1b[3;4H\\x1b[6n")
+        else:
+            answers.write(os.read(0, 1000))
+"""
+
+
+def test_a_query_is_answered_by_us_or_by_the_writer_but_never_twice(home, tmux):
+    """Without a writer by us; by its terminal (tmux) while there is one, which has the size of another."""
+    os.mkfifo(home.path / "fifo")
+    home.write(web=python(home, "asks.py", ASKS))
+    system = started(home)
+
+    def answers(count):
+        """Ask once more; the answers so far, once that one has come."""
+        (home.path / "fifo").write_text("?")
+        assert until(lambda: given().count(b"\x1b[3;4R") >= count)
+        return given().count(b"\x1b[3;4R")
+
+    def given():
+        return (home.path / "answers").read_bytes()
+
+    assert until((home.path / "answers").exists)
+    assert answers(1) == 1
+    looks_on = tmux()
+    attach(looks_on, home, "web", "--read-only")
+    assert answers(2) == 2
+    writer = tmux()
+    attach(writer, home, "web")
+    assert answers(3) == 3
+    detach(writer, "web")
+    assert answers(4) == 4
+    assert given() == b"\x1b[0n\x1b[3;4R" * 4
+    looks_on.keys("C-c")
+    system.stop()
+
+
+CROSSTERM = (
+    "import os, select, tty\n"
+    "tty.setraw(0)\n"
+    "def ask(query):\n"
+    "    os.write(1, query)\n"
+    "    answer = os.read(0, 100) if select.select([0], [], [], 5)[0] else b'nothing'\n"
+    "    os.write(1, repr(answer).encode() + b'\\r\\n')\n"
+    "ask(b'\\x1b[6n')\n"
+    "ask(b'\\x1b]11;?\\x1b\\\\\\x1b[c')\n"
+)
+
+
+def test_a_program_that_asks_its_terminal_goes_on(home):
+    """As crossterm does, which ends with an error without an answer."""
+    home.write(web=python(home, "asks.py", CROSSTERM))
+    system = home.up(terminal=True, columns=100, rows=30)
+    system.wait_for(r"b'\\x1b\[1;1R'")
+    system.wait_for(r"b'\\x1b\]11;rgb:0000/0000/0000\\x1b\\\\\\x1b\[\?62;22c'")
+    assert system.wait() == 0
+
+
 KEYS = {  # what the component switches on, and how the terminal sends Ctrl-\\ and d then
     "kitty": ("\\033[>1u", b"\x1b[92;5u", b"d"),
     "kitty, everything": ("\\033[=31u", b"\x1b[92:124;133:1u\x1b[92:124;133:3u", b"\x1b[100:68:100;129:1;100u"),

@@ -36,6 +36,7 @@ RECENTLY = 3.0  # seconds for which a query may still be answered
 ANSWER = 1.0  # seconds in which a terminal says that it is well (DSR 5, ctlseqs of xterm), over a slow line
 _ARE_YOU_WELL, _WELL = b"\x1b[5n", b"\x1b[0n"
 _BELL = b"\a"
+_ERASE_BELOW = b"\x1b[J"  # what the component has drawn below its cursor, such as the progress bar of apt
 _FAULTS = {"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"}
 _HARMLESS = {"SIGCHLD", "SIGURG", "SIGTTIN", "SIGTTOU", "SIGIO", "SIGPOLL", "SIGCLD"}
 
@@ -118,7 +119,7 @@ class Sitting:
         self._loop.remove(KEYS_FD)
         if self._keys_timer is not None:
             self._keys_timer.cancel()
-        self._console.write(self._modes.leave + b"\r\n", may_skip=False)
+        self._console.write(self._modes.leave + b"\r\n" + _ERASE_BELOW, may_skip=False)
         self._console.drain(PATIENCE)
         if (self._reports or self._loop.now() - self._asked_at < RECENTLY) and self._terminal.is_ours:
             # Otherwise the answer to a query of the component, or the release of a key, would be typed into the shell.

@@ -6,7 +6,8 @@ to a client was rejected: two readers would take each other's bytes, and a clien
 supervisor, would hold the terminal open.)
 
 Several look, one types. The writer's terminal gives the pty its size, and alone answers queries: what other viewers'
-terminals send is dropped. While there is a writer the lines are held back from the merged stream (`Stream.lent`).
+terminals send is dropped. Without a writer, or while its terminal does not keep up, we answer (query_answers.py). While
+there is a writer the lines are held back from the merged stream (`Stream.lent`).
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from orchestrator.supervise.stream import Stream
 from orchestrator.supervise.typist import Typist
 from orchestrator.supervise.viewer import Viewer
 from orchestrator.text.modes import Modes
+from orchestrator.text.query_answers import QueryAnswers
 from orchestrator.text.screenful import screenful
 
 VIEWERS_MAX = 16
+ANSWERS_MAX = 4096  # bytes that are not read yet
 WIGGLE = 0.15  # seconds with one row less, so that a full-screen program notices, and draws everything anew
 
 
@@ -53,6 +56,7 @@ class Terminal:
         self._house = house
         self._stream: Stream | None = None
         self._modes = Modes()
+        self._answers: QueryAnswers | None = None
         self._typist: Typist | None = None
         self._dialogue: Dialogue | None = None
         self._viewers: list[Viewer] = []
@@ -65,6 +69,7 @@ class Terminal:
         """Take note of a new incarnation's stream, before it is read; `tree` returns the pids of its processes."""
         self._stream = stream
         self._modes = Modes()
+        self._answers = QueryAnswers(self._modes, lambda: stream.size)
         self._typist = Typist(self._house.loop, stream.master_fd)
         self._dialogue = Dialogue(member, stream, tree, self._house.loop, self)
         stream.tap = self
@@ -81,7 +86,7 @@ class Terminal:
         if self._stream is not None:
             self._stream.tap = None
             self._tell_held()
-        self._stream = self._typist = self._dialogue = None
+        self._stream = self._answers = self._typist = self._dialogue = None
         for viewer in list(self._viewers):
             viewer.show(self._modes.leave + b"\r\n")
 
@@ -103,13 +108,21 @@ class Terminal:
     def take(self, data: bytes) -> bytes:
         """Take a chunk of its output, before it is logged or shown; return what of it may be."""
         assert self._dialogue is not None
-        self._modes.feed(data)
+        assert self._answers is not None
+        escapes, whole, seen = self._modes.feed(data), data, False
         data = self._dialogue.take(data)
         if self._viewers:
             encoded = Frame(Kind.OUTPUT, data).encode()
             for viewer in list(self._viewers):
-                viewer.give(encoded, len(data))
+                seen |= viewer.give(encoded, len(data)) and viewer is self._writer
+        if answers := self._answers.take(whole, escapes=escapes, seen=seen):
+            self._type_answers(answers)
         return data
+
+    def _type_answers(self, answers: bytes) -> None:
+        """Type answers to queries, unless many are waiting already: then the component does not read them."""
+        if self._typist is not None and self._typist.waiting + len(answers) <= ANSWERS_MAX:
+            self._typist.type(answers)
 
     def typed(self) -> None:
         """Something was typed: what is asked next is news."""
@@ -238,6 +251,8 @@ class Terminal:
             self._wiggle = None
         if self._stream is not None and self._stream.open:
             self._stream.resize(rows, columns)
+            if self._modes.has_in_band_size and self._writer is None:  # the writer's terminal reports it itself
+                self._type_answers(b"\x1b[48;%d;%d;0;0t" % (rows, columns))
 
     def _redraw(self) -> None:
         """Make the program draw anew: the kernel sends SIGWINCH when the size changes, and programs look at it."""

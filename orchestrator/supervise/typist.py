@@ -31,6 +31,11 @@ class Typist:
         self._flush()
         return True
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that the pty has not taken yet."""
+        return len(self._queue)
+
     def close(self) -> None:
         """Forget what was not typed yet."""
         self._closed = True

@@ -44,14 +44,15 @@ class Viewer:
         """Give it output."""
         self.give(Frame(Kind.OUTPUT, output).encode(), len(output))
 
-    def give(self, encoded: bytes, size: int) -> None:
-        """Give it a whole output frame, encoded once for everybody, of `size` bytes of output."""
+    def give(self, encoded: bytes, size: int) -> bool:
+        """Give it a whole output frame, encoded once for everybody, of `size` bytes. Return whether it is taken."""
         if not self._peer.hears:
-            return
+            return False
         if self.skipped or self._peer.waiting + len(encoded) > BACKLOG_MAX:
             self.skipped += size
-            return
+            return False
         self._peer.send(encoded)
+        return True
 
     def note(self, text: str) -> None:
         """Say a line to whoever sits there."""
