@@ -19,12 +19,9 @@ class Directory:
             (self.path / name.replace("dot_", ".")).write_text(content)
         return self
 
-    def run(self, *words, env=None, **more):
-        return Run([*command_under_test(), *words], cwd=self.path, env=environment(**(env or {})), **more)
-
-    def before(self, words):
-        """Start ours with a shell before it: `"$@"` in it is our command."""
-        return Run([*words, *command_under_test()], cwd=self.path, env=environment())
+    def run(self, *words, env=None, before=(), **more):
+        """Start ours; `before` is a command that runs it, such as a shell with `"$@"`."""
+        return Run([*before, *command_under_test(), *words], cwd=self.path, env=environment(**(env or {})), **more)
 
     def up(self, *words, **more):
         return self.run("up", "--color", "never", *words, **more)

@@ -16,11 +16,11 @@ USAGE, FAILED = 2, 1
 
 
 def refused(run, status=USAGE):
-    """One line on stderr, nothing on stdout, nothing left; the line."""
+    """One line on stderr, and perhaps a hint after it; nothing on stdout, nothing left. Return the line."""
     assert run.wait() == status, str(run)
     assert run.survivors(1) == [], str(run)
     lines = run.err.decode().splitlines()
-    assert len(lines) == 1, str(run)
+    assert len(lines) == 1 or lines[1].startswith("hint: "), str(run)
     assert lines[0].startswith("orchestrate: "), str(run)
     assert run.out == b""
     return lines[0]

@@ -64,7 +64,7 @@ def test_the_home_of_standard_input_is_the_current_directory(here):
         script = words if name == "-" else [
             "bash", "-c", f'"$@" -f <(echo "web: {STAY}") up --color never', "bash"
         ]  # fmt: skip
-        run = here.before(script)
+        run = here.run(before=script)
         run.wait_ready("web")
         assert until((here.path / ".orchestrate" / "control.sock").exists), str(run)
         assert "web" in here.output("ps")

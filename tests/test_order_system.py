@@ -388,7 +388,7 @@ def test_run_and_env_need_no_definition(here):
     (here.path / ".env").write_text("B=b\n")
     assert here.output("run", "sh", "-c", "echo $B") == "b\n"
     assert "B=b " in here.output("env")
-    assert "unable to read" in here.output("env", "web", status=2)
+    assert "cannot find" in here.output("env", "web", status=2)
     assert "there is no component 'web'" in here.output("run", "web", "--", "true", status=2)
     assert "no such file" in here.output("run", "-f", "none", "--", "true", status=2)
 

@@ -29,6 +29,8 @@ def main(argv: list[str]) -> NoReturn:
     except ConfigError as error:
         for problem in error.problems:
             print(f"orchestrate: {lines(problem)}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {lines(error.hint)}", file=sys.stderr)
         status = error.status
     except OrchestrateError as error:
         print(f"orchestrate: {lines(str(error))}", file=sys.stderr)

@@ -10,6 +10,7 @@ from orchestrator import __version__
 from orchestrator.cli import options, remote
 from orchestrator.cli.options import NoCommandError, Parser
 from orchestrator.model.errors import UsageError
+from orchestrator.model.spec import composed
 
 Add = Callable[..., Parser]
 
@@ -303,6 +304,7 @@ _DEFAULTS: dict[str, object] = {
     "take_over": False,
     "detach_keys": None,
     "location": None,
+    "root": None,
 }
 
 
@@ -347,4 +349,25 @@ def parse(argv: list[str]) -> argparse.Namespace:
         _check_options_before(parser, words)
     if "words" not in found:
         found.names = [*getattr(found, "names", ()), *command]
+    _compose_names(found)
     return argparse.Namespace(**{**_DEFAULTS, **vars(found), "command": tuple(command)})
+
+
+def _compose_names(found: argparse.Namespace) -> None:
+    """Write names of components as the definition has them: in composed Unicode."""
+    for key in (
+        "names",
+        "name",
+        "only",
+        "without",
+        "formation",
+        "formation_words",
+        "no_tty",
+        "quiet",
+        "exit_code_from",
+    ):
+        value = getattr(found, key, None)
+        if isinstance(value, str):
+            setattr(found, key, composed(value))
+        elif value:
+            setattr(found, key, [composed(word) for word in value])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from orchestrator.config.encoding import as_utf8
 from orchestrator.config.environment import Layers
 from orchestrator.config.report import Place, Report
 
@@ -37,6 +38,6 @@ class EnvFiles:
         status = os.stat(full)
         inode = status.st_dev, status.st_ino
         if inode not in self._by_inode:
-            self._by_inode[inode] = Path(full).read_bytes()
+            self._by_inode[inode] = as_utf8(Path(full).read_bytes())
         self._by_path[full] = self._by_inode[inode]
         return self._by_path[full]

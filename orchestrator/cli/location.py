@@ -7,31 +7,56 @@ shell's PROCFILE and .env files. Definitions are not read for it.
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.cli import surroundings
 from orchestrator.cli.env_files import EnvFiles
-from orchestrator.config.environment import Layers
+from orchestrator.config.environment import FROM_SHELL, Layers
 from orchestrator.config.report import Report
+from orchestrator.model.errors import UsageError
+from orchestrator.model.spec import name_fault
 
 TOML, PROCFILE, DOTENV = "orchestrate.toml", "Procfile", ".env"
 STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file that defines components. `path` is relative to the base, as the user named it. `prefix` comes before each
+    of their names, with a dot, unless it is empty."""
+
+    path: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Location:
-    """`files` are the files that define the system, as the user named them, relative to `base`. `named` is whether an
-    option or PROCFILE names them. `pointer` is the .env file in which PROCFILE was found, if it names a file in another
-    directory. `directory` is that of the first file, `home` the home without --home."""
+    """`base` is the directory of -C. `files` are the files that define the system. `origin` says what names them if it
+    is not an option. `directory` is where relative paths in the first file start and where its .env file is. `home` is
+    the home without --home. `pointer` is the .env file in which PROCFILE was found, if that names a file in another
+    directory. `is_inherited` is whether the definition was found in a parent directory. `foreign` holds definitions in
+    parent directories that were not used because another user owns them. `root` is the directory of --root."""
 
     base: Path
-    files: tuple[str, ...]
-    named: bool
+    files: tuple[File, ...]
+    origin: str
     directory: Path
-    home: Path
-    pointer: Path | None
     env_files: EnvFiles
+    pointer: Path | None = None
+    is_inherited: bool = False
+    foreign: tuple[Path, ...] = ()
+    root: Path | None = None
+
+    @property
+    def home(self) -> Path:
+        """Return the home without --home."""
+        return self.directory
+
+    def directory_of(self, file: File) -> Path:
+        """Return where relative paths in a file start."""
+        return self.root or directory_of(self.base, file.path)
 
 
 def locate(options: argparse.Namespace) -> Location:
@@ -65,21 +90,63 @@ def directory_of(base: Path, file: str) -> Path:
 
 def _locate(options: argparse.Namespace) -> Location:
     base = Path(options.directory or ".")
-    env_files, pointer = EnvFiles(), None
+    _check_directory(base, "change to")
+    env_files = EnvFiles()
+    root = base / options.root if options.root else None
+    if root is not None:
+        _check_directory(root, "use --root")
+        root = Path(os.path.abspath(root))
     if options.file:
-        files, named = tuple(options.file), True
-    else:
-        file, pointer = _procfile_variable(options, base, env_files)
-        named = bool(file)
-        files = (file,) if file else tuple(name for name in (TOML, PROCFILE) if (base / name).exists())[:1]
-    directory = directory_of(base, files[0]) if files else base.absolute()
-    if directory == base.absolute():
-        pointer = None
-    return Location(base, files, named, directory, directory, pointer, env_files)
+        files = tuple(_with_prefix(base, file) for file in options.file)
+        first = base.absolute() if files[0].prefix else directory_of(base, files[0].path)
+        return Location(base, files, "", root or first, env_files, root=root)
+    path, origin, pointer = _procfile_variable(options, base, env_files)
+    if path:
+        directory = root or directory_of(base, path)
+        if directory == base.absolute():
+            pointer = None
+        return Location(base, (File(path),), origin, directory, env_files, pointer, root=root)
+    if name := _definition_in(base):
+        return Location(base, (File(name),), "", root or base.absolute(), env_files, root=root)
+    return _in_parents(base, env_files, root)
 
 
-def _procfile_variable(options: argparse.Namespace, base: Path, env_files: EnvFiles) -> tuple[str, Path | None]:
-    """Return the value of PROCFILE, as honcho has it, and the default .env file if it comes from there.
+def _check_directory(path: Path, verb: str) -> None:
+    if not path.is_dir():
+        reason = "it is not a directory" if path.exists() else "no such directory"
+        raise UsageError(f"cannot {verb} {path}: {reason}")
+
+
+def _with_prefix(base: Path, text: str) -> File:
+    """Read `FILE` or `NAME=FILE`; a file whose name contains the sign can still be named."""
+    prefix, sign, path = text.partition("=")
+    if sign and path and not name_fault(prefix) and not (base / text).exists():
+        return File(path, prefix)
+    return File(text)
+
+
+def _definition_in(directory: Path) -> str:
+    return next((name for name in (TOML, PROCFILE) if (directory / name).exists()), "")
+
+
+def _in_parents(base: Path, env_files: EnvFiles, root: Path | None) -> Location:
+    """Look for the definition in the parent directories, as git does.
+
+    A definition that another user owns is not used: in /tmp, anybody could put one.
+    """
+    here, foreign = Path(os.path.abspath(base)), []
+    for directory in here.parents:
+        if name := _definition_in(directory):
+            path = directory / name
+            if path.stat().st_uid in (os.geteuid(), 0):
+                files = (File(str(path)),)
+                return Location(base, files, "", root or directory, env_files, is_inherited=True, root=root)
+            foreign.append(path)
+    return Location(base, (), "", root or here, env_files, foreign=tuple(foreign), root=root)
+
+
+def _procfile_variable(options: argparse.Namespace, base: Path, env_files: EnvFiles) -> tuple[str, str, Path | None]:
+    """Return the value of PROCFILE, as honcho has it, in words where it is set, and the default .env if it is there.
 
     The default .env counts if it is a regular file: to open a pipe only in order to find the home could block `ps`.
     """
@@ -90,5 +157,7 @@ def _procfile_variable(options: argparse.Namespace, base: Path, env_files: EnvFi
         layers = env_files.add(layers, str(path), "", Report())  # faults are reported when it is read for good
     variable = layers.flat().get("PROCFILE")
     if variable is None:
-        return "", None
-    return variable.value, default if paths and "PROCFILE" in layers.files else None
+        return "", "", None
+    from_file = variable.origin != FROM_SHELL
+    origin = f"PROCFILE in {variable.origin if from_file else 'the environment'}"
+    return variable.value, origin, default if paths and from_file else None

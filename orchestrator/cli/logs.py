@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from orchestrator.cli import asking, surroundings
+from orchestrator.cli import asking, location, surroundings
 from orchestrator.config.times import parse_time
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.output import logreader
 from orchestrator.output.logreader import Line, Logs
+from orchestrator.runtime.home import Home
 from orchestrator.runtime.watch import DirectoryWatch
 from orchestrator.text import escapes
 from orchestrator.text.prefix import OWN_NAME, SEPARATOR, JsonPainter, PrefixPainter, Style
@@ -59,11 +60,19 @@ def _run(options: argparse.Namespace) -> int:
 def _directory(options: argparse.Namespace) -> Path:
     if options.log_dir:
         directory = Path(options.directory or ".", options.log_dir)
-    elif options.preset or not (directory := asking.home_of(options).logs).is_dir():
+    elif options.preset or not (directory := _own_directory(options)).is_dir():
         directory = asking.system_of(options).logs
     if not directory.is_dir():
         raise OrchestrateError(f"unable to read logs: there is no {directory}", "name the home with --home DIR")
     return directory
+
+
+def _own_directory(options: argparse.Namespace) -> Path:
+    """Return the log directory of the home; of this directory, if the definition is in a parent and logs are here."""
+    where = location.locate(options) if not options.home else None
+    if where is not None and where.is_inherited and (logs := Home(where.base).logs).is_dir():
+        return logs
+    return asking.home_of(options).logs
 
 
 def _wants(patterns: list[str], directory: Path) -> Callable[[str], bool]:

@@ -31,7 +31,16 @@ def system_of(options: argparse.Namespace, home: Home) -> Home:
     """
     if options.preset:
         return _airflow(options)
-    if options.home or options.directory or options.file or location.locate(options).files or is_running(home):
+    if options.home:
+        return home
+    where = location.locate(options)
+    if where.is_inherited and is_running(here := Home(where.base)):
+        return here  # started with -f -, or with --home
+    if options.directory or (where.files and not where.is_inherited):
+        return home
+    if is_running(home):
+        if where.is_inherited:
+            print(f"orchestrate: using the system in {home.directory}", file=sys.stderr, flush=True)
         return home
     why = f"no system is running in {home.directory}"
     if (named := surroundings.variable("AIRFLOW_HOME")) and (found := _running_airflow(airflow_home(named))):

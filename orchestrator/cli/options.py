@@ -160,6 +160,11 @@ def definition_files() -> Parser:
         " (default: ./orchestrate.toml, else ./Procfile)",
     )
     options.add_argument(
+        "--root",
+        metavar="DIR",
+        help="run the components in DIR, with its .env and home (default: the directory of FILE)",
+    )
+    options.add_argument(
         "-e", "--env", metavar="FILES", action=Gather, help="read variables from these files (default: .env)"
     )
     options.add_argument("--env-override", action="store_true", help="let .env files override the shell's variables")

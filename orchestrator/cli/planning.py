@@ -95,8 +95,8 @@ def check_commands(sources: Sources, chosen: list[Selected], resolved: Resolved,
         spec = specs[name]
         if not Path(spec.cwd).is_dir() and spec.cwd not in made:
             report.problem(member.where("cwd"), f"{member.name}: there is no directory {spec.cwd}")
-        elif word := commands.missing(member.command, spec.argv[0], spec.cwd, spec.environment.get("PATH")):
-            report.problem(member.where("command"), f"{member.name}: command not found: {word}")
+        elif fault := commands.fault(member.command, spec.argv[0], spec.cwd, spec.environment.get("PATH")):
+            report.problem(member.where("command"), f"{member.name}: {fault}")
 
 
 def find(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Selected, int]:

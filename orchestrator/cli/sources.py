@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import codecs
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import location
 from orchestrator.cli.env_files import EnvFiles
-from orchestrator.cli.location import DOTENV, PROCFILE, TOML, Location
+from orchestrator.cli.location import DOTENV, PROCFILE, TOML, File, Location
 from orchestrator.cli.location import STDIN as STDIN_FILE
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.config import procfile
 from orchestrator.config.definition import Definition, Member
+from orchestrator.config.encoding import as_utf8
 from orchestrator.config.environment import Layers
-from orchestrator.config.report import Place, Report
-from orchestrator.model.errors import ConfigError
+from orchestrator.config.report import Place, Report, did_you_mean
+from orchestrator.model.errors import ConfigError, UsageError
+from orchestrator.model.spec import name_fault
 
 if TYPE_CHECKING:
     from orchestrator.cli.airflow_part import AirflowPart
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 STDIN = "standard input"
 
 _LOOKS_LIKE_TOML = re.compile(rb"""(?:[ \t\r\n]|#[^\n]*\n)*(?:\[|[\w."'-]+[ \t]*=)""")
+_ALMOST = re.compile(r"procfile(?:[._-].+)?|orchestrate.*\.toml", re.IGNORECASE)
 
 
 class MissingFileError(ConfigError):
@@ -53,11 +55,18 @@ class _Source:
     name: str
     directory: str
     data: bytes
+    prefix: str
 
     @property
     def is_toml(self) -> bool:
-        """Whether it is TOML: by its name; of standard input, by how it begins."""
-        return self.name.endswith(".toml") or (self.name == STDIN and bool(_LOOKS_LIKE_TOML.match(self.data)))
+        """Whether it is TOML: by its name, or if that does not tell, by how it begins."""
+        name = os.path.basename(self.name)
+        return name.endswith(".toml") or (not name.startswith(PROCFILE) and self.begins_like_toml)
+
+    @property
+    def begins_like_toml(self) -> bool:
+        """Whether the first line that says something is a header or an assignment."""
+        return bool(_LOOKS_LIKE_TOML.match(self.data))
 
 
 def read(
@@ -73,13 +82,16 @@ def read(
     report = Report()
     where = location.locate(options)
     layers = Layers(here.environment, options.env_override)
-    files = where.files or ((PROCFILE,) if needs_components else ())
-    sources = [_read_source(where.base, file, default=not where.named) for file in files]
-    document = _document(sources, report)
+    if not where.files and needs_components:
+        raise MissingFileError([f"cannot find {TOML} or {PROCFILE} in {where.directory}"], _what_is_there(where))
+    if where.is_inherited:
+        report.note(f"using {where.files[0].path}: there is no definition in {where.base.absolute()}")
+    sources = [_read_source(where, file) for file in where.files]
+    document = _document(sources, where, report, own_env=options.env is None)
     if document is not None and "airflow" in document.tree:
-        return _with_airflow(document, _title(sources), options, here, exact)
+        return _with_airflow(document, _title(sources), options, here, exact, report)
     nothing = Definition(title="", directory=str(where.directory))
-    definition = _define(sources, document, report) if sources else nothing
+    definition = _define(sources, document, where, report) if sources else nothing
     wanted = _wanted_env_files(options, where, definition, layers, report)
     for path, wanted_by in wanted:
         layers = where.env_files.add(layers, path, wanted_by, report)
@@ -87,47 +99,109 @@ def read(
     return Sources(definition, layers, report, paths, where.env_files)
 
 
-def _read_source(base: Path, file: str, default: bool) -> _Source:
-    if file == STDIN_FILE:
-        return _Source(STDIN, str(base.absolute()), sys.stdin.buffer.read())
-    path = base / file
+def _read_source(where: Location, file: File) -> _Source:
+    directory = str(where.directory_of(file))
+    if file.path == STDIN_FILE:
+        return _checked(_Source(STDIN, directory, as_utf8(sys.stdin.buffer.read()), file.prefix))
+    path = where.base / file.path
+    origin = f" (from {where.origin})" if where.origin else ""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        hint = f"write one, or {TOML}, or name a file with -f" if default else "name one with -f FILE"
-        raise MissingFileError([f"unable to read {path}: no such file"], hint) from None
+        raise MissingFileError([f"cannot read {path}: no such file{origin}"], _similar(path)) from None
+    except IsADirectoryError:
+        inside = [os.path.join(file.path, name) for name in (TOML, PROCFILE) if (path / name).exists()]
+        raise ConfigError(
+            [f"cannot read {path}: it is a directory{origin}"], f"use `-f {inside[0]}`" if inside else ""
+        ) from None
     except (OSError, ValueError) as error:
-        raise ConfigError([f"unable to read {path}: {getattr(error, 'strerror', None) or error}"]) from None
-    return _Source(str(path), str(location.directory_of(base, file)), data)
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise ConfigError([f"cannot read {path}: {reason}{origin}"]) from None
+    return _checked(_Source(str(path), directory, as_utf8(data), file.prefix))
+
+
+def _checked(source: _Source) -> _Source:
+    """Return the source; raises ConfigError if it is in the format of another tool."""
+    from orchestrator.config import foreign
+
+    name = os.path.basename(source.name)
+    if kind := foreign.format_of(name, source.data):
+        tool = foreign.tool_of(name)
+        what = f"{kind}, the format of {tool}" if tool else kind
+        example = foreign.line_for(name, source.data)
+        raise ConfigError(
+            [f"cannot read {source.name}: it is {what}, neither a Procfile nor TOML"],
+            f"write a Procfile, one line for each program, like `{example}`",
+        )
+    return source
+
+
+def _what_is_there(where: Location) -> str:
+    """Return a hint for a directory without a definition: what to use instead, or how to write one."""
+    from orchestrator.config import foreign
+
+    directory = where.base
+    try:
+        names = sorted(entry.name for entry in os.scandir(directory) if entry.is_file())
+    except OSError:
+        names = []
+    if ours := [name for name in names if _ALMOST.fullmatch(name)]:
+        others = f" (or {', '.join(ours[1:])})" if ours[1:] else ""
+        return f"found {ours[0]}{others}; use it with `-f {ours[0]}`"
+    if where.foreign:
+        return f"{where.foreign[0]} belongs to another user; if you trust it, name it: `-f {where.foreign[0]}`"
+    example, about = foreign.EXAMPLE, ""
+    if theirs := [name for name in foreign.NAMES if name in names]:
+        about = f"{theirs[0]} is for {foreign.tool_of(theirs[0])}; "
+        example = foreign.line_for(theirs[0], (directory / theirs[0]).read_bytes())
+    more = "" if example != foreign.EXAMPLE else "\n    worker: python worker.py"
+    return f"{about}write a file named {PROCFILE} with one line for each program:\n    {example}{more}"
+
+
+def _similar(path: Path) -> str:
+    """Return a hint for a file that does not exist."""
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return ""
+    return did_you_mean(path.name, names).removeprefix("; ")
 
 
 def _title(sources: list[_Source]) -> str:
     return ", ".join(os.path.basename(source.name) for source in sources)
 
 
-def _document(sources: list[_Source], report: Report) -> Document | None:
-    """Return the files merged; None for a single Procfile, which needs none of that. Raises ConfigError."""
-    if not sources or (len(sources) == 1 and not sources[0].is_toml):
+def _document(sources: list[_Source], where: Location, report: Report, *, own_env: bool) -> Document | None:
+    """Return the files merged; None for a single Procfile, which needs none of that. Raises ConfigError.
+
+    With `own_env` Procfiles in other directories have their own .env files.
+    """
+    if not sources or (len(sources) == 1 and not sources[0].is_toml and not sources[0].prefix):
         return None
     from orchestrator.config import document, toml
 
     documents: list[Document] = []
+    seen: dict[str, Place] = {}
+    clashes: list[str] = []
     for source in sources:
         root = Place(source.name, 0, source.directory)
         if not source.is_toml:
-            documents.append(_as_document(source, document.Document(root), report))
+            with_env = own_env and source.directory != str(where.directory)
+            documents.append(_as_document(source, document.Document(root), with_env, seen, clashes, report))
+        elif source.prefix:
+            raise UsageError(f"cannot use the name {source.prefix!r} for {source.name}", "only a Procfile can have one")
         elif (parsed := toml.parse(source.data, root, report)) is not None:
             documents.append(parsed)
-    report.check()
+    report.check(_prefixes(sources) if clashes else "")
     return document.merge(documents)
 
 
-def _define(sources: list[_Source], document: Document | None, report: Report) -> Definition:
+def _define(sources: list[_Source], document: Document | None, where: Location, report: Report) -> Definition:
     if document is None:
         return _define_procfile(sources[0], _title(sources), report)
     from orchestrator.config import reader
 
-    return reader.read(document, _title(sources), report)
+    return replace(reader.read(document, _title(sources), report), directory=str(where.directory))
 
 
 # The Airflow preset
@@ -140,17 +214,16 @@ def _read_preset(options: argparse.Namespace, here: Surroundings, exact: bool) -
 
     tree: dict[str, object] = {"airflow": airflow_part.table_of(options)}
     alone = document.Document(Place(airflow_part.SOURCE, 0, os.getcwd()), tree)
-    return _with_airflow(alone, "Airflow", options, here, exact)
+    return _with_airflow(alone, "Airflow", options, here, exact, Report())
 
 
 def _with_airflow(
-    document: Document, title: str, options: argparse.Namespace, here: Surroundings, exact: bool
+    document: Document, title: str, options: argparse.Namespace, here: Surroundings, exact: bool, report: Report
 ) -> Sources:
     from orchestrator.cli import airflow_info, airflow_part
     from orchestrator.config import document as documents
     from orchestrator.config import reader
 
-    report = Report()
     early: dict[str, object] = {key: document.tree[key] for key in ("env_file", "airflow") if key in document.tree}
     stand_in: dict[str, object] = {**early, "components": {"_": {"command": ":"}}}
     definition = reader.read(documents.Document(document.root, stand_in, document.places), title, report)
@@ -177,9 +250,9 @@ def _with_airflow(
 
 
 def _entries(source: _Source, report: Report) -> list[procfile.Entry]:
-    entries, problems = procfile.parse(
-        source.data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape"), source.name
-    )
+    entries, problems = procfile.parse(source.data.decode("utf-8", "surrogateescape"), source.name)
+    if problems and not entries and source.begins_like_toml:
+        raise ConfigError([f"cannot read {source.name}: it is TOML"], "give it a name that ends in .toml")
     report.problems += problems
     return entries
 
@@ -193,14 +266,45 @@ def _define_procfile(source: _Source, title: str, report: Report) -> Definition:
     return Definition(title=title, directory=source.directory, components=members, names=names)
 
 
-def _as_document(source: _Source, document: Document, report: Report) -> Document:
+def _as_document(
+    source: _Source,
+    document: Document,
+    with_env: bool,
+    seen: dict[str, Place],
+    clashes: list[str],
+    report: Report,
+) -> Document:
+    """Return the components of a Procfile. `seen` has those of earlier ones; names in both are added to `clashes`."""
     components: dict[str, object] = {}
+    files = [DOTENV] if with_env and os.path.isfile(os.path.join(source.directory, DOTENV)) else []
     for entry in _entries(source, report):
-        components[entry.name] = {"command": entry.command}
-        for path in (("components", entry.name), ("components", entry.name, "command")):
-            document.places[path] = Place(source.name, entry.line, source.directory)
+        name = f"{source.prefix}.{entry.name}" if source.prefix else entry.name
+        place = Place(source.name, entry.line, source.directory)
+        if source.prefix and (fault := name_fault(name)):
+            report.problem(place, f"{name!r} is not a valid name: {fault}")
+        if name in seen:
+            clashes.append(name)
+            report.problem(place, f"{name!r} is already defined in {seen[name]}")
+            continue
+        seen[name] = place
+        components[name] = {"command": entry.command, **({"env_file": files} if files else {})}
+        for path in (("components", name), ("components", name, "command"), ("components", name, "env_file")):
+            document.places[path] = place
     document.tree["components"] = components
     return document
+
+
+def _prefixes(sources: list[_Source]) -> str:
+    """Return the hint that tells Procfiles with the same names apart."""
+    words = []
+    for source in sources:
+        file = os.path.basename(source.name)
+        name = os.path.basename(source.directory)
+        if sum(other.directory == source.directory for other in sources) > 1:
+            name = file.removeprefix(PROCFILE).strip("._-") or name
+        words.append(f"-f {name}={source.name}" if not source.is_toml else f"-f {source.name}")
+    example = words[0].split()[1].partition("=")[0]
+    return f"tell them apart with `{' '.join(words)}`: components {example}.NAME, each in its own directory"
 
 
 # .env files

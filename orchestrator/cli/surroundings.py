@@ -137,7 +137,12 @@ def with_defaults(options: argparse.Namespace) -> argparse.Namespace:
         options.home = environ["ORCHESTRATE_HOME"]
     if options.file is None and environ.get("ORCHESTRATE_FILE"):
         options.file = [name for name in environ["ORCHESTRATE_FILE"].split(os.pathsep) if name]
-    for name in ("home", "directory", "log_dir"):  # `--home=~/app`: the shell expands only a word that begins with ~
+    for name in (
+        "home",
+        "directory",
+        "root",
+        "log_dir",
+    ):  # `--home=~/app`: the shell expands only a word that begins with ~
         if path := getattr(options, name):
             setattr(options, name, os.path.expanduser(path))
     if options.detach_keys is None and environ.get("ORCHESTRATE_DETACH_KEYS"):

@@ -1,4 +1,4 @@
-"""Finds out, before anything starts, that a command cannot exist. Only certain misses are told.
+"""Finds out, before anything starts, that a command cannot run, and why. Only what is certain is reported.
 
 A shell line is looked at only where it is one simple command: no operators, no assignment, no expansion in its first
 word. Everything else is the shell's business, at run time.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 
 _SIMPLE = re.compile(r"[ \t]*(?:exec[ \t]+)?(?P<word>[\w./+][\w./+-]*)(?:[ \t][^|&;()<>\n`]*)?")
+
+_USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # of shells, without a PATH
+_SHEBANG_MAX = 256  # bytes that the kernel reads of a file, BINPRM_BUF_SIZE
 
 # POSIX sh, and what dash, bash and ksh add: these need no file.
 _BUILTINS = frozenset(
@@ -20,26 +22,62 @@ _BUILTINS = frozenset(
 )
 
 
-def missing_command(command: str, cwd: str, search_path: str | None) -> str:
-    """Return the word of a shell line that names no executable; empty where it does, or cannot be told."""
+def line_fault(command: str, cwd: str, search_path: str | None) -> str:
+    """Say why a shell line cannot run; return nothing if it can, or if only the shell can tell."""
     match = _SIMPLE.fullmatch(command)
     if not match or match["word"] in _BUILTINS:
         return ""
-    word = match["word"]
-    return "" if _is_there(word, cwd, search_path) else word
+    return program_fault(match["word"], cwd, search_path)
 
 
-def missing(command: str | tuple[str, ...], program: str, cwd: str, search_path: str | None) -> str:
-    """Return the word of a command, a shell line or an argv that runs `program`, that names no executable."""
+def fault(command: str | tuple[str, ...], program: str, cwd: str, search_path: str | None) -> str:
+    """Say why a command, a shell line or an argv that runs `program`, cannot run; return nothing if it can."""
     if isinstance(command, str):
-        return missing_command(command, cwd, search_path)
-    return "" if _is_there(program, cwd, search_path) else program
+        return line_fault(command, cwd, search_path)
+    return program_fault(program, cwd, search_path)
 
 
-def _is_there(word: str, cwd: str, search_path: str | None) -> bool:
+def program_fault(word: str, cwd: str, search_path: str | None) -> str:
+    """Say why execve(2) would refuse a program; return nothing if it would not. An entry of the search path that is
+    relative, or empty, counts from the component's directory."""
     if "/" in word:
-        path = os.path.join(cwd, word)
-        return os.access(path, os.X_OK) and not os.path.isdir(path)
-    if search_path is not None:  # an entry that is relative, or empty, counts from the component's directory
-        search_path = os.pathsep.join(os.path.join(cwd, entry) for entry in search_path.split(os.pathsep))
-    return shutil.which(word, path=search_path) is not None
+        return _file_fault(word, os.path.join(cwd, word), cwd, search_path)
+    entries = (search_path if search_path is not None else _USUAL_PATH).split(os.pathsep)
+    paths = [os.path.join(cwd, entry, word) for entry in entries]
+    files = [path for path in paths if os.path.isfile(path)]
+    if runnable := [path for path in files if os.access(path, os.X_OK)]:
+        return _file_fault(word, runnable[0], cwd, search_path)
+    if files:
+        return f"cannot run {word}: {files[0]} is not executable; use chmod +x"
+    here = os.path.join(cwd, word)
+    more = f"; did you mean ./{word}?" if os.path.isfile(here) and os.access(here, os.X_OK) else ""
+    return f"command not found: {word}{more}"
+
+
+def _file_fault(word: str, path: str, cwd: str, search_path: str | None) -> str:
+    if os.path.isdir(path):
+        return f"cannot run {word}: it is a directory"
+    if not os.path.exists(path):
+        return f"command not found: {word}"
+    if not os.access(path, os.X_OK):
+        return f"cannot run {word}: it is not executable; use chmod +x"
+    try:
+        with open(path, "rb") as file:
+            first = file.read(_SHEBANG_MAX).partition(b"\n")[0]
+    except OSError:  # it may be executed and not read
+        return ""
+    if not first.startswith(b"#!"):
+        return ""
+    words = os.fsdecode(first[2:]).strip(" \t").split(" ")
+    interpreter = words[0].split("\t")[0]
+    asked = [part for part in words[1:] if part] if os.path.basename(interpreter) == "env" else []
+    if interpreter.endswith("\r") or (asked and asked[0].endswith("\r")):
+        return f"cannot run {word}: its first line ends in CR LF, as on Windows; convert its line ends"
+    if not interpreter or not interpreter.startswith("/"):
+        return ""
+    if not os.path.exists(interpreter):
+        return f"cannot run {word}: its interpreter {interpreter} does not exist (see its first line)"
+    if asked and re.fullmatch(r"[\w.+][\w.+-]*", asked[0]):
+        inner = program_fault(asked[0], cwd, search_path)
+        return f"cannot run {word}: its interpreter: {inner} (see its first line)" if inner else ""
+    return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from orchestrator.model.spec import name_fault
+from orchestrator.model.spec import composed, name_fault
 
 _LINE = re.compile(r"(?P<name>[^\s:]+)\s*:\s*(?P<command>.*)")
 
@@ -33,7 +33,7 @@ def parse(text: str, source: str) -> tuple[list[Entry], list[str]]:
         if not match:
             problems.append(f"{where}: not a `name: command` line: {line[:60]!r}")
             continue
-        name, command = match["name"], match["command"]
+        name, command = composed(match["name"]), match["command"]
         if fault := name_fault(name):
             problems.append(f"{where}: {name!r} is no name for a component: {fault}")
         elif name in seen:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import sys
 
+from orchestrator.config.definition import Path
 from orchestrator.config.document import Document
 from orchestrator.config.locator import locate
 from orchestrator.config.report import Place, Report
+from orchestrator.model.spec import composed
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -35,8 +37,26 @@ def parse(data: bytes, root: Place, report: Report) -> Document | None:
         line = int(match["line"] or text.count("\n") + 1) if match else 0
         _problem(report, root, line, f"not TOML: {_WHERE.sub('', words)}")
         return None
-    places = {path: Place(root.file, line, root.directory) for path, line in locate(text.replace("\r\n", "\n")).items()}
-    return Document(root, tree, places)
+    text = text.replace("\r\n", "\n")
+    places = {_composed(path): Place(root.file, line, root.directory) for path, line in locate(text).items()}
+    return Document(root, tree if text.isascii() else _with_composed_names(tree), places)
+
+
+def _with_composed_names(tree: dict[str, object]) -> dict[str, object]:
+    """Return the tree with its keys, and the names in lists of dependencies, in composed Unicode."""
+
+    def copy(value: object, is_name: bool = False) -> object:
+        if isinstance(value, dict):
+            return {composed(key): copy(element, key == "depends_on") for key, element in value.items()}
+        if isinstance(value, list):
+            return [copy(element, is_name) for element in value]
+        return composed(value) if is_name and isinstance(value, str) else value
+
+    return {composed(key): copy(value) for key, value in tree.items()}
+
+
+def _composed(path: Path) -> Path:
+    return tuple(composed(key) if isinstance(key, str) else key for key in path)
 
 
 def _problem(report: Report, root: Place, line: int, text: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import re
 import signal
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -246,6 +247,11 @@ class System:
     init: tuple[Component, ...] = ()
     components: tuple[Component, ...] = ()
     labels: tuple[str, ...] = ()
+
+
+def composed(name: str) -> str:
+    """Return a name in composed Unicode (NFC): macOS and some editors write `é` as two characters."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def name_fault(name: str) -> str:

@@ -280,11 +280,19 @@ class _Watch:
 
 
 def _start_leader(launch: Launch) -> Pty | Pipes:
-    if launch.tty:
-        return Pty(launch.argv, launch.environment, (launch.rows, launch.columns), launch.descriptors)
-    from orchestrator.process.pipes import Pipes  # and subprocess: who has terminals only does not pay for it
+    try:
+        if launch.tty:
+            return Pty(launch.argv, launch.environment, (launch.rows, launch.columns), launch.descriptors)
+        from orchestrator.process.pipes import Pipes  # and subprocess: who has terminals only does not pay for it
 
-    return Pipes(launch.argv, launch.environment, launch.descriptors)
+        return Pipes(launch.argv, launch.environment, launch.descriptors)
+    except OSError:
+        from orchestrator.config import commands
+
+        # execve(2) reports a missing interpreter and a missing program in the same way.
+        if fault := commands.program_fault(launch.argv[0], os.getcwd(), launch.environment.get("PATH")):
+            raise OSError(fault) from None
+        raise
 
 
 def _reason(error: OSError) -> str:
