@@ -233,13 +233,13 @@ class Run:
         self.wait()
 
     def guardians(self):
-        """The direct children that lead a session of their own, where their leader stands: (pid, leader in words)."""
+        """The direct children that lead a session and have a leader: (pid, leader in words)."""
         found = []
         for pid in children(self.pid):
             stat = stat_of(pid)
             below = children(pid)
-            if stat and stat[4] == pid and below:
-                found.append((pid, describe(below[0])))
+            if stat and stat[4] == pid and (leader := leader_among(below)):
+                found.append((pid, describe(leader)))
         return found
 
     def guardian_of(self, words):
@@ -264,6 +264,13 @@ class Run:
         for fd in self._held:
             os.close(fd)
         return left
+
+
+def leader_among(pids):
+    """The leader of a component among a guardian's children: on a terminal, another process leads its session."""
+    stats = {pid: stat for pid in pids if (stat := stat_of(pid))}
+    led = [pid for pid, stat in stats.items() if stat[4] != pid and stat[4] in stats]
+    return (led or pids or [0])[0]
 
 
 def environment(**changes):

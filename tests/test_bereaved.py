@@ -1,10 +1,12 @@
 """What killed guardians have left is emptied for all of them together."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 from facts import children
 
+from orchestrator.model.spec import StopPlan
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise.bereaved import Bereaved
 
@@ -12,6 +14,8 @@ from orchestrator.supervise.bereaved import Bereaved
 class Member:
     def __init__(self):
         self.name, self.is_gone = "web", False
+        self.pid, self.session, self.was_told_to_stop = 4711, 4710, False
+        self.spec = SimpleNamespace(stop=StopPlan())
 
     def gone(self):
         self.is_gone = True
@@ -41,7 +45,7 @@ def test_what_is_left_is_looked_for_as_often_for_one_as_for_many(count, loop):
     loop.turn()
     assert all(member.is_gone for member in members)
     assert not bereaved
-    assert len(looks) == 3, "to signal, to continue, and to see whether anything is left"
+    assert len(looks) == 2, "to signal, and to see whether anything is left"
 
 
 def test_a_kill_reaches_what_was_added_just_now(loop):

@@ -10,14 +10,14 @@ from orchestrator.model.ending import (
     AGAIN,
     STUCK_AFTER,
     STUCK_AGAIN,
-    SWEEP,
     Cause,
     Ending,
     KillTree,
     Phase,
     ReportStuck,
+    SendRest,
     SendStep,
-    SendTree,
+    TypeKeys,
 )
 from orchestrator.model.spec import StopPlan, StopStep
 
@@ -30,8 +30,10 @@ def name(act):
     match act:
         case SendStep(number):
             return f"step {signal.Signals(number).name}"
-        case SendTree(number):
-            return f"tree {signal.Signals(number).name}"
+        case SendRest(number):
+            return f"rest {signal.Signals(number).name}"
+        case TypeKeys(keys):
+            return f"keys {keys}"
         case KillTree():
             return "kill"
         case ReportStuck():
@@ -87,22 +89,50 @@ def test_no_grace_at_all():
 
 
 def test_a_leader_that_ends_by_itself_is_swept_after():
-    assert acts_of(PLAIN, [(5.0, Cause.LEADER_GONE)], 7.05) == [(5.0, "tree SIGTERM"), (7.0, "kill")]
+    assert acts_of(PLAIN, [(5.0, Cause.LEADER_GONE)], 15.05) == [(5.0, "rest SIGTERM"), (15.0, "kill")]
 
 
 def test_the_sweep_uses_the_components_own_stop_signal():
     plan = StopPlan((StopStep(INT, 10.0), StopStep(TERM, 10.0)))
-    assert acts_of(plan, [(0.0, Cause.LEADER_GONE)], 1.0) == [(0.0, "tree SIGINT")]
+    assert acts_of(plan, [(0.0, Cause.LEADER_GONE)], 1.0) == [(0.0, "rest SIGINT")]
 
 
 def test_a_leader_that_ends_during_the_stop_is_swept_after():
     events = [(0.0, Cause.STOP), (4.0, Cause.LEADER_GONE)]
-    assert acts_of(PLAIN, events, 6.05) == [(0.0, "step SIGTERM"), (4.0, "tree SIGTERM"), (6.0, "kill")]
+    assert acts_of(PLAIN, events, 10.05) == [(0.0, "step SIGTERM"), (4.0, "rest SIGTERM"), (10.0, "kill")]
 
 
-def test_the_sweep_never_lasts_longer_than_the_sequence():
-    events = [(0.0, Cause.STOP), (9.5, Cause.LEADER_GONE)]
-    assert acts_of(PLAIN, events, 10.05) == [(0.0, "step SIGTERM"), (9.5, "tree SIGTERM"), (10.0, "kill")]
+def test_the_grace_period_does_not_depend_on_when_the_leader_exits():
+    for at in (0.001, 5.0, 9.999):
+        events = [(0.0, Cause.STOP), (at, Cause.LEADER_GONE)]
+        assert acts_of(PLAIN, events, 10.05)[-1] == (10.0, "kill")
+
+
+def test_the_sequence_goes_on_without_the_leader():
+    events = [(0.0, Cause.STOP), (1.0, Cause.LEADER_GONE)]
+    assert acts_of(AIRFLOW, events, 18.05) == [
+        (0.0, "step SIGTERM"),
+        (1.0, "rest SIGTERM"),
+        (15.0, "step SIGTERM"),
+        (18.0, "kill"),
+    ]
+
+
+def test_a_leader_that_exits_on_keys_leaves_the_rest_the_first_signal_at_once():
+    plan = StopPlan((StopStep(0, 5.0, keys="q"), StopStep(INT, 10.0), StopStep(TERM, 3.0)))
+    events = [(0.0, Cause.STOP), (1.0, Cause.LEADER_GONE)]
+    assert acts_of(plan, events, 14.05) == [
+        (0.0, "keys q"),
+        (1.0, "rest SIGINT"),
+        (11.0, "step SIGTERM"),
+        (14.0, "kill"),
+    ]
+
+
+def test_keys_without_a_signal_after_them_leave_the_rest_a_sigterm():
+    plan = StopPlan((StopStep(0, 5.0, keys="q"), StopStep(KILL, 0.0)))
+    events = [(0.0, Cause.STOP), (1.0, Cause.LEADER_GONE)]
+    assert acts_of(plan, events, 5.05) == [(0.0, "keys q"), (1.0, "rest SIGTERM"), (5.0, "kill")]
 
 
 @pytest.mark.parametrize("before", [[], [(0.0, Cause.STOP)], [(0.0, Cause.LEADER_GONE)]])
@@ -112,13 +142,13 @@ def test_a_kill_skips_the_grace(before):
 
 def test_a_second_stop_changes_nothing():
     events = [(0.0, Cause.STOP), (4.0, Cause.STOP), (5.0, Cause.LEADER_GONE), (5.5, Cause.STOP)]
-    assert acts_of(PLAIN, events, 7.05) == [(0.0, "step SIGTERM"), (5.0, "tree SIGTERM"), (7.0, "kill")]
+    assert acts_of(PLAIN, events, 10.05) == [(0.0, "step SIGTERM"), (5.0, "rest SIGTERM"), (10.0, "kill")]
 
 
 def test_children_that_end_before_the_kill_are_no_news():
     events = [(0.0, Cause.CHILD_GONE), (1.0, Cause.STOP), (2.0, Cause.CHILD_GONE), (3.0, Cause.LEADER_GONE)]
     events.append((3.5, Cause.CHILD_GONE))
-    assert acts_of(PLAIN, events, 4.0) == [(1.0, "step SIGTERM"), (3.0, "tree SIGTERM")]
+    assert acts_of(PLAIN, events, 4.0) == [(1.0, "step SIGTERM"), (3.0, "rest SIGTERM")]
 
 
 def test_each_death_of_a_child_brings_a_kill_pass():
@@ -148,15 +178,15 @@ LATE = st.sampled_from([0.0, 0.01, 0.5])
 @settings(deadline=None, max_examples=150)
 @given(steps=STEPS, wanted=WANTED, noise=NOISE, gone=GONE, late=LATE)
 def test_a_stop_always_comes_to_the_kill_and_goes_on(steps, wanted, noise, gone, late):
-    """Whatever happens, in whatever order: the kill comes within grace and sweep, and then again and again."""
+    """Whatever happens, in whatever order: the kill comes within the grace period, and then again and again."""
     plan = StopPlan(tuple(steps))
     events = [wanted, *noise, *(gone if wanted[1] is not Cause.LEADER_GONE else [])]
     begun = min(at for at, cause in events if cause is not Cause.CHILD_GONE)
-    until = begun + plan.grace + SWEEP + 10.0 + len(steps) * late
+    until = begun + plan.grace + 10.0 + len(steps) * late
     history = drive(plan, events, until, late)
     kills = [at for at, acts, _ in history if KillTree() in acts]
     assert kills, "no kill"
-    assert kills[0] <= begun + plan.grace + SWEEP + (len(steps) + 1) * late + 1e-6
+    assert kills[0] <= begun + plan.grace + (len(steps) + 1) * late + 1e-6
     pauses = [after - before for before, after in zip(kills, [*kills[1:], until], strict=True)]
     assert max(pauses) <= STUCK_AGAIN + late + 1e-6
     assert sum(acts.count(ReportStuck()) for _, acts, _ in history) == 1
@@ -170,7 +200,7 @@ def test_nothing_but_kills_follows_a_kill(steps, wanted, noise, gone):
     first = acts.index(KillTree())
     assert {type(act) for act in acts[first:]} <= {KillTree, ReportStuck}
     assert all(ending.deadline is not None for _, acts, ending in history if acts)
-    assert sum(isinstance(act, SendTree) for act in acts) <= 1
+    assert sum(isinstance(act, SendRest) for act in acts) <= 1
 
 
 @settings(deadline=None, max_examples=50)

@@ -40,7 +40,7 @@ class Guarded:
         self.forked.fork(highest_descriptor())
         self.channel, self.pid = self.forked.channel, self.forked.pid
         self.pid_fd = os.pidfd_open(self.pid)
-        self.master_fd, self.leader, self.output = -1, 0, b""
+        self.master_fd, self.leader, self.session, self.output = -1, 0, 0, b""
 
     def next(self):
         """Its next message; "end" when the channel has one, "nothing" when none comes in time."""
@@ -49,7 +49,8 @@ class Guarded:
         try:
             message = self.channel.receive()
             if isinstance(message, Started):
-                self.leader, self.master_fd = message.pid, self.channel.receive_fd()
+                self.leader, self.session = message.pid, message.session
+                self.master_fd = self.channel.receive_fd()
         except ChannelClosed:
             return "end"
         return message
@@ -202,7 +203,7 @@ def test_what_the_leader_leaves_is_swept(guard):
     guarded = guard(f"setsid sh -c 'echo $$ stands; exec sleep 60' & {deaf} read x; exit 5").started()
     left = [int(pid) for pid in re.findall(rb"(\d+) stands", guarded.reads(b"stands", 2))]
     os.write(guarded.master_fd, b"\n")
-    assert guarded.rest() == [LeaderExited(5, asked=False), Vacated(), "end"]
+    assert guarded.rest() == [LeaderExited(5, asked=False, left=2, daemons=True), Vacated(), "end"]
     assert [pid for pid in left if Path(f"/proc/{pid}").exists()] == []
 
 
@@ -262,7 +263,8 @@ def test_its_descriptors_are_its_own(guard, tmp_path):
 def test_it_has_a_session_of_its_own_and_no_terminal(guard):
     guarded = guard("sleep 60").started()
     assert os.getsid(guarded.pid) == guarded.pid
-    assert os.getsid(guarded.leader) == guarded.leader
+    assert os.getpgid(guarded.leader) == guarded.leader
+    assert os.getsid(guarded.leader) == guarded.session
     assert Path(f"/proc/{guarded.pid}/stat").read_text().rpartition(")")[2].split()[4] == "0", "it has a terminal"
     assert os.readlink(f"/proc/{guarded.pid}/cwd") == "/"
 

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from definitions import STAY, Directory, component, ended
-from harness import children
+from harness import children, leader_among
 
 RESTART = 'restart = { policy = "on-failure", backoff = [0, 0] }'
 
@@ -77,7 +77,7 @@ def test_a_home_that_is_cleaned_while_the_system_runs_stops_no_restart(here):
     run = here.write(text).up()
     run.wait_ready("web")
     shutil.rmtree(here.path / ".orchestrate")
-    (leader,) = children(run.guardian_of("trees.py"))
+    leader = leader_among(children(run.guardian_of("trees.py")))
     os.kill(leader, signal.SIGKILL)
     run.wait_for("web is ready again")
     assert f"{here.path}/.orchestrate was removed: " in run.text

@@ -161,7 +161,7 @@ def found_by(run):
 def test_a_component_has_a_terminal_of_its_own_on_0_1_and_2(terminal, home):
     found = found_by(home.write(web=voice("surroundings")).up("--color", "never", terminal=terminal))
     assert "terminals [True, True, True]" in found
-    assert "leader True foreground True" in found
+    assert "leader False foreground True" in found, "another process leads the session (process/session.py)"
 
 
 @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "no terminal"])

@@ -319,3 +319,11 @@ pause()
     assert (parent.line(), parent.line()) == ("gone", "ready")
     parent.process.kill()
     assert parent.line() == "orphaned"
+
+
+def test_no_look_misses_a_process_whose_parent_exits(monkeypatch):
+    """Between the look at a subreaper's children and that at the exiting parent's, the kernel moves the child."""
+    family = {1: [[2], [3]], 2: [[]], 3: [[]]}
+    monkeypatch.setattr(tree, "_HAS_CHILDREN", True)
+    monkeypatch.setattr(tree, "_children", lambda pid: family[pid].pop(0) if len(family[pid]) > 1 else family[pid][0])
+    assert [member.pid for member in tree.descendants(1)] == [2, 3]

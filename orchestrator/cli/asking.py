@@ -70,7 +70,11 @@ def replies(conversation: Conversation, request: Request, limit: float | None = 
         for reply in conversation.ask(request, limit):
             if not reply.ok:
                 raise Refused(reply)
-            yield reply
+            if reply.progress:
+                for line in reply.progress.splitlines():
+                    print(f"orchestrate: {printable(line)}", file=sys.stderr, flush=True)
+            else:
+                yield reply
     except (ConnectionError, MalformedRequest) as error:
         raise OrchestrateError(f"unable to get an answer: {error}") from None
 

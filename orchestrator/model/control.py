@@ -60,13 +60,15 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """`error` says in words why not, where `ok` is false; `status` is the exit status it leads the client to; `rows`
-    are objects with plain fields. `last` is false where more replies follow."""
+    are objects with plain fields. `progress` says what the supervisor waits for, for the user; the answer follows.
+    `last` is false where more replies follow."""
 
     ok: bool = True
     error: str = ""
     status: int = 0
     rows: tuple[dict[str, Any], ...] = ()
     last: bool = True
+    progress: str = ""
 
     def encode(self) -> bytes:
         """One line, all ASCII: a name or a port may hold bytes that are no UTF-8."""
@@ -99,7 +101,7 @@ def decode_request(line: bytes) -> Request:
 def decode_reply(line: bytes) -> Reply:
     """Parse a line of the supervisor; raises MalformedRequest."""
     fields = _object(line)
-    known = {name: fields[name] for name in ("ok", "error", "status", "last") if name in fields}
+    known = {name: fields[name] for name in ("ok", "error", "status", "last", "progress") if name in fields}
     rows = fields.get("rows", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise MalformedRequest("rows is no list of objects")

@@ -32,10 +32,11 @@ class Launch:
 @dataclass(frozen=True, slots=True)
 class Started:
     """The leader runs; the pty master follows. With `errors_apart` two pipes follow instead: its standard output and
-    its standard error."""
+    its standard error. `session` is the pid of the process that leads the session of its terminal, 0 if it does."""
 
     pid: int
     errors_apart: bool = False
+    session: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,18 @@ class StartFailed:
 
 @dataclass(frozen=True, slots=True)
 class LeaderExited:
-    """The leader ended; `status` is a negative signal number or an exit code (os.waitstatus_to_exitcode).
+    """The leader exited; `status` is a negative signal number or an exit code (os.waitstatus_to_exitcode).
 
-    `asked` says whether a stop was under way: only the guardian knows what came first.
+    If the leader was a shell that died of the stop signal, this is the status of the command it waited for, and the
+    message comes when that has exited. `asked` says whether a stop was under way: only the guardian knows what came
+    first. `left` is how many processes a leader has left that exited by itself, and `daemons` says whether any of them
+    is in another session, as a program that puts itself into the background.
     """
 
     status: int
     asked: bool
+    left: int = 0
+    daemons: bool = False
 
 
 @dataclass(frozen=True, slots=True)

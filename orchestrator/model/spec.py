@@ -85,6 +85,11 @@ class StopPlan:
         """Seconds from the first signal to the kill."""
         return sum(step.wait for step in self.steps)
 
+    @property
+    def stop_signal(self) -> int:
+        """The first signal of the sequence, which asks a process to exit; SIGTERM if there is none but SIGKILL."""
+        return next((step.signal for step in self.steps if step.signal not in (0, signal.SIGKILL)), signal.SIGTERM)
+
     def with_grace(self, seconds: float) -> StopPlan:
         """The same signals within `seconds` in all, each step's share kept."""
         if self.grace <= 0:

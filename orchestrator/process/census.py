@@ -3,8 +3,9 @@
 Three marks tell one, each of which another process may lack:
 
 - The leader, by pid and start time (proc_pid_stat(5)): the pair names one process for as long as the machine runs.
-- Its session: what the leader forked stays in it, and its number is nobody else's pid while one member lives. So
-  gunicorn and postgres are found too, whose titles overwrite the environment that they were started with.
+- Its session (`process.session`): what the leader forked stays in it, and its number is no other process's pid while it
+  has a process. So gunicorn and postgres are found too, whose titles overwrite the environment that they were started
+  with.
 - MARK in the environment, with the token of the run and the instance: it is inherited across setsid(2) and double
   forks, and nobody else's by accident. The home's name would not do: a container beside us may have one of that name.
 
@@ -29,12 +30,15 @@ _PREFIX = f"{MARK}=".encode()
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One incarnation of a run that is over; `leader` is 0 where only the run is known."""
+    """One run of a start that is over. `start` and `session_start` are the start times of `leader` and of the process
+    that leads its session, which may be the leader too; all are 0 if only the start is known."""
 
     instance: str
     token: str
     leader: int
     start: int
+    session: int = 0
+    session_start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Census:
     def __init__(self, records: Collection[Record]) -> None:
         self._by_mark = {mark_of(record.instance, record.token).encode(): record for record in records}
         self._by_leader = {record.leader: record for record in records if record.leader}
+        self._by_session = {record.session: record for record in records if record.session}
         # Started by hand in a component's shell that has survived: what we stand on is not ours to end.
         self._above = frozenset(_above(os.getpid()))
         self._seen = set(self._above)
@@ -115,17 +120,17 @@ class Census:
         return named or self._of_pid.get(proc.parent_of(pid)) or self._of_session(pid, environment)
 
     def _of_session(self, pid: int, environment: list[bytes]) -> Record | None:
-        """Return whose leader it is, or in whose leader's session."""
-        if record := self._by_leader.get(pid):
-            return record if proc.start_time(pid) == record.start else None
-        record = self._by_leader.get(proc.session_of(pid))
-        if record is None or proc.start_time(pid) < record.start:
+        """Return whose leader it is, or whose session it is in."""
+        if (record := self._by_leader.get(pid)) and proc.start_time(pid) == record.start:
+            return record
+        record = self._by_session.get(proc.session_of(pid))
+        if record is None or proc.start_time(pid) < record.session_start:
             return None
         # The number is a session's for as long as it has members; a stranger can have it only once ours were gone, and
         # then either its leader is there, under another start time, or its environment is whole and has no mark of
         # ours.
-        if leader_start := proc.start_time(record.leader):
-            return record if leader_start == record.start else None
+        if session_start := proc.start_time(record.session):
+            return record if session_start == record.session_start else None
         is_whole = bool(environment) and all(b"=" in entry for entry in environment)
         return None if is_whole else record
 

@@ -13,6 +13,7 @@ uvicorn take SIGHUP as *reload*.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 from collections.abc import Callable
@@ -28,8 +29,8 @@ from orchestrator.model.ending import (
     Phase,
     ReportStuck,
     RunCommand,
+    SendRest,
     SendStep,
-    SendTree,
     TypeKeys,
 )
 from orchestrator.model.messages import (
@@ -49,7 +50,7 @@ from orchestrator.model.messages import (
     Vacated,
 )
 from orchestrator.model.spec import Scope
-from orchestrator.process import proc, survivors, tree
+from orchestrator.process import proc, relay, survivors, tree
 from orchestrator.process.channel import Channel, ChannelClosed
 from orchestrator.process.drain import Drain, Log
 from orchestrator.process.isolation import cut_loose
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
 
 # Ours alone, so that it cannot be mistaken for a signal that somebody sends to a whole group.
 PARENT_DEATH = signal.SIGRTMAX if proc.LINUX else signal.SIGUSR1
+
+_SIGNAL_ROUNDS = 20  # of looking for processes that were forked while others were being signaled
 
 # A guardian blocks all others, which costs one system call, where ignoring each would be sixty. SIGKILL, SIGSTOP and
 # SIGCONT act nevertheless, and so do faults (a crash of a guardian should be one).
@@ -125,8 +128,15 @@ class _Watch:
         self._timer: Timer | None = None
         self._lock = InstanceLock(launch.lock_path)
         self._leader: Pty | Pipes | None = None
+        self._session = 0
         self._runs: Runs | None = None
+        self._empty = False
         self._vacated = False
+        self._sent: set[int] = set()
+        self._told: set[tuple[int, int]] = set()
+        self._chain: tuple[int, ...] = ()
+        self._statuses: dict[int, int] = {}
+        self._exit: LeaderExited | None = None
 
     def run(self) -> None:
         """Start the leader and watch; returns when the tree is empty."""
@@ -161,9 +171,10 @@ class _Watch:
             self._say(StartFailed(_reason(error)))
             return False
         os.chdir("/")
-        survivors.write_record(launch.lock_path, self._leader.pid)
+        self._session = self._leader.session
+        survivors.write_record(launch.lock_path, self._leader.pid, self._session or self._leader.pid)
         fds = self._leader.output_fds
-        self._say(Started(self._leader.pid, errors_apart=len(fds) > 1), *fds)
+        self._say(Started(self._leader.pid, errors_apart=len(fds) > 1, session=self._session), *fds)
         return True
 
     def _say(self, message: Up, *fds: int) -> None:
@@ -188,8 +199,8 @@ class _Watch:
                 self._advance(Cause.STOP)
             case Kill():
                 self._advance(Cause.KILL)
-            case Signal(number) if self._leader is not None and self._ending.phase in (Phase.RUN, Phase.STOP):
-                tree.send_group(self._leader.pid, number)
+            case Signal(number) if self._leader is not None and not self._ending.leader_gone:
+                self._signal_group(self._leader.pid, number)
             case Run(key, argv, timeout):
                 self._run(argv, timeout, lambda well, text: self._say(Answer(key, well, text)))
 
@@ -220,18 +231,49 @@ class _Watch:
         if PARENT_DEATH in self._signals.read() and os.getppid() != self._parent:
             self._on_orphaned()
         ended, self._vacated = tree.reap_all()
+        self._empty |= self._vacated or (bool(ended) and tree.children_of(os.getpid()) == [self._session])
         cause = Cause.CHILD_GONE
         for pid, status in ended:
             if self._leader is not None and pid == self._leader.pid:
-                self._say(LeaderExited(status, asked=self._ending.phase is not Phase.RUN))
+                self._on_leader_exit(status)
                 cause = Cause.LEADER_GONE
+            elif pid in self._chain:
+                self._statuses[pid] = status
+            elif pid == self._session:
+                self._session = 0
             elif self._runs is not None:
                 self._runs.ended(pid, status)
         if ended:  # once for all of them: 500 that are killed together would be looked for 500 times
+            self._report_exit()
             self._advance(cause)
+        if self._empty and self._session:
+            tree.send(self._session, signal.SIGKILL)  # its exit is the last
         if self._vacated:
             survivors.forget_record(self._launch.lock_path)
             self._say(Vacated())
+
+    def _on_leader_exit(self, status: int) -> None:
+        assert self._leader is not None
+        by_itself = self._ending.phase is Phase.RUN and -status not in self._sent
+        left = []
+        if by_itself and not self._empty:
+            left = [member.pid for member in self._tree() if not proc.is_zombie(member.pid)]
+        session = self._session or self._leader.pid
+        away = any(proc.session_of(pid) != session for pid in left)
+        asked = self._ending.phase is not Phase.RUN
+        self._exit = LeaderExited(status, asked, len(left), daemons=away)
+        self._statuses[self._leader.pid] = status
+        if len(self._chain) < 2:
+            self._chain = (self._leader.pid,)
+
+    def _report_exit(self) -> None:
+        """Report the leader's exit, once, as soon as it is known whose status counts."""
+        if self._exit is None:
+            return
+        status = relay.status_of(self._chain, self._statuses, self._sent, proc.exists)
+        if status is not None:
+            self._say(dataclasses.replace(self._exit, status=status))
+            self._exit = None
 
     def _advance(self, cause: Cause) -> None:
         self._ending, acts = self._ending.advance(cause, self._loop.now())
@@ -240,43 +282,88 @@ class _Watch:
             self._timer = None
         if self._ending.deadline is not None:
             self._timer = self._loop.call_at(self._ending.deadline, lambda: self._advance(Cause.DEADLINE))
-        if not self._vacated:
+        if not self._empty:
             for act in acts:
                 self._do(act)
 
     def _do(self, act: Act) -> None:
         match act:
             case SendStep(number):
-                self._send(number)
-                self._send(signal.SIGCONT)
+                self._send_step(number)
             case TypeKeys(keys):
                 self._type(keys)
             case RunCommand(argv, timeout):
                 self._run(argv, timeout, self._remark)
-            case SendTree(number):
-                tree.send_tree(os.getpid(), number)
-                tree.send_tree(os.getpid(), signal.SIGCONT)
+            case SendRest(number):
+                self._send_rest(number)
             case KillTree():
                 tree.kill_tree(os.getpid())
             case ReportStuck():
-                left = [m.pid for m in tree.descendants(os.getpid()) if not proc.is_zombie(m.pid)]
+                left = [m.pid for m in self._tree() if not proc.is_zombie(m.pid)]
                 self._say(Stuck(tuple(left), ", ".join(map(proc.describe, left[:5]))))
 
-    def _send(self, number: int) -> None:
+    def _tree(self) -> list[tree.Descendant]:
+        """Return the component's process tree, without the session leader."""
+        return tree.descendants(os.getpid(), (self._session,))
+
+    def _send_step(self, number: int) -> None:
+        """Send a signal of the stop sequence to its scope; once the leader has exited, to all that is left."""
         assert self._leader is not None
-        match self._launch.stop.scope:
-            case Scope.LEADER:
-                tree.send(self._leader.pid, number)
-            case Scope.GROUP:
-                tree.send_group(self._leader.pid, number)
-            case Scope.TREE:
-                tree.send_tree(os.getpid(), number)
+        if self._ending.leader_gone or self._launch.stop.scope is Scope.TREE:
+            self._note_sent(number)
+            self._signal_members(number, self._tree())
+        elif self._launch.stop.scope is Scope.GROUP:
+            self._signal_group(self._leader.pid, number)
+            tree.send_group(self._leader.pid, signal.SIGCONT)
+        else:
+            self._note_sent(number)
+            self._told.add(_identity(self._leader.pid))
+            tree.send(self._leader.pid, number)
+            tree.send(self._leader.pid, signal.SIGCONT)
+
+    def _signal_group(self, group: int, number: int) -> None:
+        """Signal the leader's process group, and note who is in it: those get no stop signal from the sweep.
+
+        They are listed after kill(2): a process forked before it has got the signal and is listed; one forked in the
+        moment between is listed without having got it, which is better than a second SIGTERM, for many servers take
+        that as "stop now".
+        """
+        self._note_sent(number)
+        tree.send_group(group, number)
+        if number == self._launch.stop.stop_signal:
+            self._told.update(_identity(m.pid) for m in self._tree() if proc.group_of(m.pid) == group)
+
+    def _send_rest(self, number: int) -> None:
+        """Signal whoever has got no signal of this stop, also what is forked while they are being signaled."""
+        self._sent.add(number)
+        for _ in range(_SIGNAL_ROUNDS):
+            fresh = [m for m in self._tree() if _identity(m.pid) not in self._told and not proc.is_zombie(m.pid)]
+            if not fresh:
+                break
+            self._signal_members(number, fresh)
+
+    def _signal_members(self, number: int, members: list[tree.Descendant]) -> None:
+        self._told.update(_identity(member.pid) for member in members)
+        tree.send_members(os.getpid(), number, members)
+        tree.send_members(os.getpid(), signal.SIGCONT, members)
+
+    def _note_sent(self, number: int) -> None:
+        """Look, before a signal is sent, whose status counts if the leader is a shell that dies of it."""
+        assert self._leader is not None
+        self._sent.add(number)
+        if not self._ending.leader_gone:
+            self._chain = relay.relayed_by(self._leader.pid)
 
     def _type(self, keys: str) -> None:
         """Type into the component's terminal; one that is full of what nobody reads takes nothing more."""
         if isinstance(self._leader, Pty):
             with contextlib.suppress(OSError):  # EAGAIN; EIO: nobody has the slave open
                 os.write(self._leader.master_fd, keys.encode("utf-8", "surrogateescape"))
+
+
+def _identity(pid: int) -> tuple[int, int]:
+    """Return what names one process for as long as the machine runs: its pid and start time."""
+    return pid, proc.start_time(pid)
 
 
 def _start_leader(launch: Launch) -> Pty | Pipes:

@@ -36,6 +36,7 @@ class Pipes:
             preexec_fn=partial(as_from_a_shell, descriptors),
         )
         self.pid: int = self._process.pid
+        self.session = 0  # without a terminal nothing is hung up when the leader of a session exits
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self.output_fds: tuple[int, ...] = (self._process.stdout.fileno(), self._process.stderr.fileno())

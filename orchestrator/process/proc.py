@@ -26,6 +26,11 @@ def stat_fields(pid: int) -> list[bytes]:
             os.close(fd)
 
 
+def exists(pid: int) -> bool:
+    """Say whether there is such a process, if only a zombie."""
+    return bool(stat_fields(pid))
+
+
 def parent_of(pid: int) -> int:
     """Return the parent's pid; 0 where the process has gone."""
     fields = stat_fields(pid)
@@ -36,6 +41,21 @@ def session_of(pid: int) -> int:
     """Return the session's number; 0 where the process has gone."""
     fields = stat_fields(pid)
     return int(fields[3]) if fields else 0
+
+
+def group_of(pid: int) -> int:
+    """Return the process group; 0 if the process has exited."""
+    fields = stat_fields(pid)
+    return int(fields[2]) if fields else 0
+
+
+def arguments_of(pid: int) -> list[str]:
+    """Return the argument list; empty for a zombie, and if it cannot be read."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return [os.fsdecode(argument) for argument in file.read(65536).split(b"\0")[:-1]]
+    except OSError:
+        return []
 
 
 def start_time(pid: int) -> int:

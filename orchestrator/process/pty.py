@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Mapping
-from functools import partial
 
 import pexpect
 
+from orchestrator.process import tree
 from orchestrator.process.isolation import as_from_a_shell
+from orchestrator.process.session import SessionPids
 
 _SPECIAL = re.compile(r"([^\w./+-])", re.ASCII)
 
@@ -30,7 +32,8 @@ def rehearse_spawn(rounds: int) -> None:
 
 
 class Pty:
-    """One component's terminal and its leader. `master_fd` is non-blocking and stays ours."""
+    """One component's terminal and its leader, `pid`, which leads a process group. `session` is the pid of the process
+    that leads their session (see `session`), or 0 if the leader does. `master_fd` is non-blocking and stays ours."""
 
     def __init__(
         self,
@@ -47,18 +50,25 @@ class Pty:
         program, *arguments = argv
         if not arguments:
             program = _SPECIAL.sub(r"\\\1", program)
+        pids = SessionPids()
+
+        def prepare() -> None:
+            pids.separate()
+            as_from_a_shell(descriptors)
+
         try:
             self._spawn = pexpect.spawn(
-                program,
-                arguments,
-                env=environment,
-                preexec_fn=partial(as_from_a_shell, descriptors),
-                dimensions=size,
-                timeout=None,
+                program, arguments, env=environment, preexec_fn=prepare, dimensions=size, timeout=None
             )
         except pexpect.ExceptionPexpect:
             raise FileNotFoundError(f"command not found: {argv[0]}") from None
-        self.pid: int = self._spawn.pid
+        except OSError:
+            if pids.leader:
+                tree.send(pids.leader, signal.SIGKILL)
+            raise
+        self.session = pids.leader
+        self.pid: int = pids.component or self._spawn.pid
+        pids.close()
         self.master_fd: int = self._spawn.child_fd
         os.set_blocking(self.master_fd, False)
 

@@ -39,14 +39,18 @@ def record_path(lock_path: str) -> str:
     return f"{lock_path.removesuffix('.lock')}.{TOKEN}{SUFFIX}"
 
 
-def write_record(lock_path: str, leader: int = 0) -> None:
-    """Record a leader; before there is one, only the run. Nothing is written where there is no /proc.
+def write_record(lock_path: str, leader: int = 0, session: int = 0) -> None:
+    """Record a leader and the process that leads its session (default: the leader); before there is one, only the run.
+
+    Nothing is written where there is no /proc.
 
     An error is passed over: a full disk must not keep a component from starting.
     """
     if not proc.LINUX:
         return
     start = proc.start_time(leader) if leader else 0
+    session = session or leader
+    session_start = start if session == leader else proc.start_time(session)
     # Not O_TRUNC: ext4 begins to write a file to the disk that was emptied and filled again (auto_da_alloc), 4 ms.
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -54,7 +58,7 @@ def write_record(lock_path: str, leader: int = 0) -> None:
     except OSError:
         return
     try:
-        os.ftruncate(fd, os.write(fd, f"{_boot()} {leader} {start}\n".encode()))
+        os.ftruncate(fd, os.write(fd, f"{_boot()} {leader} {start} {session} {session_start}\n".encode()))
     except OSError:
         pass
     finally:
@@ -120,10 +124,11 @@ def _read(path: Path) -> Record | None:
         content = path.read_text(encoding="ascii")
         if not content:  # the disk was full; the token is found in environments all the same
             return Record(instance, token, 0, 0)
-        boot, leader, start = content.split()
+        boot, *numbers = content.split()
         if boot != _boot():
             return None
-        return Record(instance, token, int(leader), int(start))
+        leader, start, session, session_start = map(int, numbers if len(numbers) > 2 else 2 * numbers)
+        return Record(instance, token, leader, start, session, session_start)
     except (OSError, ValueError):
         return None
 

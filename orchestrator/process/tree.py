@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import collections
 import ctypes
+import errno
 import os
 import signal
 import threading
@@ -24,6 +25,8 @@ from orchestrator.runtime.descriptors import LastOnes
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_CLONE_PARENT = 0x8000
+_SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "ppc64le": 120, "armv7l": 120}
 _STOP_ROUNDS = 20  # of looking for processes that were forked while others were being stopped
 
 _HAS_CHILDREN = os.path.exists(f"/proc/self/task/{threading.get_native_id()}/children")  # CONFIG_PROC_CHILDREN
@@ -56,21 +59,48 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
+def fork_sibling() -> int:
+    """Fork a child of our own parent (clone(2) with CLONE_PARENT). Return its pid, and 0 in it.
+
+    For a process with one thread that is about to execute a program: no handler of fork(2) runs, neither CPython's nor
+    the C library's. Raises OSError if the kernel or the architecture does not support it.
+    """
+    number = _SYS_CLONE.get(os.uname().machine)
+    if _libc is None or number is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    pid: int = _libc.syscall(number, _CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0)
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return pid
+
+
 NOBODY: frozenset[int] = frozenset()
 
 
 def descendants(root: int, spare: Collection[int] = NOBODY) -> list[Descendant]:
-    """Return all that descends from `root`, parents before children, zombies included; `spare` and theirs not."""
-    found: list[Descendant] = []
-    queue = [root]
+    """Return all that descends from `root`, parents before children, zombies included; `spare` and theirs not.
+
+    A process whose parent exits meanwhile is missed if that happens between the looks at the subreaper's children and
+    at the parent's. It is among the subreaper's by then, so `root` is looked at again at the end.
+    """
+    found: dict[int, Descendant] = {}
     with LastOnes():
         children_of = _children if _HAS_CHILDREN else _children_by_parent().__getitem__
-        for parent in queue:
-            for pid in children_of(parent):
-                if pid not in spare:
-                    found.append(Descendant(pid, parent))
-                    queue.append(pid)
-    return found
+        queue = [root]
+        while queue:
+            for parent in queue:
+                fresh = [pid for pid in children_of(parent) if pid not in spare and pid not in found]
+                found.update((pid, Descendant(pid, parent)) for pid in fresh)
+                queue += fresh
+            queue = [pid for pid in children_of(root) if pid not in spare and pid not in found]
+            found.update((pid, Descendant(pid, root)) for pid in queue)
+    return list(found.values())
+
+
+def children_of(parent: int) -> list[int]:
+    """Return the children of a process, zombies included, in the order in which each of its threads forked them."""
+    with LastOnes():
+        return _children(parent) if _HAS_CHILDREN else _children_by_parent()[parent]
 
 
 def _children(parent: int) -> list[int]:
@@ -125,7 +155,11 @@ def send_group(leader: int, number: int) -> None:
 
 def send_tree(root: int, number: int, spare: Collection[int] = NOBODY) -> None:
     """Signal all that descends from `root`; `root` itself, `spare` and what descends from those not."""
-    members = descendants(root, spare)
+    send_members(root, number, descendants(root, spare))
+
+
+def send_members(root: int, number: int, members: list[Descendant]) -> None:
+    """Signal these descendants of `root`. One that another process has replaced since is passed over."""
     _send_members(root, number, members)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from orchestrator.process import proc, tree
+from orchestrator.process import proc, session, tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,9 @@ class Usage:
 
 
 def usage_of(guardian: int) -> Usage | None:
-    """Return what the tree below a guardian uses; None where there is none, or it cannot be seen from here."""
-    members = [member.pid for member in tree.descendants(guardian)]
+    """Return what the tree below a guardian uses, without the session leader, which is ours. None if there is no tree,
+    or it cannot be seen from here."""
+    members = [m.pid for m in tree.descendants(guardian) if not session.leads_a_session(m.pid)]
     if not members:
         return None
     return Usage(sum(map(_cpu, members)), sum(map(_memory, members)))

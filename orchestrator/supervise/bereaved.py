@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from orchestrator.model.spec import StopPlan
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.orphans import Orphanage
@@ -35,7 +36,10 @@ class Bereaved:
     def _empty(self) -> None:
         if self._is_new:
             self._is_new = False
-            self._orphanage.empty()
+            plans = {member.session or member.pid: member.spec.stop for member in self._members if member.pid}
+            told = {member.session or member.pid for member in self._members if member.was_told_to_stop}
+            signals = {session: 0 if session in told else plan.stop_signal for session, plan in plans.items()}
+            self._orphanage.empty(signals, max((plan.grace for plan in plans.values()), default=StopPlan().grace))
 
     def kill(self) -> None:
         """Skip the grace."""

@@ -97,15 +97,19 @@ class Member:
         self.name = spec.name
         self.state = State.DOWN
         self.pid = 0
+        self.session = 0
         self.since = 0.0
         self.since_wall = 0.0
         self.lasted = 0.0
         self.incarnations = 0
         self.status: int | None = None
         self.own_end = False
+        self.left: LeaderExited | None = None
+        self.kill_at = 0.0
         self.reason = ""
         self.pause = 0.0
         self.is_stuck = False
+        self.was_told_to_stop = False
         self.due = True
         self._events: collections.deque[Event] = collections.deque()
         self.wish = Wish.NONE
@@ -188,6 +192,9 @@ class Member:
             case Action.UNGUARD:
                 self._host.unguard(self)
             case Action.SEND_STOP:
+                if not self.was_told_to_stop:
+                    self.kill_at = time.monotonic() + self.spec.stop.grace
+                self.was_told_to_stop = True
                 self.send(Stop())
             case Action.SEND_KILL:
                 self.send(Kill())
@@ -197,7 +204,8 @@ class Member:
                 self._timer.cancel()
 
     def _fork(self) -> None:
-        self.status, self.reason, self.own_end = None, "", False
+        self.status, self.reason, self.own_end, self.left = None, "", False, None
+        self.was_told_to_stop = False
         self.wish, self._vacated, self.due = Wish.NONE, False, False
         self.since, self.since_wall = time.monotonic(), time.time()
         self.incarnations += 1
@@ -241,7 +249,7 @@ class Member:
     def _hear(self, message: Up, fds: tuple[int, ...]) -> None:
         match message:
             case Started(pid):
-                self.pid = pid
+                self.pid, self.session = pid, message.session
                 self._host.attach(self, fds[0])
                 for error_fd in fds[1:]:
                     self._host.attach_errors(self, error_fd)
@@ -251,7 +259,10 @@ class Member:
                 self._vacated = True
                 self.handle(Event.EXITED)
             case LeaderExited(status, asked):
-                self.status, self.own_end = status, not asked
+                self.status, self.own_end, self.left = status, not asked, message
+                if self.state not in (State.STOPPING, State.KILLING):
+                    self.kill_at = time.monotonic() + self.spec.stop.grace
+                self.was_told_to_stop = True  # by the guardian, which signals what is left
                 self.lasted = time.monotonic() - self.since
                 self.handle(Event.EXITED)
             case Vacated():
@@ -296,7 +307,7 @@ class Member:
         if self.reason and self.wish is not Wish.DOWN:
             self.status = self.status if self.status == NOT_FOUND else GUARDIAN_FAILED
         self.is_stuck = False
-        self.pid = 0
+        self.pid = self.session = 0
         self._host.detach(self)
         self.repeats = self._repeats()
         verdict = restart.decide(

@@ -23,8 +23,10 @@ from orchestrator.supervise.component import Member
 from orchestrator.supervise.goals import Look
 from orchestrator.supervise.outcome import Outcome
 from orchestrator.supervise.roster import AT_REST
+from orchestrator.supervise.stop_progress import in_words
 from orchestrator.supervise.supervisor import Supervisor
 
+_STOPPING_VERBS = (Verb.DOWN, Verb.STOP, Verb.RESTART, Verb.SCALE)
 INSTANCES_MAX = 1000  # of one component
 
 
@@ -46,6 +48,7 @@ class Desk:
         self._waiting: dict[Asker, tuple[Request, Look]] = {}
         self._listening: dict[Asker, tuple[str, ...]] = {}
         supervisor.listen(self._changed)
+        supervisor.stop_reported = self._report_stop
 
     def handle(self, request: Request, asker: Asker) -> None:
         """Answer now, or when there is an answer."""
@@ -224,6 +227,13 @@ class Desk:
             if (reply := look()) is not None:
                 self._waiting.pop(asker, None)
                 asker.send(reply)
+
+    def _report_stop(self, members: list[Member]) -> None:
+        """Tell those whose request waits for a stop what it waits for."""
+        progress = in_words(members, self._supervisor.loop.now())
+        for asker, (request, _) in list(self._waiting.items()):
+            if request.verb in _STOPPING_VERBS:
+                asker.send(Reply(progress=progress, last=False))
 
     def _changed(self, member: Member, before: State) -> None:
         self._history.changed(member, before)

@@ -5,6 +5,7 @@ all of that has. It decides nothing: what a member's change of state means for t
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Protocol
 
 from orchestrator.model.errors import OrchestrateError
@@ -63,6 +64,9 @@ class Household:
     def waiting(self) -> dict[str, str]:
         """For each member whose probes are asked, or whose turn to start will come, in words what it waits for."""
         asked = {name: str(standing) for name, standing in self.probers.waiting().items()}
+        if (step := self.roster.steps.running) and step.state in (State.UP, State.READY):
+            limit = f" of at most {step.spec.timeout:g} s" if step.spec.timeout else ""
+            asked[step.name] = f"has run for {time.monotonic() - step.since:.0f} s{limit}"
         return asked | {member.name: "its turn" for member in self.roster.startable()}
 
     def reap(self) -> None:

@@ -20,6 +20,18 @@ def death(member: Member) -> str:
     return f"{member.name} {member.end_in_words}{after}"
 
 
+def left_behind(member: Member) -> str:
+    """Its leader exited by itself and left processes; empty if it left none."""
+    if member.left is None or not member.left.left:
+        return ""
+    count = member.left.left
+    processes = "1 process" if count == 1 else f"{count} processes"
+    line = f"{member.name} left {processes} running; stopping {'it' if count == 1 else 'them'}"
+    if member.left.daemons and member.succeeded:
+        line += f"\nhint: start {member.name} in the foreground, without `&` or an option that makes it a daemon"
+    return line
+
+
 def obituary(member: Member, recent: bytes, others: list[str]) -> str:
     """It ends the system: what, why, after how long and how many restarts, its last lines, who is stopped for it."""
     after = f" after {member.lasted:.1f} s" if member.lasted else ""

@@ -1,18 +1,19 @@
-"""What a guardian left behind that was killed: the supervisor is a subreaper too, adopts it and empties it.
+"""Empties the trees of guardians that were killed: the supervisor is a subreaper too, and adopts what they leave.
 
-Every child of ours that we did not fork ourselves is such an orphan. Which dead guardian it belonged to is not told by
-the kernel; so all members whose guardian died wait until no orphan is left.
+Every child of ours that we did not fork ourselves is such an orphan. The kernel does not report which guardian it
+belonged to, so all instances whose guardian was killed wait until no orphan is left. Most orphans are still in the
+session of their component's terminal, which tells whose stop signal they get.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from orchestrator.model.ending import Act, Cause, Ending, KillTree, ReportStuck, SendStep, SendTree
-from orchestrator.model.spec import StopPlan
-from orchestrator.process import proc, tree
+from orchestrator.model.ending import Act, Cause, Ending, KillTree, ReportStuck, SendRest, SendStep
+from orchestrator.model.spec import StopPlan, StopStep
+from orchestrator.process import proc, session, tree
 from orchestrator.runtime.loop import Loop, Timer
 
 
@@ -29,27 +30,41 @@ class Orphanage:
         self._stuck = stuck
         self._ending: Ending | None = None
         self._timer: Timer | None = None
+        self._signals: dict[int, int] = {}
+        self._told: set[tuple[int, int]] = set()
 
-    def empty(self) -> None:
-        """A guardian died: begin, or begin again, with all that is adopted now."""
-        self._ending = Ending(StopPlan())
+    def empty(self, signals: Mapping[int, int], grace: float) -> None:
+        """Guardians were killed: begin, or begin again, with all that is adopted now, and kill after `grace` seconds.
+
+        `signals` is the stop signal of each session; 0 where it has been sent, so that nobody gets it twice. What is in
+        another session gets SIGTERM.
+        """
+        self._signals.update(signals)
+        self._ending = Ending(StopPlan((StopStep(signal.SIGTERM, grace),)))
         self._advance(Cause.LEADER_GONE)
         self.check()
 
     def kill(self) -> None:
-        """Skip the grace."""
+        """Skip the grace period."""
         self._advance(Cause.KILL)
 
     def check(self) -> None:
-        """Some child ended: go on, or be done."""
+        """Some child exited: go on, or be done. Session leaders stay until nothing else is left."""
         if self._ending is None:
             return
-        if tree.descendants(os.getpid(), self._own()):
+        orphans = [member.pid for member in tree.descendants(os.getpid(), self._own())]
+        leaders = [pid for pid in orphans if session.leads_a_session(pid)]
+        if len(leaders) < len(orphans):
             self._advance(Cause.CHILD_GONE)
-            return
-        self._ending = None
-        self._disarm()
-        self._done()
+        elif leaders:
+            for pid in leaders:
+                tree.send(pid, signal.SIGKILL)
+        else:
+            self._ending = None
+            self._signals.clear()
+            self._told.clear()
+            self._disarm()
+            self._done()
 
     def _advance(self, cause: Cause) -> None:
         if self._ending is None:
@@ -63,14 +78,27 @@ class Orphanage:
 
     def _do(self, act: Act) -> None:
         match act:
-            case SendTree(number) | SendStep(number):
-                tree.send_tree(os.getpid(), number, self._own())
-                tree.send_tree(os.getpid(), signal.SIGCONT, self._own())
+            case SendRest(number) | SendStep(number):
+                self._send_rest(number)
             case KillTree():
                 tree.kill_tree(os.getpid(), self._own())
             case ReportStuck():
                 left = tree.descendants(os.getpid(), self._own())
                 self._stuck(", ".join(proc.describe(m.pid) for m in left[:5]))
+
+    def _send_rest(self, number: int) -> None:
+        """Send each orphan that we have not signaled yet the stop signal of its session, by default `number`."""
+        by_signal: dict[int, list[tree.Descendant]] = {}
+        for member in tree.descendants(os.getpid(), self._own()):
+            identity = (member.pid, proc.start_time(member.pid))
+            if identity not in self._told:
+                self._told.add(identity)
+                wanted = self._signals.get(proc.session_of(member.pid), number)
+                by_signal.setdefault(wanted, []).append(member)
+        for wanted, members in by_signal.items():
+            if wanted:
+                tree.send_members(os.getpid(), wanted, members)
+            tree.send_members(os.getpid(), signal.SIGCONT, members)
 
     def _disarm(self) -> None:
         if self._timer is not None:

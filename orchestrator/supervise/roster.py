@@ -130,6 +130,11 @@ class Roster:
         return any(m.runs for m in self.everyone)
 
     @property
+    def stopping(self) -> list[Member]:
+        """Those that have been asked to exit, or have and left processes that have been asked to."""
+        return [m for m in self.everyone if m.state is State.STOPPING and not m.is_stuck]
+
+    @property
     def anyone_active(self) -> bool:
         """Whether some member runs, or will come back by itself."""
         return any(m.runs or m.state is State.BACKOFF for m in self.members)

@@ -74,5 +74,5 @@ class Signalman:
             )
             self._system.stop(outcome)
         elif number == signal.SIGINT and self._loop.now() - self._since >= SECOND_INTERRUPT:
-            self._system.tell("second Ctrl-C: killing what is left")
+            self._system.tell("second Ctrl-C: killing what is left", over_echo=True)
             self._system.kill()

@@ -31,6 +31,7 @@ from orchestrator.supervise.roster import Roster
 from orchestrator.supervise.scaling import More, Scaling
 from orchestrator.supervise.signalman import Signalman
 from orchestrator.supervise.stage import Stage
+from orchestrator.supervise.stop_progress import StopProgress, in_words
 from orchestrator.supervise.streams import Streams
 
 
@@ -67,6 +68,8 @@ class Supervisor:
         self.is_stopping = False
         self._finished = False
         self._progress = Progress(loop, self.waiting, self.tell)
+        self._stop_progress = StopProgress(loop, lambda: self.roster.stopping, self._report_stop)
+        self.stop_reported: Callable[[list[Member]], None] = lambda members: None
         self._signalman = Signalman(loop, self, terms.hang_up_stops)
         self.listen(lambda member, _: self.streams.terminals.changed(member))
 
@@ -163,12 +166,16 @@ class Supervisor:
             self.start_possible()
             self._check_ready()
         elif member.state is State.UP:
-            if member.spec.ready:
+            if member.spec.ready or member in self.roster.steps:
                 self._progress.begin()
             self.start_possible()
-        elif member.state is State.STOPPING and member.own_end and not self._ends_well(member):
-            self.streams.catch_up(member)
-            self.tell(news.death(member))
+        elif member.state is State.STOPPING:
+            self._stop_progress.begin()
+            if member.own_end and not self._ends_well(member):
+                self.streams.catch_up(member)
+                self.tell(news.death(member))
+            if member.own_end and (line := news.left_behind(member)):
+                self.tell(line)
         elif member.state is State.BACKOFF and self.is_stopping:
             self._stop_possible()
         elif member.state is State.BACKOFF:
@@ -257,6 +264,12 @@ class Supervisor:
             self._finished = True
             if self.is_ready or self._outcome is not None:
                 self.tell("Complete")
+
+    def _report_stop(self, members: list[Member]) -> None:
+        """Say what a stop waits for. Ctrl-C kills only if the whole system stops, and somebody can press it."""
+        can_press = self.is_stopping and self._stage.screen.console.kind is Kind.TERMINAL
+        self.tell(in_words(members, self.loop.now(), "Ctrl-C again to kill now" if can_press else ""))
+        self.stop_reported(members)
 
     def kill(self) -> None:
         """Skip the grace of whatever is still there."""
