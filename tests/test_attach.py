@@ -503,6 +503,51 @@ def test_the_end_of_the_component_is_its_status(home, tmux):
     assert system.wait() == 7
 
 
+def test_a_restart_is_told_to_who_is_attached_in_one_line(home, tmux):
+    home.write(
+        f'[components.sh]\ncommand = {SHELL!r}\nrestart = {{ policy = "on-failure", backoff = [0.1, 0.1], max = 2 }}\n',
+        name="orchestrate.toml",
+    )
+    system = started(home, file="orchestrate.toml")
+    typist, viewer = tmux(), tmux()
+    attach(typist, home, "sh")
+    attach(viewer, home, "sh", "--read-only")
+    for terminal in (typist, viewer):
+        terminal.wait_for("^inner>")
+    typist.type("exit 7")
+    for terminal in (typist, viewer):
+        terminal.wait_for(
+            r"^\[orchestrate: sh exited with status 7 after [\d.]+ s; started again \(pid \d+\)\]\ninner>"
+        )
+        assert terminal.screen().count("[orchestrate: ") == 2 + (terminal is viewer)
+    restarted = Run([*command_under_test(), "restart", "-C", home.path, "sh"])
+    for terminal in (typist, viewer):
+        terminal.wait_for(
+            r"^\[orchestrate: sh was killed by SIGKILL after [\d.]+ s; started again \(pid \d+\)\]\ninner>"
+        )
+    assert restarted.wait() == 0, str(restarted)
+    typist.type("echo still the wri''ter")
+    viewer.wait_for("^still the writer")
+    viewer.keys("C-c")
+    system.signal(signal.SIGQUIT)
+    system.wait()
+
+
+def test_a_long_pause_before_a_restart_is_told(home, tmux):
+    restart = 'restart = { policy = "on-failure", backoff = [60, 60] }'
+    home.write(f"[components.sh]\ncommand = {SHELL!r}\n{restart}\n", name="orchestrate.toml")
+    system = started(home, file="orchestrate.toml")
+    terminal = tmux()
+    attach(terminal, home, "sh")
+    terminal.wait_for("^inner>")
+    terminal.type("exit 7")
+    terminal.wait_for(r"^\[orchestrate: sh exited with status 7 after [\d.]+ s; starting it again in [3-9]\d s\]$")
+    assert Run([*command_under_test(), "start", "-C", home.path, "sh"]).wait() == 0
+    terminal.wait_for(r"^\[orchestrate: sh started \(pid \d+\)\]\ninner>")
+    system.signal(signal.SIGQUIT)
+    system.wait()
+
+
 def test_without_a_name_the_merged_stream_is_shown_again(home, tmux):
     home.write(one=python(home, "one.py", TICKS), two="echo second; exec sleep 1000")
     system = started(home)

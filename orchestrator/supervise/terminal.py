@@ -28,6 +28,7 @@ from orchestrator.text.query_answers import QueryAnswers
 from orchestrator.text.screenful import screenful
 
 VIEWERS_MAX = 16
+PAUSE_TOLD = 2.0  # seconds
 ANSWERS_MAX = 4096  # bytes that are not read yet
 WIGGLE = 0.15  # seconds with one row less, so that a full-screen program notices, and draws everything anew
 
@@ -62,6 +63,7 @@ class Terminal:
         self._viewers: list[Viewer] = []
         self._writer: Viewer | None = None
         self._wiggle: Timer | None = None
+        self._end = ""  # how the last run ended, which its attached users have not been told yet
 
     # An incarnation
 
@@ -73,11 +75,20 @@ class Terminal:
         self._typist = Typist(self._house.loop, stream.master_fd)
         self._dialogue = Dialogue(member, stream, tree, self._house.loop, self)
         stream.tap = self
+        end, self._end = self._end or self.name, ""
+        for viewer in list(self._viewers):
+            viewer.note(
+                f"{end}; started again (pid {member.pid})" if end != self.name else f"{end} started (pid {member.pid})"
+            )
         if self._writer is not None:
             self._lend()
 
-    def close(self) -> None:
-        """The incarnation has ended, and what it wrote has been read: after this its master is closed."""
+    def close(self, end: str) -> None:
+        """The incarnation has ended, and what it wrote has been read: after this its master is closed.
+
+        `end` says in words how it ended.
+        """
+        self._end = end
         if self._typist is not None and self._dialogue is not None:
             self._typist.close()
             self._dialogue.close()
@@ -89,6 +100,13 @@ class Terminal:
         self._stream = self._answers = self._typist = self._dialogue = None
         for viewer in list(self._viewers):
             viewer.show(self._modes.leave + b"\r\n")
+
+    def pause(self, seconds: float) -> None:
+        """Tell those who are attached if it takes a while until the next run."""
+        if seconds >= PAUSE_TOLD:
+            for viewer in list(self._viewers):
+                viewer.note(f"{self._end}; starting it again in {seconds:.0f} s")
+            self._end = ""
 
     @property
     def has_room(self) -> bool:

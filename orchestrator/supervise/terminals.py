@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.model import exits
+from orchestrator.model.lifecycle import State
 from orchestrator.process import tree
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.roster import AT_REST
@@ -41,10 +42,13 @@ class Terminals:
     def closed(self, member: Member) -> None:
         """The incarnation's output has been read to its end."""
         if terminal := self._by_name.get(member.name):
-            terminal.close()
+            after = "" if member.reason else f" after {member.lasted:.1f} s"
+            terminal.close(f"{member.name} {member.end_as_clause}{after}")
 
     def changed(self, member: Member) -> None:
         """Once an instance is at rest, and is not started again at once, nobody can be attached to it."""
+        if member.state is State.BACKOFF and member.name in self._by_name:
+            self._by_name[member.name].pause(member.pause)
         if member.state in AT_REST and member.name in self._by_name:
             self._house.loop.call_in(0.0, lambda: self._send_home(member))
 
