@@ -85,3 +85,23 @@ def test_the_version_is_read_from_the_packages(tmp_path):
     assert find.version(str(python)) == "3.3.2"
     assert find.site_packages(str(python)) == packages
     assert find.version(str(tmp_path / "other" / "bin" / "python")) == ""
+
+
+@pytest.mark.parametrize(
+    ("version", "than", "older"),
+    [
+        ("2.6.3", "3.3.2", True),
+        ("2.9.3", "2.11.2", True),
+        ("3.3.1", "3.3.2", True),
+        ("3.3.2rc1", "3.3.2", True),
+        ("3.4.0.dev0", "3.4.0", True),
+        ("3.3.2", "3.3.2", False),
+        ("3.3.2", "3.3.2rc1", False),
+        ("2.11.2", "2.9.3", False),
+        ("", "3.3.2", False),
+        ("3.3.2", "", False),
+        ("custom", "3.3.2", False),
+    ],
+)
+def test_which_of_two_versions_is_older(version, than, older):
+    assert find.is_older(version, than) is older

@@ -134,6 +134,21 @@ def test_the_second_start_needs_no_helper_until_something_has_changed(fake):
         run.stop()
 
 
+def test_a_home_that_a_newer_airflow_has_used_is_refused(fake):
+    fake.ready().stop()
+    record = (fake.home / ".orchestrate" / "airflow.json").read_text()
+    (fake.packages / "apache_airflow-3.3.2.dist-info").rename(fake.packages / "apache_airflow-3.1.8.dist-info")
+    refused = fake.start(FAKE_VERSION="3.1.8")
+    assert refused.wait() == 1
+    assert f"cannot start Airflow 3.1.8: Airflow 3.3.2 has used {fake.home}; name another" in refused.messages
+    assert "name another home with --home DIR; " in refused.messages
+    assert "Checking database" not in refused.text
+    assert (fake.home / ".orchestrate" / "airflow.json").read_text() == record
+    fake.ready("--home", fake.home.parent / "other", FAKE_VERSION="3.1.8").stop()
+    (fake.packages / "apache_airflow-3.1.8.dist-info").rename(fake.packages / "apache_airflow-3.4.0.dist-info")
+    fake.ready(FAKE_VERSION="3.4.0").stop()
+
+
 def test_a_stale_row_is_not_taken_for_readiness(fake):
     fake.home.mkdir()
     for name in NAMES:

@@ -112,6 +112,33 @@ def test_other_versions_accept_the_login_run_a_dag_and_start_again(tmp_path, ver
     warm.stop(STOP)
 
 
+def test_a_home_of_2_11_2_is_copied_for_3_3_2_and_then_refused_to_an_older_one(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    older, newer = Airflow("2.11.2", home), Airflow("3.3.2", home)
+    run = older.start("--only", "triggerer")
+    run.wait_for(r"\| Database ready$", READY)
+    run.wait_for(r"\| Airflow is ready$", READY)
+    run.stop(STOP)
+    run = newer.start("--only", "triggerer")
+    copy = home / "airflow.db.before-3.3.2"
+    run.wait_for(rf"^airflow +\| Copied the database to {copy} before Airflow 3.3.2 changes its schema$", READY)
+    run.wait_for(r"\| Airflow is ready$", READY)
+    run.stop(STOP)
+    assert mode(copy) == 0o600
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT username FROM ab_user").fetchall() == [("admin",)]
+    run = older.start()
+    assert run.wait() == 1
+    assert f"cannot start Airflow 2.11.2: Airflow 3.3.2 has used {home}; name another home" in run.messages
+    (home / ".orchestrate" / "airflow.json").unlink()  # as if `airflow standalone` had used it
+    run = older.start()
+    assert run.wait(READY) == 1
+    assert "the database has the schema of another Airflow (revision " in run.text
+    assert "which 2.11.2 does not know" in run.text
+    assert not list(home.glob("airflow.db.before-2*"))
+
+
 def test_a_component_that_cannot_start_ends_the_start_at_its_second_exit(warm_3):
     run = Airflow("3.3.2", warm_3.home, AIRFLOW__CORE__PARALLELISM="-1").start()
     assert run.wait(READY) == 1

@@ -1,6 +1,7 @@
 """The stamp that spares the helper: it holds as long as nothing has changed. And the helper's own pure parts."""
 
 import ast
+import contextlib
 import importlib.util
 import json
 import os
@@ -239,3 +240,26 @@ def test_a_link_in_place_of_the_password_file_is_refused_and_its_target_untouche
     else:
         helper.make_private(str(path))
         assert (outside.read_text(), stat.S_IMODE(outside.stat().st_mode)) == (content, 0o644)
+
+
+def test_a_copy_of_a_sqlite_file_has_its_write_ahead_log_and_replaces_nothing(helper, tmp_path):
+    path = tmp_path / "airflow.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE dag (name TEXT)")
+        connection.execute("INSERT INTO dag VALUES ('tiny')")
+        connection.commit()
+        copies = [helper.copy_of(str(path), "3.3.2") for _ in range(2)]
+    assert copies == [f"{path}.before-3.3.2", f"{path}.before-3.3.2.2"]
+    for copy in copies:
+        assert stat.S_IMODE(os.stat(copy).st_mode) == 0o600
+        with contextlib.closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("SELECT name FROM dag").fetchall() == [("tiny",)]
+
+
+def test_a_copy_that_fails_ends_the_start_and_leaves_nothing(helper, tmp_path):
+    path = tmp_path / "airflow.db"
+    path.write_text("not a database, whatever it is called")
+    with pytest.raises(helper.Unusable, match=r"cannot copy .*airflow.db to .*before-3.3.2 before the migration: "):
+        helper.copy_of(str(path), "3.3.2")
+    assert list(tmp_path.iterdir()) == [path]

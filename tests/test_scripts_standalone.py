@@ -67,6 +67,7 @@ class World:
         self.checkout = root / "a checkout"
         self.scripts = self.checkout / "scripts"
         self.venvs = self.checkout / ".venv"
+        self.home = root / "airflow-3.3"
         self.log = root / "log"
         self.log.touch()
         (self.scripts / "locks").mkdir(parents=True)
@@ -240,6 +241,20 @@ def test_standalone_becomes_orchestrate(world: World) -> None:
     assert result.stdout == f"orchestrate|HOME=/a home|airflow|--airflow|{airflow}|--port|8 1|--help|"
 
 
+def test_each_version_line_has_a_home_unless_one_is_named(world: World) -> None:
+    def home_of(*arguments: str, **environment: str) -> str:
+        result = world.run("standalone", *arguments, FAKE_RELEASE="3.10-3.99 2026-05-30", **environment)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.split("|")[1].removeprefix("HOME=")
+
+    root = world.home.parent
+    assert home_of() == home_of("--airflow", "3.3.0rc1", "ps") == f"{root}/airflow-3.3"
+    assert home_of("--airflow=2.10.5") == home_of("--airflow", "2.10", "logs", "-f") == f"{root}/airflow-2.10"
+    assert home_of("--airflow", "2.10.5", AIRFLOW_HOME="/mine") == "/mine"
+    assert home_of("--", "--home", "/other") == home_of("ps", "--home=/other") == ""
+    assert home_of("run", "--", "--home", "/of/the/command") == f"{root}/airflow-3.3"
+
+
 IN_ANOTHER_TERMINAL = (
     "standalone: in another terminal: {0.scripts}/standalone ps (or logs, why, restart, down;"
     " it runs {0.venvs}/orchestrate/bin/orchestrate airflow ps)\n"
@@ -256,14 +271,14 @@ def test_standalone_prints_how_to_reach_both_programs(world: World) -> None:
 
 def test_a_command_for_what_runs_installs_no_airflow(world: World) -> None:
     result = world.run("standalone", "logs", "-f", "api server")
-    assert (result.returncode, result.stdout) == (0, "orchestrate|HOME=|airflow|logs|-f|api server|")
+    assert (result.returncode, result.stdout) == (0, f"orchestrate|HOME={world.home}|airflow|logs|-f|api server|")
     assert len(world.installations()) == 1
     assert not (world.venvs / "airflow-3.3.2").exists()
     result = world.run("standalone", "run", "--", "dags", "list")
     airflow = world.venvs / "airflow-3.3.2" / "bin" / "airflow"
-    assert result.stdout == f"orchestrate|HOME=|airflow|--airflow|{airflow}|run|--|dags|list|"
+    assert result.stdout == f"orchestrate|HOME={world.home}|airflow|--airflow|{airflow}|run|--|dags|list|"
     assert len(world.installations()) == 2
-    assert world.run("standalone", "ps").stdout == f"orchestrate|HOME=|airflow|--airflow|{airflow}|ps|"
+    assert world.run("standalone", "ps").stdout == f"orchestrate|HOME={world.home}|airflow|--airflow|{airflow}|ps|"
 
 
 def test_standalone_has_every_command_of_orchestrate_airflow() -> None:

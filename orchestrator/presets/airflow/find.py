@@ -92,6 +92,20 @@ def version(python: str) -> str:
     return found[0].name.removeprefix("apache_airflow-").removesuffix(".dist-info") if found else ""
 
 
+def is_older(version: str, than: str) -> bool:
+    """Whether a version precedes another one. False if one of them is not a version."""
+    first, second = _order(version), _order(than)
+    return first is not None and second is not None and first < second
+
+
+def _order(version: str) -> tuple[tuple[int, ...], bool, str] | None:
+    """Return what versions are compared by: the release, and that a pre-release comes before it."""
+    match = re.match(r"(\d+(?:\.\d+)*)(.*)", version)
+    if match is None:
+        return None
+    return tuple(map(int, match[1].split("."))), not re.match(r"\.?(a|b|rc|dev)", match[2]), match[2]
+
+
 def site_packages(python: str) -> Path | None:
     """Return the directory in which the interpreter of a virtual environment, or a plain one, has its packages and
     Airflow among them; None where that is not where it is."""

@@ -421,6 +421,59 @@ def wait_for_database(check: Any, explained: Any, seconds: float) -> None:
             return
 
 
+def check_schema(db: Any, version: str, sqlite_file: str) -> None:
+    """See that this Airflow knows the schema's revision; copy a SQLite file first that an earlier major version made:
+    there is no way back from its migration."""
+    from airflow import settings
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    heads = getattr(db, "_REVISION_HEADS_MAP", None) or getattr(db, "REVISION_HEADS_MAP", {})
+    with settings.engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current is None or current in list(heads.values())[-1:]:  # a new database, or one that nothing is done to
+        return
+    script = ScriptDirectory.from_config(db._get_alembic_config())
+    try:
+        script.get_revision(current)
+    except CommandError:
+        raise Unusable(
+            f"the database has the schema of another Airflow (revision {current}), which {version} does not know",
+            "name another home with --home DIR; or run the Airflow that made it, or one between the two",
+        ) from None
+    earlier = [head for of, head in heads.items() if int(of.split(".")[0]) < int(version.split(".")[0])]
+    if sqlite_file and earlier and current in {one.revision for one in script.iterate_revisions(earlier[-1], "base")}:
+        copy = copy_of(sqlite_file, version)
+        say(f"Copied the database to {copy} before Airflow {version} changes its schema")
+
+
+def copy_of(path: str, version: str) -> str:
+    """Copy a SQLite file, what its write-ahead log holds included; returns the path of the copy."""
+    import sqlite3
+
+    copy, number = f"{path}.before-{version}", 1
+    while os.path.lexists(copy):
+        number += 1
+        copy = f"{path}.before-{version}.{number}"
+    try:
+        os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        source, target = sqlite3.connect(path), sqlite3.connect(copy)
+        try:
+            source.backup(target)
+        finally:
+            source.close()
+            target.close()
+    except (OSError, sqlite3.Error) as error:
+        if os.path.exists(copy):
+            os.unlink(copy)
+        raise Unusable(
+            f"cannot copy {path} to {copy} before the migration: {error}",
+            "make room for the copy, or name another home with --home DIR",
+        ) from None
+    return copy
+
+
 def holder_of(path: str) -> str:
     """Name the processes that hold a lock on a file, as far as the kernel tells."""
     try:
@@ -484,6 +537,7 @@ def prepare(act: bool, wait: float) -> dict[str, Any]:
 
         wait_for_database(db.check, explained, wait)
         say("Checking database is initialized")
+        check_schema(db, version, report["sqlite_file"])
         db.initdb()
         say("Database ready")
     report.update(login_facts(conf, report, act))

@@ -99,6 +99,7 @@ class Preset:
 
         Raises UsageError or NotFreeError where something already stands in the way, as far as can be told so early.
         """
+        refuse_older(home, find.version(self._installation.python))
         if plan.is_wished("webserver", self._wishes.only, self._wishes.without):
             refuse_foreign_webserver(home)
         run_directory(home)
@@ -171,6 +172,18 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, st
 def processors() -> int:
     """Return how many processors this process may use; where that cannot be told (macOS), how many there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def refuse_older(home: Home, version: str) -> None:
+    """Raise OrchestrateError if a newer Airflow has used this home: the older one cannot read its database."""
+    record = stamp.load(facts_path(home))
+    last = str(record["facts"].get("version", "")) if record and isinstance(record.get("facts"), dict) else ""
+    if find.is_older(version, last):
+        raise OrchestrateError(
+            f"cannot start Airflow {version}: Airflow {last} has used {home.directory}",
+            f"name another home with --home DIR; to go back, downgrade the database with Airflow {last}"
+            f" (airflow db downgrade) and remove {facts_path(home)}",
+        )
 
 
 def refuse_foreign_webserver(home: Home) -> None:
