@@ -521,3 +521,84 @@ def test_bad_input_is_one_clear_line(fake, options, words):
     assert refused.stderr.startswith("orchestrate: ")
     assert words in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+SECRETS = ("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY", "AIRFLOW__CORE__FERNET_KEY")
+
+
+def environment_of(run, name):
+    (pid,) = [pid for pid in run.living() if f"airflow {name}" in cmdline(pid)]
+    pairs = (pair.partition(b"=") for pair in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+    return {name.decode(): value.decode() for name, _, value in pairs}
+
+
+def test_secrets_that_are_not_configured_are_generated_once_and_the_same_for_all(fake):
+    fake.home.mkdir()
+    (fake.home / "airflow.cfg").write_text("[core]\nexecutor = LocalExecutor\n[api_auth]\njwt_secret =\n")
+    run = fake.ready()
+    path = fake.home / ".orchestrate" / "airflow-secrets.env"
+    (line,) = re.findall(r"^orchestrate +\| (\[api_auth\] .*)$", run.text, re.M)
+    assert line == (
+        "[api_auth] jwt_secret, [api] secret_key and [core] fernet_key are not configured:"
+        f" using generated values from {path}"
+    )
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    kept = dict(row.split("=", 1) for row in path.read_text().splitlines()[1:])
+    assert kept.keys() == set(SECRETS)
+    assert len(set(kept.values())) == 3
+    for name in NAMES:
+        assert kept.items() <= environment_of(run, name).items()
+    shown = fake.ask("run", "--", "print-configuration", "api_auth.jwt_secret").stdout
+    assert shown == f"api_auth.jwt_secret = {kept[SECRETS[0]]}\n", "the same in a second terminal"
+    run.stop()
+    assert not any(secret in run.text for secret in kept.values())
+
+    warm = fake.ready(AIRFLOW__CORE__FERNET_KEY="mine")
+    assert "[api_auth] jwt_secret and [api] secret_key are not configured" in warm.text
+    assert environment_of(warm, "scheduler")[SECRETS[2]] == "mine", "what is configured counts"
+    assert environment_of(warm, "scheduler")[SECRETS[0]] == kept[SECRETS[0]], "generated once"
+    warm.stop()
+    warm = fake.ready(AIRFLOW__CORE__FERNET_KEY="mine")
+    assert "Database ready: nothing has changed since the last start" in warm.text
+    assert environment_of(warm, "scheduler")[SECRETS[0]] == kept[SECRETS[0]]
+    warm.stop()
+    path.unlink()
+    cold = fake.ready(AIRFLOW__CORE__FERNET_KEY="mine")
+    assert "Checking database is initialized" in cold.text, "lost secrets are generated again"
+    assert environment_of(cold, "scheduler")[SECRETS[0]] not in ("", kept[SECRETS[0]])
+    cold.stop()
+
+
+def test_secrets_by_a_command_or_an_earlier_name_or_a_key_pair_are_configured(fake, tmp_path):
+    fake.home.mkdir()
+    (fake.home / "airflow.cfg").write_text(
+        "[api_auth]\njwt_private_key_path = /k\n[core]\nfernet_key_cmd = cat /f\n[webserver]\nsecret_key = s\n"
+    )
+    run = fake.ready()
+    assert "not configured" not in run.text
+    assert not (fake.home / ".orchestrate" / "airflow-secrets.env").exists()
+    run.stop()
+
+
+def test_a_definition_has_generated_secrets_by_their_file(fake):
+    fake.home.mkdir()
+    (fake.home / "airflow.cfg").write_text("[core]\nexecutor = LocalExecutor\n")
+    run = fake.ready()
+    kept = environment_of(run, "scheduler")
+    run.stop()
+    definition = fake.home / "orchestrate.toml"
+    definition.write_text(
+        f'[airflow]\nhome = "."\nairflow = "{fake.bin}/airflow"\nany_port = true\nport = {free_port()}\n'
+        '[components.scheduler]\nenv_file = ["more.env"]\n'
+    )
+    (fake.home / "more.env").write_text("MORE=yes\n")
+    command = [*command_under_test(), "config", "-f", definition]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, env=fake.variables(), check=True).stdout
+    assert f"{fake.home}/.orchestrate/airflow-secrets.env" in shown
+    assert not any(kept[name] in shown for name in SECRETS)
+    run = Run([*command_under_test(), "up", "-f", definition], env=fake.variables())
+    run.wait_for(r"Airflow is ready$")
+    found = environment_of(run, "scheduler")
+    assert found["MORE"] == "yes"
+    assert {name: found[name] for name in SECRETS} == {name: kept[name] for name in SECRETS}
+    run.stop()

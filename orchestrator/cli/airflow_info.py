@@ -18,7 +18,7 @@ from orchestrator.cli.surroundings import Surroundings
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.spec import System
 from orchestrator.presets.airflow import facts as facts_module
-from orchestrator.presets.airflow import find, network, password, plan, preset, stamp
+from orchestrator.presets.airflow import find, generated, network, password, plan, preset, stamp
 from orchestrator.presets.airflow.facts import NAMES, Facts
 from orchestrator.presets.airflow.find import Installation
 from orchestrator.presets.airflow.preset import Wishes
@@ -77,12 +77,13 @@ def _would_run(options: argparse.Namespace, wishes: Wishes, here: Surroundings) 
     installation = find.find(options.airflow, here.environment.get("PATH"))
     home = Home(airflow.home_directory(options.home))
     environment = preset.prepared(here.environment, installation, home.directory)
-    facts = stamp.read(preset.facts_path(home), installation, environment)
+    facts = preset.stamped_facts(home, installation, environment)
     if facts is None:
         facts, status = _ask(home, installation, environment, here)
         if facts is None:
             return status
     ports = wishes.ports(facts)
+    environment |= generated.read(home, facts)
     changes = preset.changes(here.environment, network.environment(facts, environment, ports, wishes.bind))
     return Known(facts, installation.command, wishes.url(facts, ports), wishes.names(facts), changes)
 

@@ -22,7 +22,7 @@ from orchestrator.config.environment import Layers, expand_at
 from orchestrator.config.report import Place, Report, did_you_mean
 from orchestrator.model.errors import ConfigError
 from orchestrator.model.spec import Component, System
-from orchestrator.presets.airflow import find, preset, stamp
+from orchestrator.presets.airflow import find, generated, preset
 from orchestrator.presets.airflow.facts import NAMES, Facts
 from orchestrator.presets.airflow.foresight import foresee
 from orchestrator.presets.airflow.preset import Preset, Wishes
@@ -73,7 +73,7 @@ class AirflowPart:
         """Return it with its version and components, as they are configured. With `ask`, which runs the helper,
         exactly; else as far as can be told without running Airflow. Raises ConfigError."""
         environment = preset.prepared(self.environment, self.installation, self.home.directory)
-        facts = stamp.read(preset.facts_path(self.home), self.installation, environment)
+        facts = preset.stamped_facts(self.home, self.installation, environment)
         if facts is None and ask is not None:
             facts = ask(self.home, self.installation, environment)
         if facts is None:
@@ -90,8 +90,18 @@ class AirflowPart:
         command."""
         spec = self.components[0]
         verb = "init" if tuple(map(int, self.version.split(".")[:2])) < (2, 7) else "migrate"
-        tree = component_tree.of_component(spec, self._inherited)
-        return {"command": [tree["command"][0], "db", verb], "environment": tree["environment"]}
+        tree = self._tree(spec)
+        kept: dict[str, Any] = {key: tree[key] for key in ("environment", "env_file") if key in tree}
+        return {"command": [tree["command"][0], "db", verb], **kept}
+
+    def _tree(self, component: Component) -> dict[str, Any]:
+        """Return a component as keys. Generated secrets stay in their file: what we print would show them."""
+        secrets = generated.stored(self.home)
+        used = {name: value for name, value in secrets.items() if component.environment.get(name) == value}
+        tree = component_tree.of_component(component, {**self._inherited, **used})
+        if used:
+            tree["env_file"] = [str(generated.path(self.home))]
+        return tree
 
     @property
     def _inherited(self) -> dict[str, str]:
@@ -100,7 +110,7 @@ class AirflowPart:
 
     def definition(self, components: tuple[Component, ...], report: Report) -> Definition:
         """Return the definition with these components of the preset under what the user wrote."""
-        trees = {component.name: component_tree.of_component(component, self._inherited) for component in components}
+        trees = {component.name: self._tree(component) for component in components}
         tables = self.document.tree.get("components")
         mine = dict(tables) if isinstance(tables, dict) else {}
         for name in [name for name in mine if name in NAMES and name not in trees]:
@@ -110,7 +120,8 @@ class AirflowPart:
                 report.problem(place, f"components.{name}: {there}, so this one needs a command")
                 del mine[name]
         for name, tree in trees.items():
-            _make_room(tree, mine.get(name))
+            if name in mine:
+                mine[name] = _fitted(tree, mine[name])
         below = Document(Place(SOURCE, 0, str(self.home.directory)), {"components": trees})
         below.places = {("components", name): below.root for name in trees}
         above = Document(self.document.root, {**self.document.tree, "components": mine}, self.document.places)
@@ -128,11 +139,17 @@ class AirflowPart:
         return Preset(self.installation, self.home.directory, self.environment, wishes, self.shell)
 
 
-def _make_room(tree: dict[str, Any], mine: object) -> None:
-    """Remove what contradicts the user's keys: a stop sequence says signal and timeout already."""
-    stop = mine.get("stop") if isinstance(mine, dict) else None
+def _fitted(tree: dict[str, Any], mine: object) -> object:
+    """Return the user's keys so that they can be merged over the preset's `tree`, and remove from that what
+    contradicts them: a stop sequence says signal and timeout already. A list replaces ours, but env_file adds to it."""
+    if not isinstance(mine, dict):
+        return mine
+    stop, files = mine.get("stop"), mine.get("env_file")
     if isinstance(stop, dict) and {"signal", "timeout", "keys", "command"} & set(stop):
         tree["stop"].pop("sequence", None)
+    if "env_file" in tree and isinstance(files, str | list):
+        return {**mine, "env_file": [*tree["env_file"], *([files] if isinstance(files, str) else files)]}
+    return mine
 
 
 def _content(environment: Mapping[str, str], home: Home) -> str:

@@ -21,8 +21,9 @@ class Facts:
     `executor` is the class that will run, `forced_executor` the same where the configured one had to be replaced, and
     why; `idle_executors` are others that need workers. `login` says where the password is: "json" or "text" in
     `password_file`, "open" (no login), "elsewhere". `scheduler_health_port` is 0 where there is none. `log_lines` and
-    `web_log_lines` say whether the components print the lines by which their start is recognised. `stampable`: nothing
-    that a later start needs comes from outside.
+    `web_log_lines` say whether the components print the lines by which their start is recognised. `generated` names the
+    variables of secrets that are not configured, so that ours are used. `stampable`: nothing that a later start needs
+    comes from outside.
     """
 
     version: str
@@ -54,6 +55,7 @@ class Facts:
     webserver_config: str = ""
     user: str = ""
     password_file: str = ""
+    generated: tuple[str, ...] = ()
 
     @property
     def major(self) -> int:
@@ -70,9 +72,13 @@ def from_json(document: Any) -> Facts:
     """Return the facts in a document of `to_json`. Raises OrchestrateError where it is not one."""
     known = {field.name for field in dataclasses.fields(Facts)}
     try:
-        return Facts(**{key: value for key, value in document.items() if key in known})
+        return Facts(**{key: _frozen(value) for key, value in document.items() if key in known})
     except (AttributeError, TypeError) as error:
         raise OrchestrateError(f"unable to read the facts about Airflow: {error}") from None
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def to_json(facts: Facts) -> dict[str, Any]:
@@ -100,7 +106,7 @@ def interpret(report: dict[str, Any]) -> Facts:
         webserver_config = options.get("webserver.config_file") or f"{report['home']}/webserver_config.py"
     else:
         webserver_config = options.get("fab.config_file", "")  # there is none without the FAB provider
-    taken_over = {key: report[key] for key in _SAME if key in report}
+    taken_over = {key: _frozen(report[key]) for key in _SAME if key in report}
     return Facts(
         **taken_over,
         stampable=bool(report["sqlite_file"]) and not report["elsewhere"],
@@ -122,14 +128,9 @@ def interpret(report: dict[str, Any]) -> Facts:
 _SPEAKING = ("TRACE", "DEBUG", "INFO")
 _SAME = (
     *("version", "home", "config_file", "python", "database", "sqlite_file", "executor", "auth_manager"),
-    *(
-        "idle_executors",
-        "forced_executor",
-        "forced_executor_reason",
-        "forced_auth_manager",
-        "forced_auth_manager_reason",
-    ),
-    *("login", "user", "password_file"),
+    *("idle_executors", "forced_executor", "forced_executor_reason"),
+    *("forced_auth_manager", "forced_auth_manager_reason"),
+    *("login", "user", "password_file", "generated"),
 )
 
 

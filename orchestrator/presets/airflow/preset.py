@@ -16,7 +16,7 @@ from pathlib import Path
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
 from orchestrator.model.spec import Component, StopPlan, System
 from orchestrator.presets.airflow import facts as facts_module
-from orchestrator.presets.airflow import find, network, password, plan, ports, stamp
+from orchestrator.presets.airflow import find, generated, network, password, plan, ports, stamp
 from orchestrator.presets.airflow.facts import NAMES, Facts
 from orchestrator.presets.airflow.find import Installation
 from orchestrator.presets.airflow.foresight import foresee
@@ -82,13 +82,14 @@ class Preset:
     def expected(self, home: Home, facts: Facts) -> tuple[Component, ...]:
         """Return the components as they are configured, before it is known which ports are taken. Raises UsageError."""
         running = self._wishes.names(facts)
-        return plan.components(facts, running, self._request(str(home.corner / "run")), self._wishes.ports(facts))
+        request = self._request(str(home.corner / "run"), generated.stored(home) if facts.generated else {})
+        return plan.components(facts, running, request, self._wishes.ports(facts))
 
-    def _request(self, directory: str) -> plan.Request:
+    def _request(self, directory: str, secrets: Mapping[str, str]) -> plan.Request:
         return plan.Request(
             command=self._installation.command,
             directory=directory,
-            environment=self._environment,
+            environment={**self._environment, **secrets},
             processors=processors(),
             bind=self._wishes.bind,
             stop=self._wishes.stop,
@@ -103,7 +104,7 @@ class Preset:
         if plan.is_wished("webserver", self._wishes.only, self._wishes.without):
             refuse_foreign_webserver(home)
         run_directory(home)
-        stamped = stamp.read(facts_path(home), self._installation, self._environment)
+        stamped = stamped_facts(home, self._installation, self._environment)
         expected = stamped or self._foresee(home)
         if expected is not None:  # what is taken is said before anything runs; by then another may have come
             choose_ports(expected, self._wishes.ports(expected), self._wishes.names(expected), self._wishes)
@@ -149,7 +150,7 @@ class Preset:
         url = wishes.url(facts, chosen)
         directory = str(run_directory(home))
         Path(plan.pid_file(directory)).unlink(missing_ok=True)
-        request = self._request(directory)
+        request = self._request(directory, generated.read(home, facts))
         secret = password.read(facts)
         components = plan.components(facts, running, request, chosen)
         keep(url=url, changes=changes(self._given, components[0].environment))
@@ -158,6 +159,7 @@ class Preset:
             notes=(
                 *(() if fresh else ("Database ready: nothing has changed since the last start",)),
                 *plan.notes(facts, self._installation.command, configured, chosen),
+                *filter(None, (generated.in_words(facts, home),)),
             ),
             banner=plan.banner(facts, running, url, plan.login_line(facts, secret, shown=wishes.show_password)),
             secret=secret,
@@ -238,6 +240,12 @@ def read_facts(home: Home) -> Facts:
         raise OrchestrateError(f"unable to read the facts about Airflow: {error.strerror}") from None
     scratch_path(home).unlink()
     return facts_module.parse(text)
+
+
+def stamped_facts(home: Home, installation: Installation, environment: Mapping[str, str]) -> Facts | None:
+    """Return the facts of the last start if they still hold, and the secrets that it generated are there."""
+    facts = stamp.read(facts_path(home), installation, environment)
+    return facts if facts is not None and generated.are_there(home, facts) else None
 
 
 def facts_path(home: Home) -> Path:

@@ -46,8 +46,8 @@ def main():
         db.initdb()
         return 0
     if name == "print-configuration":
-        for key in ("executor", "execution_api_server_url"):
-            print(key, "=", conf.get("core", key))
+        for option in sys.argv[2:] or ("core.executor", "core.execution_api_server_url"):
+            print(option if sys.argv[2:] else option.partition(".")[2], "=", conf.get(*option.split(".")))
         return 0
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())

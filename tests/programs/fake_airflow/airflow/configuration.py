@@ -37,6 +37,7 @@ class SimpleAuthManager:
 
 
 class Conf:
+    deprecated_options = {("api", "secret_key"): ("webserver", "secret_key", "3.0.2")}
     sensitive_config_values = {("database", "sql_alchemy_conn"), ("api_auth", "jwt_secret")}
 
     def __init__(self):
@@ -63,5 +64,6 @@ conf = Conf()
 def write_default_airflow_configuration_if_needed():
     if not os.path.exists(AIRFLOW_CONFIG):
         with open(AIRFLOW_CONFIG, "w") as file:
-            file.write(f"[api_auth]\njwt_secret = {os.urandom(8).hex()}\n")
+            for section, key in (("api_auth", "jwt_secret"), ("api", "secret_key"), ("core", "fernet_key")):
+                file.write(f"[{section}]\n{key} = {os.urandom(8).hex()}\n")
     return Conf()
