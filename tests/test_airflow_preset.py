@@ -455,6 +455,13 @@ def test_the_second_terminal_from_any_directory_without_airflow_on_path(fake, tm
     assert ask("run").stderr.startswith("orchestrate: unable to find Airflow")
 
 
+def test_airflows_own_command_gets_what_options_of_the_start_said(fake):
+    run = fake.ready("--executor", "SequentialExecutor", "--only", "scheduler")
+    assert "scheduler  started with executor SequentialExecutor" in run.text
+    assert "executor = SequentialExecutor" in fake.ask("run", "--", "print-configuration").stdout
+    run.stop()
+
+
 def test_airflows_own_command_runs_without_a_running_system(fake):
     shown = fake.ask("run", "--port", "9191", "--", "print-configuration")
     assert "execution_api_server_url = http://localhost:9191/execution/" in shown.stdout

@@ -21,7 +21,8 @@ from orchestrator.presets.airflow.preset import Preset, Wishes
 
 def run(options: argparse.Namespace) -> int:
     """Run one of the command's actions; returns the exit status."""
-    here = _with_executor(surroundings.read(options), options.executor)
+    shell = surroundings.read(options)
+    here = _with_executor(shell, options.executor)
     wishes = read_wishes(options, here)
     if options.action:
         from orchestrator.cli import airflow_info
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         return airflow_info.run(options, wishes, here)
     installation = find.find(options.airflow, here.environment.get("PATH"))
     home = home_directory(options.home)
-    make = Preset(installation, home, here.environment, wishes).make
+    make = Preset(installation, home, here.environment, wishes, shell.environment).make
     return detach.run(options, lambda birth: foreground.run_made(make, home, here, birth=birth, airflow_home=str(home)))
 
 

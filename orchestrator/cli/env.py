@@ -14,7 +14,9 @@ from orchestrator.config.secrets import MASK, mask
 
 def run(options: argparse.Namespace) -> int:
     """Print the variables, by name; returns the exit status."""
-    read = sources.read(options, surroundings.read(options), needs_components=options.name is not None, exact=True)
+    read = sources.read(
+        options, surroundings.read(options), needs_components=options.name is not None, exact=options.name is not None
+    )
     variables = planning.variables_of(options, read, options.name)
     planning.tell(read.report.notes)
     shown = {name: _shown(name, variables[name], options.reveal) for name in sorted(variables)}

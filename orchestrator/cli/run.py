@@ -20,7 +20,7 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as sh(1) has it
 def run(options: argparse.Namespace) -> int:
     """Execute the command; returns only by an error."""
     here = surroundings.read(options)
-    read = sources.read(options, here, needs_components=False, exact=True)
+    read = sources.read(options, here, needs_components=False, exact=bool(options.words))
     name, argv = _what(options, read)
     variables = planning.variables_of(options, read, name)
     cwd = read.definition.directory

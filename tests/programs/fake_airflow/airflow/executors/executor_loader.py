@@ -7,6 +7,10 @@ class LocalExecutor:
     is_local = True
 
 
+class SequentialExecutor(LocalExecutor):
+    pass
+
+
 class CeleryExecutor:
     is_local = False
 
@@ -21,4 +25,8 @@ class ExecutorLoader:
     def import_default_executor_cls():
         if not _executor_names:
             _executor_names.append(conf.get("core", "executor").split(",")[0])
-        return {"LocalExecutor": LocalExecutor, "CeleryExecutor": CeleryExecutor}[_executor_names[0]], None
+        return {
+            "LocalExecutor": LocalExecutor,
+            "SequentialExecutor": SequentialExecutor,
+            "CeleryExecutor": CeleryExecutor,
+        }[_executor_names[0]], None
