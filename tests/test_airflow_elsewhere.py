@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from airflow_rest import STOP, Airflow, free_port, installed, processes
+from airflow_rest import READY, STOP, Airflow, free_port, installed, processes
 from harness import Run, environment, until
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
@@ -36,11 +36,13 @@ class Postgres:
         self._do("createdb", "-h", self.directory, "-p", self.port, "-U", "airflow", "airflow")
         self.url = f"postgresql+psycopg2://airflow:s3cr3t@127.0.0.1:{self.port}/airflow"
         if password:
-            sql = f"ALTER ROLE airflow PASSWORD '{password}'"
-            self._do("psql", "-h", self.directory, "-p", self.port, "-U", "airflow", "-c", sql, "airflow")
+            self.sql(f"ALTER ROLE airflow PASSWORD '{password}'")
             self.stop()
             (self.data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
             self.start()
+
+    def sql(self, statement):
+        self._do("psql", "-h", self.directory, "-p", self.port, "-U", "airflow", "-c", statement, "airflow")
 
     def start(self):
         options = ["-k", self.directory, "-p", self.port, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
@@ -85,7 +87,15 @@ def test_2_11_2_with_the_local_executor_on_postgresql(postgres, tmp_path):
     run.stop(STOP)
     record = (tmp_path / ".orchestrate" / "airflow.json").read_text()
     assert "s3cr3t" not in record
-    assert '"fingerprint": null' in record, "only SQLite is ever stamped"
+    warm = airflow.start("--only", "triggerer")
+    warm.wait_for(r"^orchestrate +\| Database ready: nothing has changed since the last start$", READY)
+    assert "Checking database" not in warm.text
+    warm.stop(STOP)
+    postgres.sql("UPDATE alembic_version SET version_num = 'abc'")
+    changed = airflow.start("--only", "triggerer")
+    assert changed.wait(READY) == 1
+    assert "Checking database is initialized" in changed.text
+    assert "the database has the schema of another Airflow (revision abc), which 2.11.2 does not know" in changed.text
 
 
 @pytest.mark.skipif(not PROGRAMS, reason="no PostgreSQL here: apt install postgresql")

@@ -1,9 +1,11 @@
 """The whole preset, fast: against a fake Airflow that has what the helper asks for, and components of its manners."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -351,6 +353,24 @@ def test_a_database_that_comes_up_later_is_waited_for(fake, tmp_path):
     run.wait_for(r"^airflow +\| the database answers after \d+ s$")
     run.wait_for(r"Airflow is ready$")
     run.stop()
+
+
+def test_a_warm_start_with_a_server_asks_it_for_the_schema_and_imports_no_airflow(fake):
+    fake.ready(**ELSEWHERE).stop()
+    record = (fake.home / ".orchestrate" / "airflow.json").read_text()
+    assert "s3cr3t" not in record
+    warm = fake.ready(FAKE_BROKEN="1", **ELSEWHERE)  # a migration would fail
+    assert "Database ready: nothing has changed since the last start" in warm.text
+    assert "Checking database" not in warm.text
+    warm.stop()
+    other = {name: f"{url}2" for name, url in ELSEWHERE.items()}
+    with contextlib.closing(sqlite3.connect(fake.home / "airflow.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'abd'")
+        connection.commit()
+    for changed in (ELSEWHERE, other):
+        run = fake.ready(**changed)
+        assert "Checking database is initialized" in run.text
+        run.stop()
 
 
 def test_a_database_that_stays_away_ends_the_start_with_one_line(fake):

@@ -139,7 +139,9 @@ def _of_packages(error: BaseException, environment: str, versions: dict[str, str
     if not (any(one.__name__ in _PACKAGING for one in type(error).__mro__) or root in ("pydantic", "sqlalchemy")):
         return Finding(reason, known=False)
     installed = ", ".join(f"{name} {version}" for name, version in versions.items())
-    airflow = versions.get("apache-airflow", "VERSION")
+    if "apache-airflow" not in versions:
+        return Finding(reason, known=False)
+    airflow = versions["apache-airflow"]
     return Finding(
         f"{reason} (in {environment} are {installed})" if installed else reason,
         "a package may be too new for this Airflow; its constraints have those it was tested with:"

@@ -23,7 +23,7 @@ class Facts:
     `password_file`, "open" (no login), "elsewhere". `scheduler_health_port` is 0 where there is none. `log_lines` and
     `web_log_lines` say whether the components print the lines by which their start is recognised. `generated` names the
     variables of secrets that are not configured, so that ours are used. `stampable`: nothing that a later start needs
-    comes from outside.
+    comes from outside. `schema` is the revision in a database on a server, `url_digest` a salted digest of its URL.
     """
 
     version: str
@@ -39,6 +39,8 @@ class Facts:
     worker_log_port: int
     trigger_log_port: int
     sqlite_file: str = ""
+    schema: str = ""
+    url_digest: str = ""
     stampable: bool = False
     dag_processor: bool = False
     base_url: str = ""
@@ -109,7 +111,7 @@ def interpret(report: dict[str, Any]) -> Facts:
     taken_over = {key: _frozen(report[key]) for key in _SAME if key in report}
     return Facts(
         **taken_over,
-        stampable=bool(report["sqlite_file"]) and not report["elsewhere"],
+        stampable=bool(report["sqlite_file"] or report.get("url_digest")) and not report["elsewhere"],
         dag_processor=major > 2 or _flag(options, "scheduler.standalone_dag_processor"),
         host=options[f"{web}host"],
         port=_port(options, f"{web}port"),
@@ -130,7 +132,7 @@ _SAME = (
     *("version", "home", "config_file", "python", "database", "sqlite_file", "executor", "auth_manager"),
     *("idle_executors", "forced_executor", "forced_executor_reason"),
     *("forced_auth_manager", "forced_auth_manager_reason"),
-    *("login", "user", "password_file", "generated"),
+    *("login", "user", "password_file", "generated", "schema", "url_digest"),
 )
 
 

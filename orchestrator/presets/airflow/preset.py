@@ -108,15 +108,21 @@ class Preset:
         expected = stamped or self._foresee(home)
         if expected is not None:  # what is taken is said before anything runs; by then another may have come
             choose_ports(expected, self._wishes.ports(expected), self._wishes.names(expected), self._wishes)
-        if stamped is not None:
+        if stamped is not None and stamped.sqlite_file:
             facts = stamped
             return System(title="Airflow", labels=NAMES), lambda: self._plan(home, facts, fresh=False)
         before = stamp.config_digest(self._config_file(home))
         wishes = self._wishes
-        task = f"{wishes.wait_for_database:g}"
-        step = helper_step(self._installation, home, self._environment, wishes.stop, task)
+        task = [f"{wishes.wait_for_database:g}"]
+        if stamped is not None:
+            task.append(str(facts_path(home)))
+        step = helper_step(self._installation, home, self._environment, wishes.stop, *task)
         system = System(title="Airflow", init=(step,), labels=NAMES)
-        return system, lambda: self._plan(home, read_facts(home), fresh=True, before=before)
+        return system, lambda: self._plan_after_helper(home, stamped, before)
+
+    def _plan_after_helper(self, home: Home, stamped: Facts | None, before: str) -> Plan:
+        found = read_facts(home, stamped)
+        return self._plan(home, found, fresh=found is not stamped, before=before)
 
     def _foresee(self, home: Home) -> Facts | None:
         try:
@@ -218,13 +224,13 @@ def prepared(environment: Mapping[str, str], installation: Installation, home: P
 
 
 def helper_step(
-    installation: Installation, home: Home, environment: Mapping[str, str], stop: StopPlan, task: str
+    installation: Installation, home: Home, environment: Mapping[str, str], stop: StopPlan, *task: str
 ) -> Component:
-    """Return the initial step that runs the helper, which only reports if `task` is "report"."""
+    """Return the initial step that runs the helper; `task` are its arguments after the file of the report."""
     scratch_path(home).unlink(missing_ok=True)
     return Component(
         name=STEP,
-        argv=(installation.python, str(HELPER), str(scratch_path(home)), task),
+        argv=(installation.python, str(HELPER), str(scratch_path(home)), *task),
         cwd=str(run_directory(home)),
         environment=environment,
         source="the Airflow preset",
@@ -232,13 +238,15 @@ def helper_step(
     )
 
 
-def read_facts(home: Home) -> Facts:
-    """Return what the helper wrote. Raises OrchestrateError."""
+def read_facts(home: Home, stamped: Facts | None = None) -> Facts:
+    """Return what the helper wrote, or `stamped` if it found nothing changed. Raises OrchestrateError."""
     try:
         text = scratch_path(home).read_text(encoding="utf-8")
     except OSError as error:
         raise OrchestrateError(f"unable to read the facts about Airflow: {error.strerror}") from None
     scratch_path(home).unlink()
+    if stamped is not None and text.strip() == "{}":
+        return stamped
     return facts_module.parse(text)
 
 

@@ -3,7 +3,8 @@
 Where everything still is as it was, the helper is not needed, and a start costs no Airflow process but the components
 themselves. What counts: the installation (the directory of its packages, by the time of its last change), the
 configuration files by content, the environment that Airflow reads, the revision of the schema, and on 2.x that the
-admin user is there; both are read from SQLite directly, so that no other database is ever stamped.
+admin user is there; both are read from SQLite directly. For a database on a server the helper asks, under Airflow's
+interpreter but without Airflow: see `unchanged`.
 """
 
 from __future__ import annotations
@@ -115,12 +116,15 @@ def _content(path: str) -> bytes | None:
 
 
 def schema_revision(facts: Facts) -> str:
-    """Return the schema's revision in the SQLite file; empty where it cannot be read."""
+    """Return the revision of the schema in the SQLite file, empty if it cannot be read. For a server it is that of the
+    record, which the helper compares with the server's."""
+    if not facts.sqlite_file:
+        return facts.schema
     return ",".join(_query(facts, "SELECT version_num FROM alembic_version ORDER BY version_num"))
 
 
 def _login_is_there(facts: Facts) -> bool:
-    if facts.login == "text":
+    if facts.login == "text" and facts.sqlite_file:
         return bool(_query(facts, "SELECT username FROM ab_user WHERE username = 'admin'"))
     return facts.login != "json" or Path(facts.password_file).exists()
 
