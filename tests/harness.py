@@ -46,13 +46,19 @@ def command_under_test():
     return [installed] if installed else [sys.executable, "-m", "orchestrator"]
 
 
-def tree(name, *arguments):
-    """The Procfile command for one of programs/trees.py; its leader is the Python itself."""
-    return shlex.join(["exec", *PYTHON, str(PROGRAMS / "trees.py"), name, *map(str, arguments)])
+def tree(name, *arguments, leader="program"):
+    """The Procfile command for one of programs/trees.py; its leader is the Python itself, or with `leader="shell"` the
+    shell that has started it, as in most Procfiles."""
+    return _command("trees.py", name, arguments, leader)
 
 
-def voice(name, *arguments):
-    return shlex.join(["exec", *PYTHON, str(PROGRAMS / "voices.py"), name, *map(str, arguments)])
+def voice(name, *arguments, leader="program"):
+    return _command("voices.py", name, arguments, leader)
+
+
+def _command(program, name, arguments, leader):
+    words = [*PYTHON, str(PROGRAMS / program), name, *map(str, arguments)]
+    return shlex.join(["exec", *words]) if leader == "program" else f"{shlex.join(words)}; exit $?"
 
 
 class Run:

@@ -34,9 +34,12 @@ DEATHS = {
 NEED_A_TERMINAL = {"ctrl-c", "dropped-line"}
 
 
-def system(home, names, *options, **run):
+both_leaders = pytest.mark.parametrize("leader", ["program", "shell"])
+
+
+def system(home, names, *options, leader="program", **run):
     """All these trees under one supervisor, started and not waited for."""
-    home.write(**{name: tree(name) for name in names})
+    home.write(**{name: tree(name, leader=leader) for name in names})
     return home.up("-t", GRACE, "--color", "never", *options, **run)
 
 
@@ -80,15 +83,16 @@ def verdict(problems):
         pytest.fail(words)
 
 
+@both_leaders
 @pytest.mark.parametrize("death", DEATHS)
-def test_nothing_is_left_of_any_tree(death, homes):
+def test_nothing_is_left_of_any_tree(death, leader, homes):
     act, status = DEATHS[death]
     cases = []
     for terminal in (True,) if death in NEED_A_TERMINAL else (True, False):
         for kind, names in (("gentle", GENTLE), ("stubborn", STUBBORN)):
             name = f"{kind} {'on a terminal' if terminal else 'without a terminal'}"
             home = homes(name.replace(" ", "-"))
-            cases.append((name, names, home, system(home, names, terminal=terminal)))
+            cases.append((name, names, home, system(home, names, terminal=terminal, leader=leader)))
     begun = []
     for _, names, _, run in cases:
         run.wait_ready(*names)
@@ -102,10 +106,11 @@ def test_nothing_is_left_of_any_tree(death, homes):
     verdict(problems or started_again((name, home) for name, _, home, _ in cases))
 
 
+@both_leaders
 @pytest.mark.parametrize("victim", ["supervisor by TERM", "supervisor by KILL", "guardian by KILL"])
-def test_nothing_is_left_of_each_tree_alone(victim, homes):
+def test_nothing_is_left_of_each_tree_alone(victim, leader, homes):
     """Alone: no other component's end can hasten this one's."""
-    runs = [(name, home, system(home, [name])) for name in GENTLE + STUBBORN for home in [homes(name)]]
+    runs = [(name, home, system(home, [name], leader=leader)) for name in GENTLE + STUBBORN for home in [homes(name)]]
     problems = []
     begun = {}
     for name, _, run in runs:
@@ -142,10 +147,11 @@ def test_after_the_death_of_the_supervisor_a_component_can_say_its_last_words(te
     assert told.read_text() == "TERM\nclean\n"
 
 
-def test_after_the_death_of_supervisor_and_guardians_together_the_home_is_free(homes):
+@both_leaders
+def test_after_the_death_of_supervisor_and_guardians_together_the_home_is_free(leader, homes):
     """The one exception to nothing-is-left: only the kernel's hang-up acts. There is no lock that could go stale."""
     home = homes("home")
-    run = system(home, ["plain", "family"], terminal=True)
+    run = system(home, ["plain", "family"], terminal=True, leader=leader)
     run.wait_ready("plain", "family")
     since = time.monotonic()
     run.kill_with_guardians()
@@ -209,18 +215,19 @@ def test_nothing_is_left_of_a_start_cut_short(number, homes):
     verdict(problems or started_again((name, home) for name, home, _, _ in cases))
 
 
-def test_what_a_leader_leaves_behind_goes_with_it(homes):
-    """Swept: the stop signal at once, KILL 2 s later. The exit status is the leader's."""
+@both_leaders
+def test_what_a_leader_leaves_behind_goes_with_it(leader, homes):
+    """Swept: the stop signal at once, SIGKILL after the grace period. The exit status is the leader's."""
     cases = []
     for terminal in (True, False):
         for name in LEAVERS:
             home = homes(f"{name}-{terminal}")
-            home.write(**{name: tree(name, 7), "other": tree("plain")})
+            home.write(**{name: tree(name, 7, leader=leader), "other": tree("plain", leader=leader)})
             cases.append((name, home, home.up("-t", GRACE, "--color", "never", terminal=terminal)))
     problems = []
     for name, _, run in cases:
         since = run.wait_for(rf"^{name} *\| ready")
-        problems += what_went_wrong(name, run, since, 7, 2 + SOON)
+        problems += what_went_wrong(name, run, since, 7, GRACE + SOON)
     verdict(problems or started_again((name, home) for name, home, _ in cases))
 
 
@@ -252,13 +259,14 @@ def test_nothing_is_left_when_the_sweep_itself_is_cut_short(victim, homes):
     verdict(problems or started_again((name, home) for name, home, _, _ in cases))
 
 
+@both_leaders
 @pytest.mark.parametrize("victim", ["supervisor", "guardian"])
-def test_nothing_is_left_when_the_stop_itself_is_cut_short(victim, homes):
+def test_nothing_is_left_when_the_stop_itself_is_cut_short(victim, leader, homes):
     """The grace that already runs is not given twice."""
     cases = []
     for terminal in (True, False):
         home = homes(f"terminal-{terminal}")
-        home.write(clock=voice("clock"), deaf=tree("deaf"), daemon=tree("daemon"))
+        home.write(clock=voice("clock"), deaf=tree("deaf", leader=leader), daemon=tree("daemon", leader=leader))
         run = home.up("-t", GRACE, "--color", "never", terminal=terminal)
         run.wait_ready("clock", "deaf", "daemon")
         guardian = run.guardian_of("trees.py deaf")

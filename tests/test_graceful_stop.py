@@ -14,7 +14,7 @@ import textwrap
 
 import pytest
 from definitions import Directory, component
-from harness import PROGRAMS, PYTHON, children, leader_among, plain, stat_of, until
+from harness import PROGRAMS, PYTHON, children, describe, leader_among, plain, stat_of, until
 
 WORKER, SHELL_DIED = "exited with status 7", "killed by SIGTERM"
 WRAPPER = "import subprocess, sys; subprocess.call(sys.argv[1:])"
@@ -135,6 +135,8 @@ def test_each_process_gets_the_stop_signal_once_and_finishes(place, way, tty):
     run = place.up(definition(place.path, tty), terminal=way == "ctrl-c", columns=200)
     WAYS[way](place, run)
     if way == "stop":
+        for name in SHAPES:
+            run.wait_for(rf"^orchestrate \| {name} stopped")
         no_faults(place, run)
         run.signal(signal.SIGTERM)
     run.wait()
@@ -146,6 +148,8 @@ def test_each_process_gets_the_stop_signal_once_and_finishes(place, way, tty):
 def test_a_restart_waits_for_the_job_too(place, tty):
     run = place.up(definition(place.path, tty))
     place.ask("restart", *SHAPES)
+    for name in SHAPES:
+        run.wait_for(rf"^orchestrate \| {name} stopped")
     no_faults(place, run)
     place.started(run, SHAPES, count=2)
     run.stop()
@@ -341,9 +345,8 @@ def test_without_supervisor_and_guardian_the_kernel_hangs_up(place):
     run = place.up(component("web", worker(place.path, "web")))
     run.kill_with_guardians()
     assert until(lambda: signals_of(place.logs("web")[0]) == ["SIGHUP"]), place.logs("web")
-    left = run.survivors(0.5)
-    assert [line for line in left if "sleep" in line or "orchestrate" in line] == [], "the session leader is gone"
-    (line,) = left
-    assert "signal_log.py" in line
-    os.kill(int(line.split()[0]), signal.SIGTERM)
+    assert until(lambda: len(run.living()) == 1), "the session leader is gone"
+    (pid,) = run.living()
+    assert "signal_log.py" in describe(pid)
+    os.kill(pid, signal.SIGTERM)
     assert run.survivors(5) == []

@@ -39,7 +39,11 @@ class Bereaved:
             plans = {member.session or member.pid: member.spec.stop for member in self._members if member.pid}
             told = {member.session or member.pid for member in self._members if member.was_told_to_stop}
             signals = {session: 0 if session in told else plan.stop_signal for session, plan in plans.items()}
-            self._orphanage.empty(signals, max((plan.grace for plan in plans.values()), default=StopPlan().grace))
+            self._orphanage.empty(signals, max((self._grace(m) for m in self._members), default=StopPlan().grace))
+
+    def _grace(self, member: Member) -> float:
+        """Return its grace period in seconds, or what is left of one that runs already."""
+        return max(0.0, member.kill_at - self._loop.now()) if member.was_told_to_stop else member.spec.stop.grace
 
     def kill(self) -> None:
         """Skip the grace."""
