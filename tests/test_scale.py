@@ -1,6 +1,8 @@
 """More or fewer instances while the system runs."""
 
+import contextlib
 import json
+import os
 
 import pytest
 from harness import Run, command_under_test, until
@@ -16,8 +18,16 @@ depends_on = ["db"]
 
 @pytest.fixture
 def system(home):
-    run = home.write(SYSTEM, name="orchestrate.toml").up(file="orchestrate.toml")
-    run.wait_for("instance web port 5100")
+    home.write(SYSTEM, name="orchestrate.toml")
+    with running(home) as run:
+        run.wait_for("instance web port 5100")
+        yield run
+
+
+@contextlib.contextmanager
+def running(home):
+    run = home.up(file="orchestrate.toml")
+    run.home = home
 
     def ask(*words, status=0):
         asked = Run([*command_under_test(), *words, "-C", home.path])
@@ -25,6 +35,7 @@ def system(home):
         return asked.text + asked.err.decode()
 
     run.ask = ask
+    assert until(lambda: Run([*command_under_test(), "wait", "--ready", "-C", home.path]).wait() == 0)
     yield run
     if run.returncode is None:
         ask("down")
@@ -42,19 +53,111 @@ def test_up_and_down_again(system):
     assert told == "web.2 started\nweb.3 started\n"
     system.wait_for("instance web.2 port 5101")
     system.wait_for("instance web.3 port 5102")
-    assert states(system) == dict.fromkeys(["db", "web", "web.2", "web.3"], "ready")
+    assert states(system) == dict.fromkeys(["db", "web.1", "web.2", "web.3"], "ready")
     assert system.ask("scale", "web=1") == "web.2 stopped\nweb.3 stopped\n"
-    assert states(system) == {"db": "ready", "web": "ready", "web.2": "down", "web.3": "down"}
+    assert states(system) == {"db": "ready", "web": "ready"}
     system.ask("scale", "web=2")
-    assert states(system) == {"db": "ready", "web": "ready", "web.2": "ready", "web.3": "down"}
+    assert states(system) == {"db": "ready", "web.1": "ready", "web.2": "ready"}
     assert until(lambda: system.text.count("instance web.2 port 5101") == 2)
+
+
+@pytest.mark.parametrize("again", [("restart", "web"), ("start", "web"), ("restart",), ("start",)])
+def test_surplus_instances_are_gone(system, again):
+    system.ask("scale", "web=3")
+    system.ask("scale", "web=1")
+    system.ask(*again)
+    assert states(system) == {"db": "ready", "web": "ready"}
+    system.ask("wait", "--ready", "--timeout", "20")
+    assert "2 of 2 components ready" in system.ask("status")
+    assert "web.2" not in system.ask("why")
+    assert "no component 'web.2'" in system.ask("start", "web.2", status=2)
+
+
+def test_an_instance_that_is_scaled_away_is_not_waited_for(system):
+    system.ask("scale", "web=2")
+    system.ask("stop", "web.2")
+    system.ask("scale", "web=1")
+    assert states(system) == {"db": "ready", "web": "ready"}
+
+
+def test_each_name_of_the_first_instance(system):
+    system.ask("scale", "web=3")
+    for name in ("web", "web.1"):
+        system.ask("send", name, "hello")
+        assert "instance web port 5100" in system.ask("logs", name, "--no-color")
+    assert "web.2" not in system.ask("logs", "web.1")
+    assert "web.2" in system.ask("logs", "web")
+    assert system.ask("restart", "web.1").startswith("web.1 restarted")
+    system.wait_for("web.1       | instance web.1 port 5100")
+    system.ask("scale", "web=1")
+    assert [json.loads(row)["instance"] for row in system.ask("ps", "web.1", "--json").splitlines()] == ["web"]
+    assert system.ask("restart", "web.1").startswith("web restarted")
+
+
+def test_the_surviving_instance_of_several_is_called_like_its_component(home):
+    home.write(SYSTEM.replace('depends_on = ["db"]', "replicas = 3"), name="orchestrate.toml")
+    with running(home) as system:
+        assert states(system) == dict.fromkeys(["db", "web.1", "web.2", "web.3"], "ready")
+        system.ask("scale", "web=1")
+        assert states(system) == {"db": "ready", "web": "ready"}
+        system.ask("scale", "web=0")
+        assert states(system) == {"db": "ready"}
+        system.ask("scale", "web=1")
+        assert states(system) == {"db": "ready", "web": "ready"}
+
+
+def test_a_dependent_waits_for_no_removed_instance(home):
+    home.write(
+        '[components.web]\ncommand = "exec sleep 1000"\nreplicas = 2\n'
+        '[components.api]\ncommand = "exec sleep 1000"\ndepends_on = { web = "ready" }\n',
+        name="orchestrate.toml",
+    )
+    with running(home) as system:
+        system.ask("scale", "web=1")
+        system.ask("restart", "api")
+        system.ask("scale", "web=0")
+        system.ask("restart", "api")
+        assert states(system) == {"api": "ready"}
+        system.ask("scale", "web=2")
+        system.ask("stop")
+        system.ask("start", "api")
+        assert states(system) == dict.fromkeys(["web.1", "web.2", "api"], "ready")
 
 
 def test_to_none_and_back(system):
     assert system.ask("scale", "web=0") == "web stopped\n"
-    assert states(system) == {"db": "ready", "web": "down"}
+    assert states(system) == {"db": "ready"}
+    system.ask("start")
+    system.ask("restart")
+    assert states(system) == {"db": "ready"}
+    assert "run `orchestrate scale web=1` first" in system.ask("start", "web", status=2)
     assert system.ask("scale", "web=1", "--json").count("\n") == 1
     assert states(system) == {"db": "ready", "web": "ready"}
+
+
+def test_a_system_scaled_to_none_goes_on(system):
+    system.ask("scale", "web=0", "db=0")
+    system.ask("wait", "--ready")
+    assert states(system) == {}
+    system.ask("scale", "db=1")
+    assert states(system) == {"db": "ready"}
+
+
+def test_a_scale_up_while_surplus_instances_stop(home):
+    stubborn = "trap 'echo stopping; read _ <go; exit' TERM; echo up; while :; do sleep 1000 & wait; done"
+    home.write(f'[components.web]\ncommand = "{stubborn}"\nstop.timeout = 30\n', name="orchestrate.toml")
+    os.mkfifo(home.path / "go")
+    with running(home) as system:
+        system.ask("scale", "web=2")
+        down = Run([*command_under_test(), "scale", "web=1", "-C", home.path])
+        system.wait_for("| stopping")
+        up = Run([*command_under_test(), "scale", "web=2", "-C", home.path])
+        assert until(lambda: "scaling web to 2" in system.text.split("| stopping")[-1])
+        (home.path / "go").write_text("\n")
+        assert down.wait() == 0
+        assert up.wait() == 0
+        assert states(system) == {"web.1": "ready", "web.2": "ready"}
+        system.ask("kill")
 
 
 def test_the_stop_goes_in_order_for_new_ones_too(system):

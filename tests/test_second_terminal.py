@@ -323,6 +323,67 @@ def test_a_restart_that_somebody_waits_for_survives_a_failing_command(here):
     down(here, run)
 
 
+ONE_SHOT = """
+[components.db]
+command = 'echo db >>order; exec sleep 1000'
+ready = { delay = 0.2 }
+[components.migrate]
+command = 'echo migrate >>order'
+depends_on = { db = "ready" }
+[components.web]
+command = 'echo web >>order; echo ready; exec sleep 1000'
+depends_on = { migrate = "succeeded" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("requests", "again"),
+    [
+        ("stop; start", "db migrate web"),
+        ("stop; start web", "db migrate web"),
+        ("stop db web; start web", "db migrate web"),  # the database may be another one now
+        ("stop migrate web; start web", "migrate web"),
+        ("restart", "db migrate web"),
+        ("restart web", "web"),
+        ("stop web; start web", "web"),
+        ("restart migrate web", "migrate web"),
+    ],
+)
+def test_what_is_started_again_has_not_succeeded_yet(here, requests, again):
+    run = here.up(ONE_SHOT, ready=["web"])
+    order = here.path / "order"
+    assert order.read_text().split() == ["db", "migrate", "web"]
+    order.write_text("")
+    for request in requests.split(";"):
+        here.ask(*request.split())
+    here.ask("wait", "--ready", "web")
+    assert order.read_text().split() == again.split()
+    down(here, run)
+
+
+def test_a_start_waits_for_nothing_that_cannot_happen(here):
+    system = """
+    [components.migrate]
+    command = 'test ! -e bad'
+    on_exit = "ignore"
+    [components.other]
+    command = 'exec sleep 1000'
+    [components.web]
+    command = 'echo ready; exec sleep 1000'
+    depends_on = { migrate = "succeeded" }
+    """
+    run = here.up(system, ready=["web"])
+    here.ask("stop")
+    (here.path / "bad").touch()
+    told = here.ask("start", "web", status=1)
+    assert "web is not started: it needs migrate succeeded, which exited with status 1" in told
+    assert "web is not started" in here.ask("wait", "--ready", "web", status=1)
+    (here.path / "bad").unlink()
+    here.ask("start", "web")
+    assert here.states()["web"] == "ready"
+    down(here, run)
+
+
 def test_events_of_one_component_only(here):
     run = here.up()
     events = here.listening("events", "web")

@@ -24,7 +24,7 @@ class Stage:
 
     def add(self, name, state, *after, due=False):
         spec = SimpleNamespace(start_after=after)
-        member = SimpleNamespace(name=name, state=state, spec=spec, due=due, since=100.0)
+        member = SimpleNamespace(name=name, key=name, state=state, spec=spec, due=due, since=100.0)
         self.members.append(member)
         return member
 

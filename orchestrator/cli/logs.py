@@ -80,7 +80,8 @@ def _wants(patterns: list[str], directory: Path) -> Callable[[str], bool]:
     found = list(logreader.instances(directory))
 
     def matches(instance: str, pattern: str) -> bool:
-        return fnmatch.fnmatchcase(instance, pattern) or fnmatch.fnmatchcase(_component(instance), pattern)
+        names = (instance, _component(instance)) if _REPLICA.search(instance) else (instance, f"{instance}.1")
+        return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
     for pattern in patterns:
         if not any(matches(name, pattern) for name in found):

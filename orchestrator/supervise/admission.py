@@ -45,7 +45,7 @@ class Admission:
         if isinstance(found, Reply):
             guest.send(found)
         elif connection := guest.hand_over(Reply(rows=({"instance": found.name},), last=False)):
-            self._supervisor.streams.terminals[found.name].admit(connection, seat)
+            self._supervisor.streams.terminals[found.key].admit(connection, seat)
 
     def _show_stream(self, guest: Guest) -> None:
         """The connection stays open for as long as there is a stream."""
@@ -58,7 +58,7 @@ class Admission:
         """Return the one member meant, or why there is none to attach to."""
         wanted = names[0] if len(names) == 1 else ""
         members = self._supervisor.roster.everyone
-        found = [m for m in members if m.name == wanted] or [m for m in members if m.spec.component == wanted]
+        found = self._supervisor.roster.instance(wanted)
         if len(found) != 1:
             choice = ", ".join(m.name for m in found or members)
             return refusal(f"unable to attach to {wanted!r}: choose one of {choice or 'none'}", USAGE_STATUS)
@@ -68,6 +68,6 @@ class Admission:
         if member.state in AT_REST and (member.incarnations or self._supervisor.is_stopping):
             end = member.end_in_words if member.incarnations else "never started"
             return refusal(f"unable to attach to {member.name}: it is not running ({end})")
-        if not self._supervisor.streams.terminals[member.name].has_room:
+        if not self._supervisor.streams.terminals[member.key].has_room:
             return refusal(f"unable to attach to {member.name}: too many are attached already")
         return member

@@ -43,14 +43,13 @@ class Bulletin:
 
     def row(self, member: Member) -> Row:
         """One member, and the prompt at which it waits for input."""
-        waiting = shortened(self._supervisor.streams.terminals.waiting(member.name))
+        waiting = shortened(self._supervisor.streams.terminals.waiting(member.key))
         return {**self._history.row(member), "waiting": waiting or None}
 
     def why(self, member: Member) -> Row:
         """The same, with the reason why it is where it is, and its last lines."""
         supervisor = self._supervisor
-        missing = supervisor.roster.waits_for(member) if member in supervisor.roster.members else ()
-        waits_for = [f"{dependency.name} {dependency.condition.value}" for dependency in missing]
+        waits_for = supervisor.roster.waits_for(member)
         probe = supervisor.waiting().get(member.name) or supervisor.last_answer(member)
         reason = rows.reason(member, waits_for, probe)
         row = self.row(member)

@@ -89,7 +89,9 @@ class Member:
     """One instance. `status` and `own_end` tell of the last incarnation: how its leader ended, whether by itself.
 
     `due` says that it is to be started as soon as what it depends on allows it; `restarts` counts how often it was
-    started again.
+    started again. `name` is what users see, and changes with the number of instances (`web`, `web.1`); `key` never
+    changes: it names files, and other members refer to it. An instance is `surplus` from the scale-down that removes it
+    until it is down; `stop_requested` says that a stop was requested after the last run began.
     """
 
     def __init__(self, spec: Component, host: Host) -> None:
@@ -111,6 +113,8 @@ class Member:
         self.is_stuck = False
         self.was_told_to_stop = False
         self.due = True
+        self.surplus = False
+        self.stop_requested = False
         self._events: collections.deque[Event] = collections.deque()
         self.wish = Wish.NONE
         self._vacated = False
@@ -120,6 +124,22 @@ class Member:
         self._timer: Timer | None = None
         self._contact: Contact | None = None
         self._host = host
+
+    @property
+    def key(self) -> str:
+        """The name that never changes."""
+        return self.spec.name
+
+    @property
+    def number(self) -> int:
+        """Its number among the instances of its component, from 1; 1 for an initial step."""
+        rest = self.key.removeprefix(self.spec.component)
+        return int(rest[1:]) if rest and self.spec.component else 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it can be called by; the first instance of `web` is both `web` and `web.1`."""
+        return self.name, self.key, f"{self.spec.component}.{self.number}"
 
     @property
     def runs(self) -> bool:
@@ -206,7 +226,7 @@ class Member:
     def _fork(self) -> None:
         self.status, self.reason, self.own_end, self.left = None, "", False, None
         self.was_told_to_stop = False
-        self.wish, self._vacated, self.due = Wish.NONE, False, False
+        self.wish, self._vacated, self.due, self.stop_requested = Wish.NONE, False, False, False
         self.since, self.since_wall = time.monotonic(), time.time()
         self.incarnations += 1
         try:

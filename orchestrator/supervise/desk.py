@@ -20,9 +20,9 @@ from orchestrator.supervise import goals, rows
 from orchestrator.supervise.admission import Admission, Guest
 from orchestrator.supervise.bulletin import Bulletin
 from orchestrator.supervise.component import Member
+from orchestrator.supervise.errands import ENDING
 from orchestrator.supervise.goals import Look
 from orchestrator.supervise.outcome import Outcome
-from orchestrator.supervise.roster import AT_REST
 from orchestrator.supervise.stop_progress import in_words
 from orchestrator.supervise.supervisor import Supervisor
 
@@ -80,7 +80,7 @@ class Desk:
             case Verb.SIGNAL:
                 asker.send(self._signal(request.argument, members))
             case Verb.SEND:
-                asker.send(self._send(request.argument, members))
+                asker.send(self._send(request.argument, request.names, members))
             case _:
                 self._act(request, members, asker)
 
@@ -108,20 +108,22 @@ class Desk:
     def _members(self, request: Request) -> list[Member]:
         """Raises LookupError, with a message, for a name that nobody has."""
         roster = self._supervisor.roster
-        if request.names and not roster.members and (step := roster.steps.running):
+        if request.names and not roster.is_filled and (step := roster.steps.running):
             if request.verb not in (Verb.PS, Verb.EVENTS, Verb.WAIT, Verb.WHY, Verb.STATUS, Verb.DOWN):
                 raise LookupError(_too_early(step))
             return []
         for name in request.names:
             if not roster.named(name):
+                if self._supervisor.scaling.is_scaled_to_none(name):
+                    if request.verb is Verb.SCALE:
+                        continue
+                    raise LookupError(f"{name} was scaled to 0 instances; run `orchestrate scale {name}=1` first")
                 known = ", ".join(m.name for m in roster.members) or "none"
                 raise LookupError(f"there is no component {name!r} in this system; there are: {known}")
         return self._found(request.names)
 
     def _found(self, names: Collection[str]) -> list[Member]:
-        roster = self._supervisor.roster
-        named = {member for name in names for member in roster.named(name)}
-        return [m for m in roster.members if m in named or not names]
+        return self._supervisor.roster.all_named(names)
 
     def _with_step(self, members: list[Member]) -> list[Member]:
         step = self._supervisor.roster.steps.running
@@ -134,7 +136,7 @@ class Desk:
         if supervisor.is_stopping and verb in (Verb.START, Verb.RESTART, Verb.SCALE):
             asker.send(refusal("the system is being stopped"))
             return
-        if not supervisor.roster.members and (step := supervisor.roster.steps.running):
+        if not supervisor.roster.is_filled and (step := supervisor.roster.steps.running):
             asker.send(refusal(_too_early(step)))
             return
         if verb is Verb.SCALE:
@@ -144,10 +146,10 @@ class Desk:
             supervisor.tell(f"{verb.value} of {', '.join(m.name for m in members)} is asked for")
         match verb:
             case Verb.START:
-                look = goals.started(members, self._history.row)
+                look = goals.started(supervisor.roster, members, self._history.row)
                 supervisor.errands.start(members)
             case Verb.RESTART:
-                look = goals.started_again(members, self._history.row)
+                look = goals.started_again(supervisor.roster, members, self._history.row)
                 supervisor.errands.restart(members)
             case Verb.KILL:
                 look = goals.stopped(members, self._history.row, supervisor.errands)
@@ -168,10 +170,11 @@ class Desk:
         except OrchestrateError as error:
             asker.send(refusal(str(error), USAGE_STATUS))
             return
-        supervisor.tell(f"{count} of {request.names[0]} are asked for")
-        asleep = [m for m in wanted if m.state in AT_REST]
+        supervisor.tell(f"scaling {request.names[0]} to {count}")
+        asleep = [m for m in wanted if m.state in ENDING or supervisor.errands.is_leaving(m)]
         look = goals.both(
-            goals.started(asleep, self._history.row), goals.stopped(surplus, self._history.row, supervisor.errands)
+            goals.started(supervisor.roster, asleep, self._history.row),
+            goals.stopped(surplus, self._history.row, supervisor.errands),
         )
         supervisor.errands.start(asleep)
         supervisor.errands.stop(surplus)
@@ -184,7 +187,7 @@ class Desk:
             self._keep(asker, request, goals.ended(members, self._history.row) if request.names else lambda: None)
         else:
             roster = self._supervisor.roster
-            self._keep(asker, request, goals.ready(roster, lambda: self._found(request.names), self._history.row))
+            self._keep(asker, request, goals.ready(roster, request.names, self._history.row))
 
     def _signal(self, name: str, members: Iterable[Member]) -> Reply:
         number = exits.signal_number(name)
@@ -197,7 +200,9 @@ class Desk:
             member.send(Signal(number))
         return Reply(rows=tuple(map(self._history.row, there)))
 
-    def _send(self, text: str, members: list[Member]) -> Reply:
+    def _send(self, text: str, names: tuple[str, ...], members: list[Member]) -> Reply:
+        if len(members) != 1 and len(names) == 1:
+            members = self._supervisor.roster.instance(names[0])
         if len(members) != 1:
             return refusal("unable to send: name one instance", USAGE_STATUS)
         (member,) = members
@@ -239,7 +244,7 @@ class Desk:
         self._history.changed(member, before)
         row = rows.event(member, before)
         for asker, names in list(self._listening.items()):
-            if not names or member in self._found(names):
+            if not names or self._supervisor.roster.is_called(member, names):
                 asker.send(Reply(rows=(row,), last=False))
         self._look_again()
 

@@ -14,7 +14,7 @@ from orchestrator.model.lifecycle import Event, State
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.roster import STARTABLE, Roster
 
-_ENDING = STARTABLE | {State.STOPPING, State.KILLING}
+ENDING = STARTABLE | {State.STOPPING, State.KILLING}
 
 
 class Errands:
@@ -27,8 +27,9 @@ class Errands:
 
     def start(self, members: Collection[Member]) -> None:
         """Start these and what they need; those that run already go on."""
+        members = [m for m in members if not m.surplus]
         self._leaving -= {m for m in members if not m.asked and not m.due}
-        wanted = [m for m in self._roster.needed_by(members) if m.state in _ENDING or m in self._leaving]
+        wanted = [m for m in self._roster.needed_by(members) if m.state in ENDING or m in self._leaving]
         for member in wanted:
             member.due = True
         self._roster.hope_again(wanted)
@@ -37,12 +38,13 @@ class Errands:
     def stop(self, members: Collection[Member]) -> None:
         """Stop these; they stay down until they are asked for again."""
         for member in members:
-            member.due = False
+            member.due, member.stop_requested = False, True
         self._leaving |= {m for m in members if m.runs or m.state is State.BACKOFF}
         self.go_on()
 
     def restart(self, members: Collection[Member]) -> None:
         """Stop these and their followers, and start them when they are down; those that do not run are started."""
+        members = [m for m in members if not m.surplus]
         self._replace([*members, *self._followers(members)])
         self.start(members)
         self.go_on()
@@ -65,13 +67,13 @@ class Errands:
         found = list(members)
         for other in found:
             there = (m for m in self._roster.members if m not in found and (m.runs or m.state is State.BACKOFF))
-            found += [m for m in there if any(d.restart and d.name == other.name for d in m.spec.depends_on)]
+            found += [m for m in there if any(d.restart and d.name == other.key for d in m.spec.depends_on)]
         return found[len(members) :]
 
     def kill(self, members: Collection[Member]) -> None:
         """Kill these without grace; they stay down until they are asked for again."""
         for member in members:
-            member.due = False
+            member.due, member.stop_requested = False, True
             self._leaving.discard(member)
             member.handle(Event.KILL)
 

@@ -5,7 +5,7 @@ A look is taken after every change of a state, so a state that is left at once i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from orchestrator.model import exits
@@ -22,24 +22,27 @@ Describe = Callable[[Member], dict[str, Any]]
 RUNS = frozenset({State.UP, State.READY})
 
 
-def started(members: Iterable[Member], describe: Describe) -> Look:
+def started(roster: Roster, members: Iterable[Member], describe: Describe) -> Look:
     """All of them run, or ran since: a short command may have ended already."""
-    return _all_started({m: m.incarnations - (m.state in RUNS or m.state is State.STARTING) for m in members}, describe)
+    before = {m: m.incarnations - (m.state in RUNS or m.state is State.STARTING) for m in members if not m.surplus}
+    return _all_started(roster, before, describe)
 
 
-def started_again(members: Iterable[Member], describe: Describe) -> Look:
+def started_again(roster: Roster, members: Iterable[Member], describe: Describe) -> Look:
     """A new incarnation of each of them runs."""
-    return _all_started({m: m.incarnations for m in members}, describe)
+    return _all_started(roster, {m: m.incarnations for m in members if not m.surplus}, describe)
 
 
-def _all_started(before: dict[Member, int], describe: Describe) -> Look:
+def _all_started(roster: Roster, before: dict[Member, int], describe: Describe) -> Look:
     done: set[Member] = set()
 
     def look() -> Reply | None:
         for member, count in before.items():
             if member.incarnations > count and member.state in RUNS:
                 done.add(member)
-        failures = [fault for m, count in before.items() if m not in done and (fault := _why_not_started(m, count))]
+        failures = [
+            fault for m, count in before.items() if m not in done and (fault := _why_not_started(roster, m, count))
+        ]
         if len(done) + len(failures) < len(before):
             return None
         rows = tuple(describe(m) for m in before)
@@ -48,10 +51,14 @@ def _all_started(before: dict[Member, int], describe: Describe) -> Look:
     return look
 
 
-def _why_not_started(member: Member, count: int) -> str:
+def _why_not_started(roster: Roster, member: Member, count: int) -> str:
     """Why it will not be started any more; empty where it still may be."""
     if member.is_stuck:
         return f"unable to start {member.name}: what is left of it cannot be killed"
+    if why := roster.why_never(member):
+        return f"{member.name} is not started: {why}"
+    if member.surplus:
+        return f"{member.name} was removed by a scale-down"
     if member.due or member.state in RUNS or member.state in (State.STARTING, State.BACKOFF):
         return ""
     if member.incarnations > count and not member.asked:
@@ -112,19 +119,34 @@ def ended(members: Iterable[Member], describe: Describe) -> Look:
     return look
 
 
-def ready(roster: Roster, members: Callable[[], list[Member]], describe: Describe) -> Look:
-    """All of them are ready, or have done what they were to do. One that has failed, or was stopped, never will be."""
+def ready(roster: Roster, names: Collection[str], describe: Describe) -> Look:
+    """All of these are ready, or have done what they were to do. One that has failed, or was stopped, never will be."""
 
     def look() -> Reply | None:
-        there = members()
-        if not there:
+        if not roster.is_filled:
             return None  # the initial steps are not over
-        never = [m for m in there if m.state in AT_REST and not m.due and (m.asked or not roster.is_done(m))]
+        there = [m for m in roster.all_named(names) if not m.surplus]
+        if gone := [name for name in names if not roster.named(name)]:
+            return Reply(False, f"{', '.join(gone)} was removed by a scale-down", FAILED_STATUS)
+        never = [m for m in there if _is_never_ready(roster, m)]
         if never:
-            words = (f"{m.name} {m.end_as_clause if m.status is not None else 'is not started'}" for m in never)
-            return Reply(False, "; ".join(words), FAILED_STATUS, tuple(map(describe, there)))
+            return Reply(
+                False, "; ".join(_why_never_ready(roster, m) for m in never), FAILED_STATUS, tuple(map(describe, there))
+            )
         if all(m.state is State.READY or (m.state in AT_REST and roster.is_done(m)) for m in there):
             return Reply(rows=tuple(map(describe, there)))
         return None
 
     return look
+
+
+def _is_never_ready(roster: Roster, member: Member) -> bool:
+    if member.state not in AT_REST:
+        return False
+    return bool(roster.why_never(member)) if member.due else member.asked or not roster.is_done(member)
+
+
+def _why_never_ready(roster: Roster, member: Member) -> str:
+    if why := roster.why_never(member):
+        return f"{member.name} is not started: {why}"
+    return f"{member.name} {member.end_as_clause if member.status is not None else 'is not started'}"

@@ -63,7 +63,7 @@ class Household:
 
     def waiting(self) -> dict[str, str]:
         """For each member whose probes are asked, or whose turn to start will come, in words what it waits for."""
-        asked = {name: str(standing) for name, standing in self.probers.waiting().items()}
+        asked = {member.name: str(standing) for member, standing in self.probers.waiting().items()}
         if (step := self.roster.steps.running) and step.state in (State.UP, State.READY):
             limit = f" of at most {step.spec.timeout:g} s" if step.spec.timeout else ""
             asked[step.name] = f"has run for {time.monotonic() - step.since:.0f} s{limit}"
@@ -99,13 +99,13 @@ class Household:
                 cwd=spec.cwd,
                 environment=spec.environment,
                 stop=spec.stop,
-                lock_path=str(self._home.instance_lock(member.name)),
+                lock_path=str(self._home.instance_lock(member.key)),
                 rows=rows,
                 columns=columns,
                 descriptors=self._descriptors,
                 tty=spec.tty,
             ),
-            lambda: self._stage.drain_log(member.name),
+            lambda: self._stage.drain_log(member.key),
         )
         self._nursery.add(member, guardian)
         return guardian

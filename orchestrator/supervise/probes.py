@@ -67,10 +67,10 @@ class Probers:
 
     def watch(self, member: Member, stream: Stream) -> None:
         """Begin to probe a new incarnation, whose lines are read from `stream`."""
-        self._members[member.name] = member
-        self._answers.pop(member.name, None)
+        self._members[member.key] = member
+        self._answers.pop(member.key, None)
         readiness = Readiness(
-            member.name,
+            member.key,
             member.incarnations,
             member.spec.ready,
             self._means,
@@ -78,8 +78,8 @@ class Probers:
             member.fail,
             self._spoken,
         )
-        self._open[member.name] = readiness
-        self._streams[member.name] = stream
+        self._open[member.key] = readiness
+        self._streams[member.key] = stream
         if readiness.wants_lines:
             stream.watcher = readiness.see
         if readiness.wants_tails:
@@ -89,9 +89,9 @@ class Probers:
 
     def unwatch(self, member: Member) -> None:
         """End probing a member."""
-        if readiness := self._open.pop(member.name, None):
+        if readiness := self._open.pop(member.key, None):
             readiness.end()
-            stream = self._streams.pop(member.name)
+            stream = self._streams.pop(member.key)
             stream.watcher = stream.tail_watcher = None
 
     def is_silent(self, name: str) -> bool:
@@ -106,23 +106,23 @@ class Probers:
         for liveness in self._guarded.values():
             liveness.end()
 
-    def waiting(self) -> dict[str, Standing]:
+    def waiting(self) -> dict[Member, Standing]:
         """For each member that is not ready yet, what it waits for and what it was last answered."""
-        return {name: readiness.standing for name, readiness in self._open.items()}
+        return {self._members[key]: readiness.standing for key, readiness in self._open.items()}
 
     # Liveness
 
     def guard(self, member: Member) -> None:
         """Begin to ask whether a member lives."""
         if (probes := member.spec.alive) and not self._resting:
-            self._guarded[member.name] = liveness = Liveness(
-                member.name, member.incarnations, probes, member.since, self._means, member.replace
+            self._guarded[member.key] = liveness = Liveness(
+                member.key, member.incarnations, probes, member.since, self._means, member.replace
             )
             liveness.begin()
 
     def unguard(self, member: Member) -> None:
         """End asking."""
-        if liveness := self._guarded.pop(member.name, None):
+        if liveness := self._guarded.pop(member.key, None):
             liveness.end()
 
     # Questions and answers
@@ -154,7 +154,7 @@ class Probers:
         if isinstance(probe, ExecProbe):
             member.ask(Run(key, probe.argv, probe.timeout))
         elif self._process is None and not self._resting and (refusal := self._fork()):
-            self._answers[member.name] = refusal
+            self._answers[member.key] = refusal
             self._loop.call_in(AGAIN, lambda: self._ask_again(key, probe))
         elif self._process is not None:
             root = member.guardian_pid if probe.owner is Ownership.TREE else 0

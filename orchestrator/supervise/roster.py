@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from orchestrator.model import exits, order
@@ -25,7 +25,8 @@ class Roster:
         self._told: set[str] = set()
         self.steps = Steps(steps, host)
         self.members: list[Member] = []
-        self._by_name: dict[str, Member] = {}
+        self._by_key: dict[str, Member] = {}
+        self.is_filled = False
         self.dependents: Mapping[str, frozenset[str]] = {}
         self._culprit: Member | None = None
         self._others: list[Member] = []
@@ -33,18 +34,27 @@ class Roster:
     def fill(self, components: tuple[Component, ...]) -> None:
         """Make a member of every component."""
         self.members = [Member(component, self._host) for component in components]
-        self._by_name = {member.name: member for member in self.members}
+        self._by_key = {member.key: member for member in self.members}
+        self.is_filled = True
         self.dependents = order.dependents(components)
 
     def add(self, component: Component) -> Member:
         """Make a member of one more instance, after the others of its component."""
         member = Member(component, self._host)
         member.due = False
-        at = max(i for i, m in enumerate(self.members) if m.spec.component == component.component) + 1
-        self.members.insert(at, member)
-        self._by_name[member.name] = member
+        siblings = [i for i, m in enumerate(self.members) if m.spec.component == component.component]
+        self.members.insert(siblings[-1] + 1 if siblings else len(self.members), member)
+        self._by_key[member.key] = member
         self.dependents = order.dependents(m.spec for m in self.members)
         return member
+
+    def remove(self, member: Member) -> None:
+        """Forget an instance that is down and not part of the system any more."""
+        self.members.remove(member)
+        del self._by_key[member.key]
+        self._told.discard(member.key)
+        self._others = [m for m in self._others if m is not member]
+        self.dependents = order.dependents(m.spec for m in self.members)
 
     @property
     def everyone(self) -> tuple[Member, ...]:
@@ -55,45 +65,64 @@ class Roster:
         """Whether the end that this member has come to is what another one waits for."""
         enough = {Condition.COMPLETED, Condition.SUCCEEDED} if member.succeeded else {Condition.COMPLETED}
         wanted = (d for m in self.members for d in m.spec.depends_on)
-        return any(d.name == member.name and d.condition in enough for d in wanted)
+        return any(d.name == member.key and d.condition in enough for d in wanted)
 
     def hopeless(self) -> dict[str, str]:
-        """Of the members that wait to be started, those that never can, and in words why; each is told once."""
-        fresh: dict[str, str] = {}
-        while found := next(filter(None, map(self._why_never, self.members)), None):
-            self._told.add(found[0])
-            fresh[found[0]] = found[1]
-        return fresh
+        """Of the members that wait to be started, those that never can be, and why; each is returned once."""
+        fresh = {m.key: (m.name, why) for m in self.members if m.key not in self._told and (why := self.why_never(m))}
+        self._told |= fresh.keys()
+        return dict(fresh.values())
 
-    def _why_never(self, member: Member) -> tuple[str, str] | None:
-        if not member.due or member.state not in AT_REST or member.name in self._told:
-            return None
-        for dependency in member.spec.depends_on:
-            other = self._by_name[dependency.name]
-            if other.name in self._told:
-                return member.name, f"{other.name} cannot start"
+    def why_never(self, member: Member) -> str:
+        """Why it waits to be started and never can be; empty if it can, or does not wait."""
+        if not member.due or member.state not in AT_REST:
+            return ""
+        for dependency, other in self._dependencies(member):
+            if self.why_never(other):
+                return f"{other.name} cannot start"
             at_rest = other.state in AT_REST and other.status is not None and not other.due and not other.asked
             if at_rest and not _reached(other, dependency.condition):
-                return member.name, f"it needs {other.name} {dependency.condition.value}, which {other.end_as_clause}"
-        return None
+                return f"it needs {other.name} {dependency.condition.value}, which {other.end_as_clause}"
+        return ""
+
+    def _dependencies(self, member: Member) -> list[tuple[Dependency, Member]]:
+        """Return what it depends on, without instances that were removed."""
+        return [(d, self._by_key[d.name]) for d in member.spec.depends_on if d.name in self._by_key]
 
     def startable(self) -> list[Member]:
         """Members that are to be started, and whose dependencies allow it now."""
         return [m for m in self.members if m.due and m.state in STARTABLE and not self.waits_for(m)]
 
-    def waits_for(self, member: Member) -> tuple[Dependency, ...]:
-        """Those of its dependencies that have not reached what it needs before it starts."""
-        return tuple(d for d in member.spec.depends_on if not _reached(self._by_name[d.name], d.condition))
+    def waits_for(self, member: Member) -> list[str]:
+        """Those of its dependencies that have not reached what it needs before it starts: `db ready`."""
+        waiting = [(d, other) for d, other in self._dependencies(member) if not _reached(other, d.condition)]
+        return [f"{other.name} {dependency.condition.value}" for dependency, other in waiting]
 
     def needed_by(self, members: Iterable[Member]) -> list[Member]:
-        """These members, and what they need that has not come to what they need of it; dependencies first."""
+        """These members, and what they need that has not reached what they need of it; dependencies first.
+
+        A dependency that has exited well counts as long as no stop was requested for it afterwards, and all that it
+        needs itself is still there. Otherwise it runs again: a migration, for example, after its database was stopped.
+        """
         found: dict[Member, None] = {}
+        lasting: dict[Member, bool] = {}
 
         def add(member: Member) -> None:
-            for dependency in self.waits_for(member):
-                if (other := self._by_name[dependency.name]) not in found:
+            for dependency, other in self._dependencies(member):
+                if other not in found and not lasts(other, dependency.condition):
                     add(other)
             found[member] = None
+
+        def lasts(member: Member, condition: Condition) -> bool:
+            if not _reached(member, condition):
+                return False
+            if member.state not in AT_REST:
+                return True
+            if member.stop_requested or not (member.succeeded or condition is Condition.COMPLETED):
+                return False
+            if member not in lasting:
+                lasting[member] = all(lasts(other, d.condition) for d, other in self._dependencies(member))
+            return lasting[member]
 
         for member in members:
             add(member)
@@ -101,23 +130,37 @@ class Roster:
 
     def named(self, name: str) -> list[Member]:
         """The instances of this name, or of the component of this name; it may be a pattern like `web*`."""
-        return [m for m in self.members if fnmatchcase(m.name, name) or fnmatchcase(m.spec.component, name)]
+        return [m for m in self.members if self.is_called(m, (name,))]
+
+    def all_named(self, names: Collection[str]) -> list[Member]:
+        """The members of any of these names, in their order; without a name all of them."""
+        return [m for m in self.members if not names or self.is_called(m, names)]
+
+    @staticmethod
+    def is_called(member: Member, names: Collection[str]) -> bool:
+        """Whether one of these names, or patterns, is this member's or its component's."""
+        return any(fnmatchcase(known, name) for known in (*member.names, member.spec.component) for name in names)
+
+    def instance(self, name: str) -> list[Member]:
+        """The instance or initial step of exactly this name, or else all instances of the component of this name."""
+        exact = [m for m in self.everyone if name in m.names]
+        return exact or [m for m in self.everyone if m.spec.component == name]
 
     def may_stop(self, members: Iterable[Member]) -> list[Member]:
         """Of these members, the ones that no other of them depends on."""
-        there = {m.name: m for m in members}
-        return [there[name] for name in order.may_stop(there, self.dependents)]
+        there = {m.key: m for m in members}
+        return [there[key] for key in order.may_stop(there, self.dependents)]
 
     def hope_again(self, members: Iterable[Member]) -> None:
         """Somebody wants these members started: what was said of their never starting is void."""
-        self._told -= {m.name for m in members}
+        self._told -= {m.key for m in members}
 
     def stoppable(self) -> list[Member]:
         """Those that would come back, for which nobody has to wait, and those that run and on which no other that runs
         depends."""
-        there = {m.name: m for m in self.everyone if m.runs}
+        there = {m.key: m for m in self.everyone if m.runs}
         coming_back = [m for m in self.everyone if m.state is State.BACKOFF]
-        return [*coming_back, *(there[name] for name in order.may_stop(there, self.dependents))]
+        return [*coming_back, *(there[key] for key in order.may_stop(there, self.dependents))]
 
     @property
     def anyone_stuck(self) -> bool:
@@ -143,7 +186,7 @@ class Roster:
     def all_begun(self) -> bool:
         """Whether the components are known, and each has been started, or never will be."""
         begun = (m.incarnations and m.state is not State.STARTING for m in self.members)
-        told = (m.name in self._told or is_put_away(m) for m in self.members)
+        told = (m.key in self._told or is_put_away(m) for m in self.members)
         return bool(self.members) and all(map(any, zip(begun, told, strict=True)))
 
     @property
@@ -160,7 +203,7 @@ class Roster:
         """Whether it has ended well, and was meant to; or nobody wants it to run."""
         if is_put_away(member):
             return True
-        ended = member.state is State.DOWN and member.succeeded
+        ended = member.state is State.DOWN and member.succeeded and not member.due
         return ended and (member.spec.on_exit is OnExit.IGNORE or self.is_awaited(member))
 
     def guarded_by(self, pid: int) -> Member | None:
@@ -182,7 +225,7 @@ class Roster:
         the code of the component named in `exit_code_from` is the system's."""
         if self.anyone_stuck:
             return Outcome(FAILED_STATUS)
-        if (end := _end_of(self._by_name.get(exit_code_from))) is not None:
+        if (end := _end_of(self._by_key.get(exit_code_from))) is not None:
             return Outcome(exits.as_code(end.status))
         if self._culprit is None:
             outcome = of_all(_end_of(m) for m in self.everyone if not self.steps.is_check(m))
@@ -198,9 +241,12 @@ def is_put_away(member: Member) -> bool:
 
 
 def _reached(member: Member, condition: Condition) -> bool:
+    """Whether it has reached the condition; what will be started again has reached nothing yet."""
+    if member.due:
+        return False
     match condition:
         case Condition.STARTED:
-            coming = member.due or member.state in (State.STARTING, State.BACKOFF)
+            coming = member.state in (State.STARTING, State.BACKOFF)
             return member.state in (State.UP, State.READY) or (member.status is not None and not coming)
         case Condition.READY:
             return member.state is State.READY

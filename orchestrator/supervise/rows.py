@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from typing import Any
 
 from orchestrator.model.lifecycle import State
@@ -17,8 +18,9 @@ class History:
     """When each member became ready, and when it came to rest: wall-clock times in seconds."""
 
     def __init__(self) -> None:
-        self._ready: dict[Member, float] = {}
-        self._ended: dict[Member, float] = {}
+        # Weak: an instance that a scale-down removed is forgotten.
+        self._ready: weakref.WeakKeyDictionary[Member, float] = weakref.WeakKeyDictionary()
+        self._ended: weakref.WeakKeyDictionary[Member, float] = weakref.WeakKeyDictionary()
 
     def changed(self, member: Member, before: State) -> None:
         """Note the time of a change."""

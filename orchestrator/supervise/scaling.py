@@ -1,7 +1,8 @@
 """More or fewer instances of a component while the system runs.
 
-Instances keep their numbers: the highest go first and come back last. One that is not wanted any more is stopped and
-stays among the members, down, as after a stop. A new one depends on what its siblings do; nobody depends on it.
+Instances keep their numbers: the highest go first and come back last. A surplus instance is stopped, and removed once
+it is down: it is not listed, counted or started any more. A new instance depends on what its siblings depend on; no
+other component depends on it.
 """
 
 from __future__ import annotations
@@ -12,39 +13,93 @@ from dataclasses import replace
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.spec import Component
 from orchestrator.supervise.component import Member
-from orchestrator.supervise.roster import Roster
+from orchestrator.supervise.roster import AT_REST, Roster
 
 More = Callable[[str, int], tuple[Component, ...]]
+Rename = Callable[[Member, str], None]
+
+_INSTANCE = "ORCHESTRATE_INSTANCE"
 
 
 class Scaling:
-    """`more` gives the specs of a component in so many instances; None where the system cannot be scaled. It may raise
-    OrchestrateError."""
+    """`more` returns the specs of a component with a number of instances; None if the system cannot be scaled. It may
+    raise OrchestrateError. `rename` is called with a member that has a new name, and its old name."""
 
-    def __init__(self, roster: Roster, more: More | None) -> None:
+    def __init__(self, roster: Roster, more: More | None, rename: Rename) -> None:
         self._roster = roster
         self._more = more
+        self._rename = rename
+        self._removed: dict[str, dict[int, Component]] = {}
 
     def scale(self, name: str, count: int) -> tuple[list[Member], list[Member]]:
-        """Add what instances are missing. Returns those that are to run, and those that are not. Raises
-        OrchestrateError."""
+        """Add the instances that are missing. Return those that are to run, and those that are surplus now.
+
+        Surplus instances that are down are removed at once. Raises OrchestrateError.
+        """
         if self._more is None:
             raise OrchestrateError("unable to scale: this system has one instance of each component")
-        siblings = {_number(m): m for m in self._roster.members if m.spec.component == name}
-        if not siblings:
+        siblings = {m.number: m for m in self._siblings(name)}
+        if not siblings and name not in self._removed:
             raise OrchestrateError(f"unable to scale {name}: there is no component of this name")
         missing = [number for number in range(1, count + 1) if number not in siblings]
         if missing:
+            removed = self._removed.get(name, {})
             specs = self._more(name, count)
-            like = next(iter(siblings.values())).spec
+            like = next(iter(siblings.values())).spec if siblings else next(iter(removed.values()))
             for number in missing:
-                spec = replace(specs[number - 1], depends_on=like.depends_on, on_exit=like.on_exit)
-                siblings[number] = self._roster.add(spec)
+                key = removed.pop(number).name if number in removed else f"{name}.{number}"
+                siblings[number] = self._roster.add(_like(specs[number - 1], like, key))
         wanted = [siblings[number] for number in sorted(siblings) if number <= count]
-        return wanted, [siblings[number] for number in sorted(siblings) if number > count]
+        surplus = [siblings[number] for number in sorted(siblings) if number > count]
+        for member in siblings.values():
+            member.surplus = member in surplus
+        for member in surplus:
+            self.remove_if_down(member)
+        self._name(name)
+        return wanted, surplus
+
+    def remove_if_down(self, member: Member) -> bool:
+        """Remove a surplus member once it is down. Return whether it was."""
+        if not member.surplus or member.state not in AT_REST:
+            return False
+        self._removed.setdefault(member.spec.component, {})[member.number] = member.spec
+        self._roster.remove(member)
+        self._name(member.spec.component)
+        return True
+
+    def is_scaled_to_none(self, name: str) -> bool:
+        """Whether this is a component all of whose instances were removed."""
+        return name in self._removed and not self._siblings(name)
+
+    @property
+    def has_removed_all(self) -> bool:
+        """Whether there is a component without instances."""
+        return any(map(self.is_scaled_to_none, self._removed))
+
+    def _siblings(self, name: str) -> list[Member]:
+        return [m for m in self._roster.members if m.spec.component == name]
+
+    def _name(self, component: str) -> None:
+        """Call a single instance by the name of its component, several by their numbers too."""
+        siblings = self._siblings(component)
+        for member in siblings:
+            name = component if len(siblings) == 1 and member.number == 1 else f"{component}.{member.number}"
+            before = member.name
+            if name == before:
+                continue
+            member.name = name
+            environment = member.spec.environment
+            if environment.get(_INSTANCE) == before:  # not if the definition sets it
+                member.spec = replace(member.spec, environment={**environment, _INSTANCE: name})
+            self._rename(member, before)
 
 
-def _number(member: Member) -> int:
-    """Its number among the instances of its component; one that is alone has none in its name, and is the first."""
-    rest = member.name.removeprefix(member.spec.component)
-    return int(rest[1:]) if rest else 1
+def _like(spec: Component, sibling: Component, key: str) -> Component:
+    return replace(
+        spec,
+        name=key,
+        depends_on=sibling.depends_on,
+        start_after=sibling.start_after,
+        stop_before=sibling.stop_before,
+        on_exit=sibling.on_exit,
+    )

@@ -80,22 +80,38 @@ class Stage:
         return rows, max(NARROWEST, columns - taken)
 
     def stream(self, component: Component, instance: str, master_fd: int) -> Stream:
-        """Return the stream of a new incarnation, painted in its own colour or the next one of the cycle."""
+        """Return the stream of a new incarnation, painted in its own colour or the next one of the cycle.
+
+        `instance` is the name in the prefix; the log file is named after the component's own, which never changes.
+        """
         return Stream(
             master_fd,
             self._painter(component.component or component.name, instance, component.colour),
-            log=self._log_file(instance, self._faults),
-            shown=self._how.quiet.isdisjoint((component.name, component.component)),
+            log=self._log_file(component.name, self._faults),
+            shown=self._how.quiet.isdisjoint((component.name, component.component, instance)),
         )
 
-    def errors(self, component: Component, output: Stream, error_fd: int) -> Stream:
+    def errors(self, component: Component, instance: str, output: Stream, error_fd: int) -> Stream:
         """Return the stream of a component's standard error, beside `output`: a red bar, the same log, line by line."""
         log = None
         if isinstance(output.log, LogFile):
             log, output.log = LineLog(output.log), LineLog(output.log)
-        painter = self._painter(component.component or component.name, component.name, component.colour, ERRORS)
+        painter = self._painter(component.component or component.name, instance, component.colour, ERRORS)
         output.terminal = False
         return Stream(error_fd, painter, log=log, shown=output.shown, terminal=False)
+
+    def rename(self, before: str, instance: str) -> None:
+        """Give a new name the color of the one that it replaces."""
+        self._names = [instance if name == before else name for name in self._names]
+        if before in self._colours:
+            self._colours[instance] = self._colours.pop(before)
+        self.make_room([instance])
+
+    def repaint(self, stream: Stream, component: Component, instance: str, *, errors: bool = False) -> None:
+        """Put another name before the lines of a stream; what its lines have left open stays."""
+        bar = ERRORS if errors else ""
+        painter = self._painter(component.component or component.name, instance, component.colour, bar)
+        stream.painter.take_name_of(painter)
 
     def drain_log(self, instance: str) -> LogFile | None:
         """Return the log for a guardian that has lost us: it goes on where we stopped."""

@@ -28,20 +28,29 @@ class Streams:
 
     def of(self, member: Member) -> Stream:
         """The stream of the present incarnation, whose terminal is open."""
-        return self._streams[member.name]
+        return self._streams[member.key]
 
     def open(self, member: Member, master_fd: int) -> None:
         """Read the terminal of a new incarnation."""
         stream = self._stage.stream(member.spec, member.name, master_fd)
         self.terminals.opened(member, stream)
-        self._streams[member.name] = self._multiplexer.open(stream)
+        self._streams[member.key] = self._multiplexer.open(stream)
 
     def open_errors(self, member: Member, error_fd: int) -> None:
         """Read its standard error too; who watches its lines sees both."""
-        output = self._streams[member.name]
-        errors = self._stage.errors(member.spec, output, error_fd)
+        output = self._streams[member.key]
+        errors = self._stage.errors(member.spec, member.name, output, error_fd)
         errors.watcher = lambda whole: output.watcher(whole) if output.watcher else None
-        self._errors[member.name] = self._multiplexer.open(errors)
+        self._errors[member.key] = self._multiplexer.open(errors)
+
+    def rename(self, member: Member, before: str) -> None:
+        """Show what it prints from now on under its new name; `before` is the old one."""
+        self._stage.rename(before, member.name)
+        for stream, errors in ((self._streams.get(member.key), False), (self._errors.get(member.key), True)):
+            if stream is not None:
+                self._multiplexer.catch_up(stream)
+                self._stage.repaint(stream, member.spec, member.name, errors=errors)
+        self.terminals.rename(member)
 
     def catch_up(self, member: Member) -> None:
         """Show what it has printed until now, before something is said about it."""
@@ -54,31 +63,29 @@ class Streams:
         for stream in streams:
             self._multiplexer.close(stream)
         self.terminals.closed(member)
-        self._streams.pop(member.name, None)
-        self._errors.pop(member.name, None)
-        self._last_words[member.name] = b"".join(stream.recent for stream in streams)
-        self._kept[member.name] = b"".join(stream.last for stream in streams)
+        self._streams.pop(member.key, None)
+        self._errors.pop(member.key, None)
+        self._last_words[member.key] = b"".join(stream.recent for stream in streams)
+        self._kept[member.key] = b"".join(stream.last for stream in streams)
 
     def _open_of(self, member: Member) -> list[Stream]:
-        return [streams[member.name] for streams in (self._streams, self._errors) if member.name in streams]
+        return [streams[member.key] for streams in (self._streams, self._errors) if member.key in streams]
 
     def last_words(self, member: Member) -> bytes:
         """Return what it last printed, as far as that was not just shown; the second time nothing."""
-        words = self._last_words.pop(member.name, b"")
-        return self._kept.get(member.name, b"") if self.unseen else words
+        words = self._last_words.pop(member.key, b"")
+        return self._kept.get(member.key, b"") if self.unseen else words
 
     def recent(self, member: Member) -> bytes:
         """Return the end of what it has printed, shown already or not."""
-        return b"".join(s.recent + s.splitter.pending for s in self._open_of(member)) or self._kept.get(
-            member.name, b""
-        )
+        return b"".join(s.recent + s.splitter.pending for s in self._open_of(member)) or self._kept.get(member.key, b"")
 
     def type(self, member: Member, data: bytes) -> int:
         """Write into a member's terminal as a keyboard does; returns how many bytes it took, without waiting."""
-        stream = self._streams.get(member.name)
+        stream = self._streams.get(member.key)
         if stream is None or not stream.terminal:
             return 0
-        self.terminals[member.name].typed()
+        self.terminals[member.key].typed()
         try:
             return os.write(stream.master_fd, data)
         except OSError:  # EAGAIN: nobody reads there; EIO: nobody has it open

@@ -61,7 +61,7 @@ class Supervisor:
         self.roster: Roster = self._household.roster
         self.streams: Streams = self._household.streams
         self.errands = Errands(self.roster, self.start_possible)
-        self._scaling = Scaling(self.roster, more)
+        self.scaling = Scaling(self.roster, more, self.streams.rename)
         self.herald: Callable[[str], None] | None = None
         self._listeners: list[Callable[[Member, State], None]] = []
         self._outcome: Outcome | None = None
@@ -138,7 +138,7 @@ class Supervisor:
     def scale(self, name: str, count: int) -> tuple[list[Member], list[Member]]:
         """Make `count` instances of a component; returns those that are to be started, and to be stopped. Raises
         OrchestrateError."""
-        wanted, surplus = self._scaling.scale(name, count)
+        wanted, surplus = self.scaling.scale(name, count)
         self._stage.make_room(member.name for member in wanted)
         return wanted, surplus
 
@@ -148,12 +148,13 @@ class Supervisor:
 
     def last_answer(self, member: Member) -> str:
         """What a probe of it was last answered in this incarnation; `owner unknown` where nobody tells whose it was."""
-        return self._household.probers.last_answer(member.name)
+        return self._household.probers.last_answer(member.key)
 
     # What becomes of a change of state (household.Head)
 
     def changed(self, member: Member, before: State) -> None:
         """Follow a member's change of state with what it means for the others."""
+        self.scaling.remove_if_down(member)
         for listener in self._listeners:
             listener(member, before)
         self.errands.go_on()
@@ -217,11 +218,11 @@ class Supervisor:
             for name, reason in self.roster.hopeless().items():
                 self.tell(f"{name} is not started: {reason}")
             self._check_ready()
-            if not self.roster.anyone_active and not self.roster.anyone_put_away:
+            if not self.roster.anyone_active and not self.roster.anyone_put_away and not self.scaling.has_removed_all:
                 self.stop(None)
 
     def _ends_all(self, member: Member) -> bool:
-        if member in self.roster.steps or member.name == self._terms.exit_code_from:
+        if member in self.roster.steps or member.key == self._terms.exit_code_from:
             return True
         return member.spec.on_exit is OnExit.STOP and not self.roster.is_awaited(member)
 

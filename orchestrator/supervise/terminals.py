@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Terminals:
-    """One `Terminal` for each instance that has a terminal, by name."""
+    """One `Terminal` for each instance that has a terminal, by the key of the member."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -34,25 +34,30 @@ class Terminals:
         terminal = self._by_name.get(name)
         return terminal.waiting if terminal else ""
 
+    def rename(self, member: Member) -> None:
+        """Call its terminal by the new name of the member."""
+        if terminal := self._by_name.get(member.key):
+            terminal.name = member.name
+
     def opened(self, member: Member, stream: Stream) -> None:
         """A new incarnation's output is about to be read."""
         if member.spec.tty:
-            self[member.name].open(member, stream, lambda: (m.pid for m in tree.descendants(member.guardian_pid)))
+            self[member.key].open(member, stream, lambda: (m.pid for m in tree.descendants(member.guardian_pid)))
 
     def closed(self, member: Member) -> None:
         """The incarnation's output has been read to its end."""
-        if terminal := self._by_name.get(member.name):
+        if terminal := self._by_name.get(member.key):
             after = "" if member.reason else f" after {member.lasted:.1f} s"
             terminal.close(f"{member.name} {member.end_as_clause}{after}")
 
     def changed(self, member: Member) -> None:
         """Once an instance is at rest, and is not started again at once, nobody can be attached to it."""
-        if member.state is State.BACKOFF and member.name in self._by_name:
-            self._by_name[member.name].pause(member.pause)
-        if member.state in AT_REST and member.name in self._by_name:
+        if member.state is State.BACKOFF and member.key in self._by_name:
+            self._by_name[member.key].pause(member.pause)
+        if member.state in AT_REST and member.key in self._by_name:
             self._house.loop.call_in(0.0, lambda: self._send_home(member))
 
     def _send_home(self, member: Member) -> None:
         if member.state in AT_REST:
             why = f"{member.name} {member.end_in_words}"
-            self[member.name].end(exits.as_code(member.status or 0), why)
+            self[member.key].end(exits.as_code(member.status or 0), why)

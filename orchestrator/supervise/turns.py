@@ -29,16 +29,16 @@ class Turns:
         """Whether a member that could start lets another one go first."""
         if not (names := member.spec.start_after):
             return False
-        return any(self._goes_first(other) for other in self._roster.members if other.name in names)
+        return any(self._goes_first(other) for other in self._roster.members if other.key in names)
 
     def begun(self, member: Member) -> None:
         """It runs: give it its time, where others wait for that."""
-        if self._probers.is_silent(member.name) and any(
-            member.name in other.spec.start_after for other in self._roster.members
+        if self._probers.is_silent(member.key) and any(
+            member.key in other.spec.start_after for other in self._roster.members
         ):
             self._loop.call_at(member.since + PATIENCE, self._go_on)
 
     def _goes_first(self, other: Member) -> bool:
         if other.state is State.UP:
-            return self._probers.is_silent(other.name) and self._loop.now() < other.since + PATIENCE
+            return self._probers.is_silent(other.key) and self._loop.now() < other.since + PATIENCE
         return other.state is State.STARTING or other in self._roster.startable()

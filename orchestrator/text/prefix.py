@@ -59,6 +59,9 @@ class Painter(Protocol):
     def paint_tail(self, pending: bytes) -> bytes:
         """Return an unfinished line as it stands now, without an end; changes nothing."""
 
+    def take_name_of(self, other: Painter) -> None:
+        """Mark lines from now on as `other` does, which is of the same kind."""
+
 
 def clock(now: float) -> bytes:
     """Local time of day with milliseconds; `now` is seconds since the epoch."""
@@ -102,6 +105,11 @@ class PrefixPainter:
         shown = self._prefix() + self._line(pending[: escapes.unterminated(pending)])
         self._open, self._link, self._cut, self._in_string = state
         return shown
+
+    def take_name_of(self, other: Painter) -> None:
+        """Put the prefix of `other` before each line from now on."""
+        if isinstance(other, PrefixPainter):
+            self.prefix = other.prefix
 
     def _prefix(self) -> bytes:
         return self.prefix if self._stamp is None else clock(self._stamp()) + self.prefix
@@ -214,6 +222,11 @@ class JsonPainter:
     def paint_tail(self, pending: bytes) -> bytes:
         """Return nothing: an unfinished line is no object yet."""
         return b""
+
+    def take_name_of(self, other: Painter) -> None:
+        """Name the instance in each object from now on as `other` does."""
+        if isinstance(other, JsonPainter):
+            self._instance = other._instance
 
     def entry(self, time: str, line: bytes, **more: bool) -> bytes:
         """Return the object for one line, given without its LF, which was written at `time`."""
