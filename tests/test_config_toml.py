@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.config import definition, keys, schema, toml
+from orchestrator.config.definition import EnvFile
 from orchestrator.config.document import merge
 from orchestrator.config.locator import locate
 from orchestrator.config.reader import read
@@ -26,6 +27,7 @@ from orchestrator.model.spec import (
     Scope,
     StopPlan,
     StopStep,
+    TcpProbe,
 )
 
 
@@ -59,8 +61,27 @@ def problems(*texts):
         ("", "command", "run"),
         ('cwd = "a"', "cwd", "a"),
         ('environment = { A = "x", B = 1, C = 1.5 }', "environment", {"A": "x", "B": "1", "C": "1.5"}),
-        ('env_file = ["a", "b"]', "env_file", ("a", "b")),
-        ('env_file = "a"', "env_file", ("a",)),
+        ('env_file = ["a", "b"]', "env_file", (EnvFile("a"), EnvFile("b"))),
+        ('env_file = "a"', "env_file", (EnvFile("a"),)),
+        ('env_file = ["a", { path = "b", required = false }]', "env_file", (EnvFile("a"), EnvFile("b", False))),
+        ('env_file = { path = "b", required = false }', "env_file", (EnvFile("b", False),)),
+        ('stop = { timeout = "1m30s" }', "stop", StopPlan((StopStep(signal.SIGTERM, 90.0),))),
+        (
+            'stop = { sequence = ["TERM", "1.5s", "KILL"] }',
+            "stop",
+            StopPlan((StopStep(signal.SIGTERM, 1.5), StopStep(signal.SIGKILL, 0.0))),
+        ),
+        (
+            'restart = { within = "1h", backoff = ["500ms", "1m"] }',
+            "restart",
+            RestartPlan(within=3600.0, first=0.5, cap=60.0),
+        ),
+        (
+            'ready = { tcp = 80, interval = "2s", timeout = "1m" }',
+            "ready",
+            (TcpProbe("80", 0, interval=2.0, timeout=60.0),),
+        ),
+        ('ready = { log = "costs $5$" }', "ready", (LogProbe("costs $5$"),)),
         ("replicas = 3", "replicas", 3),
         ('profiles = ["x"]', "profiles", ("x",)),
         ("port = 8080", "port", 8080),

@@ -1,6 +1,8 @@
 """Every command looks for a system in the home that `up` with the same options gives it."""
 
 import json
+import os
+import re
 
 import pytest
 from definitions import STAY, Directory, component
@@ -99,3 +101,46 @@ def test_a_dot_env_that_is_a_directory_is_ignored(words, here):
 def test_a_directory_that_is_named_as_a_file_of_variables_is_an_error(here):
     (here.path / ".env").mkdir()
     assert "cannot read .env: is a directory" in here.output("check", "-e", ".env", status=2)
+
+
+def test_each_file_is_opened_once_per_start(here):
+    """A pipe gives its content once, to whoever opens it first; a named pipe blocks the second one for good."""
+    here.write("\n".join([component("web", "env", 'env_file = "fifo"', "replicas = 3"), component("b", "env")]))
+    os.mkfifo(here.path / "fifo")
+    script = '(echo B=2 >fifo) & "$@" --on-exit ignore --color never -e <(echo A=1)'
+    run = here.run(before=["bash", "-c", script, "bash"])
+    assert run.wait() == 0, str(run)
+    for name in ("web.1", "web.2", "web.3"):
+        assert re.search(rf"^{name} +\| A=1$", run.text, re.MULTILINE), str(run)
+        assert re.search(rf"^{name} +\| B=2$", run.text, re.MULTILINE), str(run)
+    assert re.search(r"^b +\| A=1$", run.text, re.MULTILINE), str(run)
+
+
+def test_a_system_that_is_scaled_reads_no_file_again(here):
+    here.write(component("web", STAY, 'env_file = "fifo"'))
+    os.mkfifo(here.path / "fifo")
+    run = here.run("--color", "never", before=["sh", "-c", '(echo B=2 >fifo) & "$@"', "sh"])
+    run.wait_ready("web")
+    here.output("scale", "web=2")
+    here.output("down")
+    assert (run.wait(), run.survivors(1)) == (0, []), str(run)
+
+
+def test_a_file_of_variables_that_is_not_required_may_be_missing(here):
+    here.write('env_file = [".env", { path = ".env.local", required = false }]\n' + component("web", STAY))
+    assert "cannot read" in here.output("check", status=2)
+    (here.path / ".env").write_text("A=1\n")
+    assert "A=1 " in here.output("env", "web")
+    assert ".env.local" not in here.output("config")
+    (here.path / ".env.local").write_text("A=2\n")
+    assert "A=2 " in here.output("env", "web")
+    assert ".env.local" in here.output("config")
+    assert "A=1 " in here.output("env", "-e", ".env,?.env.none", "web")
+    assert "cannot read .env.none: no such file" in here.output("env", "-e", ".env,.env.none", "web", status=2)
+
+
+def test_an_own_file_of_variables_may_be_missing_too(here):
+    here.write(component("web", STAY, 'env_file = { path = "own.env", required = false }'))
+    assert "required = false" in here.output("config")
+    (here.path / "own.env").write_text("A=1\n")
+    assert "A=1 " in here.output("env", "web")

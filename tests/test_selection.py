@@ -132,13 +132,20 @@ def test_what_tells_an_instance_who_it_is():
 
 
 def test_own_variables_beat_all_and_may_refer_to_others():
-    variables = {"PATH": "mine:${PATH}", "URL": "http://x:${PORT}/${A:-a}", "TWICE": "${URL}${URL}", "D": "$$5 $X"}
+    variables = {
+        "PATH": "mine:${PATH}",
+        "URL": "http://x:${PORT}/${A:-a}",
+        "TWICE": "${URL}${URL}",
+        "D": "$$5 $1 $(x) $",
+        "E": "$URL",
+    }
     found, report = resolved(member("web", environment=variables), shell={"PATH": "/bin"})
     environment = found["web"].environment
     assert report.problems == []
     assert environment["PATH"] == "mine:/bin"
     assert environment["TWICE"] == "http://x:5000/a" * 2
-    assert environment["D"] == "$5 $X"
+    assert environment["D"] == "$5 $1 $(x) $"
+    assert environment["E"] == "http://x:5000/a"
 
 
 def test_an_expansion_that_fails_is_told_with_its_place():
@@ -148,7 +155,7 @@ def test_an_expansion_that_fails_is_told_with_its_place():
 
 def test_a_variable_that_is_not_set_is_said():
     report = resolved(member("web", environment={"A": "x${B}"}))[1]
-    assert report.notes == ["f.toml:1: B is not set, so it stands for nothing; write ${B:-} where that is meant"]
+    assert report.notes == ["f.toml:1: B is not set; using an empty string (write ${B:-} if intended, $$ for a dollar)"]
 
 
 BROKEN = "missing ), unterminated subpattern at position 0"
@@ -191,7 +198,10 @@ VALUES = {"A": "a", "EMPTY": ""}
     [
         ("", ""),
         ("plain", "plain"),
-        ("${A}b$A", "ab$A"),
+        ("${A}b$A", "aba"),
+        ("$A.$A-$A/$NO/$A", "a.a-a//a"),
+        ("$1 $( $ $- $? $'x' é$é", "$1 $( $ $- $? $'x' é$é"),
+        ("${NO:-$A}", "a"),
         ("$$ $${A} $", "$ ${A} $"),
         ("${NO:-x}${EMPTY:-y}${A:-z}", "xya"),
         ("${NO-x}${EMPTY-y}", "x"),

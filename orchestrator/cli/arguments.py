@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator import __version__
 from orchestrator.cli import options, remote
 from orchestrator.cli.options import NoCommandError, Parser
+from orchestrator.config.durations import parse_duration
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import composed
 
@@ -313,7 +314,7 @@ def _waits(words: list[str]) -> list[str]:
     found: list[str] = []
     for word in words:
         if found and found[-1] == "--wait":
-            is_time = word.replace(".", "", 1).isdecimal()
+            is_time = word.replace(".", "", 1).isdecimal() or parse_duration(word) is not None
             found[-1:] = [f"--wait={word}"] if is_time else ["--wait=0", word]
         else:
             found.append(word)

@@ -17,12 +17,19 @@ class EnvFiles:
         self._by_path: dict[str, bytes] = {}
         self._by_inode: dict[tuple[int, int], bytes] = {}
 
-    def add(self, layers: Layers, path: str, wanted_by: Place | str, report: Report) -> Layers:
-        """Return the layers with the variables of one more file; `wanted_by` is the place that names it."""
+    def add(
+        self, layers: Layers, path: str, wanted_by: Place | str, report: Report, *, required: bool = True
+    ) -> Layers:
+        """Return the layers with the variables of one more file; `wanted_by` is the place that names it. A file that is
+        not `required` may be missing."""
         from orchestrator.config import dotenv
 
         try:
             text = self._read(path).decode("utf-8", "surrogateescape")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if required:
+                report.problem(wanted_by, f"cannot read {path}: {str(error.strerror).lower()}")
+            return layers
         except (OSError, ValueError) as error:
             reason = str(getattr(error, "strerror", None) or error).lower()
             report.problem(wanted_by, f"cannot read {path}: {reason}")

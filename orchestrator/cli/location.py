@@ -74,9 +74,10 @@ def home_of(options: argparse.Namespace) -> Path:
     return locate(options).home
 
 
-def named_env_files(options: argparse.Namespace, base: Path) -> list[Path]:
-    """Return the files that `-e` names."""
-    return [base / name for text in options.env or () for name in text.split(",") if name]
+def named_env_files(options: argparse.Namespace, base: Path) -> list[tuple[Path, bool]]:
+    """Return the files that `-e` names, each with whether it is required: `?FILE` may be missing."""
+    names = [name for text in options.env or () for name in text.split(",") if name.removeprefix("?")]
+    return [(base / os.path.expanduser(name.removeprefix("?")), not name.startswith("?")) for name in names]
 
 
 def directory_of(base: Path, file: str) -> Path:
@@ -153,7 +154,7 @@ def _procfile_variable(options: argparse.Namespace, base: Path, env_files: EnvFi
     layers = Layers({"PROCFILE": value} if (value := surroundings.variable("PROCFILE")) else {}, options.env_override)
     default = base / DOTENV
     paths = [default] if options.env is None and default.is_file() else []
-    for path in (*named_env_files(options, base), *paths):
+    for path in (*(path for path, _ in named_env_files(options, base)), *paths):
         layers = env_files.add(layers, str(path), "", Report())  # faults are reported when it is read for good
     variable = layers.flat().get("PROCFILE")
     if variable is None:

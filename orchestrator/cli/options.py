@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
+from orchestrator.config.durations import parse_duration
 from orchestrator.config.report import did_you_mean
 from orchestrator.model.errors import UsageError
 
@@ -104,13 +105,15 @@ WAIT_FOR_DATABASE = 30.0  # seconds
 
 
 def seconds(text: str) -> float:
-    """Read a number of seconds."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    """Read a duration: a number of seconds, or with units."""
+    value = parse_duration(text)
+    if value is None:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
     if not 0 <= value <= DAY:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"invalid duration {text!r}: expected seconds up to {DAY}, or 5s, 1m30s")
     return value
 
 
@@ -165,7 +168,11 @@ def definition_files() -> Parser:
         help="run the components in DIR, with its .env and home (default: the directory of FILE)",
     )
     options.add_argument(
-        "-e", "--env", metavar="FILES", action=Gather, help="read variables from these files (default: .env)"
+        "-e",
+        "--env",
+        metavar="FILES",
+        action=Gather,
+        help="read variables from these files, separated by commas; ?FILE may be missing (default: .env)",
     )
     options.add_argument("--env-override", action="store_true", help="let .env files override the shell's variables")
     return options
@@ -227,7 +234,11 @@ def place() -> Parser:
     options = _group()
     options.add_argument("--home", metavar="DIR", help="where the lock and the state are kept (in DIR/.orchestrate)")
     options.add_argument(
-        "-t", "--timeout", metavar="SECONDS", type=seconds, help="grace period between stop signal and kill"
+        "-t",
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds,
+        help="grace period between stop signal and kill, such as 5 or 1m30s",
     )
     options.add_argument(
         "--end-survivors",

@@ -16,7 +16,7 @@ from orchestrator.cli.location import DOTENV, PROCFILE, TOML, File, Location
 from orchestrator.cli.location import STDIN as STDIN_FILE
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.config import procfile
-from orchestrator.config.definition import Definition, Member
+from orchestrator.config.definition import Definition, EnvFile, Member
 from orchestrator.config.encoding import as_utf8
 from orchestrator.config.environment import Layers
 from orchestrator.config.report import Place, Report, did_you_mean
@@ -93,9 +93,9 @@ def read(
     nothing = Definition(title="", directory=str(where.directory))
     definition = _define(sources, document, where, report) if sources else nothing
     wanted = _wanted_env_files(options, where, definition, layers, report)
-    for path, wanted_by in wanted:
-        layers = where.env_files.add(layers, path, wanted_by, report)
-    paths = tuple(os.path.abspath(path) for path, _ in wanted)
+    for file in wanted:
+        layers = where.env_files.add(layers, file.path, file.by, report, required=file.required)
+    paths = tuple(os.path.abspath(file.path) for file in wanted if file.is_there)
     return Sources(definition, layers, report, paths, where.env_files)
 
 
@@ -232,8 +232,8 @@ def _with_airflow(
     where = location.locate(options)
     layers = Layers(here.environment, options.env_override)
     wanted = [] if options.preset else _wanted_env_files(options, where, definition, layers, report)
-    for path, wanted_by in wanted:
-        layers = where.env_files.add(layers, path, wanted_by, report)
+    for file in wanted:
+        layers = where.env_files.add(layers, file.path, file.by, report, required=file.required)
     part = airflow_part.read(
         document,
         title,
@@ -245,7 +245,7 @@ def _with_airflow(
     )
     part = part.foreseen(airflow_info.asker(here) if exact else None)
     definition = part.definition(part.components, report)
-    files = tuple(os.path.abspath(path) for path, _ in wanted)
+    files = tuple(os.path.abspath(file.path) for file in wanted if file.is_there)
     return Sources(definition, layers, report, files, where.env_files, part)
 
 
@@ -310,22 +310,38 @@ def _prefixes(sources: list[_Source]) -> str:
 # .env files
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A .env file for all, and the place that names it."""
+
+    path: str
+    by: Place | str
+    required: bool = True
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is read: it is required, or it exists."""
+        return self.required or os.path.exists(self.path)
+
+
 def _wanted_env_files(
     options: argparse.Namespace, where: Location, definition: Definition, layers: Layers, report: Report
-) -> list[tuple[str, Place | str]]:
-    """Return the paths of the .env files for all, weakest first, and who wants each."""
+) -> list[_Wanted]:
+    """Return the .env files for all, weakest first."""
     if options.env is not None:
-        return [(str(path), "-e") for path in location.named_env_files(options, where.base)]
-    pointer = [(str(where.pointer), str(where.pointer))] if where.pointer else []
+        named = location.named_env_files(options, where.base)
+        return [_Wanted(str(path), "-e", required) for path, required in named]
+    pointer = [_Wanted(str(where.pointer), str(where.pointer))] if where.pointer else []
     if definition.env_file is None:
         path = _default_env(where)
-        return [*pointer, *([(str(path), str(path))] if path.exists() and not path.is_dir() else [])]
+        return [*pointer, *([_Wanted(str(path), str(path))] if path.exists() and not path.is_dir() else [])]
     from orchestrator.config.environment import expand_at
 
-    def path_of(text: str, place: Place) -> str:
-        return os.path.join(place.directory, expand_at(place, text, layers.get, report))
+    def wanted(file: EnvFile, place: Place) -> _Wanted:
+        path = os.path.join(place.directory, expand_at(place, file.path, layers.get, report))
+        return _Wanted(path, place, file.required)
 
-    return [*pointer, *((path_of(text, place), place) for text, place in definition.env_file)]
+    return [*pointer, *(wanted(file, place) for file, place in definition.env_file)]
 
 
 def _default_env(where: Location) -> Path:
@@ -336,4 +352,5 @@ def _default_env(where: Location) -> Path:
 def add_file_of(sources: Sources, path: str, member: Member, index: int, layers: Layers) -> Layers:
     """Read one of a member's own .env files into the layers."""
     place = member.where("env_file", index)
-    return sources.reader.add(layers, os.path.join(place.directory, path), place, sources.report)
+    path, required = os.path.join(place.directory, path), member.env_file[index].required
+    return sources.reader.add(layers, path, place, sources.report, required=required)

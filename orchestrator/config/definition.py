@@ -18,6 +18,14 @@ _STOP = StopPlan()
 _RESTART = RestartPlan()
 
 
+@dataclass(frozen=True, slots=True)
+class EnvFile:
+    """A file of variables, as the definition names it. One that is not `required` may be missing."""
+
+    path: str
+    required: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """One component or initial step. `places` says where each of its keys is written, `place` where itself is.
@@ -33,7 +41,7 @@ class Member:
     places: Mapping[Path, Place] = field(default_factory=dict)
     cwd: str = "."
     environment: Mapping[str, str] = field(default_factory=dict)
-    env_file: tuple[str, ...] = ()
+    env_file: tuple[EnvFile, ...] = ()
     tty: bool = True
     stop: StopPlan = _STOP
     replicas: int = 1
@@ -77,7 +85,7 @@ class Definition:
 
     title: str
     directory: str
-    env_file: tuple[tuple[str, Place], ...] | None = None
+    env_file: tuple[tuple[EnvFile, Place], ...] | None = None
     init: tuple[Member, ...] = ()
     components: tuple[Member, ...] = ()
     names: frozenset[str] = frozenset()

@@ -3,7 +3,8 @@
 Read as foreman, honcho, python-dotenv and docker compose read them where they agree; where they do not, as compose:
 `export NAME=value`; blanks around the sign; ` # comment` after a value without quotes; in single quotes everything is
 literal; in double quotes \\n, \\t, \\" and their like are characters; in quotes a value may go on over several lines;
-${VAR} (never $VAR) is expanded but in single quotes. A name alone says nothing, as the shell's own value stays.
+${VAR} and $VAR are expanded except in single quotes, and $$ is a dollar there. A name alone says nothing, as the
+shell's own value stays.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _DOUBLE = re.compile(r'"(?P<value>(?:\\.|[^"\\])*)"', re.DOTALL)
 _COMMENT = re.compile(r"[ \t]#")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"'}
-_FORM = re.compile(r"\$\{[A-Za-z_]\w*(?::?[-?+](?:[^{}\n]|\$\{[^{}\n]*\})*)?\}", re.ASCII)
+_FORM = re.compile(r"\$\$|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*(?::?[-?+](?:[^{}\n]|\$\{[^{}\n]*\})*)?\}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def _template(value: str, quote: str) -> str:
 
 
 def _keep_forms(text: str) -> str:
-    """Make every dollar literal that does not begin a well-formed `${…}`: passwords have dollars in them."""
+    """Make every dollar literal that does not begin `$NAME`, `$$` or a well-formed `${…}`: passwords contain some."""
     parts, at = [], 0
     for match in _FORM.finditer(text):
         parts += [escape(text[at : match.start()]), match[0]]

@@ -88,7 +88,9 @@ def expand_at(place: Place, text: str, lookup: Lookup, report: Report) -> str:
         return text
 
     def unset(name: str) -> None:
-        report.note(f"{place}: {name} is not set, so it stands for nothing; write ${{{name}:-}} where that is meant")
+        report.note(
+            f"{place}: {name} is not set; using an empty string (write ${{{name}:-}} if intended, $$ for a dollar)"
+        )
 
     try:
         return expand(text, lookup, unset)

@@ -4,7 +4,8 @@ ${VAR}             its value; nothing, and a note, where it is not set
 ${VAR:-default}    default where it is not set or empty; ${VAR-default} only where it is not set
 ${VAR:?message}    an error with this message; ${VAR?message} likewise
 ${VAR:+other}      other where it is set and not empty; ${VAR+other} where it is set
-$$                 a dollar; any other dollar stays as it is
+$VAR               as ${VAR}
+$$                 a dollar; any other dollar stays as it is: $1, $( and a dollar before a blank
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 from collections.abc import Callable
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_TEMPLATE = re.compile(r"\$[${A-Za-z_]")
 _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 DEEPEST = 20  # defaults within defaults
 
@@ -36,6 +38,9 @@ def expand(text: str, lookup: Lookup, unset: Callable[[str], None] = lambda name
             end = _closing(text, dollar + 2)
             parts.append(_value(text[dollar + 2 : end], lookup, unset, depth))
             at = end + 1
+        elif match := _NAME.match(text, dollar + 1):
+            parts.append(_value(match[0], lookup, unset, depth))
+            at = match.end()
         else:
             parts.append("$")
             at = dollar + (2 if following == "$" else 1)
@@ -75,6 +80,11 @@ def _value(inner: str, lookup: Lookup, unset: Callable[[str], None], depth: int)
     if value is None:
         unset(name)
     return value or ""
+
+
+def is_template(text: str) -> bool:
+    """Return whether expansion may change the text."""
+    return bool(_TEMPLATE.search(text))
 
 
 def escape(text: str) -> str:

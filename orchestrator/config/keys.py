@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from orchestrator.config.definition import EnvFile
+from orchestrator.config.durations import parse_duration
 from orchestrator.config.probekeys import ALIVE, ARGV, READY, WORDS, template
-from orchestrator.config.shapes import SECONDS, SOON, Choice, Flag, Number, Text
+from orchestrator.config.shapes import DAY, SECONDS, SOON, Choice, Flag, Number, Text
 from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
 from orchestrator.model import exits
 from orchestrator.model.expect import Do, Rule
@@ -47,7 +49,23 @@ def _signal(word: str | int) -> int:
 
 
 _TEXTS = ListOf(Text())
-_FILES = ByType({list: _TEXTS, str: Made(Text(), lambda text: (text,))})
+_FILE = Made(
+    Table(
+        {
+            "path": Key(Text("a file"), "The file; relative to the definition's directory.", required=True),
+            "required": Key(Flag(), "Whether it is an error if the file does not exist (true)."),
+        }
+    ),
+    lambda read: EnvFile(**read),
+)
+_ONE_FILE = ByType({str: Made(Text(), EnvFile), dict: _FILE})
+_FILES = ByType(
+    {
+        list: ListOf(_ONE_FILE),
+        str: Made(Text(), lambda text: (EnvFile(text),)),
+        dict: Made(_FILE, lambda file: (file,)),
+    }
+)
 _SIGNAL = Made(ByType({str: Text("the name of a signal"), int: Number(1, 64, whole=True)}), _signal)
 _COMMAND = ByType({str: Text("a command"), list: WORDS})
 _VALUE = Made(ByType({str: Text(empty=True), int: Number(-1e18, 1e18, whole=True), float: Number(-1e300, 1e300)}), str)
@@ -56,9 +74,19 @@ _VARIABLES = MapOf(_VALUE, _variable_fault, VARIABLE)
 # Stop
 
 _STEPS = Made(
-    ListOf(ByType({str: Made(Text(), _signal), int: SECONDS, float: SECONDS}), least=1),
+    ListOf(ByType({str: Made(Text(), lambda text: _step(text)), int: SECONDS, float: SECONDS}), least=1),
     lambda values: _steps(values),
 )
+
+
+def _step(text: str) -> int | float:
+    """Return the number of a signal, or the seconds of a duration with a unit."""
+    seconds = parse_duration(text)
+    if seconds is None:
+        return _signal(text)
+    if seconds > DAY:
+        raise ValueError(f"has to be at most {DAY:g} seconds, not {text!r}")
+    return seconds
 
 
 def _steps(values: tuple[int | float, ...]) -> tuple[StopStep, ...]:
@@ -223,8 +251,8 @@ _COMMON = {
         _COMMAND, "A text for `sh -c`, unchanged; or a list, which no shell sees.", required=True, stand_in=":"
     ),
     "cwd": Key(Text("a directory"), "Where it runs; relative to the file's directory, which is the default."),
-    "environment": Key(_VARIABLES, "Variables of its own; they beat all others."),
-    "env_file": Key(_FILES, ".env files of its own."),
+    "environment": Key(_VARIABLES, "Variables of its own; they override all others."),
+    "env_file": Key(_FILES, 'Its own .env files; { path = "…", required = false } may be missing.'),
     "tty": Key(Flag(), "true: a terminal of its own (the default); false: pipes, its standard error apart."),
     "stop": Key(STOP, "How it is asked to end."),
 }
@@ -275,7 +303,7 @@ AIRFLOW = Table(
 )
 SYSTEM = Table(
     {
-        "env_file": Key(_FILES, ".env files for all."),
+        "env_file": Key(_FILES, '.env files for all; { path = "…", required = false } may be missing.'),
         "init": Key(MapOf(INIT, name_fault, NAME), "Steps that run one after another before the components."),
         "components": Key(MapOf(COMPONENT, name_fault, NAME), "What the system consists of."),
         "airflow": Key(AIRFLOW, "Adds the components of Apache Airflow; tables of their names override them."),

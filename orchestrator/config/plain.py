@@ -45,11 +45,11 @@ class _Texts:
         self._member = member
         self._report = report
         self._own: dict[str, str] = {}
-        self.files: list[str] = []
-        for index, path in enumerate(member.env_file):
+        self.files: list[str | Plain] = []
+        for index, file in enumerate(member.env_file):
             place = member.where("env_file", index)
-            full = os.path.join(place.directory, expand_at(place, path, layers.get, report))
-            self.files.append(full)
+            full = os.path.join(place.directory, expand_at(place, file.path, layers.get, report))
+            self.files.append(escape(full) if file.required else {"path": escape(full), "required": False})
             layers = add_file(full, member, index, layers)
         self._layers = layers
 
@@ -82,7 +82,7 @@ def of_member(member: Member, port: int | None, layers: Layers, add_file: AddFil
     plain: Plain = {
         "command": _command(member.command, "command", texts),
         "cwd": os.path.normpath(os.path.join(escape(place.directory), texts.expand(member.cwd, "cwd"))),
-        "env_file": [escape(path) for path in texts.files],
+        "env_file": texts.files,
         "tty": member.tty,
         "stop": _stop(member.stop, texts),
         "environment": variables,

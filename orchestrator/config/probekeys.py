@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.config.definition import SHELL
+from orchestrator.config.expansion import is_template
 from orchestrator.config.shapes import SECONDS, SOON, Choice, Number, Shape, Text
 from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
 from orchestrator.model.spec import (
@@ -55,7 +56,7 @@ def url(text: str) -> str:
 
 def template(check: Callable[[str], str]) -> Callable[[str], str]:
     """Let a text with variables pass for now: what it says is known once they are expanded."""
-    return lambda text: text if "${" in text else check(text)
+    return lambda text: text if is_template(text) else check(text)
 
 
 def address(text: str) -> tuple[str, int]:

@@ -66,8 +66,8 @@ class _Resolver:
                 self.shared = self.layers.flat()
             return self.shared
         layers = self.layers
-        for index, path in enumerate(member.env_file):
-            expanded = self.expand(member, ("env_file", index), path, layers.get)
+        for index, file in enumerate(member.env_file):
+            expanded = self.expand(member, ("env_file", index), file.path, layers.get)
             layers = self.add_file(expanded, member, index, layers)
         return layers.flat()
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Protocol
 
 from orchestrator.config.definition import Path
 from orchestrator.config.document import Document
+from orchestrator.config.durations import PATTERN, parse_duration
 from orchestrator.config.report import Report, did_you_mean
 
 Schema = dict[str, Any]
@@ -127,9 +128,30 @@ class Number:
         return {"type": "integer" if self.whole else "number", "minimum": self.low, "maximum": self.high}
 
 
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A number of seconds, or a text with units, such as `1m30s`, between two numbers of seconds, both included."""
+
+    low: float
+    high: float
+
+    def read(self, value: object, at: At) -> float:
+        """Return the seconds."""
+        seconds = parse_duration(value) if isinstance(value, str) else value
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not is_number or not self.low <= seconds <= self.high:  # type: ignore[operator]
+            at.mismatch(f'a number of seconds from {self.low:g} to {self.high:g}, or a text such as "1m30s"', value)
+        return float(seconds)  # type: ignore[arg-type]
+
+    def schema(self) -> Schema:
+        """Describe it."""
+        number = {"type": "number", "minimum": self.low, "maximum": self.high}
+        return {"anyOf": [number, {"type": "string", "pattern": PATTERN}]}
+
+
 DAY = 86400.0
-SECONDS = Number(0, DAY, unit="seconds")
-SOON = Number(0.01, DAY, unit="seconds")
+SECONDS = Duration(0, DAY)
+SOON = Duration(0.01, DAY)
 
 
 @dataclass(frozen=True, slots=True)
