@@ -16,7 +16,11 @@ from orchestrator.presets.airflow.network import Use
 
 NOBODY = frozenset()
 REQUEST = plan.Request(
-    command="/v/bin/airflow", directory="/h/.orchestrate/run", environment={"PATH": "/v/bin:/bin"}, processors=4
+    command="/v/bin/airflow",
+    directory="/p",
+    private="/h/.orchestrate/run",
+    environment={"PATH": "/v/bin:/bin"},
+    processors=4,
 )
 
 
@@ -50,7 +54,7 @@ def test_the_components_of_each_version():
 def test_how_each_is_started_stopped_and_restarted(version):
     for name, component in made(facts(version)).items():
         assert component.argv[:2] == ("/v/bin/airflow", name)
-        assert component.cwd == "/h/.orchestrate/run"
+        assert component.cwd == "/p"
         assert [(step.signal, step.wait) for step in component.stop.steps] == [
             (signal.SIGTERM, 15),
             (signal.SIGTERM, 3),
@@ -91,6 +95,18 @@ def test_the_pid_file_of_gunicorn_is_in_our_directory():
         "--pid",
         "/h/.orchestrate/run/airflow-webserver.pid",
     )
+
+
+def test_the_control_socket_of_gunicorn_is_switched_off_in_all_processes_of_2():
+    given = {"PATH": "/bin", "GUNICORN_CMD_ARGS": "--threads 2"}
+    request = replace(REQUEST, launcher=("/v/bin/python", "/o/launcher.py"), environment=given)
+    two = made(facts("2.11.2"), request=request)
+    assert two["scheduler"].argv == ("/v/bin/python", "/o/launcher.py", "/v/bin/airflow", "scheduler")
+    assert two["webserver"].argv[:2] == ("/v/bin/airflow", "webserver")
+    assert {c.environment["GUNICORN_CMD_ARGS"] for c in two.values()} == {"--threads 2 --no-control-socket"}
+    for component in made(facts("3.3.2"), request=request).values():
+        assert component.argv == ("/v/bin/airflow", component.name)
+        assert component.environment["GUNICORN_CMD_ARGS"] == "--threads 2"
 
 
 def test_on_3_the_scheduler_is_down_before_the_api_server_is_stopped():

@@ -95,7 +95,7 @@ def test_a_first_start_prepares_then_starts_all_and_ends_in_order(fake):
     )
     for name in NAMES:
         assert re.search(
-            rf"^{name} +\|  {name}  started with executor LocalExecutor in {fake.home}/.orchestrate/run$",
+            rf"^{name} +\|  {name}  started with executor LocalExecutor in {os.getcwd()}$",
             run.text,
             re.M,
         )
@@ -629,3 +629,33 @@ def test_a_definition_has_generated_secrets_by_their_file(fake):
     assert found["MORE"] == "yes"
     assert {name: found[name] for name in SECRETS} == {name: kept[name] for name in SECRETS}
     run.stop()
+
+
+def test_in_a_project_directory_relative_paths_lead_there_also_from_elsewhere(fake, tmp_path):
+    project = tmp_path / "project"
+    (project / "lib").mkdir(parents=True)
+    (project / "airflow.cfg").write_text("[core]\ndags_folder = dags\n")
+    changes = {"AIRFLOW_HOME": "af", "AIRFLOW_CONFIG": "airflow.cfg", "PYTHONPATH": f"{FAKE}:lib"}
+    command = [*command_under_test(), "airflow", "--airflow", fake.bin / "airflow"]
+    run = Run(
+        [*command, "--any-port", "--port", str(free_port())], env=fake.variables(**changes), cwd=project, columns=140
+    )
+    run.wait_for(r"Airflow is ready$")
+    assert f"the DAG folder {project}/dags does not exist" in run.text
+    assert f"scheduler  started with executor LocalExecutor in {project}\n" in run.text.replace("\r", "")
+    found = environment_of(run, "scheduler")
+    assert found["AIRFLOW_HOME"] == f"{project}/af"
+    assert found["AIRFLOW__CORE__DAGS_FOLDER"] == f"{project}/dags"
+    assert found["PYTHONPATH"] == f"{FAKE}:{project}/lib"
+    shown = subprocess.run(
+        [*command, "run", "--", "print-configuration", "core.dags_folder"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env=fake.variables(AIRFLOW_HOME=str(project / "af")),
+        check=True,
+    ).stdout
+    assert shown == f"core.dags_folder = {project}/dags\n"
+    run.stop()
+    assert sorted(path.name for path in project.iterdir()) == ["af", "airflow.cfg", "lib"]

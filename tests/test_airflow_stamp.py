@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from airflow_reports import facts
 
-from orchestrator.presets.airflow import password, preset, stamp
+from orchestrator.presets.airflow import password, paths, preset, stamp
 from orchestrator.presets.airflow.find import Installation
 
 ENVIRONMENT = {"AIRFLOW__CORE__LOAD_EXAMPLES": "False", "LANG": "C.UTF-8", "DATA": "/d"}
@@ -114,11 +114,56 @@ def test_passwords(tmp_path):
     assert password.read(replace(two, login="open")) == ""
 
 
-def test_every_process_finds_its_way_from_our_working_directory(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    given = {"PATH": "/usr/bin", "AIRFLOW_CONFIG": "conf/airflow.cfg", "AIRFLOW_HOME": "somewhere"}
-    made = preset.prepared(given, Installation("/v/bin/airflow", "/v/bin/python"), Path("/h"))
-    assert made == {"PATH": "/v/bin:/usr/bin", "AIRFLOW_CONFIG": f"{tmp_path}/conf/airflow.cfg", "AIRFLOW_HOME": "/h"}
+def test_relative_paths_mean_the_same_in_every_process_and_directory(tmp_path):
+    given = {
+        "PATH": "/usr/bin",
+        "PYTHONPATH": "lib:/abs:",
+        "AIRFLOW_CONFIG": "conf/airflow.cfg",
+        "AIRFLOW_HOME": "somewhere",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": "../plugins",
+    }
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "airflow.cfg").write_text(
+        "[core]\ndags_folder = dags  # ours\nplugins_folder = other\n[database]\nsql_alchemy_conn = sqlite:///x/a.db\n"
+    )
+    installation = Installation("/v/bin/airflow", "/v/bin/python")
+    made = preset.prepared(given, installation, Path("/h"), str(tmp_path))
+    assert made == {
+        "PATH": "/v/bin:/usr/bin",
+        "PYTHONPATH": f"{tmp_path}/lib:/abs:{tmp_path}",
+        "AIRFLOW_CONFIG": f"{tmp_path}/conf/airflow.cfg",
+        "AIRFLOW_HOME": "/h",
+        "AIRFLOW__CORE__DAGS_FOLDER": f"{tmp_path}/dags",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": f"{tmp_path.parent}/plugins",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/x/a.db",
+    }
+    assert preset.prepared(made, installation, Path("/h"), "/elsewhere") == made, "absolute paths stay"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("sqlite:///a.db", "sqlite:////p/a.db"),
+        ("sqlite:///./a.db?timeout=5", "sqlite:////p/a.db?timeout=5"),
+        ("sqlite:///../b/a.db", "sqlite:////b/a.db"),
+        ("sqlite:////a.db", None),
+        ("sqlite://", None),
+        ("sqlite:///:memory:", None),
+        ("sqlite:///~/a.db", None),
+        ("sqlite:///{AIRFLOW_HOME}/a.db", None),
+        ("sqlite:///$HOME/a.db", None),
+        ("postgresql://u:p@h/db", None),
+        ("", None),
+    ],
+)
+def test_a_relative_sqlite_file(value, expected):
+    name = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+    assert paths.absolute({name: value}, "", "/p") == ({} if expected is None else {name: expected})
+
+
+def test_paths_in_a_configuration_that_cannot_be_read_are_left_to_airflow():
+    assert paths.absolute({}, "dags_folder = x\n", "/p") == {}
+    assert paths.absolute({}, "[core]\ndags_folder = $PROJECT/dags\nplugins_folder =\n", "/p") == {}
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ ALONE = {
 }
 
 # Run by another interpreter, as a program: it belongs to the system that it asks, and shares nothing with us.
-FOREIGN = {"presets/airflow/helper.py", "presets/airflow/diagnosis.py", "presets/airflow/unchanged.py"}
+FOREIGN = {f"presets/airflow/{name}.py" for name in ("helper", "diagnosis", "launcher", "unchanged")}
 
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

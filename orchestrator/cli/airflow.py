@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         return airflow_info.run(options, wishes, here)
     installation = find.find(options.airflow, here.environment.get("PATH"))
     home = home_directory(options.home)
-    make = Preset(installation, home, here.environment, wishes, shell.environment).make
+    make = Preset(installation, home, here.environment, wishes, os.getcwd(), shell.environment).make
     return detach.run(options, lambda birth: foreground.run_made(make, home, here, birth=birth, airflow_home=str(home)))
 
 

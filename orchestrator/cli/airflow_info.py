@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -76,7 +77,7 @@ def _would_run(options: argparse.Namespace, wishes: Wishes, here: Surroundings) 
     """Return what the options would start, or the exit status of a helper that failed."""
     installation = find.find(options.airflow, here.environment.get("PATH"))
     home = Home(airflow.home_directory(options.home))
-    environment = preset.prepared(here.environment, installation, home.directory)
+    environment = preset.prepared(here.environment, installation, home.directory, os.getcwd())
     facts = preset.stamped_facts(home, installation, environment)
     if facts is None:
         facts, status = _ask(home, installation, environment, here)
@@ -104,7 +105,7 @@ def _ask(
     found: list[Facts] = []
 
     def make(home: Home) -> tuple[System, Callable[[], Plan] | None]:
-        step = preset.helper_step(installation, home, environment, plan.STOP, "report")
+        step = preset.helper_step(installation, home, environment, plan.STOP, os.getcwd(), "report")
         return System(title="Airflow", init=(step,), labels=NAMES), note
 
     def note() -> Plan:

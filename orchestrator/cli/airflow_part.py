@@ -52,12 +52,14 @@ def table_of(options: argparse.Namespace) -> dict[str, object]:
 @dataclass(frozen=True, slots=True)
 class AirflowPart:
     """`document` is what the user wrote, `environment` what Airflow starts from, `shell` the same without .env files
-    and the table. `home` is AIRFLOW_HOME. `version` and `components` are what is expected to run."""
+    and the table. `home` is AIRFLOW_HOME, `directory` where components run. `version` and `components` are what is
+    expected to run."""
 
     document: Document
     title: str
     installation: find.Installation
     home: Home
+    directory: str
     environment: Mapping[str, str]
     shell: Mapping[str, str]
     wishes: Wishes
@@ -72,7 +74,7 @@ class AirflowPart:
     def foreseen(self, ask: Ask | None = None) -> AirflowPart:
         """Return it with its version and components, as they are configured. With `ask`, which runs the helper,
         exactly; else as far as can be told without running Airflow. Raises ConfigError."""
-        environment = preset.prepared(self.environment, self.installation, self.home.directory)
+        environment = preset.prepared(self.environment, self.installation, self.home.directory, self.directory)
         facts = preset.stamped_facts(self.home, self.installation, environment)
         if facts is None and ask is not None:
             facts = ask(self.home, self.installation, environment)
@@ -136,7 +138,7 @@ class AirflowPart:
         return self._preset(wishes).make(self.home)
 
     def _preset(self, wishes: Wishes) -> Preset:
-        return Preset(self.installation, self.home.directory, self.environment, wishes, self.shell)
+        return Preset(self.installation, self.home.directory, self.environment, wishes, self.directory, self.shell)
 
 
 def _fitted(tree: dict[str, Any], mine: object) -> object:
@@ -212,6 +214,7 @@ def read(
         title,
         installation,
         Home(Path(os.path.normpath(os.path.join(base, home)))),
+        os.path.abspath(base),
         environment,
         shell,
         wishes,

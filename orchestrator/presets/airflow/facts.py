@@ -44,6 +44,7 @@ class Facts:
     stampable: bool = False
     dag_processor: bool = False
     base_url: str = ""
+    dags_folder: str = ""
     ssl: bool = False
     execution_api_url: str = ""
     scheduler_health_port: int = 0
@@ -116,6 +117,7 @@ def interpret(report: dict[str, Any]) -> Facts:
         host=options[f"{web}host"],
         port=_port(options, f"{web}port"),
         base_url=options[base_url],
+        dags_folder=options.get("core.dags_folder", ""),
         ssl=bool(options[f"{web}ssl_cert"]),
         execution_api_url=options.get("core.execution_api_server_url", ""),
         worker_log_port=_port(options, "logging.worker_log_server_port"),

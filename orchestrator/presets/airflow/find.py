@@ -106,6 +106,14 @@ def _order(version: str) -> tuple[tuple[int, ...], bool, str] | None:
     return tuple(map(int, match[1].split("."))), not re.match(r"\.?(a|b|rc|dev)", match[2]), match[2]
 
 
+def has_gunicorn_control_socket(python: str) -> bool:
+    """Return whether the environment has gunicorn 25.1 or later, which makes a socket in the current directory."""
+    packages = site_packages(python)
+    found = packages.glob("gunicorn-*.dist-info") if packages else ()
+    names = [path.name.removeprefix("gunicorn-").removesuffix(".dist-info") for path in found]
+    return any(not is_older(name, "25.1.0") for name in names)
+
+
 def site_packages(python: str) -> Path | None:
     """Return the directory in which the interpreter of a virtual environment, or a plain one, has its packages and
     Airflow among them; None where that is not where it is."""

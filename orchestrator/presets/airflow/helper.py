@@ -42,7 +42,7 @@ OPTIONS = {  # that are looked at outside, by major version
     " logging.uvicorn_logging_level fab.config_file",
 }
 OPTIONS_OF_ALL = (
-    "logging.worker_log_server_port logging.trigger_log_server_port logging.logging_level"
+    "core.dags_folder logging.worker_log_server_port logging.trigger_log_server_port logging.logging_level"
     " logging.logging_config_class scheduler.enable_health_check scheduler.scheduler_health_check_server_port"
 )
 SECRETS = {  # that processes invent, each another one, or leave empty if the configuration has none; by major version

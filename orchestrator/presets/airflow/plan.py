@@ -51,12 +51,16 @@ WARM_UP = 60.0  # seconds that the first call of the execution API may take
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What the user asked for on the command line, and what was found. `command` is the airflow command, `directory`
-    where the components run, `environment` what they start from, `processors` how many there are for them."""
+    where the components run, `private` a directory of ours for their files, `environment` what they start from,
+    `processors` how many there are for them. `launcher` runs the command without gunicorn's control socket; empty if
+    there is none."""
 
     command: str
     directory: str
+    private: str
     environment: Mapping[str, str]
     processors: int
+    launcher: tuple[str, ...] = ()
     bind: str | None = None
     stop: StopPlan = STOP
 
@@ -85,10 +89,13 @@ def is_wished(name: str, only: frozenset[str], without: frozenset[str]) -> bool:
 def components(facts: Facts, running: tuple[str, ...], request: Request, chosen: Ports) -> tuple[Component, ...]:
     """Return the components of this start, `running` by name."""
     complete = environment(facts, request.environment, chosen, request.bind)
+    if facts.major == 2 and request.launcher:
+        others = complete.get("GUNICORN_CMD_ARGS", "")
+        complete["GUNICORN_CMD_ARGS"] = f"{others} --no-control-socket".strip()
     return tuple(
         Component(
             name=name,
-            argv=(request.command, name, *_arguments(facts, name, request.directory)),
+            argv=_command(facts, name, request),
             cwd=request.directory,
             environment={**complete, "PORT": str(chosen.web)} if name == facts.web else complete,
             source="the Airflow preset",
@@ -115,8 +122,10 @@ def _goes_after(facts: Facts, name: str, running: tuple[str, ...], processors: i
     return tuple(others[others.index(name) - at_once :][:1]) if name in others[at_once:] else ()
 
 
-def _arguments(facts: Facts, name: str, directory: str) -> tuple[str, ...]:
-    return ("--pid", pid_file(directory)) if name == "webserver" else ()
+def _command(facts: Facts, name: str, request: Request) -> tuple[str, ...]:
+    if name == "webserver":  # its gunicorn is a process that reads GUNICORN_CMD_ARGS
+        return (request.command, name, "--pid", pid_file(request.private))
+    return (*(request.launcher if facts.major == 2 else ()), request.command, name)
 
 
 def pid_file(directory: str) -> str:

@@ -1,8 +1,8 @@
 """The preset at work: from an installation and the user's wishes to a system, and from the helper's facts to a plan.
 
 The home is AIRFLOW_HOME. Of ours in it: `.orchestrate/airflow.json` (the facts of the last start, with the stamp),
-`.orchestrate/run`, the directory that the components run in, so that gunicorn's sockets and pid files are nobody's
-litter.
+`.orchestrate/airflow-secrets.env` (generated secrets) and `.orchestrate/run` (pid files). The components run in the
+directory in which orchestrate was started, as with standalone, and leave nothing there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
 from orchestrator.model.spec import Component, StopPlan, System
 from orchestrator.presets.airflow import facts as facts_module
-from orchestrator.presets.airflow import find, generated, network, password, plan, ports, stamp
+from orchestrator.presets.airflow import find, generated, network, password, paths, plan, ports, stamp
 from orchestrator.presets.airflow.facts import NAMES, Facts
 from orchestrator.presets.airflow.find import Installation
 from orchestrator.presets.airflow.foresight import foresee
@@ -25,6 +25,7 @@ from orchestrator.runtime.home import Home
 from orchestrator.supervise.plan import Plan
 
 HELPER = Path(__file__).with_name("helper.py")
+LAUNCHER = Path(__file__).with_name("launcher.py")
 STEP = "airflow"
 
 
@@ -71,24 +72,30 @@ class Preset:
         home: Path,
         environment: Mapping[str, str],
         wishes: Wishes,
+        directory: str,
         shell: Mapping[str, str] | None = None,
     ) -> None:
-        """`shell` is what a second terminal starts from, if that is less than `environment`."""
+        """`directory` is where the components run. `shell` is what a second terminal starts from, if that is less than
+        `environment`."""
+        self._directory = directory
         self._installation = installation
         self._wishes = wishes
         self._given = environment if shell is None else shell
-        self._environment = prepared(environment, installation, home)
+        self._environment = prepared(environment, installation, home, directory)
 
     def expected(self, home: Home, facts: Facts) -> tuple[Component, ...]:
         """Return the components as they are configured, before it is known which ports are taken. Raises UsageError."""
         running = self._wishes.names(facts)
-        request = self._request(str(home.corner / "run"), generated.stored(home) if facts.generated else {})
+        request = self._request(home, generated.stored(home) if facts.generated else {})
         return plan.components(facts, running, request, self._wishes.ports(facts))
 
-    def _request(self, directory: str, secrets: Mapping[str, str]) -> plan.Request:
+    def _request(self, home: Home, secrets: Mapping[str, str]) -> plan.Request:
+        python = self._installation.python
         return plan.Request(
             command=self._installation.command,
-            directory=directory,
+            directory=self._directory,
+            private=str(home.corner / "run"),
+            launcher=(python, str(LAUNCHER)) if find.has_gunicorn_control_socket(python) else (),
             environment={**self._environment, **secrets},
             processors=processors(),
             bind=self._wishes.bind,
@@ -111,12 +118,12 @@ class Preset:
         if stamped is not None and stamped.sqlite_file:
             facts = stamped
             return System(title="Airflow", labels=NAMES), lambda: self._plan(home, facts, fresh=False)
-        before = stamp.config_digest(self._config_file(home))
+        before = stamp.config_digest(str(config_file(self._environment, home.directory)))
         wishes = self._wishes
         task = [f"{wishes.wait_for_database:g}"]
         if stamped is not None:
             task.append(str(facts_path(home)))
-        step = helper_step(self._installation, home, self._environment, wishes.stop, *task)
+        step = helper_step(self._installation, home, self._environment, wishes.stop, self._directory, *task)
         system = System(title="Airflow", init=(step,), labels=NAMES)
         return system, lambda: self._plan_after_helper(home, stamped, before)
 
@@ -125,15 +132,9 @@ class Preset:
         return self._plan(home, found, fresh=found is not stamped, before=before)
 
     def _foresee(self, home: Home) -> Facts | None:
-        try:
-            config = Path(self._config_file(home)).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            config = ""
+        config = _content(config_file(self._environment, home.directory))
         version = find.version(self._installation.python)
         return foresee(version, str(home.directory), self._environment, config)
-
-    def _config_file(self, home: Home) -> str:
-        return self._environment.get("AIRFLOW_CONFIG") or str(home.directory / "airflow.cfg")
 
     def _plan(self, home: Home, facts: Facts, *, fresh: bool, before: str = "") -> Plan:
         wishes = self._wishes
@@ -154,9 +155,8 @@ class Preset:
             keep(url=wishes.url(facts, configured))
             raise
         url = wishes.url(facts, chosen)
-        directory = str(run_directory(home))
-        Path(plan.pid_file(directory)).unlink(missing_ok=True)
-        request = self._request(directory, generated.read(home, facts))
+        request = self._request(home, generated.read(home, facts))
+        Path(plan.pid_file(request.private)).unlink(missing_ok=True)
         secret = password.read(facts)
         components = plan.components(facts, running, request, chosen)
         keep(url=url, changes=changes(self._given, components[0].environment))
@@ -165,7 +165,7 @@ class Preset:
             notes=(
                 *(() if fresh else ("Database ready: nothing has changed since the last start",)),
                 *plan.notes(facts, self._installation.command, configured, chosen),
-                *filter(None, (generated.in_words(facts, home),)),
+                *filter(None, (generated.in_words(facts, home), missing_dags(facts, self._directory))),
             ),
             banner=plan.banner(facts, running, url, plan.login_line(facts, secret, shown=wishes.show_password)),
             secret=secret,
@@ -209,29 +209,54 @@ def refuse_foreign_webserver(home: Home) -> None:
         )
 
 
-def prepared(environment: Mapping[str, str], installation: Installation, home: Path) -> dict[str, str]:
-    """Return the environment of every Airflow process: absolute paths, since ours is another working directory, and
-    the command on PATH, since 2.x runs each task as `airflow tasks run`."""
+def prepared(environment: Mapping[str, str], installation: Installation, home: Path, directory: str) -> dict[str, str]:
+    """Return the environment of every Airflow process: absolute paths, so that they mean the same in all of them and in
+    a second terminal, and the command on PATH, since 2.x runs each task as `airflow tasks run`."""
     result = dict(environment)
     result["AIRFLOW_HOME"] = str(home)
-    if config := result.get("AIRFLOW_CONFIG"):
-        result["AIRFLOW_CONFIG"] = os.path.abspath(os.path.expanduser(config))
-    directory = os.path.dirname(installation.command)
-    path = result.get("PATH", os.defpath)
-    if path.split(os.pathsep)[0] != directory:
-        result["PATH"] = f"{directory}{os.pathsep}{path}"
+    result |= paths.absolute(result, "", directory)  # first the path of the configuration file itself
+    result |= paths.absolute(result, _content(config_file(result, home)), directory)
+    scripts = os.path.dirname(installation.command)
+    search_path = result.get("PATH", os.defpath)
+    if search_path.split(os.pathsep)[0] != scripts:
+        result["PATH"] = f"{scripts}{os.pathsep}{search_path}"
     return result
 
 
+def config_file(environment: Mapping[str, str], home: Path) -> Path:
+    """Return the path of airflow.cfg."""
+    return Path(environment.get("AIRFLOW_CONFIG") or home / "airflow.cfg")
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def missing_dags(facts: Facts, directory: str) -> str:
+    """Say that the configured DAG folder is missing; nothing of one that is not configured."""
+    if facts.dags_folder in ("", f"{facts.home}/dags"):
+        return ""
+    folder = os.path.join(directory, os.path.expanduser(facts.dags_folder))
+    return "" if os.path.isdir(folder) else f"the DAG folder {folder} does not exist"
+
+
 def helper_step(
-    installation: Installation, home: Home, environment: Mapping[str, str], stop: StopPlan, *task: str
+    installation: Installation,
+    home: Home,
+    environment: Mapping[str, str],
+    stop: StopPlan,
+    directory: str,
+    *task: str,
 ) -> Component:
     """Return the initial step that runs the helper; `task` are its arguments after the file of the report."""
     scratch_path(home).unlink(missing_ok=True)
     return Component(
         name=STEP,
         argv=(installation.python, str(HELPER), str(scratch_path(home)), *task),
-        cwd=str(run_directory(home)),
+        cwd=directory,
         environment=environment,
         source="the Airflow preset",
         stop=stop,
@@ -267,7 +292,7 @@ def scratch_path(home: Home) -> Path:
 
 
 def run_directory(home: Home) -> Path:
-    """Return the components' working directory; it is made where it is missing."""
+    """Return the directory for pid files; it is made if it is missing."""
     directory = home.corner / "run"
     directory.mkdir(mode=0o700, exist_ok=True)
     return directory
