@@ -24,7 +24,6 @@ SETTINGS = {
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
     "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
     "AIRFLOW__CORE__PARALLELISM": "4",
-    "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
     "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.basic_auth,airflow.api.auth.backend.session",
 }
 
@@ -143,11 +142,15 @@ class Rest:
     def _api(self):
         return "/api/v2" if self._v3 else "/api/v1"
 
-    def trigger(self, dag, timeout=90):
-        """Wait for the DAG and trigger it; the path of its run."""
+    def wait_for_dag(self, dag, timeout=90):
+        """Wait until the DAG's file has been seen."""
         assert until(lambda: self.get(f"{self._api}/dags/{dag}")[0] == 200, timeout, 0.5), self.get(
             f"{self._api}/dags/{dag}"
         )
+
+    def trigger(self, dag, timeout=90):
+        """Wait for the DAG and trigger it; the path of its run."""
+        self.wait_for_dag(dag, timeout)
         status, run = self.get(f"{self._api}/dags/{dag}/dagRuns", {"logical_date": None} if self._v3 else {})
         assert status in (200, 201), run
         return f"{self._api}/dags/{dag}/dagRuns/{urllib.parse.quote(run['dag_run_id'])}"

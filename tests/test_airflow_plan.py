@@ -277,6 +277,22 @@ def test_what_was_forced_is_in_the_environment_and_said():
     )
 
 
+@pytest.mark.parametrize(
+    ("version", "option", "variable", "said"),
+    [
+        ("3.3.2", "dag_processor.refresh_interval", "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL", "[dag_processor] refr"),
+        ("2.6.3", "scheduler.dag_dir_list_interval", "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL", "[scheduler] dag_d"),
+    ],
+)
+def test_new_dag_files_are_looked_for_every_10_seconds_unless_that_is_configured(version, option, variable, said):
+    found = facts(version, refresh_option=option)
+    assert environment(found)[variable] == "10"
+    ports = network.ports(found, None)
+    (line,) = [line for line in plan.notes(found, "/v/bin/airflow", ports, ports) if "DAG files" in line]
+    assert line.startswith(f"Looking for new DAG files every 10 s: {said}")
+    assert variable not in environment(facts(version))
+
+
 def test_ports_that_were_chosen_are_said():
     lines = plan.notes(facts("2.6.3"), "/v/bin/airflow", moved(), moved(web=9090, trigger_log=9091))
     assert lines == (

@@ -12,7 +12,7 @@ import stat
 import subprocess
 
 import pytest
-from airflow_rest import READY, STOP, Airflow, Rest, installed, leader, processes, url_in
+from airflow_rest import DAGS, READY, STOP, Airflow, Rest, installed, leader, processes, url_in
 from harness import describe, until
 from terminal import Tmux
 
@@ -95,16 +95,21 @@ MORE_VERSIONS = ("3.2.2", "3.1.8", "2.11.2", "2.10.5", "2.9.3", "2.8.4", "2.7.3"
 
 @pytest.mark.parametrize("version", ["3.0.6", *(pytest.param(v, marks=pytest.mark.exhaustive) for v in MORE_VERSIONS)])
 def test_other_versions_accept_the_login_run_a_dag_and_start_again(tmp_path, version):
-    airflow = Airflow(version, tmp_path / "home")
-    airflow.home.mkdir()
+    dags = tmp_path / "home" / "dags"
+    dags.mkdir(parents=True)
+    shutil.copy(DAGS / "three.py", dags)
+    airflow = Airflow(version, tmp_path / "home", AIRFLOW__CORE__DAGS_FOLDER=str(dags))
     run = airflow.start()
     rest = airflow.wait_ready(run)
+    assert "Looking for new DAG files every 10 s: [" in run.text
     assert f"password: in {airflow.home}/" in run.text
     assert airflow.password() not in run.text
     assert_private(airflow)
     dag_run = rest.trigger("three")
     assert rest.to_the_end(dag_run) == "success", rest.tasks(dag_run)
     assert set(rest.tasks(dag_run).values()) == {"success"}
+    shutil.copy(DAGS / "sleeper.py", dags)
+    rest.wait_for_dag("sleeper")
     run.stop(STOP)
     warm = airflow.start()
     airflow.wait_ready(warm)

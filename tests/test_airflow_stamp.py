@@ -241,6 +241,30 @@ def test_users_of_the_simple_auth_manager_before_and_since_3_2(helper, user):
     assert helper.username(user) == "ann"
 
 
+GENERATED = "[other]\n" + "".join(f"option{number} = 1\n" for number in range(200))
+
+
+@pytest.mark.parametrize(
+    ("config", "environment", "two", "three"),
+    [
+        ("", {}, True, True),
+        (GENERATED + "[scheduler]\ndag_dir_list_interval = 300\n", {}, True, True),
+        (GENERATED + "[dag_processor]\nrefresh_interval = 300\n", {}, True, True),
+        (GENERATED + "[scheduler]\ndag_dir_list_interval = 60\n", {}, False, False),
+        (GENERATED + "[dag_processor]\nrefresh_interval = 60\n", {}, True, False),
+        ("[scheduler]\ndag_dir_list_interval = 300\n", {}, False, False),
+        ("", {"AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "300"}, False, False),
+        ("", {"AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "300"}, True, False),
+    ],
+)
+def test_whether_somebody_chose_how_often_dag_files_are_looked_for(helper, tmp_path, config, environment, two, three):
+    path = tmp_path / "airflow.cfg"
+    path.write_text(config)
+    assert helper.refresh_option(2, str(path), environment) == ("scheduler.dag_dir_list_interval" if two else "")
+    expected = "dag_processor.refresh_interval" if three else ""
+    assert helper.refresh_option(3, str(path), environment) == expected
+
+
 class Manager:
     def __init__(self, role="Admin", accepts=True):
         self.added, self._role, self._accepts = [], role, accepts

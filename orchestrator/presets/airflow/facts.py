@@ -19,11 +19,12 @@ class Facts:
     """Airflow as it is configured, before our own options. `home` is AIRFLOW_HOME.
 
     `executor` is the class that will run, `forced_executor` the same where the configured one had to be replaced, and
-    why; `idle_executors` are others that need workers. `login` says where the password is: "json" or "text" in
-    `password_file`, "open" (no login), "elsewhere". `scheduler_health_port` is 0 where there is none. `log_lines` and
-    `web_log_lines` say whether the components print the lines by which their start is recognised. `generated` names the
-    variables of secrets that are not configured, so that ours are used. `stampable`: nothing that a later start needs
-    comes from outside. `schema` is the revision in a database on a server, `url_digest` a salted digest of its URL.
+    why; `idle_executors` are others that need workers. `refresh_option` is that for new DAG files, if it is not
+    configured. `login` says where the password is: "json" or "text" in `password_file`, "open" (no login), "elsewhere".
+    `scheduler_health_port` is 0 where there is none. `log_lines` and `web_log_lines` say whether the components print
+    the lines by which their start is recognised. `generated` names the variables of secrets that are not configured, so
+    that ours are used. `stampable`: nothing that a later start needs comes from outside. `schema` is the revision in a
+    database on a server, `url_digest` a salted digest of its URL.
     """
 
     version: str
@@ -53,6 +54,7 @@ class Facts:
     forced_executor: str = ""
     forced_executor_reason: str = ""
     idle_executors: str = ""
+    refresh_option: str = ""
     forced_auth_manager: str = ""
     forced_auth_manager_reason: str = ""
     webserver_config: str = ""
@@ -134,7 +136,7 @@ _SAME = (
     *("version", "home", "config_file", "python", "database", "sqlite_file", "executor", "auth_manager"),
     *("idle_executors", "forced_executor", "forced_executor_reason"),
     *("forced_auth_manager", "forced_auth_manager_reason"),
-    *("login", "user", "password_file", "generated", "schema", "url_digest"),
+    *("login", "user", "password_file", "generated", "schema", "url_digest", "refresh_option"),
 )
 
 

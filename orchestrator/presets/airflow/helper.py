@@ -55,6 +55,9 @@ SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAut
 
 
 TELLING = ("apache-airflow", "pydantic", "SQLAlchemy", "Flask")  # packages whose versions explain failed imports
+REFRESH = (("scheduler", "dag_dir_list_interval"), ("dag_processor", "refresh_interval"))  # 2.x, and since 3.0
+REFRESH_DEFAULT = "300"
+MANY_OPTIONS = 100  # a configuration file that Airflow has written has some hundred
 LOCAL_EXECUTORS = ("LocalExecutor", "SequentialExecutor", "DebugExecutor")
 REMOTE_EXECUTORS = {  # and the provider that has each today
     "CeleryExecutor": "apache-airflow-providers-celery",
@@ -274,6 +277,7 @@ def gather(conf: Any, config_file: str, home: str, version: str) -> dict[str, An
         "elsewhere": from_elsewhere(conf, config_file, os.environ),
         "options": {name: conf.get(*name.split("."), fallback="") or "" for name in names},
     }
+    report["refresh_option"] = refresh_option(major, config_file, os.environ)
     report.update(executor_facts(conf, major))
     if major == 2:
         report["auth_manager"] = conf.get("core", "auth_manager", fallback="")
@@ -285,6 +289,22 @@ def gather(conf: Any, config_file: str, home: str, version: str) -> dict[str, An
         if report["auth_manager"] == SIMPLE and not everybody_is_admin(conf):
             check_users(conf.get("core", "simple_auth_manager_users"))
     return report
+
+
+def refresh_option(major: int, config_file: str, environ: Mapping[str, str]) -> str:
+    """Return the option that says how often new DAG files are looked for, as `section.key`; empty if it is configured.
+
+    The file that Airflow writes has its default in it, which nobody chose. Of a file with few options all are chosen.
+    """
+    options = REFRESH[: 1 if major == 2 else 2]
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read(config_file)
+    generated = sum(map(len, map(parser.options, parser.sections()))) >= MANY_OPTIONS
+    for option in options:
+        value = parser.get(*option, fallback="").strip()
+        if environ.get(variable(*option)) or (value and not (generated and value == REFRESH_DEFAULT)):
+            return ""
+    return ".".join(options[-1])
 
 
 # Secrets that are not configured

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from orchestrator.presets.airflow.facts import Facts
 
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]", "": "127.0.0.1", "*": "127.0.0.1"}
+REFRESH = 10  # seconds after which a new DAG file is seen; Airflow's 300 are for thousands of files
 LOCAL = ("localhost", "127.0.0.1", "0.0.0.0", "::1")
 
 
@@ -88,6 +89,8 @@ def environment(facts: Facts, base: Mapping[str, str], chosen: Ports, bind: str 
     result["AIRFLOW_HOME"] = facts.home
     if facts.forced_executor:
         result["AIRFLOW__CORE__EXECUTOR"] = facts.forced_executor
+    if facts.refresh_option:
+        result[f"AIRFLOW__{facts.refresh_option.replace('.', '__')}".upper()] = str(REFRESH)
     if facts.forced_auth_manager:
         result["AIRFLOW__CORE__AUTH_MANAGER"] = facts.forced_auth_manager
     if bind is not None:

@@ -26,7 +26,7 @@ from orchestrator.model.spec import (
     StopStep,
 )
 from orchestrator.presets.airflow.facts import Facts
-from orchestrator.presets.airflow.network import Ports, Use, environment, in_words, web_url
+from orchestrator.presets.airflow.network import REFRESH, Ports, Use, environment, in_words, web_url
 
 COLOURS = {
     "webserver": "green",
@@ -172,6 +172,9 @@ def notes(facts: Facts, command: str, configured: Ports, chosen: Ports) -> tuple
         lines.append(f"Forcing executor to {facts.forced_executor}: {facts.forced_executor_reason}")
     if facts.idle_executors:
         lines.append(f"{facts.idle_executors} has no worker here: its tasks stay queued unless one runs elsewhere")
+    if facts.refresh_option:
+        section, _, key = facts.refresh_option.partition(".")
+        lines.append(f"Looking for new DAG files every {REFRESH} s: [{section}] {key} is not configured (default: 300)")
     if facts.forced_auth_manager:
         lines.append(f"Forcing auth manager to SimpleAuthManager: {facts.forced_auth_manager_reason}")
     for use in Use:

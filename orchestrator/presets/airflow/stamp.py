@@ -22,7 +22,7 @@ from orchestrator.presets.airflow.facts import Facts
 from orchestrator.presets.airflow.find import Installation, site_packages
 from orchestrator.runtime.home import write_private
 
-FORMAT = 3
+FORMAT = 4
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
