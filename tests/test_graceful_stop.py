@@ -4,7 +4,6 @@ Commands with and without `exec`, on terminals and on pipes, ended in each way. 
 programs/signal_log.py notes each signal that it gets; it exits with status 7.
 """
 
-import json
 import os
 import re
 import shlex
@@ -243,13 +242,16 @@ def test_a_stop_signal_sent_by_hand_counts(place):
     assert "web left" not in run.text
 
 
-def test_the_status_of_a_relayed_command_counts_for_success_and_the_whole_system(place):
-    text = component("web", worker(place.path, "web"), "success_exit_codes = [7]", 'on_exit = "ignore"')
+@pytest.mark.parametrize(("success", "starts"), [([7], 1), ([0], 2)])
+def test_the_status_of_a_relayed_command_counts_for_restarts_and_the_system(place, success, starts):
+    restart = 'restart = { policy = "on-failure", max = 2, backoff = [0, 0] }'
+    text = component("web", worker(place.path, "web"), f"success_exit_codes = {success}", restart)
     run = place.up(text, "--exit-code-from", "web")
-    rows = place.ask("stop", "web", "--json")
-    assert json.loads(rows.splitlines()[0])["instance"] == "web"
-    run.signal(signal.SIGTERM)
-    assert run.wait() in (7, -signal.SIGTERM)
+    for count in range(1, starts + 1):
+        place.started(run, ["web"], count)
+        place.ask("signal", "TERM", "web")
+    assert run.wait() == 7, str(run)
+    assert len(place.logs("web")) == starts
 
 
 def test_another_process_leads_the_session_of_a_terminal(place):
