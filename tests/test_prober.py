@@ -1,5 +1,6 @@
 """Readiness over HTTP: what a page means, and the prober process against a real server."""
 
+import base64
 import http.server
 import json
 import os
@@ -16,7 +17,7 @@ from orchestrator.model.messages import Answer, Question
 from orchestrator.model.spec import HttpProbe, TcpProbe
 from orchestrator.process import prober
 from orchestrator.process.fork import Forked, highest_descriptor
-from orchestrator.process.pages import Page, judge
+from orchestrator.process.pages import Page, _following, fetch, judge
 
 START = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 HEALTH = {
@@ -105,6 +106,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/gate":
             self.server.gate.acquire()
         self.server.sent = self.headers["X-Name"], self.headers["Host"]
+        self.server.authorized = self.headers["Authorization"]
         if self.path in ("/moved", "/round"):
             self.send_response(302)
             self.send_header("Location", "/health" if self.path == "/moved" else "/round")
@@ -175,6 +177,24 @@ def answer(process):
 def test_a_question_is_answered(process, server, path, probe, expected):
     ask(process, 7, server.url + path, **probe)
     assert answer(process) == Answer(("web", 7), expected == "healthy", expected)
+
+
+@pytest.mark.parametrize("path", ["/health", "/moved"])
+def test_user_and_password_of_the_url_are_sent_as_basic_authentication(process, server, path):
+    ask(process, 1, server.url.replace("//", "//me:a%40b@") + path)
+    assert answer(process).holds
+    assert server.authorized == "Basic " + base64.b64encode(b"me:a@b").decode()
+
+
+def test_the_password_does_not_follow_to_another_server():
+    assert _following("http://u:p@a/x", "http://b/y") == "http://b/y"
+    assert _following("http://u:p@a/x", "https://a/y") == "https://a/y"
+    assert _following("http://u:p@a/x", "http://a/y") == "http://u:p@a/y"
+
+
+def test_a_fault_does_not_repeat_the_url():
+    for url in ("http://a/secret\x01", "http://a:b secret/", "ftp://secret", "http://[secret"):
+        assert "secret" not in fetch(url, 1.0)
 
 
 def test_nobody_there_is_an_answer(process):

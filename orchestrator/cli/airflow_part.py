@@ -21,6 +21,7 @@ from orchestrator.config.document import Document, merge
 from orchestrator.config.environment import Layers, expand_at
 from orchestrator.config.report import Place, Report, did_you_mean
 from orchestrator.model.errors import ConfigError
+from orchestrator.model.masked import plain
 from orchestrator.model.spec import Component, System
 from orchestrator.presets.airflow import find, generated, preset
 from orchestrator.presets.airflow.facts import NAMES, Facts
@@ -179,9 +180,9 @@ def read(
 
     def text(key: str) -> str | None:
         value = table.values.get(key)
-        return None if value is None else expand_at(table.where(key), str(value), layers.get, report)
+        return None if value is None else plain(expand_at(table.where(key), str(value), layers.values, report))
 
-    environment = {name: variable.value for name, variable in layers.flat().items()}
+    environment = {name: plain(variable.value) for name, variable in layers.flat().items()}
     if executor := text("executor"):
         environment["AIRFLOW__CORE__EXECUTOR"] = executor
     base = table.place.directory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.config.definition import SHELL
-from orchestrator.config.secrets import conceal, mask
+from orchestrator.config.secrets import mask
 from orchestrator.model.spec import Component, System
 
 
@@ -18,7 +18,7 @@ def _line(spec: Component, system: System) -> str:
     if spec.argv[:2] == SHELL:  # nothing was expanded there
         command = mask("", spec.argv[2])
     else:
-        command = conceal(" ".join(spec.argv), spec.environment)
+        command = " ".join(map(str, spec.argv))
     words = [f"{spec.name}: {command}"]
     details = [f"in {spec.cwd}"]
     if spec in system.init:

@@ -10,6 +10,7 @@ import sys
 from orchestrator.cli import planning, sources, surroundings
 from orchestrator.config.environment import Variable, Variables
 from orchestrator.config.secrets import MASK, mask
+from orchestrator.model.masked import plain
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,7 +27,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _shown(name: str, variable: Variable, reveal: bool) -> Variable:
-    return variable if reveal else Variable(mask(name, variable.value), variable.origin)
+    value = plain(variable.value) if reveal else mask(name, str(variable.value))
+    return Variable(value, variable.origin)
 
 
 def _as_json(variables: Variables) -> str:

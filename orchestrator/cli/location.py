@@ -16,6 +16,7 @@ from orchestrator.cli.env_files import EnvFiles
 from orchestrator.config.environment import FROM_SHELL, Layers
 from orchestrator.config.report import Report
 from orchestrator.model.errors import UsageError
+from orchestrator.model.masked import plain
 from orchestrator.model.spec import name_fault
 
 TOML, PROCFILE, DOTENV = "orchestrate.toml", "Procfile", ".env"
@@ -161,4 +162,4 @@ def _procfile_variable(options: argparse.Namespace, base: Path, env_files: EnvFi
         return "", "", None
     from_file = variable.origin != FROM_SHELL
     origin = f"PROCFILE in {variable.origin if from_file else 'the environment'}"
-    return variable.value, origin, default if paths and from_file else None
+    return plain(variable.value), origin, default if paths and from_file else None

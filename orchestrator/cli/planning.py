@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from orchestrator.cli import sources as reading
 from orchestrator.cli.sources import Sources
@@ -93,7 +93,7 @@ def check_commands(sources: Sources, chosen: list[Selected], resolved: Resolved,
     free = [one for one in chosen if not first and not any(d.condition in last for d in one.member.depends_on)]
     for member, name in [*((step, step.name) for step in first), *((one.member, one.instances[0]) for one in free)]:
         spec = specs[name]
-        if not Path(spec.cwd).is_dir() and spec.cwd not in made:
+        if not os.path.isdir(spec.cwd) and spec.cwd not in made:
             report.problem(member.where("cwd"), f"{member.name}: there is no directory {spec.cwd}")
         elif fault := commands.fault(member.command, spec.argv[0], spec.cwd, spec.environment.get("PATH")):
             report.problem(member.where("command"), f"{member.name}: {fault}")

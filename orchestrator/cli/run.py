@@ -13,6 +13,7 @@ from orchestrator.cli.sources import Sources
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.config.definition import SHELL
 from orchestrator.model.errors import OrchestrateError, UsageError
+from orchestrator.model.masked import plain
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as sh(1) has it
 
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         spec = planning.instance(options, read, name)
         argv, cwd = argv or spec.argv, spec.cwd
     planning.tell(read.report.notes)
-    execute(argv, cwd, at_terminal(here, {key: variable.value for key, variable in variables.items()}))
+    execute(argv, cwd, at_terminal(here, {key: plain(variable.value) for key, variable in variables.items()}))
 
 
 def at_terminal(here: Surroundings, environment: dict[str, str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from orchestrator.config.encoding import as_utf8
 from orchestrator.config.environment import Layers
 from orchestrator.config.report import Place, Report, did_you_mean
 from orchestrator.model.errors import ConfigError, UsageError
+from orchestrator.model.masked import masked, plain
 from orchestrator.model.spec import name_fault
 
 if TYPE_CHECKING:
@@ -338,7 +339,8 @@ def _wanted_env_files(
     from orchestrator.config.environment import expand_at
 
     def wanted(file: EnvFile, place: Place) -> _Wanted:
-        path = os.path.join(place.directory, expand_at(place, file.path, layers.get, report))
+        text = expand_at(place, file.path, layers.values, report)
+        path = masked(os.path.join(place.directory, plain(text)), os.path.join(place.directory, str(text)))
         return _Wanted(path, place, file.required)
 
     return [*pointer, *(wanted(file, place) for file, place in definition.env_file)]
@@ -352,5 +354,6 @@ def _default_env(where: Location) -> Path:
 def add_file_of(sources: Sources, path: str, member: Member, index: int, layers: Layers) -> Layers:
     """Read one of a member's own .env files into the layers."""
     place = member.where("env_file", index)
-    path, required = os.path.join(place.directory, path), member.env_file[index].required
-    return sources.reader.add(layers, path, place, sources.report, required=required)
+    full = masked(os.path.join(place.directory, plain(path)), os.path.join(place.directory, str(path)))
+    required = member.env_file[index].required
+    return sources.reader.add(layers, full, place, sources.report, required=required)

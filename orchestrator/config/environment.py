@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from orchestrator.config.definition import Member
 from orchestrator.config.expansion import ExpansionError, Lookup, expand
 from orchestrator.config.report import Place, Report
+from orchestrator.config.secrets import mask
+from orchestrator.model.masked import masked, plain
 
 if TYPE_CHECKING:
     from orchestrator.config.dotenv import Assignment
@@ -25,13 +27,31 @@ ASSIGNED = ("PORT", "PS", "ORCHESTRATE_COMPONENT", "ORCHESTRATE_INSTANCE")  # to
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """`origin` says in words, or as file:line, where the value comes from."""
+    """`origin` says in words, or as file:line, where the value comes from. `value` shows no secret that it was expanded
+    from (see `model.masked`)."""
 
     value: str
     origin: str
 
 
 Variables = Mapping[str, Variable]
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What `expand_at` asks for values: `value` for the value of a variable, masked or not."""
+
+    value: Lookup
+
+    def get(self, name: str) -> str | None:
+        """Return the value itself."""
+        value = self.value(name)
+        return None if value is None else plain(value)
+
+    def shown(self, name: str) -> str | None:
+        """Return the value as it may be shown: without the secrets in it, and masked if the name says so."""
+        value = self.value(name)
+        return None if value is None else mask(name, str(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +67,7 @@ class Layers:
         files = dict(self.files)
         for assignment in assignments:
             place = Place(file, assignment.line)
-            value = expand_at(place, assignment.template, self._lookup(files), report)
+            value = expand_at(place, assignment.template, Values(self._lookup(files)), report)
             files[assignment.name] = Variable(value, str(place))
         return replace(self, files=files)
 
@@ -71,21 +91,30 @@ class Layers:
         """Return the value that counts."""
         return self._lookup(self.files)(name)
 
+    @property
+    def values(self) -> Values:
+        """What texts are expanded with."""
+        return Values(self.get)
 
-def lookup_in(variables: Variables) -> Lookup:
-    """Return what `expand` asks for values."""
+
+def values_of(variables: Variables) -> Values:
+    """Return what texts are expanded with."""
 
     def look_up(name: str) -> str | None:
         variable = variables.get(name)
         return variable.value if variable else None
 
-    return look_up
+    return Values(look_up)
 
 
-def expand_at(place: Place, text: str, lookup: Lookup, report: Report) -> str:
-    """Expand a text that stands at `place`; its faults and notes go to `report`."""
+def expand_at(place: Place, text: str, values: Values, report: Report) -> str:
+    """Expand a text that stands at `place`; its faults and notes go to `report`.
+
+    The result knows how it may be shown: without the values of variables whose names or values say that they are
+    secret, and without the secrets from which those were expanded in turn.
+    """
     if "$" not in text:
-        return text
+        return masked(text, mask("", text))
 
     def unset(name: str) -> None:
         report.note(
@@ -93,7 +122,8 @@ def expand_at(place: Place, text: str, lookup: Lookup, report: Report) -> str:
         )
 
     try:
-        return expand(text, lookup, unset)
+        shown = mask("", expand(text, values.shown, unset))
+        return masked(expand(text, values.get), shown)
     except ExpansionError as error:
         report.problem(place, str(error))
         return ""
@@ -106,10 +136,10 @@ def of_instance(
     variables = {**inherited, **assigned(member.name, number, instance)}
     if port is not None:
         variables["PORT"] = _own_port(member, number, variables, report) or port
-    lookup = lookup_in(variables)
+    values = values_of(variables)
     for name, template in member.environment.items():
         place = member.where("environment", name)
-        variables[name] = Variable(expand_at(place, template, lookup, report), str(place))
+        variables[name] = Variable(expand_at(place, template, values, report), str(place))
     return variables
 
 
@@ -125,7 +155,7 @@ def _own_port(member: Member, number: int, variables: Variables, report: Report)
     place = member.where("port")
     text = str(member.port)
     before = len(report.problems)
-    first = expand_at(place, text, lookup_in(variables), report)
+    first = expand_at(place, text, values_of(variables), report)
     if len(report.problems) > before:
         return None
     port = int(first) + number - 1 if first.isascii() and first.isdecimal() and len(first) < 6 else 0

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.config.definition import SHELL, Command, Member
-from orchestrator.config.environment import ASSIGNED, Layers, expand_at
+from orchestrator.config.environment import ASSIGNED, Layers, Values, expand_at
 from orchestrator.config.expansion import escape
 from orchestrator.config.report import Report
 from orchestrator.config.secrets import mask
 from orchestrator.model import exits
 from orchestrator.model.expect import Rule
+from orchestrator.model.masked import plain
 from orchestrator.model.spec import (
     AskedProbe,
     DelayProbe,
@@ -48,7 +49,7 @@ class _Texts:
         self.files: list[str | Plain] = []
         for index, file in enumerate(member.env_file):
             place = member.where("env_file", index)
-            full = os.path.join(place.directory, expand_at(place, file.path, layers.get, report))
+            full = os.path.join(place.directory, plain(expand_at(place, file.path, layers.values, report)))
             self.files.append(escape(full) if file.required else {"path": escape(full), "required": False})
             layers = add_file(full, member, index, layers)
         self._layers = layers
@@ -58,17 +59,12 @@ class _Texts:
             return self._own[name]
         return f"{_BEGIN}{name}{_END}" if name in ASSIGNED else self._layers.get(name)
 
-    def _look_up_shown(self, name: str) -> str | None:
-        value = self._look_up(name)
-        return value and mask(name, value)
-
     def expand(self, text: str, *key: str | int, name: str = "") -> str:
-        """Return a text as it would be written; `name` is the variable it is the value of."""
-        place = self._member.where(*key)
-        shown = expand_at(place, text, self._look_up_shown, self._report)
+        """Return a text as it would be written, without its secrets; `name` is the variable it is the value of."""
+        expanded = expand_at(self._member.where(*key), text, Values(self._look_up), self._report)
         if name:
-            self._own[name] = expand_at(place, text, self._look_up, Report())  # what is wrong has been told
-        return escape(mask(name, shown)).replace(_BEGIN, "${").replace(_END, "}")
+            self._own[name] = expanded
+        return escape(mask(name, str(expanded))).replace(_BEGIN, "${").replace(_END, "}")
 
 
 def of_member(member: Member, port: int | None, layers: Layers, add_file: AddFile, report: Report) -> Plain:

@@ -9,11 +9,12 @@ from typing import TypeVar
 
 from orchestrator.config import environment
 from orchestrator.config.definition import SHELL, Command, Definition, Member
-from orchestrator.config.environment import Layers, Variable, Variables, expand_at, lookup_in
-from orchestrator.config.expansion import Lookup
+from orchestrator.config.environment import Layers, Values, Variable, Variables, expand_at, values_of
 from orchestrator.config.report import Report
+from orchestrator.config.secrets import MASK
 from orchestrator.config.selection import Selected
 from orchestrator.model.expect import Do, Rule
+from orchestrator.model.masked import Masked, masked, plain
 from orchestrator.model.spec import (
     Component,
     ExecProbe,
@@ -67,108 +68,109 @@ class _Resolver:
             return self.shared
         layers = self.layers
         for index, file in enumerate(member.env_file):
-            expanded = self.expand(member, ("env_file", index), file.path, layers.get)
+            expanded = self.expand(member, ("env_file", index), file.path, layers.values)
             layers = self.add_file(expanded, member, index, layers)
         return layers.flat()
 
-    def expand(self, member: Member, key: tuple[str | int, ...], text: str, lookup: Lookup) -> str:
+    def expand(self, member: Member, key: tuple[str | int, ...], text: str, values: Values) -> str:
         """Expand one text of a member."""
-        return expand_at(member.where(*key), text, lookup, self.report)
+        return expand_at(member.where(*key), text, values, self.report)
 
     def instance(self, member: Member, number: int, name: str, port: Variable | None) -> Component:
         """Return the spec of one instance, or of a step, which has no port."""
         variables = environment.of_instance(member, self.inherited(member), number, name, port, self.report)
         self.variables[name] = variables
-        lookup = lookup_in(variables)
-        cwd = self.expand(member, ("cwd",), member.cwd, lookup)
+        values = values_of(variables)
+        cwd = self.expand(member, ("cwd",), member.cwd, values)
         if cwd == "~" or cwd.startswith("~/"):
-            cwd = (lookup("HOME") or "~") + cwd[1:]
-        expect = tuple(self.rule(member, index, rule, lookup) for index, rule in enumerate(member.expect))
-        stop = self.stop(member, lookup)
+            cwd = masked((values.get("HOME") or "~") + cwd[1:], (values.get("HOME") or "~") + str(cwd)[1:])
+        expect = tuple(self.rule(member, index, rule, values) for index, rule in enumerate(member.expect))
+        stop = self.stop(member, values)
         return Component(
             name=name,
             component=member.name,
-            argv=self.argv(member, "command", member.command, lookup),
-            cwd=os.path.normpath(os.path.join(member.where("cwd").directory, cwd)),
-            environment={key: variable.value for key, variable in variables.items()},
+            argv=self.argv(member, "command", member.command, values),
+            cwd=_path(member.where("cwd").directory, cwd),
+            environment={key: plain(variable.value) for key, variable in variables.items()},
             source=str(member.place),
             ready=(
-                *(self.probe(member, "ready", probe, lookup) for probe in member.ready),
+                *(self.probe(member, "ready", probe, values) for probe in member.ready),
                 *(PromptProbe(rule.prompt) for rule in expect if rule.do is Do.READY),
             ),
-            alive=tuple(self.probe(member, "alive", probe, lookup) for probe in member.alive),
+            alive=tuple(self.probe(member, "alive", probe, values) for probe in member.alive),
             restart=member.restart,
             stop=stop,
             on_exit=member.on_exit,
             success=member.success_exit_codes,
             tty=member.tty and not {name, member.name} & set(self.settings.no_tty),
-            unless=self.argv(member, "unless", member.unless, lookup),
+            unless=self.argv(member, "unless", member.unless, values),
             timeout=member.timeout,
             expect=expect,
             colour=member.color,
         )
 
-    def rule(self, member: Member, index: int, rule: Rule, lookup: Lookup) -> Rule:
+    def rule(self, member: Member, index: int, rule: Rule, values: Values) -> Rule:
         """Return a rule for prompts with its texts expanded; what it answers with has to be there."""
         from orchestrator.config import keys  # whose shapes a Procfile does not pay for
 
         key = ("expect", index)
-        if rule.answer_env and lookup(rule.answer_env) is None:
+        if rule.answer_env and values.get(rule.answer_env) is None:
             self.report.problem(
                 member.where(*key, "answer_env"), f"{member.name}: answer_env {rule.answer_env} is not set"
             )
         path = rule.answer_file
         if path:
-            path = self.expand(member, (*key, "answer_file"), path, lookup)
-            path = os.path.normpath(os.path.join(member.where(*key).directory, path))
+            path = self.expand(member, (*key, "answer_file"), path, values)
+            path = _path(member.where(*key).directory, path)
         place = (*key, "prompt")
-        prompt = self.checked(member, place, keys.prompt_pattern, self.expand(member, place, rule.prompt, lookup))
+        prompt = self.checked(member, place, keys.prompt_pattern, self.expand(member, place, rule.prompt, values))
         return replace(rule, prompt=prompt, answer_file=path)
 
-    def argv(self, member: Member, key: str, command: Command, lookup: Lookup) -> tuple[str, ...]:
+    def argv(self, member: Member, key: str, command: Command, values: Values) -> tuple[str, ...]:
         """Return an argv. A text goes to the shell as it is; a list is expanded, as no shell does it."""
         if isinstance(command, str):
             return (*SHELL, command)
-        return tuple(self.expand(member, (key, index), word, lookup) for index, word in enumerate(command))
+        return tuple(self.expand(member, (key, index), word, values) for index, word in enumerate(command))
 
-    def stop(self, member: Member, lookup: Lookup) -> StopPlan:
+    def stop(self, member: Member, values: Values) -> StopPlan:
         """Return how it is stopped, the words of a command expanded."""
         grace = self.settings.grace
         plan = member.stop if grace is None else member.stop.with_grace(grace)
         steps = tuple(
-            replace(step, command=self.words(member, ("stop", "command"), step.command, lookup)) for step in plan.steps
+            replace(step, command=self.words(member, ("stop", "command"), step.command, values)) for step in plan.steps
         )
         return replace(plan, steps=steps)
 
-    def words(self, member: Member, key: tuple[str, ...], argv: tuple[str, ...], lookup: Lookup) -> tuple[str, ...]:
+    def words(self, member: Member, key: tuple[str, ...], argv: tuple[str, ...], values: Values) -> tuple[str, ...]:
         """Return an argv expanded, but a line for the shell."""
         if argv[:2] == SHELL:
             return argv
-        return tuple(self.expand(member, (*key, index), word, lookup) for index, word in enumerate(argv))
+        return tuple(self.expand(member, (*key, index), word, values) for index, word in enumerate(argv))
 
-    def pattern(self, member: Member, key: tuple[str | int, ...], text: str, lookup: Lookup) -> str:
+    def pattern(self, member: Member, key: tuple[str | int, ...], text: str, values: Values) -> str:
         """Return a regular expression, expanded."""
         from orchestrator.config import probekeys  # whose shapes a Procfile does not pay for
 
-        return self.checked(member, key, probekeys.pattern, self.expand(member, key, text, lookup))
+        return self.checked(member, key, probekeys.pattern, self.expand(member, key, text, values))
 
     def checked(self, member: Member, key: tuple[str | int, ...], check: Callable[[str], object], text: str) -> str:
-        """Return what was expanded; where `check` raises ValueError, that is reported."""
+        """Return what was expanded; if `check` raises ValueError, report it without the secrets in the text."""
         try:
-            check(text)
+            check(plain(text))
         except ValueError as error:
-            self.report.problem(member.where(*key), f"{member.name}: {key[-1]} {error}")
+            reason = _fault_without_secrets(check, text) if isinstance(text, Masked) else str(error)
+            self.report.problem(member.where(*key), f"{member.name}: {key[-1]} {reason}")
         return text
 
-    def probe(self, member: Member, key: str, probe: P, lookup: Lookup) -> P:
+    def probe(self, member: Member, key: str, probe: P, values: Values) -> P:
         """Return a probe with its texts expanded."""
         from orchestrator.config import probekeys  # whose shapes a Procfile does not pay for
 
         def expand(text: str, *path: str) -> str:
-            return self.expand(member, (key, *path), text, lookup)
+            return self.expand(member, (key, *path), text, values)
 
         def pattern(text: str, *path: str) -> str:
-            return self.pattern(member, (key, *path), text, lookup)
+            return self.pattern(member, (key, *path), text, values)
 
         match probe:
             case HttpProbe():
@@ -182,18 +184,32 @@ class _Resolver:
                     body=pattern(probe.body, "body"),
                 )
             case TcpProbe():
+                text = self.checked(member, (key, "tcp"), probekeys.address, expand(probe.host, "tcp"))
                 try:
-                    host, port = probekeys.address(expand(probe.host, "tcp"))
-                except ValueError as error:
-                    self.report.problem(member.where(key, "tcp"), f"{member.name}: tcp {error}")
+                    host, port = probekeys.address(plain(text))
+                except ValueError:
                     return probe
-                return replace(probe, host=host, port=port)
+                return replace(probe, host=masked(host, MASK) if isinstance(text, Masked) else host, port=port)
             case ExecProbe():
-                return replace(probe, argv=self.words(member, (key, "exec"), probe.argv, lookup))
+                return replace(probe, argv=self.words(member, (key, "exec"), probe.argv, values))
             case LogProbe() | PromptProbe():
                 name = "log" if isinstance(probe, LogProbe) else "prompt"
                 return replace(probe, pattern=pattern(probe.pattern, name))
         return probe
+
+
+def _path(directory: str, path: str) -> str:
+    """Return a path that is relative to a directory."""
+    shown = os.path.normpath(os.path.join(directory, str(path)))
+    return masked(os.path.normpath(os.path.join(directory, plain(path))), shown)
+
+
+def _fault_without_secrets(check: Callable[[str], object], text: str) -> str:
+    try:
+        check(str(text))
+    except ValueError as error:
+        return str(error)
+    return "is not valid"
 
 
 def resolve(

@@ -1,32 +1,43 @@
-"""Which values are kept off the screen: by the name of their variable, or a password inside a URL. Pure."""
+"""Which values are kept off the screen: by the name of their variable, or by what is inside them. Pure.
+
+What is inside is the password of a URL, the value of `password=…` and its like, and the token of `Bearer …`. A secret
+that was expanded into another value is masked there too, however short it is: see `environment.expand_at`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 MASK = "********"
-SHORTEST = 4  # characters of a secret that is looked for in other text: a shorter one stands in too many words
 
 _NOT = frozenset({"PWD", "OLDPWD"})
 _NAME = re.compile(
-    r"passw|passphrase|passcode|(?:^|_)pass$|pwd$|secret|token|credential|fernet|private|signature|salt|cookie"
+    r"passw|passphrase|passcode|(?<!by)(?<!com)pass$|pwd$|(?:^|_)(?:db)?pw$|secret|token(?!iz)|credential|fernet|private"
+    r"|signature|salt|cookie|authorization"
     r"|(?:^|_)(?:api|access|auth|encryption|signing|account|aws)?_?keys?$|(?:^|_)(?:auth|pat|jwt|dsn)$",
     re.IGNORECASE,
 )
+# PASSWORD_FILE names a file, MAX_TOKENS is a number.
+_HARMLESS = re.compile(
+    r"_(?:file|filename|path|dir)$|(?:^|_)(?:max|min|num|number|total|count)_(?:\w+_)?tokens?$", re.IGNORECASE
+)
 _IN_URL = re.compile(r"(?P<before>[\w+.-]{1,30}://[^:/@\s]*:)(?P<secret>[^@/\s]+)(?=@)")
+_WORDS = r"password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key"
+_ASSIGNED = re.compile(  # password=x, but not --password-file=x and not password=$PASSWORD
+    rf"""(?P<before>(?:{_WORDS})(?:=|["']\s*[:=]\s*)["']?)(?P<secret>(?!\$)[^\s&;,"']+)""", re.IGNORECASE
+)
+_BEARER = re.compile(r"(?P<before>\bbearer\s+)(?P<secret>(?!\$)[\w.~+/=-]+)", re.IGNORECASE)
 
 
 def mask(name: str, value: str) -> str:
-    """Return the value as it may be shown."""
-    if value and name not in _NOT and _NAME.search(name) and "://" not in value:
+    """Return the value of a variable as it may be shown; an empty name is that of no variable."""
+    if value and is_secret(name) and "://" not in value:
         return MASK
-    return _IN_URL.sub(lambda match: match["before"] + MASK, value)
+    for pattern in (_IN_URL, _ASSIGNED, _BEARER):
+        value = pattern.sub(lambda match: match["before"] + MASK, value)
+    return value
 
 
-def conceal(text: str, environment: Mapping[str, str]) -> str:
-    """Return `text` without the secrets of `environment` that were expanded into it, and without passwords in URLs."""
-    secrets = {value for name, value in environment.items() if len(value) >= SHORTEST and mask(name, value) == MASK}
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return mask("", text)
+def is_secret(name: str) -> bool:
+    """Return whether the name of a variable says that its value is a secret."""
+    return name not in _NOT and bool(_NAME.search(name)) and not _HARMLESS.search(name)

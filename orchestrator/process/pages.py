@@ -6,6 +6,7 @@ see. Proxies are not asked. A few redirects are followed.
 
 from __future__ import annotations
 
+import base64
 import datetime
 import http.client
 import json
@@ -26,6 +27,10 @@ _MOVED = frozenset({301, 302, 303, 307, 308})
 Headers = tuple[tuple[str, str], ...]
 
 
+class NotAUrl(ValueError):
+    """The URL is not one of http or https; the text does not repeat it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """What was answered. `headers` are in the order they came in."""
@@ -44,20 +49,29 @@ def fetch(url: str, timeout: float, request_headers: Headers = (), wanted: int =
             to = {name.lower(): value for name, value in page.headers}.get("location")
             if page.status not in _MOVED or page.status == wanted or not to:
                 return page
-            url = urllib.parse.urljoin(url, to)
+            url = _following(url, urllib.parse.urljoin(url, to))
         return "too many redirects"
     except ssl.SSLError as error:
         return str(error.reason or error).lower().replace("_", " ")
     except OSError as error:
         return (error.strerror or str(error) or type(error).__name__).lower()
-    except (ValueError, http.client.HTTPException) as error:  # ValueError: what is no URL
-        return str(error).lower() or type(error).__name__
+    except (ValueError, http.client.HTTPException) as error:  # ValueError, InvalidURL: their texts repeat the URL
+        is_ours = isinstance(error, NotAUrl) or not isinstance(error, ValueError | http.client.InvalidURL)
+        return (str(error).lower() if is_ours else "not a valid URL") or type(error).__name__
+
+
+def _following(url: str, to: str) -> str:
+    """Return where a redirect leads: with the user and password of the URL, if it stays on the same server."""
+    before, after = urllib.parse.urlsplit(url), urllib.parse.urlsplit(to)
+    user, sign, host = before.netloc.rpartition("@")
+    same = (before.scheme, host) == (after.scheme, after.netloc)
+    return urllib.parse.urlunsplit(after._replace(netloc=f"{user}{sign}{host}")) if same else to
 
 
 def _get(url: str, timeout: float, request_headers: Headers) -> Page:
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("no http or https URL")
+        raise NotAUrl("no http or https URL")
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
         context = ssl._create_unverified_context()
@@ -66,14 +80,21 @@ def _get(url: str, timeout: float, request_headers: Headers) -> Page:
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
     try:
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
-        connection.request(
-            "GET", target, headers={"User-Agent": "orchestrate", "Accept": "*/*", **dict(request_headers)}
-        )
+        headers = {"User-Agent": "orchestrate", "Accept": "*/*", **_authorization(parts), **dict(request_headers)}
+        connection.request("GET", target, headers=headers)
         evidence = _look_at_first_byte(connection.sock)
         with connection.getresponse() as response:
             return Page(response.status, response.read(BODY_MAX), tuple(response.getheaders()), evidence)
     finally:
         connection.close()
+
+
+def _authorization(parts: urllib.parse.SplitResult) -> dict[str, str]:
+    """Return the header field for the user and password of a URL (RFC 7617)."""
+    if parts.username is None:
+        return {}
+    words = ":".join(urllib.parse.unquote(part or "") for part in (parts.username, parts.password))
+    return {"Authorization": f"Basic {base64.b64encode(words.encode('utf-8', 'surrogateescape')).decode()}"}
 
 
 def _look_at_first_byte(sock: socket.socket) -> Evidence:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.model.expect import Rule
+from orchestrator.model.masked import plain
 
 UNTIL = 5.0  # seconds after which no echo is expected any more
 ANSWER_MAX = 1024  # bytes; a line of a terminal has 4096
@@ -42,7 +43,7 @@ def answer_of(rule: Rule, environment: Mapping[str, str]) -> bytes:
 
 def _first_line(path: str) -> str:
     try:
-        with Path(path).open("rb") as file:
+        with Path(plain(path)).open("rb") as file:
             line = file.readline(2 * ANSWER_MAX)
     except OSError as error:
         raise NoAnswer(f"{path}: {error.strerror}") from None

@@ -84,8 +84,8 @@ def in_words(probe: AskedProbe) -> str:
     """What is asked."""
     match probe:
         case HttpProbe():
-            return probe.url
+            return str(probe.url)
         case TcpProbe():
             return f"tcp {probe.host}:{probe.port}"
         case ExecProbe():
-            return f"`{probe.argv[-1] if probe.argv[:2] == ('/bin/sh', '-c') else ' '.join(probe.argv)}`"
+            return f"`{probe.argv[-1] if probe.argv[:2] == ('/bin/sh', '-c') else ' '.join(map(str, probe.argv))}`"
