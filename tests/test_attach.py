@@ -41,7 +41,7 @@ def test_a_debugger_is_noticed_stepped_through_and_left(home, tmux):
     detach(terminal, "web")
     attach(terminal, home, "web")
     terminal.keys("Enter", *DETACH)
-    system.wait_for(r"^orchestrate \| web is waiting for input \(\(Pdb\)\): orchestrate attach web$")
+    system.wait_for(r'^orchestrate \| web is waiting for input at "\(Pdb\)"; answer it with: orchestrate attach web$')
     terminal.type("clear")
     attach(terminal, home, "web")
     if sys.version_info >= (3, 13):  # there it stands at the call, before that after it
@@ -57,7 +57,7 @@ def test_a_debugger_is_noticed_stepped_through_and_left(home, tmux):
     terminal.type("c")
     terminal.wait_for(r"^total is 42\nnumber 2")
     detach(terminal, "web")
-    assert system.text.count("web is waiting for input ((Pdb))") == 1
+    assert system.text.count('web is waiting for input at "(Pdb)"') == 1
     assert b"total is 42" in log(home, "web")
     assert "total is 42" not in system.text  # held back, and said so
     assert re.search(r"orchestrate \| somebody is attached to web", system.text)
@@ -69,7 +69,7 @@ def test_a_shell_has_its_keys(home, tmux):
     """Ctrl-C, Ctrl-Z, readline and the size of the window are the component's, not ours."""
     home.write(sh=SHELL)
     system = started(home)
-    system.wait_for(r"^orchestrate \| sh is waiting for input \(inner>\)")
+    system.wait_for(r'^orchestrate \| sh is waiting for input at "inner>"')
     terminal = tmux(columns=90, rows=20)
     attach(terminal, home, "sh")
     terminal.wait_for("^inner>")

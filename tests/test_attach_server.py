@@ -65,7 +65,7 @@ def test_a_breakpoint_in_a_server_under_load(home, tmux):
         SYSTEM.format(web=python(home, "web.py", WEB), load=python(home, "load.py", LOAD)), name="orchestrate.toml"
     )
     system = started(home, file="orchestrate.toml")
-    system.wait_for(r"^orchestrate \| web is waiting for input \(\(Pdb\)\): orchestrate attach web$")
+    system.wait_for(r'^orchestrate \| web is waiting for input at "\(Pdb\)"; answer it with: orchestrate attach web$')
     asked = len(numbers(r"^load +\| asked (\d+)$", system.text))
     assert pump(lambda: len(numbers(r"^load +\| asked (\d+)$", system.text)) > asked + 50, 30)
     terminal = tmux(columns=100, rows=40)
@@ -73,7 +73,7 @@ def test_a_breakpoint_in_a_server_under_load(home, tmux):
     terminal.type("clear; " + ask.format("ps"))
     terminal.wait_for(r"^web +ready, waiting for input")
     terminal.type("clear; " + ask.format("why") + " web")
-    terminal.wait_for(r"^web is ready; it is waiting for input \(\(Pdb\)\): orchestrate attach web")
+    terminal.wait_for(r'^web is ready; it is waiting for input at "\(Pdb\)"; answer it with: orchestrate attach web')
     attach(terminal, home, "web")
     terminal.wait_for(r"GET /\d+ HTTP")
     if sys.version_info >= (3, 13):  # there it stands at the call, before that after it

@@ -4,7 +4,8 @@ import pytest
 
 from orchestrator.process.asleep import UNKNOWN as UNKNOWN_COUNT
 from orchestrator.process.waiting import Sleeper
-from orchestrator.supervise.overtaken import UNKNOWN, Overtaken
+from orchestrator.supervise.overtaken import Overtaken
+from orchestrator.supervise.prompts import NO_TEXT
 
 
 class History:
@@ -27,6 +28,10 @@ class History:
     def is_edited(self):
         return self.edited
 
+    @property
+    def unfinished(self):
+        return self.recent.rpartition(b"\n")[2]
+
     def find_sleeper(self, before):
         return self.thread
 
@@ -45,10 +50,10 @@ class History:
             self.recent += chunk
             self.watch.took(chunk)
 
-    def sleeps(self, task="7", alone=True, written=None):
+    def sleeps(self, task="7", alone=True, written=None, timed=False):
         """A thread of the component goes to sleep at the terminal, once more, and has written in between or not."""
         self._runs += 1
-        self.thread = Sleeper(1, task, self._runs, self._runs if written is None else written, alone)
+        self.thread = Sleeper(1, task, self._runs, self._runs if written is None else written, alone, timed)
 
     def look(self):
         """Half a second passes; False where nobody looks then."""
@@ -143,7 +148,7 @@ def test_without_a_known_debugger_that_is_said_without_its_text():
     history.look()
     history.prints(LINE)
     history.look()
-    assert history.told == [UNKNOWN]
+    assert history.told == [NO_TEXT]
 
 
 def test_what_was_typed_makes_the_next_prompt_news():
@@ -259,6 +264,21 @@ def test_one_that_only_looks_for_the_size_now_and_then_is_at_its_prompt(written,
     for _ in range(4):
         history.sleeps(alone=False, written=written)
         history.prints(LINE)
+        history.look()
+    assert history.told == told
+
+
+@pytest.mark.parametrize(
+    ("prompt", "timed", "told"),
+    [(b"sql> ", False, ["sql> "]), (b"In [1]: ", True, ["In [1]: "]), (b"press q: ", True, [])],
+)
+def test_a_line_editor_that_prints_the_lines_of_others_above_its_prompt_waits_there(prompt, timed, told):
+    """As IPython does, which has timers; who else wakes up by itself may draw anything."""
+    history = serving()
+    history.edited = True
+    for _ in range(4):
+        history.prints(b"\r\x1b[K", LINE, prompt)
+        history.sleeps(alone=False, timed=timed)
         history.look()
     assert history.told == told
 

@@ -15,6 +15,7 @@ from harness import Run, command_under_test, pump
 PYTHON = shlex.join(["exec", sys.executable, "-c"])
 IPYTHON = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor"]
 FOREVER = "import select; select.select([], [], [])"
+KEY = "import os, select, threading, tty; tty.setcbreak(0); "
 
 
 def python(code):
@@ -22,7 +23,15 @@ def python(code):
 
 
 def notices(system):
-    return re.findall(r"^orchestrate \| (\w+) is waiting for input \((.*)\): orchestrate attach \1$", system.text, re.M)
+    notice = r'^orchestrate \| (\w+) is waiting for input(?: at "(.*)")?; answer it with: orchestrate attach \1$'
+    return re.findall(notice, system.text, re.M)
+
+
+def notice(name, prompt):
+    """The pattern of a notice."""
+    return re.escape(
+        f'orchestrate | {name} is waiting for input at "{prompt}"; answer it with: orchestrate attach {name}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,13 +45,20 @@ def notices(system):
         ("printf 'Name: '; read name", "Name:"),
         ("sh -c 'printf \"Late: \"; sleep 0.7; read name'", "Late:"),
         (python("print('\\033[1;32mcolour\\033[0m? ', end='', flush=True); input()"), "colour?"),
-        (python(f"import sys, tty; tty.setcbreak(0); print('a key? ', end='', flush=True); {FOREVER}"), "a key?"),
+        (python("import os, tty; tty.setcbreak(0); print('a key? ', end='', flush=True); os.read(0, 1)"), "a key?"),
+        ("echo 'Do you want to continue? [Y/n]'; read answer", "Do you want to continue? [Y/n]"),
+        ("bash -c 'echo Press any key to continue...; read -n1 -s'", "Press any key to continue..."),
+        (
+            python(f"{KEY}print('? Name › ', end='', flush=True); r, w = os.pipe(); select.select([0, r], [], [])"),
+            "? Name ›",
+        ),
+        (python(f"{KEY}print('? Name › ', end='', flush=True); select.select([0], [], [], 1000)"), "? Name ›"),
     ],
 )
 def test_who_asks_is_noticed_once(home, command, prompt):
     home.write(web=command)
     system = home.up()
-    system.wait_for(re.escape(f"orchestrate | web is waiting for input ({prompt}): orchestrate attach web"))
+    system.wait_for(notice("web", prompt))
     assert notices(system) == [("web", prompt)]
     system.stop() if "bash" not in command else system.end()
 
@@ -50,7 +66,7 @@ def test_who_asks_is_noticed_once(home, command, prompt):
 def test_ipython_is_noticed(home):
     home.write(web=shlex.join(["exec", "env", "HOME=.", *IPYTHON]))
     system = home.up(env={**os.environ, "TERM": "xterm-256color"})
-    system.wait_for(r"orchestrate \| web is waiting for input \(In \[1\]:\): orchestrate attach web")
+    system.wait_for(notice("web", "In [1]:"))
     system.stop()
 
 
@@ -62,7 +78,7 @@ def test_apt_is_noticed(home):
     )
     home.write(web=f"exec apt-get -o Debug::NoLocking=1 remove {installed.stdout.split()[0]}")
     system = home.up()
-    system.wait_for(r"orchestrate \| web is waiting for input \(.*\[Y/n\]\): orchestrate attach web")
+    system.wait_for(r'orchestrate \| web is waiting for input at ".*\[Y/n\]"; answer it with: orchestrate attach web')
     system.stop()
 
 
@@ -90,8 +106,59 @@ def psql_is_noticed(home):
     shutil.copy(Path(__file__).parent / "examples" / "shop" / "pg", home.path / "pg")
     home.write(POSTGRES, name="orchestrate.toml")
     system = home.up(file="orchestrate.toml")
-    system.wait_for(r"orchestrate \| psql is waiting for input \(postgres=#\): orchestrate attach psql")
+    system.wait_for(notice("psql", "postgres=#"))
     assert [name for name, _ in notices(system)] == ["psql"]
+    system.stop()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "read name",
+        "echo whole line; read name",
+        "bash -c 'read -n1 -s'",
+        "bash -c 'read -s secret'",
+        "printf '\\033[?1049hedit: '; read name",
+        "less /etc/passwd",
+        "exec less /etc/passwd",
+        "man man",
+        python(f"{KEY}select.select([0], [], [])"),
+    ],
+)
+def test_who_waits_without_a_question_is_noticed_once(home, command):
+    if not shutil.which(command.split()[0]) and command.split()[0] in ("less", "man"):
+        pytest.skip("not installed")
+    home.write(web=command, other="sleep 6; printf 'Name: '; read name")
+    system = home.up()
+    system.wait_for(r"^orchestrate \| web is waiting for input; answer it with: orchestrate attach web$")
+    system.wait_for(notice("other", "Name:"))
+    assert [name for name, _ in notices(system)] == ["web", "other"]
+    system.stop()
+
+
+def test_a_server_that_reads_commands_is_noticed_once(home):
+    """However many lines it prints meanwhile, and whatever they end in."""
+    code = (
+        "import sys, threading, time\n"
+        "def log():\n"
+        "    for n in range(4): time.sleep(1.5); print(f'request {n}:', flush=True)\n"
+        "    print('all logged', flush=True)\n"
+        "threading.Thread(target=log, daemon=True).start()\n"
+        "for line in sys.stdin: print('got', line, flush=True)\n"
+    )
+    home.write(web=python(code), other="sleep 8; printf 'Name: '; read name")
+    system = home.up()
+    system.wait_for("all logged")
+    system.wait_for(notice("other", "Name:"))
+    assert [name for name, _ in notices(system)] == ["web", "other"]
+    system.stop()
+
+
+def test_a_rule_answers_a_question_that_is_a_whole_line(home):
+    code = "print('Go on? [Y/n]', flush=True); print('got', input(), flush=True)\n".replace("\\'", '"') + FOREVER
+    system = with_rules(home, code, "prompt = '\\[Y/n\\]$', answer_env = 'YES'")
+    system.wait_for(r"^web +\| got y")
+    assert notices(system) == []
     system.stop()
 
 
@@ -102,8 +169,23 @@ def test_a_silent_component_is_not(home):
         sleeps="printf '42%% '; exec sleep 1000",
         reads=python(shown + "os.read(os.pipe()[0], 1)"),
         selects=python(shown + "import select; select.select([0], [], [])"),
-        ends="echo whole line; read name",
-        screen="printf '\\033[?1049hedit: '; read name",
+        raw="stty raw -echo; printf '42%% '; exec sleep 1000",
+        watcher=python(
+            f"{KEY}print('Compiling … ', end='', flush=True); r, w = os.pipe(); select.select([0, r], [], [])"
+        ),
+        percent=python(f"{KEY}print('42% ', end='', flush=True); r, w = os.pipe(); select.select([0, r], [], [])"),
+        bar=python(f"{KEY}print('[###   ] ', end='', flush=True); r, w = os.pipe(); select.select([0, r], [], [])"),
+        thread=python(
+            f"{KEY}print('Compiling... ', end='', flush=True); "
+            "threading.Thread(target=os.read, args=[0, 1]).start(); select.select([], [], [])"
+        ),
+        animated=python(f"{KEY}print('\\033[?1049hload: ', end='', flush=True); select.select([0], [], [], 1000)"),
+        quiet=python(f"{KEY}select.select([0], [], [], 1000)"),
+        server=python(f"{KEY}print('ready', flush=True); r, w = os.pipe(); select.select([0, r], [], [])"),
+        console=python(
+            f"{KEY}print('serving (port 80)', flush=True); "
+            "threading.Thread(target=os.read, args=[0, 1]).start(); select.select([], [], [])"
+        ),
         late="sleep 6; printf 'Name: '; read name",
     )
     system = home.up()
@@ -169,11 +251,11 @@ def test_who_asks_while_others_print_is_noticed_once(home, code, prompt):
 
 def test_the_same_prompt_is_not_told_again_and_again(home):
     code = (
-        "import select\nfor n in range(4): print('> ', end='', flush=True); select.select([], [], [], 0.8); print()\n"
+        "import select\nfor n in range(4): print('> ', end='', flush=True); select.select([0], [], [], 0.8); print()\n"
     )
-    home.write(web=python("import tty; tty.setcbreak(0)\n" + code + "print('last? ', end='', flush=True)\n" + FOREVER))
+    home.write(web=python("import tty; tty.setcbreak(0)\n" + code + "print('last? ', end='', flush=True); input()"))
     system = home.up()
-    system.wait_for(r"waiting for input \(last\?\)")
+    system.wait_for(r'waiting for input at "last\?"')
     assert [prompt for _, prompt in notices(system)] == [">", "last?"]
     system.stop()
 
@@ -228,7 +310,8 @@ def test_a_password_that_is_refused_is_not_given_again(home):
     code = "while getpass.getpass() != 'no': print('wrong', flush=True)\n"
     system = with_rules(home, code, "prompt = 'Password: $', answer_env = 'SECRET'")
     system.wait_for(
-        r"^orchestrate \| web did not take the answer, and asks again \(Password:\): orchestrate attach web"
+        r'^orchestrate \| web did not take the answer and asks again at "Password:"; '
+        r"answer it with: orchestrate attach web$"
     )
     assert system.text.count("wrong") == 1
     system.stop()
@@ -245,7 +328,7 @@ def test_a_prompt_can_mean_an_alert_or_a_failure(home):
     """alert: said where the kernel does not tell; fail: it ends as one that has failed, and is started again."""
     code = f"print('node> ', end='', flush=True); {FOREVER}"
     system = with_rules(home, code, "prompt = '^node> $', do = 'alert'")
-    system.wait_for(r"^orchestrate \| web is waiting for input \(node>\): orchestrate attach web")
+    system.wait_for(notice("web", "node>"))
     system.stop()
 
 
@@ -269,7 +352,9 @@ def test_a_prompt_can_mean_ready(home):
 
 def test_an_answer_that_is_not_there_is_said(home):
     system = with_rules(home, "getpass.getpass()", "prompt = 'Password: $', answer_file = 'nowhere'")
-    system.wait_for(r"^orchestrate \| unable to answer web \(Password:\): .*nowhere: No such file or directory: orch")
+    system.wait_for(
+        r'^orchestrate \| cannot answer web at "Password:": .*nowhere: No such file or directory; answer it with: orch'
+    )
     system.stop()
 
 
@@ -299,7 +384,9 @@ def test_ps_and_why_say_who_waits_for_input(home):
 
     assert re.search(r"^web +(up|ready), waiting for input ", said("ps"), re.M)
     assert not re.search(r"^other .*waiting", said("ps"), re.M)
-    assert re.search(r"^web .*; it is waiting for input \(Name:\): orchestrate attach web$", said("why"), re.M)
+    assert re.search(
+        r'^web .*; it is waiting for input at "Name:"; answer it with: orchestrate attach web$', said("why"), re.M
+    )
     assert Run([*command_under_test(), "send", "-C", home.path, "web", "me\r"]).wait() == 0
     system.wait_for(r"^web +\| Name: me")
     assert "waiting" not in said("ps")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from programs.escapes import QUERIES
 
-from orchestrator.text.cursor import Cursor
+from orchestrator.text.cursor import Cursor, Screen
 from orchestrator.text.modes import Modes
 from orchestrator.text.query_answers import CHUNKS_MAX, KEPT, QueryAnswers
 
@@ -186,3 +186,41 @@ def test_the_position_is_that_of_a_terminal(tmp_path):
     finally:
         tmux("kill-server")
     assert differ == []
+
+
+@pytest.mark.parametrize(
+    ("output", "row"),
+    [
+        (b"one\r\ntwo> ", "two> "),
+        (b"In [1]:\r\r\n\r\r\n\r\r\n\x1b[0m \x08\x1b[3A\x1b[8C", "In [1]: "),  # prompt_toolkit
+        (b"\x1b[24;1Hlast\n\n> ", "    > "),
+        (b"wrong\r\x1b[Kright> ", "right> "),
+        (b"> text\x1b[4D", "> "),
+        (b"x" * 85, "xxxxx"),
+        (b"a\x1b[2;1Hb\x1b[H\x1b[1M\x1b[C", "b"),
+        (b"> abc\x1b[3D\x1b[2P\x1b[C", "> c"),
+        (b"a\r\n> \x1b7\x1b[1;1H\x1b[2J\x1b[Htop\x1b8", "  "),
+        (b"> \x1b[?1049hother\x1b[?1049l", "> "),
+        ("宽> ".encode(), "宽> "),
+        (b"\x1b[2;4r\x1b[4;1Hold\r\nnew: ", "new: "),
+        (b"\x1b[S\x1b[Tx\x1bM\x1b[5Xy\x1b[9Ly\x1bcz", "z"),
+    ],
+)
+def test_the_row_of_the_cursor_is_read_as_it_stands(output, row):
+    screen = Screen(ROWS, COLUMNS)
+    screen.feed(output)
+    assert screen.row_before_cursor == row
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"\x1b[", b"5", b";", *map(bytes.fromhex, "0a 0d 08 09 1b 41 48 4c 4d".split()), b"P@XJKSTrb", b"text"]
+        )
+    )
+)
+def test_no_output_takes_the_cursor_off_the_screen(pieces):
+    for screen in (Screen(3, 10), Screen(1, 1), Cursor(3, 10)):
+        screen.feed(b"".join(pieces))
+        assert 0 <= screen.row < screen.rows
+        assert 0 <= screen.column <= screen.columns

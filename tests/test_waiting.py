@@ -40,8 +40,12 @@ class AtTerminal:
     def tree(self):
         return [self.pid, *(member.pid for member in tree.descendants(self.pid))]
 
+    def reader(self):
+        return waiting.find_reader(self.fd, self.tree())
+
     def is_waited_for(self):
-        return waiting.is_waited_for(self.fd, self.tree())
+        """Whether somebody is blocked."""
+        return (reader := self.reader()) is not None and reader.blocked
 
     def end(self):
         tree.kill_tree(self.pid)
@@ -69,6 +73,9 @@ def at_terminal():
         (["bash", "--norc", "--noprofile"], b"$ "),
         (["sh", "-c", "printf 'Name: '; read name"], b"Name: "),
         (["sh", "-c", "printf 'Name: '; sh -c 'read name'; true"], b"Name: "),
+        (["sh", "-c", "echo 'Go on?'; read answer"], b"?\r\n"),
+        (["bash", "-c", "echo press any key; read -n1 -s; true"], b"key\r\n"),
+        (["sh", "-c", "exec less /etc/passwd"], b"root"),
         (["bash", "-c", "read -p 'Name: ' name; true"], b"Name: "),
         (["bash", "-c", "read -s -p 'Secret: ' secret; true"], b"Secret: "),
         ([sys.executable, "-q"], b">>> "),
@@ -179,7 +186,7 @@ def test_who_is_raw_and_waits_for_something_else_is_no_sleeper(at_terminal, wait
             return re.search("poll|select|futex", file.read())
 
     assert until(stands)
-    assert waiting.is_waited_for(program.fd, program.tree())
+    assert program.reader() is None
     assert waiting.find_sleeper(program.fd, program.tree(), None) is None
 
 
@@ -196,7 +203,7 @@ def test_another_terminal_does_not_count(at_terminal):
     asks.read_until(b"Name: ")
     silent.read_until(b"42% ")
     assert until(asks.is_waited_for)
-    assert not waiting.is_waited_for(silent.fd, asks.tree())
+    assert waiting.find_reader(silent.fd, asks.tree()) is None
 
 
 def test_a_hidden_prompt_is_known(at_terminal):
@@ -210,7 +217,7 @@ def test_a_hidden_prompt_is_known(at_terminal):
 def test_a_pipe_is_no_terminal():
     read_fd, write_fd = os.pipe()
     try:
-        assert not waiting.is_waited_for(read_fd, [os.getpid()])
+        assert waiting.find_reader(read_fd, [os.getpid()]) is None
         assert not waiting.is_hidden(read_fd)
     finally:
         os.close(read_fd)
@@ -234,11 +241,71 @@ def test_what_the_kernel_does_not_show_is_no_prompt(at_terminal):
     os.close(writer)
 
 
-def test_modes_of_a_terminal_are_asked_of_its_master(at_terminal):
-    program = at_terminal("sh", "-c", "printf '42%% '; exec sleep 1000")
-    program.read_until(b"42% ")
-    assert not program.is_waited_for()
+def set_raw(program, minimum=1):
     flags = termios.tcgetattr(program.fd)
     flags[3] &= ~termios.ICANON
+    flags[6][termios.VMIN], flags[6][termios.VTIME] = minimum, 0 if minimum else 100
     termios.tcsetattr(program.fd, termios.TCSANOW, flags)
-    assert program.is_waited_for()
+
+
+def test_a_raw_terminal_that_nobody_reads_is_not_waited_for(at_terminal):
+    """A watcher keeps it raw while it compiles."""
+    program = at_terminal("sh", "-c", "printf '42%% '; exec sleep 1000")
+    program.read_until(b"42% ")
+    set_raw(program)
+    assert waiting.is_edited(program.fd), "modes are asked of the master"
+    assert program.reader() is None
+
+
+@pytest.mark.parametrize(
+    ("code", "blocked"),
+    [
+        ("select.select([0], [], [])", True),
+        ("select.select([0], [], [], 1000)", False),
+        ("select.select([0, os.pipe()[0]], [], [])", False),
+        ("p = select.poll(); p.register(0, 1); p.poll()", True),
+        ("p = select.poll(); p.register(0, 1); p.poll(10**6)", False),
+        (EPOLL + "e.poll()", True),
+        (EPOLL + "e.poll(1000)", False),
+        (EPOLL + "e.register(os.pipe()[0], 1); e.poll()", False),
+        ("os.read(0, 1)", True),
+    ],
+)
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64", "riscv64"), reason="only read(2) is known there")
+def test_who_wakes_up_by_itself_is_not_blocked(at_terminal, code, blocked):
+    program = at_terminal(*PYTHON, RAW + code)
+    program.read_until(b"a key? ")
+    assert until(program.reader) == waiting.Reader(blocked)
+
+
+def test_who_may_read_in_another_thread_is_known(at_terminal):
+    code = "import threading; threading.Thread(target=input, args=['thread? ']).start(); import time; time.sleep(1000)"
+    program = at_terminal(*PYTHON, code)
+    program.read_until(b"thread? ")
+    assert until(program.reader) == waiting.Reader(blocked=True, is_main=False, threads=2)
+
+
+def test_a_read_that_returns_after_a_time_is_not_blocked(at_terminal):
+    program = at_terminal(*PYTHON, RAW + "os.read(0, 1); os.read(0, 1)")
+    program.read_until(b"a key? ")
+    assert until(program.is_waited_for)
+    set_raw(program, minimum=0)
+    os.write(program.fd, b"x")  # the next read sees the modes
+    assert until(lambda: program.reader() == waiting.Reader(blocked=False))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs to become another user")
+def test_what_the_kernel_does_not_show_may_be_a_prompt_if_the_modes_say_so(at_terminal):
+    """As sudo(8) asks for a password."""
+    reader, writer = os.pipe()
+    program = at_terminal(*PYTHON, "import getpass; getpass.getpass()")
+    program.read_until(b"Password: ")
+    assert until(program.is_waited_for)
+    if (child := os.fork()) == 0:
+        os.setresuid(65534, 65534, 65534)
+        os.write(writer, repr(program.reader()).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 100).decode() == repr(waiting.Reader(blocked=False))
+    os.close(reader)
+    os.close(writer)

@@ -229,7 +229,8 @@ EXPECT = ListOf(
             {
                 "prompt": Key(
                     Made(Text("a regular expression"), template(prompt_pattern)),
-                    "Searched in an unfinished line that has stood still for half a second.",
+                    "Searched in an unfinished line that has stood still for half a second, or in a question that is a "
+                    "whole line while the component is blocked reading the terminal.",
                     required=True,
                 ),
                 "do": Key(

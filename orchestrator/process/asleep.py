@@ -2,8 +2,9 @@
 
 Facts: /proc/PID/task/TID/syscall (proc(5)) has the number of the call and its arguments while a thread is blocked, and
 is shown to who may trace the process. The sets of select(2) and poll(2) stand in the process's memory, untouched until
-the call returns; an epoll instance lists its descriptors in fdinfo. `voluntary_ctxt_switches` grows each time a thread
-goes to sleep: while it is the same the thread has not run. `wchar` of its io file is what it has ever written.
+the call returns; an epoll instance lists its descriptors in fdinfo. The timeout is one of the arguments.
+`voluntary_ctxt_switches` grows each time a thread goes to sleep: while it is the same the thread has not run. `wchar`
+of its io file is what it has ever written.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import platform
 import re
 import struct
 from collections.abc import Container
+from dataclasses import dataclass
 
 FDS_MAX = 256  # descriptors of one call that are looked at
 _POLLFD = struct.Struct("ihh")
@@ -56,31 +58,67 @@ _CALLS = {
     "ppc64le": _OLDER,
     "s390x": _OLDER,
 }.get(platform.machine(), {})
+# Which argument is the timeout, and whether it is in milliseconds (-1 for none) or a pointer (null for none).
+_TIMEOUTS = {
+    b"x86_64": {
+        b"7": (3, True),
+        b"23": (5, False),
+        b"232": (4, True),
+        b"270": (5, False),
+        b"271": (3, False),
+        b"281": (4, True),
+        b"441": (4, False),
+    },
+}.get(platform.machine().encode(), {b"72": (5, False), b"73": (3, False), b"22": (4, True), b"441": (4, False)})
+KNOWS_ALL = Call.SELECT in _CALLS.values()  # whether every call in which input is waited for is known here
 
 
-def fds_of(pid: int, task: str, calls: Container[Call]) -> list[int]:
-    """Return the descriptors whose input a thread waits for in one of `calls`; none where it does not wait so.
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a thread waits for: the descriptors whose input it wants, in which call, and whether it wakes up in time."""
 
-    Raises OSError where the kernel does not say it.
+    fds: list[int]
+    call: Call
+    timed: bool
+
+
+def wait_of(pid: int, task: str, calls: Container[Call]) -> Wait | None:
+    """Return what a thread waits for in one of `calls`; None if it does not wait in one of them.
+
+    Raises OSError if the kernel does not report it.
     """
     words = _read(f"/proc/{pid}/task/{task}/syscall").split()
-    call = _CALLS.get(words[0]) if len(words) > 2 else None  # "running" is one word
+    call = _CALLS.get(words[0]) if len(words) > 6 else None  # "running" is one word
     if call is None or call not in calls:
-        return []
+        return None
     first, second = int(words[1], 16), int(words[2], 16)
+    timed = call is not Call.READ and _is_timed(words)
+    try:
+        return Wait(_fds(pid, call, first, second), call, timed)
+    except OSError:
+        return None
+
+
+def _fds(pid: int, call: Call, first: int, second: int) -> list[int]:
     if call is Call.READ:
         return [first]
-    with contextlib.suppress(OSError):
-        if call is Call.SELECT:
-            count = min(first, FDS_MAX)
-            members = int.from_bytes(_memory(pid, second, count + 7 >> 3), "little")
-            return [fd for fd in range(count) if members >> fd & 1]
-        if call is Call.POLL:
-            polled = _memory(pid, first, min(second, FDS_MAX) * _POLLFD.size)
-            whole = len(polled) // _POLLFD.size * _POLLFD.size
-            return [fd for fd, events, _ in _POLLFD.iter_unpack(polled[:whole]) if events & _POLL_INPUT]
-        return [int(number) for number in _WATCHED.findall(_read(f"/proc/{pid}/fdinfo/{first}"))[:FDS_MAX]]
-    return []
+    if call is Call.SELECT:
+        count = min(first, FDS_MAX)
+        members = int.from_bytes(_memory(pid, second, count + 7 >> 3), "little")
+        return [fd for fd in range(count) if members >> fd & 1]
+    if call is Call.POLL:
+        polled = _memory(pid, first, min(second, FDS_MAX) * _POLLFD.size)
+        whole = len(polled) // _POLLFD.size * _POLLFD.size
+        return [fd for fd, events, _ in _POLLFD.iter_unpack(polled[:whole]) if events & _POLL_INPUT]
+    return [int(number) for number in _WATCHED.findall(_read(f"/proc/{pid}/fdinfo/{first}"))[:FDS_MAX]]
+
+
+def _is_timed(words: list[bytes]) -> bool:
+    place, in_milliseconds = _TIMEOUTS.get(words[0], (0, False))
+    if not place:
+        return False
+    timeout = int(words[place], 16)
+    return timeout & 0xFFFFFFFF != 0xFFFFFFFF if in_milliseconds else timeout != 0
 
 
 def switches(pid: int, task: str) -> int:

@@ -1,11 +1,13 @@
-"""Whether somebody at a terminal is being waited for: facts about a pty, asked of the kernel through its master.
+"""Whether a terminal is waited for: facts about a pty, asked of the kernel through its master.
 
-A line editor (readline, prompt_toolkit) takes ICANON off while it reads, a password prompt takes ECHO off. Everybody
-else who asks sits in read(2) on the terminal, in its foreground process group; that is known of its threads (asleep.py)
-where they may be traced. Where not, /proc/PID/wchan says `n_tty_read` on some kernels (not on those that name its
-callee, `wait_woken`: a socket is waited for there too).
+A program that wants input is blocked in read(2) on the terminal, or in select, poll or epoll, in the terminal's
+foreground process group; that is known of its threads if they may be traced (asleep.py). Otherwise /proc/PID/wchan
+says `n_tty_read` on some kernels (not on those that name its callee, `wait_woken`: a socket is waited for there too).
+What is left then are the modes: a line editor (readline, prompt_toolkit) takes ICANON off while it reads, a password
+prompt takes ECHO off.
 
 Facts: on Linux the ioctls of a master answer for its slave (pty.c, `tty->link`); TIOCGPTN gives the slave's number.
+With ICANON off and VMIN 0, read(2) returns after a time (termios(3)).
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.process import asleep
 from orchestrator.process.asleep import Call
@@ -23,7 +26,7 @@ from orchestrator.process.asleep import Call
 _TIOCGPTN = 0x80045430  # asm-generic/ioctls.h; others have the same number under another direction bit
 _PTS_MAJORS = range(136, 144)
 _DEV_TTY = os.makedev(5, 0)
-_LFLAG = 3
+_LFLAG, _CC = 3, 6
 TASKS_MAX = 512  # threads that are looked at
 
 
@@ -40,16 +43,50 @@ def is_echoed(master_fd: int) -> bool:
 
 def is_edited(master_fd: int) -> bool:
     """Whether a line editor or a password prompt has the terminal: ICANON or ECHO is off."""
-    flags = _flags(master_fd)
-    return not flags & termios.ICANON or not flags & termios.ECHO
+    return _is_edited(_flags(master_fd))
 
 
-def is_waited_for(master_fd: int, tree: Iterable[int]) -> bool:
-    """Whether a line editor has the terminal, or one of `tree` in its foreground group is in read(2) on it."""
-    if is_edited(master_fd):
-        return True
-    device = _device(master_fd)
-    return any(_waits(pid, task, device) is not None for pid, task in _foreground_tasks(master_fd, tree))
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A process of the foreground group that wants input from the terminal.
+
+    It is `blocked` if it does nothing else until there is some: in read(2), or under a line editor in another call
+    without a timeout and for the terminal alone. Otherwise it may be an event loop, or the kernel does not report it.
+    `is_main` says that its first thread waits, `threads` how many there are.
+    """
+
+    blocked: bool
+    is_main: bool = True
+    threads: int = 1
+
+
+def find_reader(master_fd: int, tree: Iterable[int]) -> Reader | None:
+    """Return who of `tree` wants input from the terminal; one that is blocked if there is one."""
+    device, flags = _device(master_fd), _attributes(master_fd)
+    edited = _is_edited(flags[_LFLAG])
+    returns = not flags[_LFLAG] & termios.ICANON and flags[_CC][termios.VMIN] == 0
+    found: Reader | None = None
+    unknown = not asleep.KNOWS_ALL
+    for pid, task in _foreground_tasks(master_fd, tree):
+        try:
+            wait = asleep.wait_of(pid, task, tuple(Call))
+        except OSError:
+            if _stands_in(pid, task) == b"n_tty_read":
+                return Reader(blocked=True)
+            unknown = True
+            continue
+        terminals = sum(_is_terminal(pid, fd, device) for fd in wait.fds) if wait else 0
+        if wait is None or not terminals:
+            continue
+        if wait.call is Call.READ:
+            blocked = not returns
+        else:
+            blocked = edited and not wait.timed and terminals == len(wait.fds)
+        if blocked or found is None:
+            found = Reader(blocked, task == str(pid), len(_tasks(pid)))
+        if blocked:
+            break
+    return found or (Reader(blocked=False) if unknown and edited else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +94,7 @@ class Sleeper:
     """A thread of the foreground group that waits for input from the terminal.
 
     `switches` tells later whether it has run since, `written` whether it has written; `alone` says that it waits for
-    nothing else, as debuggers and shells do, and event loops do not.
+    nothing else, as debuggers and shells do, and event loops do not; `timed` that it will wake up by itself.
     """
 
     pid: int
@@ -65,6 +102,7 @@ class Sleeper:
     switches: int
     written: int
     alone: bool
+    timed: bool = False
 
     def is_same(self, other: Sleeper) -> bool:
         """Whether both are one thread."""
@@ -97,16 +135,34 @@ def find_sleeper(master_fd: int, tree: Iterable[int], before: Sleeper | None) ->
 
 
 def _sleeper(pid: int, task: str, device: int, edited: bool) -> Sleeper | None:
-    alone = _waits(pid, task, device, tuple(Call) if edited else (Call.READ,))
-    return None if alone is None else Sleeper(pid, task, asleep.switches(pid, task), asleep.written(pid, task), alone)
+    try:
+        wait = asleep.wait_of(pid, task, tuple(Call) if edited else (Call.READ,))
+    except OSError:
+        if _stands_in(pid, task) != b"n_tty_read":
+            return None
+        alone, timed = True, False
+    else:
+        terminals = sum(_is_terminal(pid, fd, device) for fd in wait.fds) if wait else 0
+        if wait is None or not terminals:
+            return None
+        alone, timed = terminals == len(wait.fds), wait.timed
+    return Sleeper(pid, task, asleep.switches(pid, task), asleep.written(pid, task), alone, timed)
+
+
+def _is_edited(flags: int) -> bool:
+    return not flags & termios.ICANON or not flags & termios.ECHO
 
 
 def _flags(master_fd: int) -> int:
-    try:
-        flags: int = termios.tcgetattr(master_fd)[_LFLAG]
-    except (OSError, termios.error):
-        return termios.ICANON | termios.ECHO
+    flags: int = _attributes(master_fd)[_LFLAG]
     return flags
+
+
+def _attributes(master_fd: int) -> list[Any]:
+    try:
+        return termios.tcgetattr(master_fd)
+    except (OSError, termios.error):
+        return [0, 0, 0, termios.ICANON | termios.ECHO, 0, 0, {}]
 
 
 def _foreground(master_fd: int) -> int:
@@ -148,16 +204,6 @@ def _tasks(pid: int) -> list[str]:
         return os.listdir(f"/proc/{pid}/task")
     except OSError:
         return []
-
-
-def _waits(pid: int, task: str, device: int, calls: Container[Call] = (Call.READ,)) -> bool | None:
-    """Return whether a thread that waits for the terminal in one of `calls` waits for it alone; None if not at all."""
-    try:
-        fds = asleep.fds_of(pid, task, calls)
-    except OSError:
-        return True if _stands_in(pid, task) == b"n_tty_read" else None
-    terminals = sum(_is_terminal(pid, fd, device) for fd in fds)
-    return terminals == len(fds) if terminals else None
 
 
 def _is_terminal(pid: int, fd: int, device: int) -> bool:

@@ -8,7 +8,7 @@ import time
 from orchestrator.model.lifecycle import State
 from orchestrator.supervise import rows
 from orchestrator.supervise.component import Member
-from orchestrator.supervise.prompts import shortened
+from orchestrator.supervise.prompts import at, how_to_answer, shortened
 from orchestrator.supervise.rows import History, Row
 from orchestrator.supervise.supervisor import Supervisor
 
@@ -54,5 +54,5 @@ class Bulletin:
         reason = rows.reason(member, waits_for, probe)
         row = self.row(member)
         if row["waiting"]:
-            reason += f"; it is waiting for input ({row['waiting']}): orchestrate attach {member.name}"
+            reason += f"; it is waiting for input{at(str(row['waiting']))}; {how_to_answer(member.name)}"
         return {**row, "reason": reason, "lines": rows.last_lines(supervisor.streams.recent(member))}

@@ -12,12 +12,20 @@ from typing import Protocol
 
 from orchestrator.model.expect import Do, Expectations, Rule, Turn
 from orchestrator.process import waiting
-from orchestrator.process.waiting import Sleeper
+from orchestrator.process.waiting import Reader, Sleeper
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise.answers import Mask, NoAnswer, answer_of
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.overtaken import Overtaken
-from orchestrator.supervise.prompts import PromptWatch, shortened
+from orchestrator.supervise.prompts import (
+    NO_TEXT,
+    PromptWatch,
+    at,
+    how_to_answer,
+    prompt_text,
+    shortened,
+    waits,
+)
 from orchestrator.supervise.stream import Stream
 
 
@@ -31,6 +39,10 @@ class Counter(Protocol):
     @property
     def is_full_screen(self) -> bool:
         """Whether a full-screen program has the terminal."""
+
+    @property
+    def row_before_cursor(self) -> str:
+        """The text on the cursor's row, to the cursor."""
 
     def type(self, data: bytes) -> bool:
         """Type into it; False where it does not take any more."""
@@ -98,9 +110,22 @@ class Dialogue:
         """The end of what it has printed."""
         return self._stream.recent
 
-    def waits(self) -> bool:
-        """Whether the kernel says that somebody waits for input."""
-        return waiting.is_waited_for(self._stream.master_fd, self._tree())
+    @property
+    def row_before_cursor(self) -> str:
+        """The text on the cursor's row, to the cursor; empty under a full-screen program."""
+        return "" if self._counter.is_full_screen else self._counter.row_before_cursor
+
+    @property
+    def before(self) -> str:
+        """The prompt that other lines have overtaken, or else the last line; empty under a full-screen program."""
+        if self._counter.is_full_screen:
+            return ""
+        last = self._stream.recent.rstrip().rpartition(b"\n")[2]
+        return self._overtaken.candidate or prompt_text(last)
+
+    def find_reader(self) -> Reader | None:
+        """Return who wants input, as far as the kernel reports it."""
+        return waiting.find_reader(self._stream.master_fd, self._tree())
 
     @property
     def is_full_screen(self) -> bool:
@@ -121,40 +146,43 @@ class Dialogue:
         if rule is None:
             return False
         self._overtaken.told("")
-        name, asked = self._member.name, shortened(prompt)
+        name = self._member.name
         if turn is Turn.REFUSED:
-            self._alert(f"{name} did not take the answer, and asks again ({asked})", prompt)
+            self._alert(f"{name} did not take the answer and asks again{at(prompt)}; {how_to_answer(name)}", prompt)
         elif turn is Turn.ACT and rule.do is Do.ALERT:
-            self._alert(f"{name} is waiting for input ({asked})", prompt)
+            self._alert(waits(name, prompt), prompt)
         elif turn is Turn.ACT and rule.do is Do.ANSWER:
             self._answer(rule, prompt)
         elif turn is Turn.ACT and rule.do is Do.FAIL:
-            self._counter.tell(f"{name} failed: it asks {asked}")
-            self._member.fail(f"failed, because it asked {asked}")
+            self._counter.tell(f"{name} failed: it asks {shortened(prompt)}")
+            self._member.fail(f"failed, because it asked {shortened(prompt)}")
         return True
 
-    def prompted(self, prompt: str) -> None:
+    def prompted(self, prompt: str, *, on_line: bool = True) -> None:
         """It waits for input, and no rule knows this prompt."""
+        if not on_line and self._overtaken.waiting:
+            return  # which has been told
         self._overtaken.told(prompt)
-        if not self._same_line and not self._counter.is_attended and prompt != self._noticed:
-            self._same_line, self._noticed = True, prompt
-            self._alert(f"{self._member.name} is waiting for input ({shortened(prompt)})", prompt)
+        news = prompt.strip() if on_line else NO_TEXT  # a server that reads commands prints many lines
+        if not self._same_line and not self._counter.is_attended and news != self._noticed:
+            self._same_line, self._noticed = True, news
+            self._alert(waits(self._member.name, prompt), prompt)
 
     def _answer(self, rule: Rule, prompt: str) -> None:
-        name, asked = self._member.name, shortened(prompt)
+        name = self._member.name
         try:
             answer = answer_of(rule, self._member.spec.environment)
         except NoAnswer as why:
-            self._alert(f"unable to answer {name} ({asked}): {why}", prompt)
+            self._alert(f"cannot answer {name}{at(prompt)}: {why}; {how_to_answer(name)}", prompt)
             return
         if waiting.is_echoed(self._stream.master_fd):
             self._mask = Mask(self._loop.now())
         self._counter.type(answer + b"\r")
-        self._counter.tell(f"answered {name} ({asked})")
+        self._counter.tell(f"answered {name} ({shortened(prompt)})")
 
     def _alert(self, text: str, prompt: str) -> None:
         """Say that somebody has to look."""
         self._silent.waiting = prompt
         self._overtaken.told(prompt)
         if not self._counter.is_attended:
-            self._counter.tell(f"{text}: orchestrate attach {self._member.name}")
+            self._counter.tell(text)

@@ -6,7 +6,8 @@ neither a progress bar nor a program that is raw while it prints is taken for on
 text that looks like one and that another has continued, and that a terminal under a line editor was an ordinary one
 before; where no such text is found, that the thread waits for nothing else while others print. After such a text the
 thread may also have run, if it has written nothing: prompt_toolkit, outside the main thread, looks twice a second for
-the terminal's size.
+the terminal's size. A line editor may print the lines of others above its prompt, which it then draws again (IPython):
+that is known by the same prompt at the end of two looks.
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ from typing import Protocol
 
 from orchestrator.process.waiting import Sleeper
 from orchestrator.runtime.loop import Loop, Timer
-from orchestrator.supervise.prompts import prompt_text
+from orchestrator.supervise.prompts import NO_TEXT, prompt_text
 
 PACE = 0.5  # seconds between two looks
 TEXT_MAX = 512  # bytes of an unfinished line beyond which it is no prompt
 PROMPT_MAX = 80  # characters at the beginning of a line in which a prompt is looked for
-UNKNOWN = "among other lines"
 _ENDS_PROMPT = (b":", b"?", b">", b")", b"]", b"$", b"#")
 _PROMPT_END = re.compile(r"[\])}>:?$#] ?")
 _DEBUGGER = re.compile(r"(?:\((?:i?[Pp]db(?:\+\+)?|gdb|lldb|rdb:\d+)\)|ipdb>|>>>|In \[\d+\]:) ?")
@@ -33,6 +33,10 @@ class Crowded(Protocol):
     @property
     def recent(self) -> bytes:
         """The end of what it has printed."""
+
+    @property
+    def unfinished(self) -> bytes:
+        """The line that has no end yet; empty under a full-screen program."""
 
     @property
     def is_full_screen(self) -> bool:
@@ -61,6 +65,7 @@ class Overtaken:
         self._timer: Timer | None = None
         self._tail = b""  # the unfinished line, as long as it can be a prompt
         self._candidate = ""
+        self._standing = ""  # the prompt that stood on the unfinished line at the last look
         self._sleeper: Sleeper | None = None
         self._mid_line = False
         self._printed = False  # since the last look
@@ -91,6 +96,11 @@ class Overtaken:
         self.waiting = prompt
         self._told = True
 
+    @property
+    def candidate(self) -> str:
+        """A text that may be a prompt, and that other output has continued; empty if there is none."""
+        return self._candidate
+
     def close(self) -> None:
         """Stop watching."""
         self.waiting = ""
@@ -118,6 +128,7 @@ class Overtaken:
         edited = self._crowded.is_edited()
         self._was_plain = self._was_plain or not edited
         before, self._sleeper = self._sleeper, None
+        stood, self._standing = self._standing, _standing(self._crowded.unfinished) if edited else ""
         if edited or self._candidate or self.waiting:
             self._sleeper = self._crowded.find_sleeper(before)
         if self._sleeper is None or (before is not None and not self._sleeper.is_same(before)):
@@ -128,6 +139,9 @@ class Overtaken:
             self._candidate = self._candidate or (_found(self._crowded.recent) if edited and self._was_plain else "")
             self._arm()
         elif self._is_prompt(before, self._sleeper, edited=edited, printed=printed):
+            self._tell()
+        elif self._is_drawn_again(stood, self._sleeper) and self._was_plain and printed:
+            self._candidate = stood
             self._tell()
         elif printed:  # it ran: once more, but without new output not again and again, that would be polling
             self._arm()
@@ -141,6 +155,10 @@ class Overtaken:
             return printed or not self._mid_line  # within a line it may have printed that itself
         return went_raw and printed and now.alone
 
+    def _is_drawn_again(self, stood: str, now: Sleeper) -> bool:
+        """Whether the same prompt stands at two looks, of one that waits, or that is known to have timers."""
+        return bool(stood) and stood == self._standing and (not now.timed or _DEBUGGER.match(stood) is not None)
+
     def _forget(self) -> None:
         self.waiting = self._candidate = ""
         self._sleeper = None
@@ -148,7 +166,13 @@ class Overtaken:
 
     def _tell(self) -> None:
         if not self._candidate or not self._crowded.expects(self._candidate):
-            self._crowded.prompted(self._candidate or UNKNOWN)
+            self._crowded.prompted(self._candidate or NO_TEXT)
+
+
+def _standing(unfinished: bytes) -> str:
+    """Return the text of an unfinished line that looks like a prompt; empty if it does not."""
+    text = prompt_text(unfinished) if 0 < len(unfinished) <= TEXT_MAX else ""
+    return text if text.rstrip().encode().endswith(_ENDS_PROMPT) else ""
 
 
 def _found(recent: bytes) -> str:

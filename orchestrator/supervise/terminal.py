@@ -75,15 +75,14 @@ class Terminal:
         self._typist = Typist(self._house.loop, stream.master_fd)
         self._dialogue = Dialogue(member, stream, tree, self._house.loop, self)
         stream.tap = self
-        end, self._end = self._end or self.name, ""
+        how = f"{self._end}; started again" if self._end else f"{self.name} started"
+        self._end = ""
         for viewer in list(self._viewers):
-            viewer.note(
-                f"{end}; started again (pid {member.pid})" if end != self.name else f"{end} started (pid {member.pid})"
-            )
+            viewer.note(f"{how} (pid {member.pid})")
         if self._writer is not None:
             self._lend()
 
-    def close(self, end: str) -> None:
+    def close(self, end: str = "") -> None:
         """The incarnation has ended, and what it wrote has been read: after this its master is closed.
 
         `end` says in words how it ended.
@@ -158,6 +157,11 @@ class Terminal:
     def is_full_screen(self) -> bool:
         """Whether a full-screen program has the terminal."""
         return self._modes.full_screen
+
+    @property
+    def row_before_cursor(self) -> str:
+        """The text on the cursor's row, to the cursor."""
+        return self._answers.row_before_cursor if self._answers is not None else ""
 
     def type(self, data: bytes) -> bool:
         """Type into it; False where it does not take any more, or nothing runs."""

@@ -1,7 +1,7 @@
 """Where the cursor is after some output, on a terminal of a known size (ECMA-48, ctlseqs of xterm).
 
-Only the position is computed, not the screen. It follows text (with wrapping and wide characters), motions, margins,
-saved positions, and the switch to the alternate screen.
+`Cursor` computes only the position: it follows text (with wrapping and wide characters), motions, margins, saved
+positions, and the switch to the alternate screen. `Screen` keeps the characters too, without colors.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ TAB = 8
 class Cursor:
     """Feed it output. `row` and `column` count from 0; a `column` as wide as the terminal is a wrap that is due."""
 
-    def __init__(self, rows: int, columns: int, row: int = 0) -> None:
+    def __init__(self, rows: int, columns: int) -> None:
         self.rows, self.columns = max(1, rows), max(1, columns)
         self._reset()
-        self.row = min(row, self.rows - 1)
 
     def _reset(self) -> None:
         self.row = self.column = 0
@@ -208,3 +207,85 @@ _MOTIONS: dict[bytes, _Motion] = {
     b"L": lambda c, _: c._control(b"\r"),
     b"M": lambda c, _: c._control(b"\r"),
 }
+
+
+class Screen(Cursor):
+    """The same with the characters, so that the row of the cursor can be read. It costs a step for each character."""
+
+    _cells: list[list[str]]
+    _main: list[list[str]] | None  # while the alternate screen is shown
+
+    @property
+    def row_before_cursor(self) -> str:
+        """The text from the beginning of the row to the cursor."""
+        return "".join(self._cells[self.row][: self.column])
+
+    def _blank(self) -> list[list[str]]:
+        return [self._blank_row() for _ in range(self.rows)]
+
+    def _blank_row(self) -> list[str]:
+        return [" "] * self.columns
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._cells, self._main = self._blank(), None
+
+    def _write(self, text: bytes) -> None:
+        for character in text.decode("utf-8", "replace"):
+            width = cells(character)
+            if not width:
+                continue
+            self._last = character.encode()
+            if self._wraps and self.column + width > self.columns:
+                self.column = self.columns
+            self._advance(width)
+            at = max(0, self.column - width)
+            self._cells[self.row][at : at + width] = [character, ""][:width]
+
+    def _index(self) -> None:
+        if self.row == self._bottom:
+            self._scroll(self._top, 1)
+        super()._index()
+
+    def _scroll(self, first: int, rows: int) -> None:
+        """Scroll from row `first` to the bottom margin, up by `rows` or, if that is negative, down."""
+        for _ in range(min(abs(rows), self.rows)):
+            del self._cells[first if rows > 0 else self._bottom]
+            self._cells.insert(self._bottom if rows > 0 else first, self._blank_row())
+
+    def _escape(self, final: bytes) -> None:
+        if final == b"M" and self.row == self._top:
+            self._scroll(self._top, -1)
+        super()._escape(final)
+
+    def _switch(self, number: int, *, on: bool) -> None:
+        super()._switch(number, on=on)
+        if number in (47, 1047, 1049):
+            if on and self._main is None:
+                self._main, self._cells = self._cells, self._blank()
+            elif not on and self._main is not None:
+                self._cells, self._main = self._main, None
+
+    def _sequence(self, private: bytes, parameters: bytes, final: bytes) -> None:
+        if not private:
+            self._edit(final, _numbers(parameters))
+        super()._sequence(private, parameters, final)
+
+    def _edit(self, final: bytes, numbers: list[int]) -> None:
+        row, at, count = self._cells[self.row], min(self.column, self.columns - 1), _count(numbers)
+        if final in (b"J", b"K"):
+            begin, end = {0: (at, self.columns), 1: (0, at + 1)}.get(numbers[0], (0, self.columns))
+            row[begin:end] = [" "] * (end - begin)
+            others = {0: range(self.row + 1, self.rows), 1: range(self.row)}.get(numbers[0], range(self.rows))
+            for other in others if final == b"J" else ():
+                self._cells[other] = self._blank_row()
+        elif final == b"X":
+            row[at : at + count] = [" "] * (min(at + count, self.columns) - at)
+        elif final in (b"@", b"P"):
+            row[at:at] = [" "] * (min(count, self.columns) if final == b"@" else 0)
+            del row[at : at + (count if final == b"P" else 0)]
+            self._cells[self.row] = (row + self._blank_row())[: self.columns]
+        elif final in (b"L", b"M") and self._top <= self.row <= self._bottom:
+            self._scroll(self.row, count if final == b"M" else -count)
+        elif final in (b"S", b"T"):
+            self._scroll(self._top, count if final == b"S" else -count)

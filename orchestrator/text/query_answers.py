@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from orchestrator.text.cursor import Cursor
+from orchestrator.text.cursor import Cursor, Screen
 from orchestrator.text.modes import Modes
 
 KEPT = 1 << 14  # bytes of output from which the position is computed: more than one screen
@@ -126,17 +126,25 @@ class QueryAnswers:
         return b"\x1bP0$r\x1b\\"  # not known
 
     def _position(self, chunk: bytes, start: int) -> tuple[int, int]:
-        rows, columns = self._size()
-        if self._cut_in is None:
-            cursor = Cursor(rows, columns)
-        else:  # after so much output it was at the bottom, or goes to an absolute position soon
+        cursor = Cursor(*self._size())
+        self._replay(cursor, chunk, start)
+        return cursor.position
+
+    @property
+    def row_before_cursor(self) -> str:
+        """The text on the cursor's row, to the cursor: a prompt, wherever it is drawn."""
+        screen = Screen(*self._size())
+        self._replay(screen, b"", 0)
+        return screen.row_before_cursor
+
+    def _replay(self, cursor: Cursor, chunk: bytes, start: int) -> None:
+        """Have `cursor` follow what is kept, and `chunk` to `start`."""
+        if self._cut_in is not None:  # after so much output it was at the bottom, or goes to an absolute position soon
             margins, origin, wraps = self._cut_in
-            bottom = margins.partition(b";")[2]
-            cursor = Cursor(rows, columns, int(bottom or rows) - 1)
+            cursor.row = min(int(margins.partition(b";")[2] or cursor.rows), cursor.rows) - 1
             cursor.set_modes(margins, origin=origin, wraps=wraps)
         kept = b"".join(self._kept)
         cursor.feed((kept + chunk)[: len(kept) + start])
-        return cursor.position
 
     def _trim(self) -> None:
         """Keep the last chunks that have KEPT bytes together, and join small ones."""
