@@ -1,8 +1,11 @@
 """Systems of orchestrate.toml as tests write and start them."""
 
+import contextlib
+import os
 import re
+from pathlib import Path
 
-from harness import Run, command_under_test, environment, tree
+from harness import Run, command_under_test, environment, stat_of, tree, until
 
 STAY = tree("plain")
 
@@ -30,6 +33,25 @@ class Directory:
         run = self.run(*words, **more)
         assert run.wait() == status, str(run)
         return run.text if status == 0 else run.err.decode()
+
+    def listening(self, *words):
+        """A command that waits for something, once the supervisor has heard it: a later question is answered.
+
+        It has asked once it sleeps with a connection: neither connect(2) nor the request's few bytes make it wait.
+        """
+        run = self.run(*words)
+        assert until(lambda: run.returncode is not None or (has_socket(run.pid) and stat_of(run.pid)[1] == "S")), run
+        self.output("status")
+        return run
+
+
+def has_socket(pid):
+    fds = Path(f"/proc/{pid}/fd")
+    for fd in fds.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed just now
+            if os.readlink(fd).startswith("socket:"):
+                return True
+    return False
 
 
 def component(name, command, *lines):

@@ -295,7 +295,9 @@ def test_on_one_processor_they_start_one_after_another_beside_the_api_server(fak
     assert "api-server  started" in run.text
     assert "dag-processor  started" not in run.text
     why = [*command_under_test(), "why", "triggerer", "--home", fake.home]
-    assert "it waits for its turn" in subprocess.run(why, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert (
+        "is waiting for its turn" in subprocess.run(why, capture_output=True, text=True, timeout=60, check=True).stdout
+    )
     (tmp_path / "gate").write_text("go\n")
     run.wait_for(r"Airflow is ready$")
     expected = ["Adopting or resetting", "dag-processor  started", "Starting the Dag", "triggerer  started"]

@@ -24,7 +24,7 @@ def test_detached_it_stands_without_the_terminal_until_down(here):
     (here.path / "Procfile").write_text(f"web: {STAY}\n")
     up = here.run("up", "-d", terminal=True)
     assert up.wait() == 0
-    assert here.ask("status").startswith("ready")
+    assert here.ask("status").startswith("running")
     up.close_fd(up.terminal_fd)  # the terminal goes: no hang-up reaches it
     assert "web" in here.ask("ps")
     assert "ready" in (here.path / ".orchestrate" / "logs" / "web.log").read_text()
@@ -94,6 +94,6 @@ def test_nohup_is_understood(here):
     up = Run(["nohup", *command_under_test(), "up"], cwd=here.path, env=environment())
     up.wait_ready("web")
     os.kill(up.pid, signal.SIGHUP)
-    assert here.ask("status").startswith("ready")
+    assert here.ask("status").startswith("running")
     here.ask("down")
     assert up.wait() == 0

@@ -53,11 +53,11 @@ def test_up_and_down_again(system):
     assert told == "web.2 started\nweb.3 started\n"
     system.wait_for("instance web.2 port 5101")
     system.wait_for("instance web.3 port 5102")
-    assert states(system) == dict.fromkeys(["db", "web.1", "web.2", "web.3"], "ready")
+    assert states(system) == dict.fromkeys(["db", "web.1", "web.2", "web.3"], "running")
     assert system.ask("scale", "web=1") == "web.2 stopped\nweb.3 stopped\n"
-    assert states(system) == {"db": "ready", "web": "ready"}
+    assert states(system) == {"db": "running", "web": "running"}
     system.ask("scale", "web=2")
-    assert states(system) == {"db": "ready", "web.1": "ready", "web.2": "ready"}
+    assert states(system) == {"db": "running", "web.1": "running", "web.2": "running"}
     assert until(lambda: system.text.count("instance web.2 port 5101") == 2)
 
 
@@ -66,7 +66,7 @@ def test_surplus_instances_are_gone(system, again):
     system.ask("scale", "web=3")
     system.ask("scale", "web=1")
     system.ask(*again)
-    assert states(system) == {"db": "ready", "web": "ready"}
+    assert states(system) == {"db": "running", "web": "running"}
     system.ask("wait", "--ready", "--timeout", "20")
     assert "2 of 2 components ready" in system.ask("status")
     assert "web.2" not in system.ask("why")
@@ -77,7 +77,7 @@ def test_an_instance_that_is_scaled_away_is_not_waited_for(system):
     system.ask("scale", "web=2")
     system.ask("stop", "web.2")
     system.ask("scale", "web=1")
-    assert states(system) == {"db": "ready", "web": "ready"}
+    assert states(system) == {"db": "running", "web": "running"}
 
 
 def test_each_name_of_the_first_instance(system):
@@ -97,13 +97,13 @@ def test_each_name_of_the_first_instance(system):
 def test_the_surviving_instance_of_several_is_called_like_its_component(home):
     home.write(SYSTEM.replace('depends_on = ["db"]', "replicas = 3"), name="orchestrate.toml")
     with running(home) as system:
-        assert states(system) == dict.fromkeys(["db", "web.1", "web.2", "web.3"], "ready")
+        assert states(system) == dict.fromkeys(["db", "web.1", "web.2", "web.3"], "running")
         system.ask("scale", "web=1")
-        assert states(system) == {"db": "ready", "web": "ready"}
+        assert states(system) == {"db": "running", "web": "running"}
         system.ask("scale", "web=0")
-        assert states(system) == {"db": "ready"}
+        assert states(system) == {"db": "running"}
         system.ask("scale", "web=1")
-        assert states(system) == {"db": "ready", "web": "ready"}
+        assert states(system) == {"db": "running", "web": "running"}
 
 
 def test_a_dependent_waits_for_no_removed_instance(home):
@@ -117,22 +117,22 @@ def test_a_dependent_waits_for_no_removed_instance(home):
         system.ask("restart", "api")
         system.ask("scale", "web=0")
         system.ask("restart", "api")
-        assert states(system) == {"api": "ready"}
+        assert states(system) == {"api": "running"}
         system.ask("scale", "web=2")
         system.ask("stop")
         system.ask("start", "api")
-        assert states(system) == dict.fromkeys(["web.1", "web.2", "api"], "ready")
+        assert states(system) == dict.fromkeys(["web.1", "web.2", "api"], "running")
 
 
 def test_to_none_and_back(system):
     assert system.ask("scale", "web=0") == "web stopped\n"
-    assert states(system) == {"db": "ready"}
+    assert states(system) == {"db": "running"}
     system.ask("start")
     system.ask("restart")
-    assert states(system) == {"db": "ready"}
+    assert states(system) == {"db": "running"}
     assert "run `orchestrate scale web=1` first" in system.ask("start", "web", status=2)
     assert system.ask("scale", "web=1", "--json").count("\n") == 1
-    assert states(system) == {"db": "ready", "web": "ready"}
+    assert states(system) == {"db": "running", "web": "running"}
 
 
 def test_a_system_scaled_to_none_goes_on(system):
@@ -140,7 +140,7 @@ def test_a_system_scaled_to_none_goes_on(system):
     system.ask("wait", "--ready")
     assert states(system) == {}
     system.ask("scale", "db=1")
-    assert states(system) == {"db": "ready"}
+    assert states(system) == {"db": "running"}
 
 
 def test_a_scale_up_while_surplus_instances_stop(home):
@@ -149,14 +149,15 @@ def test_a_scale_up_while_surplus_instances_stop(home):
     os.mkfifo(home.path / "go")
     with running(home) as system:
         system.ask("scale", "web=2")
+        system.wait_for(r"^web\.2 +\| up$")
         down = Run([*command_under_test(), "scale", "web=1", "-C", home.path])
-        system.wait_for("| stopping")
+        system.wait_for(r"\| stopping$")
         up = Run([*command_under_test(), "scale", "web=2", "-C", home.path])
         assert until(lambda: "scaling web to 2" in system.text.split("| stopping")[-1])
         (home.path / "go").write_text("\n")
         assert down.wait() == 0
         assert up.wait() == 0
-        assert states(system) == {"web.1": "ready", "web.2": "ready"}
+        assert states(system) == {"web.1": "running", "web.2": "running"}
         system.ask("kill")
 
 
@@ -180,7 +181,7 @@ def test_the_stop_goes_in_order_for_new_ones_too(system):
 )
 def test_what_cannot_be(system, words, told):
     assert told in system.ask("scale", *words, status=2)
-    assert states(system) == {"db": "ready", "web": "ready"}
+    assert states(system) == {"db": "running", "web": "running"}
 
 
 def test_where_nothing_runs(home):

@@ -125,7 +125,7 @@ def test_ls_lists_what_runs_and_only_that(places):
     first, second = up(one), up(two)
     rows = list(map(json.loads, ask(empty, "ls", "--json")[0].splitlines()))
     assert {(row["home"], row["title"], row["pid"], row["state"], row["ready"], row["components"]) for row in rows} == {
-        (str(place.path), "orchestrate.toml", run.pid, "ready", 1, 1) for place, run in ((one, first), (two, second))
+        (str(place.path), "orchestrate.toml", run.pid, "running", 1, 1) for place, run in ((one, first), (two, second))
     }
     heads, *lines = ask(empty, "ls")[0].splitlines()
     assert heads.split() == ["HOME", "SYSTEM", "STATE", "READY", "PID", "SINCE"]

@@ -22,5 +22,5 @@ def run(options: argparse.Namespace) -> int:
     if pid is not None and sys.platform == "linux":
         wait_for(pid, Loop(), RETRY)
     if options.json:
-        asking.print_json(({"state": "gone", "pid": pid},))
+        asking.print_json(({"state": "stopped", "pid": pid},))
     return 0

@@ -59,7 +59,7 @@ def _add_usage(row: Row, before: dict[int, tuple[float, Usage]]) -> None:
 def _fields(row: Row) -> tuple[str, ...]:
     return (
         row["instance"],
-        row["state"] + (", waiting for input" if row["waiting"] else ""),
+        _state(row),
         asking.clock(row["ready_since"] or (row["started"] if row["pid"] else row["ended"])),
         str(row["restarts"]),
         str(row["pid"] or ""),
@@ -68,6 +68,15 @@ def _fields(row: Row) -> tuple[str, ...]:
         row["port"] or "",
         row["last_exit"] or "",
     )
+
+
+def _state(row: Row) -> str:
+    more = ""
+    if row["waits_for"]:
+        more = f" for {', '.join(row['waits_for'])}"
+    elif row["restarts_in"] is not None:
+        more = f" in {row['restarts_in']:.0f} s"
+    return str(row["state"]) + more + (", waiting for input" if row["waiting"] else "")
 
 
 def _size(count: int) -> str:

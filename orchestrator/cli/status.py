@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from orchestrator.cli import asking
+from orchestrator.cli.asking import Row
 from orchestrator.model.control import Request, Verb
 
 
@@ -14,8 +15,14 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         asking.print_json((row,))
         return 0
-    step = f" {row['step']}" if row["step"] else ""
-    count = f"{row['ready']} of {row['components']} components ready" if row["components"] else "nothing started yet"
     title = asking.printable(row["title"])
-    print(f"{row['state']}{step}: {title}, {count}, pid {row['pid']}, since {asking.clock(row['since'])}")
+    print(f"{row['state']}: {title}, {_count(row)}, pid {row['pid']}, since {asking.clock(row['since'])}")
     return 0
+
+
+def _count(row: Row) -> str:
+    if row["step"]:
+        return f"initial step {row['step']} is running"
+    others = [f"{count} {state}" for state, count in row["states"].items() if state not in ("ready", "running")]
+    count = f"{row['ready']} of {row['components']} components ready"
+    return f"{count} ({', '.join(others)})" if others else count

@@ -11,9 +11,9 @@ from orchestrator.supervise.orphans import Orphanage
 
 
 class Bereaved:
-    """`own` returns the pids of our own children; `stuck` is told names and what cannot be killed of them."""
+    """`own` returns the pids of our own children; `stuck` is told instances and what cannot be killed of them."""
 
-    def __init__(self, loop: Loop, own: Callable[[], set[int]], stuck: Callable[[str, str], None]) -> None:
+    def __init__(self, loop: Loop, own: Callable[[], set[int]], stuck: Callable[[list[Member], str], None]) -> None:
         self._loop = loop
         self._orphanage = Orphanage(loop, own, self._gone, self._stay)
         self._stuck = stuck
@@ -63,4 +63,4 @@ class Bereaved:
         members, self._members = self._members, []
         for member in members:
             member.is_stuck = True
-        self._stuck(", ".join(member.name for member in members), why)
+        self._stuck(members, why)

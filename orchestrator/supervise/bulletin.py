@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import time
 
-from orchestrator.model.lifecycle import State
+from orchestrator.model.status import WORKING, Status, of_system
 from orchestrator.supervise import rows
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.prompts import at, how_to_answer, shortened
@@ -25,33 +26,37 @@ class Bulletin:
         """The system in one row."""
         roster = self._supervisor.roster
         step = roster.steps.running
+        words = [m.public_state for m in roster.members]
         if self._supervisor.is_stopping:
-            state = "stopping"
-        elif step is not None:
-            state = "initial step"
+            state = Status.STOPPING
+        elif not roster.is_filled:
+            state = Status.STARTING
         else:
-            state = "ready" if roster.all_ready else "not ready"
+            state = of_system(words)
         return {
-            "state": state,
+            "state": state.value,
             "step": step.name if step else None,
             "title": self._supervisor.title,
             "pid": os.getpid(),
             "since": self._since,
-            "ready": sum(m.state is State.READY for m in roster.members),
-            "components": len(roster.members),
+            "ready": sum(word in WORKING for word in words),
+            "components": len(words),
+            "states": dict(collections.Counter(word.value for word in words)),
         }
 
     def row(self, member: Member) -> Row:
-        """One member, and the prompt at which it waits for input."""
+        """One member, what it waits for before it starts, and the prompt at which it waits for input."""
         waiting = shortened(self._supervisor.streams.terminals.waiting(member.key))
-        return {**self._history.row(member), "waiting": waiting or None}
+        roster = self._supervisor.roster
+        waits_for = roster.waits_for(member) if member.public_state is Status.WAITING else []
+        return {**self._history.row(member), "waits_for": waits_for, "waiting": waiting or None}
 
     def why(self, member: Member) -> Row:
         """The same, with the reason why it is where it is, and its last lines."""
         supervisor = self._supervisor
-        waits_for = supervisor.roster.waits_for(member)
+        waits_for, never = supervisor.roster.waits_for(member), supervisor.roster.why_never(member)
         probe = supervisor.waiting().get(member.name) or supervisor.last_answer(member)
-        reason = rows.reason(member, waits_for, probe)
+        reason = rows.reason(member, waits_for, never, probe)
         row = self.row(member)
         if row["waiting"]:
             reason += f"; it is waiting for input{at(str(row['waiting']))}; {how_to_answer(member.name)}"

@@ -29,6 +29,7 @@ from orchestrator.model.messages import (
 )
 from orchestrator.model.restart import Exit, Repeats, Wish
 from orchestrator.model.spec import Component
+from orchestrator.model.status import Status
 from orchestrator.process.fork import Forked
 from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.supervise.contact import Contact
@@ -110,6 +111,7 @@ class Member:
         self.kill_at = 0.0
         self.reason = ""
         self.pause = 0.0
+        self.retry_at = 0.0  # monotonic seconds: when its backoff ends
         self.is_stuck = False
         self.was_told_to_stop = False
         self.due = True
@@ -178,6 +180,26 @@ class Member:
             return f"did not start: {self.reason}"
         return f"was {self.end_in_words}" if self.end_in_words.startswith(("killed", "unable")) else self.end_in_words
 
+    @property
+    def public_state(self) -> Status:
+        """What users see of its state."""
+        if self.is_stuck:
+            return Status.STUCK
+        match self.state:
+            case State.STARTING | State.UP:
+                return Status.STARTING
+            case State.READY:
+                return Status.READY if self.spec.ready else Status.RUNNING
+            case State.STOPPING | State.KILLING:
+                return Status.STOPPING
+            case State.BACKOFF:
+                return Status.RESTARTING
+        if self.due:
+            return Status.WAITING
+        if self.asked or not self.incarnations:
+            return Status.STOPPED
+        return Status.COMPLETED if self.succeeded and self.state is State.DOWN else Status.FAILED
+
     def handle(self, event: Event) -> None:
         """Advance the lifecycle and do what that asks for.
 
@@ -219,6 +241,7 @@ class Member:
             case Action.SEND_KILL:
                 self.send(Kill())
             case Action.ARM:
+                self.retry_at = time.monotonic() + self.pause
                 self._timer = self._host.loop.call_in(self.pause, lambda: self.handle(Event.DUE))
             case Action.DISARM if self._timer is not None:
                 self._timer.cancel()

@@ -16,6 +16,7 @@ from orchestrator.model.control import Reply, Request, Verb, refusal
 from orchestrator.model.errors import USAGE_STATUS, OrchestrateError
 from orchestrator.model.lifecycle import State
 from orchestrator.model.messages import Signal
+from orchestrator.model.status import Status
 from orchestrator.supervise import goals, rows
 from orchestrator.supervise.admission import Admission, Guest
 from orchestrator.supervise.bulletin import Bulletin
@@ -90,7 +91,7 @@ class Desk:
         for asker, (request, _) in list(self._waiting.items()):
             asker.send(self._last_word(request, status))
         for asker in list(self._listening):
-            asker.send(Reply(rows=({"time": time.time(), "state": "gone", "status": status},)))
+            asker.send(Reply(rows=({"time": time.time(), "state": Status.STOPPED.value, "status": status},)))
 
     def _last_word(self, request: Request, status: int) -> Reply:
         match request.verb:
@@ -241,9 +242,10 @@ class Desk:
                 asker.send(Reply(progress=progress, last=False))
 
     def _changed(self, member: Member, before: State) -> None:
-        self._history.changed(member, before)
-        row = rows.event(member, before)
+        row = self._history.changed(member, before)
         for asker, names in list(self._listening.items()):
+            if row is None:
+                break
             if not names or self._supervisor.roster.is_called(member, names):
                 asker.send(Reply(rows=(row,), last=False))
         self._look_again()

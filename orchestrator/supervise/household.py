@@ -37,7 +37,7 @@ class Head(Protocol):
     def start_possible(self) -> None:
         """Somebody who let others go first may start now."""
 
-    def say_stuck(self, name: str, why: str) -> None:
+    def say_stuck(self, members: list[Member], why: str) -> None:
         """Something of these members cannot be killed."""
 
     def tell(self, text: str) -> None:
@@ -166,7 +166,7 @@ class Household:
 
     def stuck(self, member: Member, message: Stuck) -> None:
         """Say what cannot be killed, and do not wait for it."""
-        self._head.say_stuck(member.name, message.why)
+        self._head.say_stuck([member], message.why)
 
     def changed(self, member: Member, before: State) -> None:
         """Its state is another one now."""

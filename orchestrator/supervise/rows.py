@@ -7,34 +7,51 @@ import weakref
 from typing import Any
 
 from orchestrator.model.lifecycle import State
+from orchestrator.model.status import Status
 from orchestrator.supervise import news
 from orchestrator.supervise.component import Member
-from orchestrator.supervise.roster import AT_REST, is_put_away
 
 Row = dict[str, Any]
 
 
 class History:
-    """When each member became ready, and when it came to rest: wall-clock times in seconds."""
+    """When each instance became ready and when it came to rest (wall-clock seconds), and the state last reported."""
 
     def __init__(self) -> None:
         # Weak: an instance that a scale-down removed is forgotten.
         self._ready: weakref.WeakKeyDictionary[Member, float] = weakref.WeakKeyDictionary()
         self._ended: weakref.WeakKeyDictionary[Member, float] = weakref.WeakKeyDictionary()
+        self._reported: weakref.WeakKeyDictionary[Member, Status] = weakref.WeakKeyDictionary()
 
-    def changed(self, member: Member, before: State) -> None:
-        """Note the time of a change."""
+    def changed(self, member: Member, before: State) -> Row | None:
+        """Note the time of a change. Return it as an event, None if users see the same state as before."""
         if member.state is State.READY:
             self._ready[member] = time.time()
         elif before in (State.STOPPING, State.KILLING):
             self._ended[member] = time.time()
+        seen, status = self._reported.get(member, Status.WAITING), member.public_state
+        self._reported[member] = status
+        if seen is status:
+            return None
+        return {
+            "time": time.time(),
+            "instance": member.name,
+            "component": member.spec.component or member.name,
+            "from": seen.value,
+            "state": status.value,
+            "pid": member.pid or None,
+            "status": member.status,
+            "last_exit": member.end_in_words if member.status is not None else None,
+        }
 
     def row(self, member: Member) -> Row:
         """What `ps` shows. Times are seconds since the epoch, None where there is none."""
+        backoff = member.public_state is Status.RESTARTING
         return {
             "instance": member.name,
             "component": member.spec.component or member.name,
-            "state": member.state.value,
+            "state": member.public_state.value,
+            "restarts_in": max(0.0, round(member.retry_at - time.monotonic(), 1)) if backoff else None,
             "pid": member.pid or None,
             "guardian": member.guardian_pid or None,
             "started": member.since_wall or None,
@@ -46,44 +63,38 @@ class History:
         }
 
 
-def event(member: Member, before: State) -> Row:
-    """One change of a state."""
-    return {
-        "time": time.time(),
-        "instance": member.name,
-        "component": member.spec.component or member.name,
-        "from": before.value,
-        "state": member.state.value,
-        "pid": member.pid or None,
-        "status": member.status,
-        "last_exit": member.end_in_words if member.status is not None else None,
-    }
-
-
-def reason(member: Member, waits_for: list[str], probe: str) -> str:
-    """In words, why a member is where it is. `waits_for` are dependencies, `probe` what its probes
-    were last answered."""
-    name, state = member.name, member.state
+def reason(member: Member, waits_for: list[str], never: str, probe: str) -> str:
+    """Return in a sentence why an instance is in its state. `waits_for` are dependencies, `never` why it cannot start,
+    `probe` the last answers of its probes."""
+    name, state = member.name, member.public_state
     after = "" if member.reason else f" after {member.lasted:.1f} s"
-    end = f"the last time it {member.end_as_clause}{after}" if member.status is not None else ""
-    if state in AT_REST and member.due:
-        return f"{name} is not started yet: it waits for {', '.join(waits_for) or 'its turn'}"
-    if is_put_away(member):
-        return f"{name} is down because that was asked for" + (f"; {end}" if end else "")
-    if state is State.BACKOFF:
-        return f"{name} {member.end_as_clause}; it is started again within {member.pause:.1f} s"
-    if state in AT_REST:
-        return f"{name} is {state.value}: {end or 'it was never started'}"
-    if state is State.STARTING:
-        return f"{name} is being started"
-    if state is State.UP:
-        return f"{name} runs, and is not ready: {probe or 'its probes begin'}"
-    if state is State.READY:
-        again = f"; it was started again {news.times(member.restarts)}" if member.restarts else ""
-        return f"{name} is ready{again}" + (f"; the last answer of its probes: {probe}" if probe else "")
-    stuck = "; what is left of it cannot be killed" if member.is_stuck else ""
-    wanted = "was asked to stop" if member.asked else f"{member.end_as_clause}, and what it left is ended"
-    return f"{name} {wanted}{stuck}"
+    end = f"it {member.end_as_clause}{after}" if member.status is not None else ""
+    last = f"; the last time {end}" if end else ""
+    match state:
+        case Status.WAITING if never:
+            return f"{name} is waiting and cannot start: {never}"
+        case Status.WAITING:
+            return f"{name} is waiting for {', '.join(waits_for) or 'its turn'}{last}"
+        case Status.STARTING:
+            return f"{name} is starting" + (f": {probe}" if probe else "")
+        case Status.RUNNING | Status.READY:
+            again = f"; it was restarted {news.times(member.restarts)}" if member.restarts else ""
+            answer = f"; the last answer of its probes: {probe}" if probe else ""
+            return f"{name} is {state.value}{again}{answer}"
+        case Status.STOPPING if not member.asked:
+            return f"{name} is stopping: {end or 'its guardian was lost'}; what is left of it is being stopped"
+        case Status.STOPPING:
+            return f"{name} is stopping, as requested"
+        case Status.RESTARTING:
+            return f"{name} is restarting in {max(0.0, member.retry_at - time.monotonic()):.1f} s: {end}"
+        case Status.STOPPED if member.stop_requested or member.incarnations:
+            return f"{name} is stopped, as requested{last or '; it was never started'}"
+        case Status.STOPPED:
+            return f"{name} is stopped: it was not started; `orchestrate start {name}` starts it"
+        case Status.STUCK:
+            return f"{name} is stuck: what is left of it cannot be killed{last}"
+        case Status.COMPLETED | Status.FAILED:
+            return f"{name} {state.value}: {end}"
 
 
 def last_lines(recent: bytes) -> list[str]:

@@ -288,9 +288,12 @@ class Supervisor:
         """Our terminal has another size, and so has each component's."""
         self.streams.resize()
 
-    def say_stuck(self, name: str, why: str) -> None:
+    def say_stuck(self, members: list[Member], why: str) -> None:
         """Say what cannot be killed, and do not wait for it."""
-        self.tell(f"unable to kill what is left of {name}: {why}")
+        self.tell(f"unable to kill what is left of {', '.join(m.name for m in members)}: {why}")
+        for member in members:
+            for listener in self._listeners:
+                listener(member, member.state)
         self._stop_possible()  # nobody waits for it any more
 
     def _check_ready(self) -> None:
