@@ -604,7 +604,7 @@ def test_secrets_by_a_command_or_an_earlier_name_or_a_key_pair_are_configured(fa
         "[api_auth]\njwt_private_key_path = /k\n[core]\nfernet_key_cmd = cat /f\n[webserver]\nsecret_key = s\n"
     )
     run = fake.ready()
-    assert "not configured" not in run.text
+    assert "using generated values" not in run.text
     assert not (fake.home / ".orchestrate" / "airflow-secrets.env").exists()
     run.stop()
 
