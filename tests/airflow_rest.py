@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from harness import Run, children, command_under_test, environment, until
+from harness import Run, children, command_under_test, environment, leader_among, until
 
 CHECKOUT = Path(__file__).parent.parent
 DAGS = Path(__file__).parent / "dags"
@@ -186,5 +186,5 @@ def leader(run, name):
     title = re.compile(rf"airflow {name.replace('-', '[-_]')}\b")
     for guardian, command in run.guardians():
         if title.search(command):
-            return children(guardian)[0]
+            return leader_among(children(guardian))
     raise AssertionError(f"no {name}: {processes(run.pid)}\n{run}")
