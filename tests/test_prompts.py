@@ -67,6 +67,7 @@ def test_ipython_is_noticed(home):
     home.write(web=shlex.join(["exec", "env", "HOME=.", *IPYTHON]))
     system = home.up(env={**os.environ, "TERM": "xterm-256color"})
     system.wait_for(notice("web", "In [1]:"))
+    assert len(re.findall(r"^web *\|\s*$", system.text, re.M)) < 3, "the room for its menus is not shown"
     system.stop()
 
 

@@ -26,6 +26,7 @@ from orchestrator.runtime.edge import EdgeWatch
 from orchestrator.runtime.loop import READ, Loop
 from orchestrator.supervise.stream import Stream
 from orchestrator.supervise.tails import Tails
+from orchestrator.text.descents import less_descents
 from orchestrator.text.escapes import no_escapes
 from orchestrator.text.lines import lf_for_crlf
 from orchestrator.text.row import replay
@@ -216,7 +217,7 @@ class Multiplexer:
         if not data:
             return
         splitter = stream.splitter
-        if whole := splitter.feed(data, stream.recent):
+        if whole := splitter.feed(less_descents(data), stream.recent):
             self._show(stream, whole)
         if splitter.overwritten:
             if stream.watcher is not None:
