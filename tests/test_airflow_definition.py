@@ -26,7 +26,13 @@ SHELL = {"PATH": "/v/bin:/bin", "ODD": "$HOME ${x} $$", "PORT": "1234"}
 def components_of(version, bind=None, **options):
     found = facts(version, options)
     request = plan.Request(
-        command="/v $x/bin/airflow", directory="/p $$", private="/h $$/run", environment=SHELL, processors=2, bind=bind
+        command="/v $x/bin/airflow",
+        directory="/p $$",
+        private="/h $$/run",
+        task_call=("/v/bin/python", "/t $.py"),
+        environment=SHELL,
+        processors=2,
+        bind=bind,
     )
     changed = {**SHELL, "OWN": "a $HOME ${x:-y} $$"}
     made = plan.components(found, plan.names(found, frozenset(), frozenset()), request, network.ports(found, 81))

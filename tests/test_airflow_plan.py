@@ -10,7 +10,7 @@ from airflow_reports import VERSIONS, facts
 
 from orchestrator.model import order
 from orchestrator.model.errors import UsageError
-from orchestrator.model.spec import HttpProbe, LogProbe, Ownership, RestartPolicy, Scope
+from orchestrator.model.spec import ExecProbe, HttpProbe, LogProbe, Ownership, RestartPolicy, Scope
 from orchestrator.presets.airflow import network, plan
 from orchestrator.presets.airflow.network import Use
 
@@ -21,6 +21,7 @@ REQUEST = plan.Request(
     private="/h/.orchestrate/run",
     environment={"PATH": "/v/bin:/bin"},
     processors=4,
+    task_call=("/v/bin/python", "/o/task_call.py"),
 )
 
 
@@ -29,10 +30,14 @@ def made(found, chosen=None, only=NOBODY, without=NOBODY, request=REQUEST):
     return {c.name: c for c in plan.components(found, running, request, chosen or network.ports(found, None))}
 
 
-def environment(found, chosen=None, bind=None):
+def environment(found, chosen=None, bind=None, without=NOBODY, given=(), own_hosts=NOBODY):
     """What a start adds to the environment it was given."""
-    complete = network.environment(found, {}, chosen or network.ports(found, None), bind)
-    return {name: value for name, value in complete.items() if name != "AIRFLOW_HOME"}
+    running = plan.names(found, NOBODY, without)
+    ports = chosen or network.ports(found, None)
+    complete = network.environment(found, dict(given), ports, bind, running, own_hosts)
+    return {
+        name: value for name, value in complete.items() if name != "AIRFLOW_HOME" and dict(given).get(name) != value
+    }
 
 
 def moved(**changes):
@@ -147,6 +152,7 @@ def test_readiness_on_3():
             fresh=("/scheduler/latest_scheduler_heartbeat",),
             owner=Ownership.ANY,  # the web component's socket answers for it
         ),
+        ready["scheduler"][-1],
     )
     own_line, warm, itself = ready["api-server"]
     assert isinstance(own_line, LogProbe)
@@ -175,7 +181,7 @@ def test_the_web_components_own_line(version, line):
 
 def test_without_log_lines_health_alone_decides():
     ready = {n: c.ready for n, c in made(facts("3.3.2", {"logging.json_logs": "True"})).items()}
-    assert all(isinstance(probe, HttpProbe) for probes in ready.values() for probe in probes)
+    assert all(isinstance(probe, HttpProbe | ExecProbe) for probes in ready.values() for probe in probes)
     assert ready["scheduler"][0].fresh
 
 
@@ -239,7 +245,8 @@ def test_the_port_and_what_must_agree_with_it():
 
 def test_addresses_that_others_see_are_left_alone():
     outside = {"api.base_url": "https://air.example.org"}
-    assert environment(facts("3.3.2", outside), moved(web=9090)) == {"AIRFLOW__API__PORT": "9090"}
+    changed = environment(facts("3.3.2", outside), moved(web=9090), without={"api-server"})
+    assert changed == {"AIRFLOW__API__PORT": "9090"}, "it runs elsewhere"
     own = {"core.execution_api_server_url": "http://api.example.org/execution/"}
     assert environment(facts("3.3.2", own), moved(web=9090)) == {"AIRFLOW__API__PORT": "9090"}
     local = {"core.execution_api_server_url": "http://localhost:8080/execution/"}
@@ -248,6 +255,73 @@ def test_addresses_that_others_see_are_left_alone():
         environment(facts("3.3.2", local), moved(web=9090))["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
         == "http://localhost:9090/execution/"
     )
+
+
+@pytest.mark.parametrize(
+    ("base_url", "path"),
+    [("https://air.example.org/af", "/af"), ("https://air.example.org/", ""), ("/af/", "/af"), ("http://[::2]:80", "")],
+)
+def test_behind_a_reverse_proxy_tasks_call_the_api_server_that_runs_here(base_url, path):
+    found = facts("3.3.2", {"api.base_url": base_url})
+    changed = environment(found)
+    assert changed == {network.EXECUTION_API: f"http://localhost:8080{path}/execution/"}
+    (line,) = network.notes(found, {}, changed) if base_url != "/af/" else ("Tasks call",)
+    assert line.startswith("Tasks call")
+    if base_url.startswith("https"):
+        assert line == (
+            f"Tasks call http://localhost:8080{path}/execution/, not {base_url.rstrip('/')}/execution/;"
+            " to change that, set [core] execution_api_server_url"
+        )
+    public = "https://air.example.org/af/execution/"
+    own = facts("3.3.2", {"api.base_url": base_url, "core.execution_api_server_url": public})
+    assert environment(own) == {}, "what is configured counts"
+    assert network.execution_url(own, {}) == public
+
+
+PROXY = {"HTTP_PROXY": "http://proxy:3128"}
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "expected"),
+    [
+        ({}, {}, None),
+        (PROXY, {}, "localhost"),
+        ({"all_proxy": "socks5://p:1"}, {}, "localhost"),
+        (PROXY | {"NO_PROXY": "a.b, c"}, {}, "a.b,c,localhost"),
+        (PROXY | {"no_proxy": "a", "NO_PROXY": "b"}, {}, "a,b,localhost"),
+        (PROXY | {"NO_PROXY": "localhost"}, {}, "localhost"),
+        (PROXY | {"NO_PROXY": "localhost", "no_proxy": "localhost"}, {}, None),
+        (PROXY | {"NO_PROXY": "*"}, {}, None),
+        (PROXY | {"NO_PROXY": ""}, {"api.host": "10.0.0.1"}, "10.0.0.1"),
+        (PROXY, {"core.execution_api_server_url": "https://af.example.org/execution/"}, None),
+        (PROXY, {"core.execution_api_server_url": "https://own.example.org/execution/"}, "own.example.org"),
+    ],
+)
+def test_tasks_reach_our_api_server_past_a_proxy(given, options, expected):
+    found = facts("3.3.2", options)
+    changed = environment(found, given=given, own_hosts=frozenset({"own.example.org"}))
+    assert {changed[name] for name in ("NO_PROXY", "no_proxy") if name in changed} == ({expected} - {None})
+    complete = given | changed
+    if expected is not None:
+        assert complete["NO_PROXY"] == complete["no_proxy"]
+    said = network.notes(found, given, complete)
+    if expected is not None and "localhost" not in given.get("NO_PROXY", ""):
+        host = expected.rpartition(",")[2]
+        assert said == (f"{next(iter(given))} is set: added {host} to NO_PROXY, so that tasks reach the api-server",)
+    assert environment(facts("2.11.2"), given=given) == {}, "a task of 2.x calls nobody"
+
+
+def test_the_scheduler_is_ready_when_a_task_can_call_the_execution_api():
+    options = {"api.ssl_cert": "/c.pem", "execution_api.jwt_audience": "urn:x"}
+    probe = made(facts("3.3.2", options))["scheduler"].ready[-1]
+    url = "https://localhost:8080/execution/"
+    assert probe.argv == ("/v/bin/python", "/o/task_call.py", url, "ssl_cert=/c.pem", "jwt_audience=urn:x")
+    assert probe.about == f"a task's call of {url}"
+    assert probe.timeout > 60, "the first call stalls the server"
+    elsewhere = facts("3.3.2", {"core.execution_api_server_url": "http://api.example.org/execution/"})
+    assert made(elsewhere, without={"api-server"})["scheduler"].ready[-1].argv[2] == elsewhere.execution_api_url
+    for components in (made(facts("3.3.2"), without={"api-server"}), made(facts("2.11.2"))):
+        assert not any(isinstance(probe, ExecProbe) for probe in components["scheduler"].ready)
 
 
 def test_other_ports_and_the_address():

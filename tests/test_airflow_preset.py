@@ -104,7 +104,7 @@ def test_a_first_start_prepares_then_starts_all_and_ends_in_order(fake):
     assert run.survivors(1) == []
     stopped = re.findall(r"^orchestrate +\| (\S+) stopped \(exited with status 0\)$", run.text, re.M)
     assert sorted(stopped) == sorted(NAMES)
-    assert stopped[-1] == "api-server", "which the scheduler reports to"
+    assert stopped.index("scheduler") < stopped.index("api-server"), "which it reports to"
     assert run.text.index("scheduler says goodbye") < run.text.index("api-server says goodbye")
     assert run.text.rstrip().endswith("| Complete")
 
@@ -113,7 +113,9 @@ def test_polling_ends_when_all_are_ready_and_the_execution_api_is_warm(fake):
     run = fake.ready()
     asked = re.findall(r"^api-server +\| GET (\S+)$", run.text, re.M)
     assert "/execution/health" in asked
-    assert set(asked) == {"/api/v2/monitor/health", "/execution/health"}
+    as_a_task = "/execution/dag-runs/count?dag_id=orchestrate"
+    assert set(asked) == {"/api/v2/monitor/health", "/execution/health", as_a_task}
+    assert asked.count(as_a_task) == 1
     run.stop()
     assert len(re.findall(r"\| GET ", run.text)) == len(asked)
 
@@ -603,7 +605,7 @@ def test_secrets_by_a_command_or_an_earlier_name_or_a_key_pair_are_configured(fa
     (fake.home / "airflow.cfg").write_text(
         "[api_auth]\njwt_private_key_path = /k\n[core]\nfernet_key_cmd = cat /f\n[webserver]\nsecret_key = s\n"
     )
-    run = fake.ready()
+    run = fake.ready("--only", "triggerer")
     assert "using generated values" not in run.text
     assert not (fake.home / ".orchestrate" / "airflow-secrets.env").exists()
     run.stop()
@@ -661,3 +663,27 @@ def test_in_a_project_directory_relative_paths_lead_there_also_from_elsewhere(fa
     assert shown == f"core.dags_folder = {project}/dags\n"
     run.stop()
     assert sorted(path.name for path in project.iterdir()) == ["af", "airflow.cfg", "lib"]
+
+
+def test_a_start_in_which_tasks_cannot_call_is_not_ready_and_says_why(fake):
+    url = "http://127.0.0.2:1/execution/"
+    run = fake.start("--wait", "20", AIRFLOW__CORE__EXECUTION_API_SERVER_URL=url)
+    run.wait_for(
+        rf"\| waiting for scheduler: a task's call of {url}: .*[Cc]onnection refused.*execution_api_server_url$"
+    )
+    assert run.wait(60) == 4
+    assert "Airflow is ready" not in run.text
+
+
+def test_behind_a_reverse_proxy_and_with_a_proxy_tasks_call_directly(fake):
+    port = free_port()
+    run = fake.ready(
+        "--port", port, AIRFLOW__API__BASE_URL="https://airflow.example.com/", HTTP_PROXY="http://127.0.0.2:1"
+    )
+    assert (
+        f"Tasks call http://localhost:{port}/execution/, not https://airflow.example.com/execution/;"
+        " to change that, set [core] execution_api_server_url"
+    ) in run.text
+    assert "HTTP_PROXY is set: added localhost to NO_PROXY, so that tasks reach the api-server" in run.text
+    assert environment_of(run, "triggerer")["no_proxy"] == "localhost"
+    run.stop()

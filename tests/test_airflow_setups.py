@@ -1,17 +1,136 @@
 """Real Airflow on set-ups that people really have: an own airflow.cfg, a project directory, proxies, certificates."""
 
 import os
+import re
 import sqlite3
 import subprocess
 from pathlib import Path
 
 import pytest
-from airflow_rest import installed
-from harness import environment
+from airflow_rest import READY, SETTINGS, STOP, Airflow, installed
+from harness import Run, environment
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
 HELPER = Path(__file__).parent.parent / "orchestrator" / "presets" / "airflow" / "helper.py"
+NAME = "airflow.example.com"
+DAG = """
+import datetime
+try:
+    from airflow.sdk import DAG, task
+except ImportError:
+    from airflow import DAG
+    from airflow.decorators import task
+
+with DAG("project", schedule=None, start_date=datetime.datetime(2024, 1, 1), catchup=False):
+    @task
+    def read():
+        import project_library
+        with open("data.csv") as file:
+            assert file.read() == project_library.EXPECTED
+    read()
+"""
+
+
+class Project:
+    """A project directory: a short airflow.cfg with relative paths, a library, data, and AIRFLOW_HOME in it."""
+
+    def __init__(self, version, directory, config=""):
+        self.directory = directory
+        self.airflow = Airflow(version, directory / "af")
+        self.write("dags/project.py", DAG)
+        self.write("lib/project_library.py", "EXPECTED = 'a,b'\n")
+        self.write("data.csv", "a,b")
+        core = "dags_folder = dags\nload_examples = False\ndags_are_paused_at_creation = False\nparallelism = 4\n"
+        self.write("airflow.cfg", f"[core]\n{core}{config}")
+        self.files = self.listing()
+
+    def write(self, name, text):
+        path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    def listing(self):
+        return sorted(path.name for path in self.directory.iterdir() if path.name != "af")
+
+    def start(self, **variables):
+        command = self.airflow.command_line()
+        where = command.index("--home")
+        del command[where : where + 2]
+        fixed = {"AIRFLOW_HOME": "af", "AIRFLOW_CONFIG": "airflow.cfg", "PYTHONPATH": "lib"}
+        if self.airflow.version[0] == "2":
+            fixed["AIRFLOW__API__AUTH_BACKENDS"] = SETTINGS["AIRFLOW__API__AUTH_BACKENDS"]
+        return Run(command, env=environment(**fixed, **variables), cwd=self.directory)
+
+    def check(self, run):
+        """Run a DAG that needs the directory, and see that nothing is written there."""
+        rest = self.airflow.wait_ready(run)
+        dag_run = rest.trigger("project")
+        assert rest.to_the_end(dag_run) == "success", rest.tasks(dag_run)
+        assert self.listing() == self.files
+        return rest
+
+
+def test_a_project_behind_a_reverse_proxy_and_a_proxy_runs_its_dag(tmp_path):
+    project = Project("3.3.2", tmp_path, f"[api]\nbase_url = https://{NAME}/af\nworkers = 2\n")
+    run = project.start(HTTP_PROXY="http://127.0.0.1:9", HTTPS_PROXY="http://127.0.0.1:9")
+    rest = project.check(run)
+    assert re.search(
+        rf"^orchestrate +\| Tasks call {rest.url.replace('127.0.0.1', 'localhost')}/execution/, not "
+        rf"https://{NAME}/af/execution/; to change that, set \[core\] execution_api_server_url$",
+        run.text,
+        re.MULTILINE,
+    )
+    assert "HTTP_PROXY is set: added localhost to NO_PROXY" in run.text
+    assert "[api_auth] jwt_secret, [api] secret_key and [core] fernet_key are not configured" in run.text
+    listed = subprocess.run(
+        project.airflow.arguments("run", "--", "config", "get-value", "core", "dags_folder"),
+        env=environment(),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert listed.stdout.splitlines()[-1] == str(tmp_path / "dags"), "in a second terminal too"
+    run.stop(STOP)
+    assert project.listing() == project.files
+    assert (tmp_path / "af" / ".orchestrate" / "airflow-secrets.env").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("version", ["2.11.2", "2.6.3", "3.1.8", "3.0.6"])
+def test_a_project_on_other_versions(tmp_path, version):
+    project = Project(version, tmp_path)
+    run = project.start(HTTP_PROXY="http://127.0.0.1:9")
+    project.check(run)
+    run.stop(STOP)
+    assert project.listing() == project.files
+
+
+@pytest.mark.exhaustive
+def test_certificates_that_tasks_do_not_accept_are_named_and_others_work(tmp_path):
+    def made(name):
+        (tmp_path / name).mkdir()
+        program = Path(__file__).parent / "programs" / "certificate.py"
+        subprocess.run([installed("3.3.2").with_name("python"), program, tmp_path / name, name], check=True, timeout=60)
+        return f"ssl_cert = {tmp_path}/{name}/cert.pem\nssl_key = {tmp_path}/{name}/key.pem\n"
+
+    project = Project("3.3.2", tmp_path, f"[api]\n{made(NAME)}")
+    run = project.start()
+    run.wait_for(
+        rf"\| waiting for scheduler: a task's call of https://localhost:\d+/execution/: the certificate is for {NAME},"
+        rf" not localhost; set \[core\] execution_api_server_url = https://{NAME}:\d+/execution/$",
+        READY,
+    )
+    assert "Airflow is ready" not in run.text
+    run.stop(STOP)
+    made("localhost")
+    files = {"AIRFLOW__API__SSL_CERT": "cert.pem", "AIRFLOW__API__SSL_KEY": "key.pem"}
+    run = project.start(**{name: str(tmp_path / "localhost" / file) for name, file in files.items()})
+    run.wait_for(r"\| Airflow is ready$", READY)
+    run.wait_for(r"\| https://localhost:\d+/$")
+    run.stop(STOP)
 
 
 @pytest.mark.parametrize("version", [pytest.param(v, marks=pytest.mark.exhaustive) for v in ("3.3.2", "2.11.2")])

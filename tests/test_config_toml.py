@@ -246,7 +246,7 @@ WEB = '[components.web]\ncommand = "x"\n'
             "f.toml:3: components.web.ready.fresh.0: has to be a JSON pointer like /scheduler/status, not 'x'",
         ),
         (WEB + "ready = { tcp = 1, healthy = ['/x'] }", "f.toml:3: components.web.ready: healthy goes with http only"),
-        (WEB + "ready = { tcp = 1, about = 'x' }", "f.toml:3: components.web.ready: about goes with log only"),
+        (WEB + "ready = { tcp = 1, about = 'x' }", "f.toml:3: components.web.ready: about goes with log, exec only"),
         ("[components.'a b']\ncommand='x'", "f.toml:1: components.a b: 'a b' is no name: a name starts with"),
         ("[components.'web.2']\ncommand='x'", "f.toml:1: components.web.2: 'web.2' is no name: a name does not end"),
         ("[init.web]\ncommand='y'\n" + WEB, "f.toml:1: init.web: a component has this name too (f.toml:3)"),

@@ -38,7 +38,7 @@ ALONE = {
 }
 
 # Run by another interpreter, as a program: it belongs to the system that it asks, and shares nothing with us.
-FOREIGN = {f"presets/airflow/{name}.py" for name in ("helper", "diagnosis", "launcher", "unchanged")}
+FOREIGN = {f"presets/airflow/{name}.py" for name in ("helper", "diagnosis", "launcher", "task_call", "unchanged")}
 
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

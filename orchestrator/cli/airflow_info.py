@@ -85,7 +85,12 @@ def _would_run(options: argparse.Namespace, wishes: Wishes, here: Surroundings) 
             return status
     ports = wishes.ports(facts)
     environment |= generated.read(home, facts)
-    changes = preset.changes(here.environment, network.environment(facts, environment, ports, wishes.bind))
+    changes = preset.changes(
+        here.environment,
+        network.environment(
+            facts, environment, ports, wishes.bind, wishes.names(facts), preset.own_hosts(facts, environment)
+        ),
+    )
     return Known(facts, installation.command, wishes.url(facts, ports), wishes.names(facts), changes)
 
 

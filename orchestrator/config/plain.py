@@ -182,11 +182,12 @@ def _probes(probes: tuple[Probe, ...], key: str, texts: _Texts) -> Plain:
                 plain["exec"] = _argv(probe.argv, (key, "exec"), texts)
             case LogProbe():
                 plain["log"] = texts.expand(probe.pattern, key, "log")
-                plain |= {"about": escape(probe.about)} if probe.about else {}
             case PromptProbe():
                 plain["prompt"] = texts.expand(probe.pattern, key, "prompt")
             case DelayProbe():
                 plain["delay"] = probe.seconds
+        if isinstance(probe, ExecProbe | LogProbe) and probe.about:
+            plain["about"] = escape(probe.about)
         if isinstance(probe, AskedProbe):
             usual = {f.name: f.default for f in dataclasses.fields(probe)}
             times = {name: getattr(probe, name) for name in ("interval", "timeout", "start_period", "retries")}

@@ -148,13 +148,15 @@ PROBES: dict[str, Kind] = {
     "exec": Kind(
         ARGV,
         "When this command, run beside the component in its environment, exits with 0.",
-        _TIMES,
+        _TIMES | {"about"},
         lambda argv, options: ExecProbe(argv, **options),
     ),
 }
 _POINTERS = ListOf(Made(Text("a JSON pointer"), pointer), least=1)
 OPTIONS = {
-    "about": Key(Text(), "What such a line says, for the message of who waits for it (the expression itself)."),
+    "about": Key(
+        Text(), "What such a line says, or the command checks, for messages (the expression or command itself)."
+    ),
     "healthy": Key(_POINTERS, 'JSON pointers into the answer to strings that have to be "healthy".'),
     "fresh": Key(_POINTERS, "JSON pointers into the answer to ISO 8601 times that have to be later than the start."),
     "status": Key(Number(100, 599, whole=True), "The HTTP status that counts (200)."),

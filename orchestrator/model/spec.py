@@ -173,13 +173,17 @@ class TcpProbe:
 
 @dataclass(frozen=True, slots=True)
 class ExecProbe:
-    """Holds when `argv`, run in the component's tree, directory and environment, exits with 0 within `timeout`."""
+    """Holds when `argv`, run in the component's tree, directory and environment, exits with 0 within `timeout`.
+
+    `about` says what it checks, if the command itself would tell a user little.
+    """
 
     argv: tuple[str, ...]
     interval: float = 1.0
     timeout: float = 30.0
     start_period: float = 0.0
     retries: int = 0
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,4 +88,6 @@ def in_words(probe: AskedProbe) -> str:
         case TcpProbe():
             return f"tcp {probe.host}:{probe.port}"
         case ExecProbe():
+            if probe.about:
+                return probe.about
             return f"`{probe.argv[-1] if probe.argv[:2] == ('/bin/sh', '-c') else ' '.join(map(str, probe.argv))}`"

@@ -48,6 +48,7 @@ class Facts:
     dags_folder: str = ""
     ssl: bool = False
     execution_api_url: str = ""
+    task_client: tuple[str, ...] = ()
     scheduler_health_port: int = 0
     log_lines: bool = True
     web_log_lines: bool = True
@@ -122,6 +123,7 @@ def interpret(report: dict[str, Any]) -> Facts:
         dags_folder=options.get("core.dags_folder", ""),
         ssl=bool(options[f"{web}ssl_cert"]),
         execution_api_url=options.get("core.execution_api_server_url", ""),
+        task_client=tuple(f"{key.split('.')[1]}={options[key]}" for key in _OF_TASKS if options.get(key)),
         worker_log_port=_port(options, "logging.worker_log_server_port"),
         trigger_log_port=_port(options, "logging.trigger_log_server_port"),
         scheduler_health_port=_port(options, "scheduler.scheduler_health_check_server_port") if health else 0,
@@ -131,6 +133,11 @@ def interpret(report: dict[str, Any]) -> Facts:
     )
 
 
+_OF_TASKS = (  # what a task's call of the execution API depends on, apart from the secret
+    *("api.ssl_cert", "api.ssl_ca_file", "api.client_ssl_cert", "api.client_ssl_key", "api.client_use_public_certs"),
+    *("api_auth.jwt_issuer", "api_auth.jwt_kid", "api_auth.jwt_private_key_path", "api_auth.jwt_algorithm"),
+    "execution_api.jwt_audience",
+)
 _SPEAKING = ("TRACE", "DEBUG", "INFO")
 _SAME = (
     *("version", "home", "config_file", "python", "database", "sqlite_file", "executor", "auth_manager"),

@@ -39,7 +39,9 @@ OPTIONS = {  # that are looked at outside, by major version
     2: "webserver.web_server_host webserver.web_server_port webserver.base_url webserver.web_server_ssl_cert"
     " webserver.config_file scheduler.standalone_dag_processor",
     3: "api.host api.port api.base_url api.ssl_cert core.execution_api_server_url logging.json_logs"
-    " logging.uvicorn_logging_level fab.config_file",
+    " logging.uvicorn_logging_level fab.config_file api.ssl_ca_file api.client_ssl_cert api.client_ssl_key"
+    " api.client_use_public_certs api_auth.jwt_issuer api_auth.jwt_kid api_auth.jwt_private_key_path"
+    " api_auth.jwt_algorithm execution_api.jwt_audience",
 }
 OPTIONS_OF_ALL = (
     "core.dags_folder logging.worker_log_server_port logging.trigger_log_server_port logging.logging_level"

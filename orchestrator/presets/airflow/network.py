@@ -12,6 +12,8 @@ from orchestrator.presets.airflow.facts import Facts
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]", "": "127.0.0.1", "*": "127.0.0.1"}
 REFRESH = 10  # seconds after which a new DAG file is seen; Airflow's 300 are for thousands of files
 LOCAL = ("localhost", "127.0.0.1", "0.0.0.0", "::1")
+EXECUTION_API = "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
+_PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
 class Use(enum.Enum):
@@ -83,8 +85,18 @@ _VARIABLES = {  # of the ports that nothing has to agree with
 }
 
 
-def environment(facts: Facts, base: Mapping[str, str], chosen: Ports, bind: str | None) -> dict[str, str]:
-    """Return the components' whole environment: what we override is in it, what we do not is left alone."""
+def environment(
+    facts: Facts,
+    base: Mapping[str, str],
+    chosen: Ports,
+    bind: str | None,
+    running: tuple[str, ...],
+    own_hosts: frozenset[str] = frozenset(),
+) -> dict[str, str]:
+    """Return the components' whole environment: what we override is in it, what we do not is left alone.
+
+    `running` are the components that we start, `own_hosts` further names of this machine.
+    """
     result = dict(base)
     result["AIRFLOW_HOME"] = facts.home
     if facts.forced_executor:
@@ -95,16 +107,20 @@ def environment(facts: Facts, base: Mapping[str, str], chosen: Ports, bind: str 
         result["AIRFLOW__CORE__AUTH_MANAGER"] = facts.forced_auth_manager
     if bind is not None:
         result["AIRFLOW__API__HOST" if facts.major > 2 else "AIRFLOW__WEBSERVER__WEB_SERVER_HOST"] = bind
-    result.update(_web_port(facts, chosen, web_url(facts, chosen, bind)))
+    url = web_url(facts, chosen, bind)
+    result.update(_web_port(facts, chosen, url, here=facts.web in running))
     configured = ports(facts, None)
     changed = (use for use in _VARIABLES if chosen.of(use) != configured.of(use))
     result.update((_VARIABLES[use], str(chosen.of(use))) for use in changed)
+    host = urlsplit(execution_url(facts, result)).hostname or ""
+    if facts.major > 2 and host in {*LOCAL, *own_hosts, urlsplit(url).hostname}:
+        result.update(_past_proxies(result, host))
     return result
 
 
-def _web_port(facts: Facts, chosen: Ports, url: str) -> dict[str, str]:
+def _web_port(facts: Facts, chosen: Ports, url: str, *, here: bool) -> dict[str, str]:
     """The web port and everything that has to agree with it: left alone, a 3.x task talks to port 8080 whatever
-    [api] port says."""
+    [api] port says, or through the reverse proxy of [api] base_url to an api-server that is `here`."""
     moved = chosen.web != facts.port
     changes: dict[str, str] = {}
     if moved:
@@ -114,10 +130,49 @@ def _web_port(facts: Facts, chosen: Ports, url: str) -> dict[str, str]:
             changes[f"AIRFLOW__{section}__BASE_URL"] = url
     if facts.major > 2:
         configured = facts.execution_api_url
-        ours = _is_local(configured) and moved if configured else not facts.base_url or _is_local(facts.base_url)
-        if ours:
-            changes["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = f"{url}/execution/"
+        local = not facts.base_url or _is_local(facts.base_url)
+        if _is_local(configured) and moved if configured else here or local:
+            changes[EXECUTION_API] = f"{url}/execution/"
     return changes
+
+
+def execution_url(facts: Facts, complete: Mapping[str, str]) -> str:
+    """Return the URL of the execution API that tasks get in this environment, as Airflow makes it."""
+    base = facts.base_url or "/"
+    base = f"http://localhost:8080{base}" if base.startswith("/") else base
+    return complete.get(EXECUTION_API) or facts.execution_api_url or f"{base.rstrip('/')}/execution/"
+
+
+def proxy(environment: Mapping[str, str]) -> str:
+    """Return the name of the variable by which a proxy is set; empty if none is."""
+    return next((name for name in _PROXIES if environment.get(name)), "")
+
+
+def _past_proxies(environment: Mapping[str, str], host: str) -> dict[str, str]:
+    """Return the variables with which `host` is reached directly, if a proxy is set and they do not say so already.
+
+    Both spellings get all names: of two that differ, programs read one or the other.
+    """
+    given = [name.strip() for key in ("no_proxy", "NO_PROXY") for name in environment.get(key, "").split(",")]
+    known = list(dict.fromkeys(filter(None, given)))
+    if not proxy(environment) or "*" in known:
+        return {}
+    exempt = ",".join(known if host in known else [*known, host])
+    return {key: exempt for key in ("NO_PROXY", "no_proxy") if environment.get(key) != exempt}
+
+
+def notes(facts: Facts, base: Mapping[str, str], complete: Mapping[str, str]) -> tuple[str, ...]:
+    """Report in a line each which settings of the network are others than configured; ports have lines of their own."""
+    lines = []
+    url = execution_url(facts, complete)
+    if facts.major > 2 and not facts.execution_api_url and facts.base_url and not _is_local(facts.base_url):
+        public = execution_url(facts, base)
+        if url != public:
+            lines.append(f"Tasks call {url}, not {public}; to change that, set [core] execution_api_server_url")
+    host = urlsplit(url).hostname or ""
+    if any(host in complete.get(key, "") and host not in base.get(key, "") for key in ("NO_PROXY", "no_proxy")):
+        lines.append(f"{proxy(complete)} is set: added {host} to NO_PROXY, so that tasks reach the api-server")
+    return tuple(lines)
 
 
 def _is_local(url: str) -> bool:

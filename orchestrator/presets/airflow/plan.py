@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import (
     Component,
+    ExecProbe,
     HttpProbe,
     LogProbe,
     Ownership,
@@ -26,7 +27,7 @@ from orchestrator.model.spec import (
     StopStep,
 )
 from orchestrator.presets.airflow.facts import Facts
-from orchestrator.presets.airflow.network import REFRESH, Ports, Use, environment, in_words, web_url
+from orchestrator.presets.airflow.network import REFRESH, Ports, Use, environment, execution_url, in_words, web_url
 
 COLOURS = {
     "webserver": "green",
@@ -52,14 +53,17 @@ WARM_UP = 60.0  # seconds that the first call of the execution API may take
 class Request:
     """What the user asked for on the command line, and what was found. `command` is the airflow command, `directory`
     where the components run, `private` a directory of ours for their files, `environment` what they start from,
-    `processors` how many there are for them. `launcher` runs the command without gunicorn's control socket; empty if
-    there is none."""
+    `processors` how many there are for them. `task_call` is the program that calls the execution API as a task does.
+    `launcher` runs the command without gunicorn's control socket; empty if there is none. `own_hosts` are further names
+    of this machine."""
 
     command: str
     directory: str
     private: str
     environment: Mapping[str, str]
     processors: int
+    task_call: tuple[str, ...]
+    own_hosts: frozenset[str] = frozenset()
     launcher: tuple[str, ...] = ()
     bind: str | None = None
     stop: StopPlan = STOP
@@ -88,7 +92,7 @@ def is_wished(name: str, only: frozenset[str], without: frozenset[str]) -> bool:
 
 def components(facts: Facts, running: tuple[str, ...], request: Request, chosen: Ports) -> tuple[Component, ...]:
     """Return the components of this start, `running` by name."""
-    complete = environment(facts, request.environment, chosen, request.bind)
+    complete = environment(facts, request.environment, chosen, request.bind, running, request.own_hosts)
     if facts.major == 2 and request.launcher:
         others = complete.get("GUNICORN_CMD_ARGS", "")
         complete["GUNICORN_CMD_ARGS"] = f"{others} --no-control-socket".strip()
@@ -102,7 +106,10 @@ def components(facts: Facts, running: tuple[str, ...], request: Request, chosen:
             colour=COLOURS[name],
             stop_before=(facts.web,) if facts.major > 2 and name == "scheduler" and facts.web in running else (),
             start_after=_goes_after(facts, name, running, request.processors),
-            ready=probes(facts, name, running, chosen, request.bind),
+            ready=(
+                *probes(facts, name, running, chosen, request.bind),
+                *(_task_call(facts, running, request, complete) if name == "scheduler" else ()),
+            ),
             restart=RESTART,
             stop=request.stop,
             success=frozenset(),
@@ -153,6 +160,18 @@ def probes(
         # It is the web component's socket that answers for it.
         found.append(replace(_health(facts, health, (name,)), owner=Ownership.ANY))
     return tuple(found)
+
+
+def _task_call(
+    facts: Facts, running: tuple[str, ...], request: Request, complete: Mapping[str, str]
+) -> tuple[Probe, ...]:
+    """Return the probe for a scheduler's tasks. Without an api-server here it is a matter of the configuration: nothing
+    is known to answer at the default URL."""
+    if facts.major == 2 or not (facts.web in running or facts.execution_api_url or facts.base_url):
+        return ()
+    url = execution_url(facts, complete)
+    command = (*request.task_call, url, *facts.task_client)
+    return (ExecProbe(command, interval=3.0, timeout=WARM_UP + 10, about=f"a task's call of {url}"),)
 
 
 def _health(facts: Facts, url: str, of: tuple[str, ...]) -> HttpProbe:

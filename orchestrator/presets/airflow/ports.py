@@ -26,6 +26,21 @@ def fault(host: str, port: int) -> str:
     return ""
 
 
+def is_own(host: str) -> bool:
+    """Return whether a name or address leads to this machine. bind(2) succeeds only with our own addresses."""
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
+    except OSError:
+        return False
+    for family, kind, number, _, address in found:
+        try:
+            with socket.socket(family, kind, number) as sock:
+                sock.bind(address)
+        except OSError:
+            return False
+    return bool(found)
+
+
 def free(host: str, avoid: set[int]) -> int:
     """Return a port on `host` that can be listened on, and is none of `avoid`. Raises OSError."""
     held: list[socket.socket] = []

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
 from orchestrator.model.spec import Component, StopPlan, System
@@ -26,6 +27,7 @@ from orchestrator.supervise.plan import Plan
 
 HELPER = Path(__file__).with_name("helper.py")
 LAUNCHER = Path(__file__).with_name("launcher.py")
+TASK_CALL = Path(__file__).with_name("task_call.py")
 STEP = "airflow"
 
 
@@ -86,15 +88,17 @@ class Preset:
     def expected(self, home: Home, facts: Facts) -> tuple[Component, ...]:
         """Return the components as they are configured, before it is known which ports are taken. Raises UsageError."""
         running = self._wishes.names(facts)
-        request = self._request(home, generated.stored(home) if facts.generated else {})
+        request = self._request(home, facts, generated.stored(home) if facts.generated else {})
         return plan.components(facts, running, request, self._wishes.ports(facts))
 
-    def _request(self, home: Home, secrets: Mapping[str, str]) -> plan.Request:
+    def _request(self, home: Home, facts: Facts, secrets: Mapping[str, str]) -> plan.Request:
         python = self._installation.python
         return plan.Request(
             command=self._installation.command,
             directory=self._directory,
             private=str(home.corner / "run"),
+            task_call=(python, str(TASK_CALL)),
+            own_hosts=own_hosts(facts, self._environment),
             launcher=(python, str(LAUNCHER)) if find.has_gunicorn_control_socket(python) else (),
             environment={**self._environment, **secrets},
             processors=processors(),
@@ -155,7 +159,7 @@ class Preset:
             keep(url=wishes.url(facts, configured))
             raise
         url = wishes.url(facts, chosen)
-        request = self._request(home, generated.read(home, facts))
+        request = self._request(home, facts, generated.read(home, facts))
         Path(plan.pid_file(request.private)).unlink(missing_ok=True)
         secret = password.read(facts)
         components = plan.components(facts, running, request, chosen)
@@ -165,6 +169,7 @@ class Preset:
             notes=(
                 *(() if fresh else ("Database ready: nothing has changed since the last start",)),
                 *plan.notes(facts, self._installation.command, configured, chosen),
+                *network.notes(facts, self._environment, components[0].environment),
                 *filter(None, (generated.in_words(facts, home), missing_dags(facts, self._directory))),
             ),
             banner=plan.banner(facts, running, url, plan.login_line(facts, secret, shown=wishes.show_password)),
@@ -233,6 +238,13 @@ def _content(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def own_hosts(facts: Facts, environment: Mapping[str, str]) -> frozenset[str]:
+    """Return the host of the configured execution API if it is this machine; looked up only if a proxy is set."""
+    host = urlsplit(network.execution_url(facts, environment)).hostname or ""
+    ours = host and facts.major > 2 and network.proxy(environment) and host not in network.LOCAL and ports.is_own(host)
+    return frozenset((host,)) if ours else frozenset()
 
 
 def missing_dags(facts: Facts, directory: str) -> str:

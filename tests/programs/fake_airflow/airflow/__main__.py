@@ -1,6 +1,8 @@
 """`airflow COMPONENT`: says its line, shows in the health answer, ends at TERM."""
 
+import base64
 import datetime
+import hmac
 import http.server
 import json
 import os
@@ -25,6 +27,12 @@ def beat_path(name):
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         print(f"GET {self.path}", flush=True)
+        if self.path.startswith("/execution/dag-runs/count?"):
+            allowed = is_signed(self.headers["Authorization"].partition(" ")[2], conf.get("api_auth", "jwt_secret"))
+            self.send_response(200 if allowed else 403)
+            self.end_headers()
+            self.wfile.write(b"0" if allowed else b'{"detail": "Invalid auth token"}')
+            return
         answer = {"metadatabase": {"status": "healthy"}}
         for name in LINES:
             key = name.replace("-", "_")
@@ -38,6 +46,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
+
+
+def is_signed(token, secret):
+    text, _, signature = token.rpartition(".")
+    digest = hmac.new(secret.encode(), text.encode(), "sha512").digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == signature
 
 
 def main():
