@@ -60,7 +60,7 @@ class Project:
         fixed = {"AIRFLOW_HOME": "af", "AIRFLOW_CONFIG": "airflow.cfg", "PYTHONPATH": "lib"}
         if self.airflow.version[0] == "2":
             fixed["AIRFLOW__API__AUTH_BACKENDS"] = SETTINGS["AIRFLOW__API__AUTH_BACKENDS"]
-        return Run(command, env=environment(**fixed, **variables), cwd=self.directory)
+        return Run(command, env=environment(**fixed | variables), cwd=self.directory)
 
     def check(self, run):
         """Run a DAG that needs the directory, and see that nothing is written there."""
@@ -106,6 +106,24 @@ def test_a_project_on_other_versions(tmp_path, version):
     project.check(run)
     run.stop(STOP)
     assert project.listing() == project.files
+
+
+@pytest.mark.exhaustive
+def test_a_home_of_2_runs_its_dag_on_3_with_several_api_workers(tmp_path):
+    project = Project("2.11.2", tmp_path)
+    (tmp_path / "airflow.cfg").unlink()  # the whole file that 2.11.2 writes, in which the api-server has 4 workers
+    settings = {"AIRFLOW__CORE__DAGS_FOLDER": "dags", "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    settings["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] = "False"
+    project.files.remove("airflow.cfg")
+    run = project.start(**settings, AIRFLOW_CONFIG="af/airflow.cfg")
+    project.check(run)
+    run.stop(STOP)
+    assert "workers = 4" in (tmp_path / "af" / "airflow.cfg").read_text()
+    project.airflow = Airflow("3.3.2", tmp_path / "af")
+    run = project.start(**settings, AIRFLOW_CONFIG="af/airflow.cfg")
+    project.check(run)
+    assert "[api_auth] jwt_secret is not configured: using generated values from" in run.text
+    run.stop(STOP)
 
 
 @pytest.mark.exhaustive

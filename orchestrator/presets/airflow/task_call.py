@@ -170,7 +170,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, url: str) -> Non
     via = through_proxy(url)
     if status in (401, 403) and detail:
         raise Refused(
-            f"the api-server refuses the token of a task ({status}: {detail}):"
+            f"the api-server refuses the token of a task ({status}: {str(detail)[:60]}):"
             " [api_auth] and [execution_api] must be the same there and here"
         )
     if via:
