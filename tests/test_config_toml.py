@@ -19,15 +19,19 @@ from orchestrator.config.validate import validate
 from orchestrator.model.spec import (
     Condition,
     Dependency,
+    FileProbe,
     HttpProbe,
     LogProbe,
+    NotifyProbe,
     OnExit,
+    Ownership,
     RestartPlan,
     RestartPolicy,
     Scope,
     StopPlan,
     StopStep,
     TcpProbe,
+    UnixProbe,
 )
 
 
@@ -111,7 +115,22 @@ def problems(*texts):
         (
             'ready = { http = "http://x/", status = 204, interval = 1, timeout = 2 }',
             "ready",
-            (HttpProbe("http://x/", 204, interval=1.0, timeout=2.0),),
+            (HttpProbe("http://x/", (range(204, 205),), interval=1.0, timeout=2.0),),
+        ),
+        (
+            'ready = { http = "http://x/", status = [301, "2xx", "401-403"] }',
+            "ready",
+            (HttpProbe("http://x/", (range(301, 302), range(200, 300), range(401, 404))),),
+        ),
+        ('ready = { http = "http://x/", status = "5XX" }', "ready", (HttpProbe("http://x/", (range(500, 600),)),)),
+        ('ready = { unix = "run/a.sock", owner = "any" }', "ready", (UnixProbe("run/a.sock", owner=Ownership.ANY),)),
+        ('ready = { file = "run/a.pid", interval = 1 }', "ready", (FileProbe("run/a.pid", interval=1.0),)),
+        ("ready = { notify = true }", "ready", (NotifyProbe(),)),
+        ('ready = { log = "x" }\nfailed = { log = "EADDR" }', "failed", (LogProbe("EADDR"),)),
+        (
+            'ready = { log = "x" }\nfailed = [{ log = "a" }, { log = "b", about = "no" }]',
+            "failed",
+            (LogProbe("a"), LogProbe("b", "no")),
         ),
     ],
 )
@@ -168,11 +187,14 @@ WEB = '[components.web]\ncommand = "x"\n'
         (WEB + "replicsa = 2", "f.toml:3: components.web.replicsa: unknown key; did you mean 'replicas'?"),
         ('[component.web]\ncommand = "x"', "f.toml:1: component: unknown key; did you mean 'components'?"),
         (WEB + "expected = {}", "f.toml:3: components.web.expected: unknown key"),
-        (WEB + "alive = {}", "f.toml:3: components.web.alive: says nothing to ask; there are: tcp, http, exec"),
+        (
+            WEB + "alive = {}",
+            "f.toml:3: components.web.alive: says nothing to ask; there are: tcp, unix, file, http, exec",
+        ),
         (WEB + 'ready = { tcp = "a:b" }', "f.toml:3: components.web.ready.tcp: has to be HOST:PORT or PORT, not 'a:b'"),
         (
             WEB + "ready = { log = 'x', retries = 2 }",
-            "f.toml:3: components.web.ready: retries goes with tcp, http, exec",
+            "f.toml:3: components.web.ready: retries goes with tcp, unix, file, http, exec",
         ),
         (
             WEB + "ready = { tcp = 1, status = 2 }",
@@ -213,8 +235,19 @@ WEB = '[components.web]\ncommand = "x"\n'
         (WEB + "restart = { backoff = [9, 1] }", "f.toml:3: components.web.restart: backoff has to be two numbers"),
         (
             WEB + "ready = { }",
-            "f.toml:3: components.web.ready: says nothing to wait for; there are: log, prompt, delay, tcp, http, exec",
+            "f.toml:3: components.web.ready: says nothing to wait for; there are: log, prompt, notify, delay, tcp",
         ),
+        (
+            WEB + "ready = { http = 'http://x/', status = '6xx' }",
+            'f.toml:3: components.web.ready.status: has to be a status such as 204, "2xx" or "200-299", not \'6xx\'',
+        ),
+        (
+            WEB + "ready = { http = 'http://x/', status = ['299-200'] }",
+            "f.toml:3: components.web.ready.status.0: has to",
+        ),
+        (WEB + "ready = { notify = false }", "f.toml:3: components.web.ready.notify: has to be true"),
+        (WEB + "ready = { http = 'http+unix:///' }", "f.toml:3: components.web.ready.http: names no socket; write"),
+        (WEB + "failed = { log = '(' }", "f.toml:3: components.web.failed.log: is no regular expression"),
         (WEB + "ready = { log = '(' }", "f.toml:3: components.web.ready.log: is no regular expression: "),
         (WEB + "ready = { http = 'x:80' }", "f.toml:3: components.web.ready.http: has to begin with http://"),
         (WEB + "ready = { log = 'x', status = 3 }", "f.toml:3: components.web.ready.status: has to be a whole number"),

@@ -1,23 +1,28 @@
 """Readiness over HTTP: what a page means, and the prober process against a real server."""
 
 import base64
+import contextlib
 import http.server
 import json
 import os
 import select
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from facts import PATIENCE
 
+from orchestrator.config.http_status import read_status
 from orchestrator.model.messages import Answer, Question
-from orchestrator.model.spec import HttpProbe, TcpProbe
+from orchestrator.model.spec import FileProbe, HttpProbe, TcpProbe, UnixProbe
 from orchestrator.process import prober
 from orchestrator.process.fork import Forked, highest_descriptor
 from orchestrator.process.pages import Page, _following, fetch, judge
+from orchestrator.runtime.unix_address import short_path
 
 START = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 HEALTH = {
@@ -43,10 +48,27 @@ def page(status=200, document=HEALTH):
 
 @pytest.mark.parametrize(
     ("status", "wanted", "fault"),
-    [(200, 200, ""), (204, 204, ""), (500, 200, "HTTP status 500"), (200, 204, "HTTP status 200"), (404, 404, "")],
+    [
+        (200, [200], ""),
+        (204, [204], ""),
+        (500, [200], "HTTP status 500"),
+        (200, [204], "HTTP status 200"),
+        (404, [404], ""),
+        (204, ["2xx"], ""),
+        (301, ["2xx"], "HTTP status 301"),
+        (404, ["2xx", 404], ""),
+        (401, ["200-299", "401-403"], ""),
+        (404, ["200-299", "401-403"], "HTTP status 404"),
+    ],
 )
 def test_status(status, wanted, fault):
-    assert said(Page(status, b"no JSON at all \xff"), status=wanted) == fault
+    assert said(Page(status, b"no JSON at all \xff"), status=tuple(map(read_status, wanted))) == fault
+
+
+def test_204_is_ready_by_default():
+    assert said(Page(204, b"")) == ""
+    assert said(Page(199, b"")) == "HTTP status 199"
+    assert said(Page(300, b"")) == "HTTP status 300"
 
 
 def test_no_page_is_its_own_reason():
@@ -170,7 +192,7 @@ def answer(process):
         ("/health", {"healthy": ("/scheduler/status",), "fresh": ("/scheduler/latest_heartbeat",)}, "healthy"),
         ("/health", {"healthy": ("/old/status",)}, "old/status is unhealthy"),
         ("/down", {}, "HTTP status 503"),
-        ("/down", {"status": 503}, "healthy"),
+        ("/down", {"status": (range(503, 504),)}, "healthy"),
         ("/moved", {}, "healthy"),
     ],
 )
@@ -194,7 +216,7 @@ def test_the_password_does_not_follow_to_another_server():
 
 def test_a_fault_does_not_repeat_the_url():
     for url in ("http://a/secret\x01", "http://a:b secret/", "ftp://secret", "http://[secret"):
-        assert "secret" not in fetch(url, 1.0)
+        assert "secret" not in fetch(HttpProbe(url, timeout=1.0))
 
 
 def test_nobody_there_is_an_answer(process):
@@ -225,7 +247,7 @@ def test_questions_for_a_page_that_is_on_its_way_share_it(process, server):
 
 def test_an_answer_that_does_not_come_is_a_timeout(process, server):
     ask(process, 1, server.url + "/gate", timeout=0.2)
-    assert answer(process) == Answer(("web", 1), False, "timed out")
+    assert answer(process) == Answer(("web", 1), False, "no complete answer within 0.2 s")
 
 
 @pytest.mark.parametrize(
@@ -272,7 +294,7 @@ def test_header_fields_are_sent(process, server):
 
 
 def test_a_redirect_that_is_wanted_is_the_answer(process, server):
-    ask(process, 1, server.url + "/moved", status=302)
+    ask(process, 1, server.url + "/moved", status=(range(302, 303),))
     assert answer(process).holds
     ask(process, 2, server.url + "/round")
     assert answer(process) == Answer(("web", 2), False, "too many redirects")
@@ -303,6 +325,135 @@ def test_whose_socket_answers(process, server):
                 assert told.text.startswith(f"somebody else answers there: {os.getpid()} (")
     finally:
         stranger.communicate()
+
+
+@contextlib.contextmanager
+def dripping(pieces, *, tls=False):
+    """A server that takes a request and sends a piece every 0.05 s; it counts what it sent."""
+    sent, stop = [], threading.Event()
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                with connection, contextlib.suppress(OSError):
+                    if not tls:
+                        connection.recv(4096)
+                    for piece in pieces:
+                        if stop.wait(0.05):
+                            return
+                        connection.sendall(piece)
+                        sent.append(piece)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listening.getsockname()[1], sent
+        finally:
+            stop.set()
+            listening.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n",  # the body drips
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",  # until it closes
+        b"HTTP/1.1 200 OK\r\nX-Header: ",  # a header drips
+        b"HT",
+    ],
+)
+def test_an_answer_that_drips_is_late(process, head):
+    with dripping([head, *([b"x"] * 100_000)]) as (port, sent):
+        ask(process, 1, f"http://127.0.0.1:{port}/", timeout=0.5)
+        told = answer(process)
+        assert (told.holds, told.text) == (False, "no complete answer within 0.5 s")
+        assert 2 < len(sent) < 60
+
+
+def test_a_handshake_that_drips_is_late(process):
+    with dripping([b"\x16\x03\x03\x40\x00", *([b"x"] * 100_000)], tls=True) as (port, _):
+        ask(process, 1, f"https://127.0.0.1:{port}/", timeout=0.5)
+        assert answer(process) == Answer(("web", 1), False, "no complete answer within 0.5 s")
+
+
+def test_redirects_share_one_deadline(process):
+    moved = b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with dripping([moved[:20], moved[20:40], moved[40:60], moved[60:]]) as (port, _):
+        ask(process, 1, f"http://127.0.0.1:{port}/", timeout=0.3)
+        assert answer(process).text == "no complete answer within 0.3 s"
+
+
+def test_questions_with_different_limits_do_not_share_an_answer(process, server):
+    ask(process, 1, server.url + "/gate", timeout=PATIENCE)
+    ask(process, 2, server.url + "/gate", timeout=0.2)
+    assert answer(process) == Answer(("web", 2), False, "no complete answer within 0.2 s")
+    server.gate.release(2)
+    assert answer(process) == Answer(("web", 1), True, "healthy")
+
+
+@pytest.mark.parametrize("depth", [1, 40])
+def test_a_unix_socket(process, tmp_path, depth):
+    directory = tmp_path.joinpath(*["deep"] * depth)
+    directory.mkdir(parents=True)
+    path = directory / "app.sock"
+    probe = UnixProbe(str(path), timeout=PATIENCE)
+    process.channel.send(Question(("web", 1), probe, START))
+    assert answer(process) == Answer(("web", 1), False, "no such file or directory")
+    with socket.socket(socket.AF_UNIX) as listening, short_path(path) as short:
+        listening.bind(short)
+        process.channel.send(Question(("web", 2), probe, START))
+        assert answer(process) == Answer(("web", 2), False, "connection refused")
+        listening.listen()
+        stranger = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+        for number, root in enumerate((0, os.getpid(), stranger.pid)):
+            process.channel.send(Question(("web", number), probe, START, root))
+            told = answer(process)
+            assert told.holds == (root != stranger.pid), told
+        assert told.text.startswith(f"somebody else answers there: {os.getpid()} (")
+        stranger.communicate()
+
+
+@pytest.mark.parametrize(
+    "url", ["http+unix://{quoted}/health", "http+unix://{path}:/health", "http+unix://{quoted}/moved"]
+)
+def test_http_over_a_unix_socket(process, tmp_path, url):
+    path = str(tmp_path / "app.sock")
+
+    class Server(socketserver.UnixStreamServer):
+        asked, authorized, sent = [], None, None
+
+    class OverUnix(Handler):
+        def setup(self):
+            super().setup()
+            self.client_address = ("unix", 0)
+
+    with Server(path, OverUnix) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        ask(process, 1, url.format(quoted=path.replace("/", "%2F"), path=path), unix=path)
+        told = answer(process)
+        server.shutdown()
+        thread.join()
+    assert told == Answer(("web", 1), True, "healthy")
+    assert server.sent[1] == "localhost"
+
+
+def test_a_file_counts_if_it_was_written_after_the_start(process, tmp_path):
+    path = tmp_path / "app.pid"
+    probe = FileProbe(str(path))
+    started = time.time()
+    process.channel.send(Question(("web", 1), probe, started))
+    assert answer(process) == Answer(("web", 1), False, "no such file or directory")
+    path.write_text("1")
+    process.channel.send(Question(("web", 2), probe, started))
+    assert answer(process).holds
+    os.utime(path, (started - 10, started - 10))
+    process.channel.send(Question(("web", 3), probe, started))
+    assert answer(process) == Answer(("web", 3), False, "older than this start")
 
 
 def test_it_ends_with_its_channel(process):

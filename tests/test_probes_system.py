@@ -286,3 +286,135 @@ def test_a_stop_command_that_does_nothing_is_followed_by_the_signal(here):
     run.signal(15)
     assert run.wait() == -15
     assert "web stopped (killed by SIGTERM)" in run.text
+
+
+# Unix sockets, files, notifications
+
+
+PROGRAM = """
+import os, socket, sys
+os.makedirs("run", exist_ok=True)
+print("begun", flush=True)
+open("go").read()
+"""
+LISTEN = """
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("run/app.sock")
+listener.listen()
+"""
+HTTP = """
+while True:
+    connection = listener.accept()[0]
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 204 No Content\\r\\n\\r\\n")
+    connection.close()
+"""
+NOTIFY = """
+def notify(text):
+    address = os.environ["NOTIFY_SOCKET"].replace("@", "\\0")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(text.encode(), address)
+notify("STATUS=loading models")
+print("loading", flush=True)
+open("go").read()
+notify("READY=1\\nSTATUS=serving")
+"""
+LAST = "import signal; signal.pause()\n"
+
+
+@pytest.mark.parametrize(
+    ("probe", "program"),
+    [
+        ('unix = "run/app.sock"', LISTEN),
+        ('unix = "${DIR}/app.sock"', LISTEN),
+        ('http = "http+unix://run%2Fapp.sock/health"', LISTEN + HTTP),
+        ('file = "run/app.pid"', "open('run/app.pid', 'w').write(str(os.getpid()))\n"),
+    ],
+)
+def test_paths_are_relative_to_the_directory_of_the_component(here, probe, program):
+    (here.path / "sub").mkdir()
+    (here.path / "sub" / "run").mkdir()
+    (here.path / "sub" / "run" / "app.pid").touch()
+    os.utime(here.path / "sub" / "run" / "app.pid", (1, 1))  # of an earlier start
+    os.mkfifo(here.path / "sub" / "go")
+    (here.path / "sub" / "app.py").write_text(PROGRAM + program + LAST)
+    text = probed(
+        f"exec {sys.executable} app.py", f"{probe}, interval = 0.02", 'cwd = "sub"', 'environment.DIR = "run"'
+    )
+    run = here.write(text).up()
+    run.wait_for(r"web +\| begun")
+    assert here.output("status").startswith("starting")
+    assert "api up" not in run.text
+    (here.path / "sub" / "go").write_text("go")
+    wait_up(run)
+    run.stop()
+
+
+def test_it_reports_that_it_is_ready(here):
+    os.mkfifo(here.path / "go")
+    (here.path / "app.py").write_text(PROGRAM + NOTIFY + LAST)
+    text = probed(f"exec {sys.executable} app.py", "notify = true")
+    run = here.write(text).run("up", "--color", "never", env={"NOTIFY_SOCKET": str(here.path / "manager")})
+    run.wait_for(r"web +\| begun")
+    assert "web is starting: no READY=1 on NOTIFY_SOCKET yet\n" in here.output("why", "web")
+    (here.path / "go").write_text("go")
+    run.wait_for(r"web +\| loading")
+    assert until(lambda: "no READY=1 on NOTIFY_SOCKET yet: loading models" in here.output("why", "web"))
+    assert "api up" not in run.text
+    (here.path / "go").write_text("go")
+    wait_up(run)
+    restart = here.run("restart", "web")  # another run reports anew
+    run.wait_for(r"(?s)begun.*begun")
+    assert here.output("status").startswith("starting")
+    for _ in range(2):
+        (here.path / "go").write_text("go")
+        until(lambda: run.text.count("loading") == 2)
+    here.output("wait", "--ready")
+    assert restart.wait() == 0
+    run.stop()
+
+
+def test_one_that_never_reports_is_not_ready_in_time(here):
+    run = here.write(component("web", STAY, "ready = { notify = true }")).up("--wait", "0.3")
+    run.wait_for("waiting for web: no READY=1 on NOTIFY_SOCKET yet")
+    assert run.wait() == 4
+
+
+def test_a_line_says_that_it_never_gets_ready(here):
+    command = "echo Error: listen EADDRINUSE :::3000; exec sleep 1000"
+    text = component("web", command, 'ready = { log = "up$" }', 'failed = { log = "EADDRINUSE" }')
+    run = here.write(text).up()
+    run.wait_for("web will not get ready: a line matches 'EADDRINUSE'")
+    assert run.wait() == 1, str(run)
+    assert run.survivors(2) == []
+
+
+def test_such_a_line_leads_to_a_restart_and_counts_before_it_is_ready_only(here):
+    command = (
+        "test -e second || { touch second; echo fatal; sleep 1000; }; echo up; echo fatal; echo on; exec sleep 1000"
+    )
+    lines = ('ready = { log = "up$" }', "failed = [{ log = 'fatal' }]")
+    policy = "restart = { policy = 'on-failure', backoff = [0, 0] }"
+    run = here.write(component("web", command, *lines, policy)).up()
+    run.wait_for(r"web +\| on$")
+    here.output("wait", "--ready")
+    assert run.text.count("will not get ready") == 1
+    run.stop()
+
+
+def test_failed_without_ready_is_a_mistake(here):
+    told = here.write(component("web", STAY, 'failed = { log = "x" }')).output("check", status=2)
+    assert "components.web.failed: counts until the component is ready, and it has no ready" in told
+
+
+def test_config_shows_the_new_probes_as_they_are_written(here):
+    text = component(
+        "web",
+        STAY,
+        'ready = { unix = "a.sock", file = "b", notify = true, http = "http+unix://a.sock/", status = [200, "3xx"] }',
+        'failed = [{ log = "a" }, { log = "b" }]',
+    )
+    shown = here.write(text).output("config")
+    again = here.write(shown).output("config")
+    assert again == shown
+    assert 'status = [200, "3xx"]' in shown

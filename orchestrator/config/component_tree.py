@@ -12,18 +12,22 @@ from typing import Any
 
 from orchestrator.config.environment import ASSIGNED
 from orchestrator.config.expansion import escape
+from orchestrator.config.http_status import write_status
 from orchestrator.model import exits
 from orchestrator.model.spec import (
     Component,
     DelayProbe,
     ExecProbe,
+    FileProbe,
     HttpProbe,
     LogProbe,
+    NotifyProbe,
     Probe,
     PromptProbe,
     RestartPlan,
     StopPlan,
     TcpProbe,
+    UnixProbe,
 )
 
 Tree = dict[str, Any]
@@ -90,8 +94,17 @@ def _probe(probe: Probe) -> Tree:
                     tree[key] = {name: escape(text) for name, text in given.pop(field)}
             if "body" in given:
                 tree["body"] = escape(given.pop("body"))
+        case UnixProbe():
+            tree = {"unix": escape(given.pop("path"))}
+        case FileProbe():
+            tree = {"file": escape(given.pop("path"))}
+        case NotifyProbe():
+            tree = {"notify": True}
         case ExecProbe():
             tree = {"exec": [escape(word) for word in given.pop("argv")]}
+    if "status" in given:
+        tree["status"] = write_status(given.pop("status"))
+    given.pop("unix", None)  # which the URL has
     if "owner" in given:
         tree["owner"] = given.pop("owner").value
     return {**tree, **{name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}}

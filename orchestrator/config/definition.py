@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.config.report import Place, nearest
 from orchestrator.model.expect import Rule
-from orchestrator.model.spec import AskedProbe, Dependency, OnExit, Probe, RestartPlan, StopPlan
+from orchestrator.model.spec import AskedProbe, Dependency, LogProbe, OnExit, Probe, RestartPlan, StopPlan
 
 Command = str | tuple[str, ...]  # a line for SHELL, or an argv that no shell sees
 SHELL = ("/bin/sh", "-c")
@@ -31,7 +31,7 @@ class Member:
     """One component or initial step. `places` says where each of its keys is written, `place` where itself is.
 
     Of a component: `replicas`, `profiles`, `port` (a number, or text that becomes one), `depends_on`, `ready`,
-    `alive`, `restart`, `on_exit`, `success_exit_codes`, `expect`, `color`, `start_after`, `stop_before`.
+    `failed`, `alive`, `restart`, `on_exit`, `success_exit_codes`, `expect`, `color`, `start_after`, `stop_before`.
     Of a step: `unless`, `timeout` (seconds).
     """
 
@@ -49,6 +49,7 @@ class Member:
     port: int | str | None = None
     depends_on: tuple[Dependency, ...] = ()
     ready: tuple[Probe, ...] = ()
+    failed: tuple[LogProbe, ...] = ()
     alive: tuple[AskedProbe, ...] = ()
     restart: RestartPlan = _RESTART
     on_exit: OnExit = OnExit.STOP

@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.config.definition import EnvFile
 from orchestrator.config.durations import parse_duration
-from orchestrator.config.probekeys import ALIVE, ARGV, READY, WORDS, template
+from orchestrator.config.probekeys import ALIVE, ARGV, FAILED, READY, WORDS, template
 from orchestrator.config.shapes import DAY, SECONDS, SOON, Choice, Flag, Number, Text
 from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
 from orchestrator.model import exits
@@ -265,6 +265,7 @@ COMPONENT = Table(
         "port": Key(ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "PORT of its first instance."),
         "depends_on": Key(DEPENDS_ON, "Whom it waits for: started, ready, completed, succeeded."),
         "ready": Key(READY, "When it is ready; without it, once it has started."),
+        "failed": Key(FAILED, "A line that means that it never gets ready: it has failed."),
         "alive": Key(ALIVE, "Whether it still lives, once it is ready; where not it is restarted."),
         "restart": Key(RESTART, "Whether it comes back when it ends."),
         "on_exit": Key(_words(OnExit), "What its end for good does to the system: stop (the default), ignore."),

@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator.config.definition import SHELL, Command, Member
 from orchestrator.config.environment import ASSIGNED, Layers, Values, expand_at
 from orchestrator.config.expansion import escape
+from orchestrator.config.http_status import write_status
 from orchestrator.config.report import Report
 from orchestrator.config.secrets import mask
 from orchestrator.model import exits
@@ -24,13 +25,16 @@ from orchestrator.model.spec import (
     DelayProbe,
     Dependency,
     ExecProbe,
+    FileProbe,
     HttpProbe,
     LogProbe,
+    NotifyProbe,
     Probe,
     PromptProbe,
     RestartPlan,
     StopPlan,
     TcpProbe,
+    UnixProbe,
 )
 
 _BEGIN, _END = "\ue000", "\ue001"  # private use: around a name that stays a variable
@@ -91,6 +95,7 @@ def of_member(member: Member, port: int | None, layers: Layers, add_file: AddFil
         "port": port,
         "depends_on": {d.name: _dependency(d) for d in member.depends_on},
         "ready": _ready(member.ready, texts),
+        "failed": _failed(member.failed, texts),
         "alive": _probes(member.alive, "alive", texts),
         "restart": _restart(member.restart),
         "on_exit": member.on_exit.value,
@@ -166,6 +171,11 @@ def _ready(probes: tuple[Probe, ...], texts: _Texts) -> Plain | list[Plain]:
     return [_probes((probe,), "ready", texts) for probe in probes]
 
 
+def _failed(probes: tuple[LogProbe, ...], texts: _Texts) -> Plain | list[Plain]:
+    plain = [_probes((probe,), "failed", texts) for probe in probes]
+    return plain[0] if len(plain) == 1 else plain
+
+
 def _is_asked(probe: Probe) -> bool:
     return isinstance(probe, AskedProbe)
 
@@ -178,6 +188,12 @@ def _probes(probes: tuple[Probe, ...], key: str, texts: _Texts) -> Plain:
                 plain |= {"http": texts.expand(probe.url, key, "http"), **_http(probe, key, texts)}
             case TcpProbe():
                 plain["tcp"] = texts.expand(probe.host, key, "tcp")
+            case UnixProbe():
+                plain["unix"] = texts.expand(probe.path, key, "unix")
+            case FileProbe():
+                plain["file"] = texts.expand(probe.path, key, "file")
+            case NotifyProbe():
+                plain["notify"] = True
             case ExecProbe():
                 plain["exec"] = _argv(probe.argv, (key, "exec"), texts)
             case LogProbe():
@@ -192,7 +208,7 @@ def _probes(probes: tuple[Probe, ...], key: str, texts: _Texts) -> Plain:
             usual = {f.name: f.default for f in dataclasses.fields(probe)}
             times = {name: getattr(probe, name) for name in ("interval", "timeout", "start_period", "retries")}
             plain |= {name: value for name, value in times.items() if key == "alive" or value != usual[name]}
-        if isinstance(probe, HttpProbe | TcpProbe):
+        if isinstance(probe, HttpProbe | TcpProbe | UnixProbe):
             plain["owner"] = probe.owner.value
     return plain
 
@@ -200,7 +216,7 @@ def _probes(probes: tuple[Probe, ...], key: str, texts: _Texts) -> Plain:
 def _http(probe: HttpProbe, key: str, texts: _Texts) -> Plain:
     sent = {name: texts.expand(text, key, "request_headers", name) for name, text in probe.request_headers}
     plain: Plain = {
-        "status": probe.status,
+        "status": write_status(probe.status),
         "header": {name: texts.expand(text, key, "header", name) for name, text in probe.headers},
         "body": texts.expand(probe.body, key, "body"),
         "request_headers": {name: mask(name, text) for name, text in sent.items()},

@@ -13,18 +13,23 @@ from typing import Any
 
 from orchestrator.config.definition import SHELL
 from orchestrator.config.expansion import is_template
-from orchestrator.config.shapes import SECONDS, SOON, Choice, Number, Shape, Text
+from orchestrator.config.http_status import HIGH, LOW, read_status
+from orchestrator.config.shapes import SECONDS, SOON, Choice, Flag, Number, Shape, Text
 from orchestrator.config.tables import ByType, Key, ListOf, Made, MapOf, Table
 from orchestrator.model.spec import (
     AskedProbe,
     DelayProbe,
     ExecProbe,
+    FileProbe,
     HttpProbe,
     LogProbe,
+    NotifyProbe,
     Ownership,
     Probe,
     PromptProbe,
     TcpProbe,
+    UnixProbe,
+    split_unix_url,
 )
 
 _ALIVE = {"interval": 5.0, "timeout": 5.0, "retries": 3}  # where nothing else is said
@@ -41,8 +46,11 @@ def pattern(text: str) -> str:
 
 def url(text: str) -> str:
     """Return a URL that can be asked. Raises ValueError."""
+    if text.startswith("http+unix://"):
+        split_unix_url(text)
+        return text
     if not re.match(r"https?://[^/\s]", text):
-        raise ValueError(f"has to begin with http:// or https:// and a host, not {text!r:.40}")
+        raise ValueError(f"has to begin with http:// or https:// and a host, or with http+unix://, not {text!r:.40}")
     from urllib.parse import urlsplit  # which a definition without such a probe does not pay for
 
     try:
@@ -91,6 +99,12 @@ def _program_first(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
+def _is_true(flag: bool) -> bool:
+    if not flag:
+        raise ValueError("has to be true; leave it out for false")
+    return flag
+
+
 def _field_fault(name: str) -> str:
     return "" if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) else "a header field has no blanks or colons"
 
@@ -127,6 +141,12 @@ PROBES: dict[str, Kind] = {
         frozenset(),
         lambda pattern, options: PromptProbe(pattern),
     ),
+    "notify": Kind(
+        Made(Flag(), _is_true),
+        "Once it sends READY=1 to NOTIFY_SOCKET, as to systemd.",
+        frozenset(),
+        lambda wanted, options: NotifyProbe(),
+    ),
     "delay": Kind(
         SECONDS,
         "So many seconds after the start, or after its log and prompt probes have held.",
@@ -139,9 +159,21 @@ PROBES: dict[str, Kind] = {
         _TIMES | {"owner"},
         lambda where, options: TcpProbe(where, 0, **options),
     ),
+    "unix": Kind(
+        Text("the path of a socket"),
+        "When this unix socket takes a connection; relative to the component's directory.",
+        _TIMES | {"owner"},
+        lambda path, options: UnixProbe(path, **options),
+    ),
+    "file": Kind(
+        Text("a file"),
+        "When this file exists and was written after the start; relative to the component's directory.",
+        _TIMES,
+        lambda path, options: FileProbe(path, **options),
+    ),
     "http": Kind(
         Made(Text("a URL"), template(url)),
-        "When GET on this URL answers 200, or as `status`, `header` and `body` say.",
+        "When GET on this URL answers as `status`, `header` and `body` say; http+unix://run%2Fapp.sock/PATH: a socket.",
         _TIMES | {"owner", "status", "headers", "body", "request_headers", "healthy", "fresh"},
         lambda url, options: HttpProbe(url, **options),
     ),
@@ -152,6 +184,14 @@ PROBES: dict[str, Kind] = {
         lambda argv, options: ExecProbe(argv, **options),
     ),
 }
+_STATUS = Made(ByType({int: Number(LOW, HIGH, whole=True), str: Text("a status")}), read_status)
+STATUS = ByType(
+    {
+        int: Made(_STATUS, lambda status: (status,)),
+        str: Made(_STATUS, lambda status: (status,)),
+        list: ListOf(_STATUS, least=1),
+    }
+)
 _POINTERS = ListOf(Made(Text("a JSON pointer"), pointer), least=1)
 OPTIONS = {
     "about": Key(
@@ -159,7 +199,7 @@ OPTIONS = {
     ),
     "healthy": Key(_POINTERS, 'JSON pointers into the answer to strings that have to be "healthy".'),
     "fresh": Key(_POINTERS, "JSON pointers into the answer to ISO 8601 times that have to be later than the start."),
-    "status": Key(Number(100, 599, whole=True), "The HTTP status that counts (200)."),
+    "status": Key(STATUS, 'The HTTP statuses that count: 204, "2xx" (the default), "200-299", or a list.'),
     "header": Key(
         Made(MapOf(_TEXT, _field_fault, _FIELDS), lambda read: tuple(read.items())),
         "Header fields of the answer, each with a regular expression that has to match.",
@@ -174,7 +214,7 @@ OPTIONS = {
         "Whose socket may answer on this machine: one of the component's own tree (the default), or any.",
     ),
     "interval": Key(SOON, "Seconds between an answer and the next question (0.5; exec 1; alive 5)."),
-    "timeout": Key(SOON, "Seconds that one answer may take (30; tcp and alive 5)."),
+    "timeout": Key(SOON, "Seconds from the connection to the end of one answer (30; tcp, unix, file and alive 5)."),
     "start_period": Key(SECONDS, "Seconds after the start in which a failure does not count (0)."),
     "retries": Key(
         Number(0, 1000000, whole=True),
@@ -223,4 +263,9 @@ READY = ByType(
         list: Made(ListOf(_READY, least=1), lambda read: tuple(probe for probes in read for probe in probes)),
     }
 )
+_FAILED = Made(
+    Table({"log": Key(_TEXT, "The regular expression.", required=True), "about": OPTIONS["about"]}),
+    lambda read: LogProbe(read["log"], read.get("about", "")),
+)
+FAILED = ByType({dict: Made(_FAILED, lambda probe: (probe,)), list: ListOf(_FAILED, least=1)})
 ALIVE = Made(Table({**_keys(lambda kind: bool(kind.options & _TIMES)), **OPTIONS}), _alive)

@@ -18,6 +18,7 @@ from orchestrator.model.masked import Masked, masked, plain
 from orchestrator.model.spec import (
     Component,
     ExecProbe,
+    FileProbe,
     HttpProbe,
     LogProbe,
     Probe,
@@ -25,6 +26,8 @@ from orchestrator.model.spec import (
     StopPlan,
     System,
     TcpProbe,
+    UnixProbe,
+    split_unix_url,
 )
 
 P = TypeVar("P", bound=Probe)
@@ -86,18 +89,20 @@ class _Resolver:
             cwd = masked((values.get("HOME") or "~") + cwd[1:], (values.get("HOME") or "~") + str(cwd)[1:])
         expect = tuple(self.rule(member, index, rule, values) for index, rule in enumerate(member.expect))
         stop = self.stop(member, values)
+        cwd = _path(member.where("cwd").directory, cwd)
         return Component(
             name=name,
             component=member.name,
             argv=self.argv(member, "command", member.command, values),
-            cwd=_path(member.where("cwd").directory, cwd),
+            cwd=cwd,
             environment={key: plain(variable.value) for key, variable in variables.items()},
             source=str(member.place),
             ready=(
-                *(self.probe(member, "ready", probe, values) for probe in member.ready),
+                *(self.probe(member, "ready", probe, values, cwd) for probe in member.ready),
                 *(PromptProbe(rule.prompt) for rule in expect if rule.do is Do.READY),
             ),
-            alive=tuple(self.probe(member, "alive", probe, values) for probe in member.alive),
+            failed=tuple(self.probe(member, "failed", probe, values, cwd) for probe in member.failed),
+            alive=tuple(self.probe(member, "alive", probe, values, cwd) for probe in member.alive),
             restart=member.restart,
             stop=stop,
             on_exit=member.on_exit,
@@ -162,8 +167,8 @@ class _Resolver:
             self.report.problem(member.where(*key), f"{member.name}: {key[-1]} {reason}")
         return text
 
-    def probe(self, member: Member, key: str, probe: P, values: Values) -> P:
-        """Return a probe with its texts expanded."""
+    def probe(self, member: Member, key: str, probe: P, values: Values, cwd: str) -> P:
+        """Return a probe with its texts expanded; its paths are relative to `cwd`."""
         from orchestrator.config import probekeys  # whose shapes a Procfile does not pay for
 
         def expand(text: str, *path: str) -> str:
@@ -174,9 +179,11 @@ class _Resolver:
 
         match probe:
             case HttpProbe():
+                url = self.checked(member, (key, "http"), probekeys.url, expand(probe.url, "http"))
                 return replace(
                     probe,
-                    url=self.checked(member, (key, "http"), probekeys.url, expand(probe.url, "http")),
+                    url=url,
+                    unix=_socket_of(url, cwd),
                     headers=tuple((field, pattern(text, "header", field)) for field, text in probe.headers),
                     request_headers=tuple(
                         (field, expand(text, "request_headers", field)) for field, text in probe.request_headers
@@ -190,6 +197,10 @@ class _Resolver:
                 except ValueError:
                     return probe
                 return replace(probe, host=masked(host, MASK) if isinstance(text, Masked) else host, port=port)
+            case UnixProbe():
+                return replace(probe, path=_path(cwd, expand(probe.path, "unix")))
+            case FileProbe():
+                return replace(probe, path=_path(cwd, expand(probe.path, "file")))
             case ExecProbe():
                 return replace(probe, argv=self.words(member, (key, "exec"), probe.argv, values))
             case LogProbe() | PromptProbe():
@@ -202,6 +213,17 @@ def _path(directory: str, path: str) -> str:
     """Return a path that is relative to a directory."""
     shown = os.path.normpath(os.path.join(directory, str(path)))
     return masked(os.path.normpath(os.path.join(directory, plain(path))), shown)
+
+
+def _socket_of(url: str, cwd: str) -> str:
+    """Return the path of the socket that a URL of http+unix names; empty for another URL, and for one that is wrong."""
+    if not url.startswith("http+unix://"):
+        return ""
+    try:
+        path, shown = split_unix_url(plain(url))[0], split_unix_url(str(url))[0]
+    except ValueError:
+        return ""
+    return _path(cwd, masked(path, shown))
 
 
 def _fault_without_secrets(check: Callable[[str], object], text: str) -> str:

@@ -16,6 +16,7 @@ def validate(definition: Definition, report: Report) -> None:
     _check_ends(definition, report)
     _check_terminals(definition, report)
     _check_prompts(definition, report)
+    _check_failures(definition, report)
 
 
 def _check_names(definition: Definition, report: Report) -> None:
@@ -88,4 +89,13 @@ def _check_prompts(definition: Definition, report: Report) -> None:
         if member.expect and not member.tty:
             report.problem(
                 member.where("expect"), f"components.{member.name}.expect: prompts need a terminal, and tty is false"
+            )
+
+
+def _check_failures(definition: Definition, report: Report) -> None:
+    for member in definition.components:
+        if member.failed and not member.ready:
+            report.problem(
+                member.where("failed"),
+                f"components.{member.name}.failed: counts until the component is ready, and it has no ready",
             )

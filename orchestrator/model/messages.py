@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.model.spec import HttpProbe, StopPlan, TcpProbe
+from orchestrator.model.spec import ProberProbe, StopPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Question:
     later than; `root` the pid of the guardian above the tree whose socket has to answer, 0 for anybody's."""
 
     key: tuple[str, int]
-    probe: HttpProbe | TcpProbe
+    probe: ProberProbe
     since: float
     root: int = 0
 

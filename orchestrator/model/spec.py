@@ -136,16 +136,19 @@ class LogProbe:
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """Holds when GET `url`, with the header fields of `request_headers`, answers with `status`, with header fields
-    that match the regular expressions of `headers`, and a body that matches `body`. A component's network and exec
-    probes are asked one after another, each when the one before it has held, the first when all log probes hold.
+    """Holds when GET `url`, with the header fields of `request_headers`, answers with one of `status`, with header
+    fields that match the regular expressions of `headers`, and a body that matches `body`. A component's network and
+    exec probes are asked one after another, each when the one before it has held, the first when all log probes hold.
 
     `healthy` holds JSON pointers (RFC 6901) to strings that must read "healthy"; `fresh` to ISO 8601 times
     that must be later than this start, so that a stale row of an earlier run does not count.
+
+    `timeout` is for all of it, from the connection to the last byte. `unix` is the path of the socket for
+    a URL of http+unix.
     """
 
     url: str
-    status: int = 200
+    status: tuple[range, ...] = (range(200, 300),)
     healthy: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
     interval: float = 0.5
@@ -156,6 +159,7 @@ class HttpProbe:
     request_headers: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     body: str = ""
+    unix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,29 @@ class TcpProbe:
     start_period: float = 0.0
     retries: int = 0
     owner: Ownership = Ownership.TREE
+
+
+@dataclass(frozen=True, slots=True)
+class UnixProbe:
+    """Holds when a connection to the unix socket `path` is taken."""
+
+    path: str
+    interval: float = 0.5
+    timeout: float = 5.0
+    start_period: float = 0.0
+    retries: int = 0
+    owner: Ownership = Ownership.TREE
+
+
+@dataclass(frozen=True, slots=True)
+class FileProbe:
+    """Holds when the file `path` exists and was written after the run began: one of an earlier run does not count."""
+
+    path: str
+    interval: float = 0.5
+    timeout: float = 5.0
+    start_period: float = 0.0
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +221,11 @@ class PromptProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifyProbe:
+    """Ready once it reports READY=1 on NOTIFY_SOCKET, as to systemd."""
+
+
+@dataclass(frozen=True, slots=True)
 class DelayProbe:
     """Ready `seconds` after the probe before it has held, the first after the start."""
 
@@ -202,8 +234,9 @@ class DelayProbe:
 
 # What is asked again `interval` seconds after an answer that did not hold. Of these `retries` in a row after
 # `start_period` seconds from the start mean that the component has failed; 0 of them never do.
-AskedProbe = HttpProbe | TcpProbe | ExecProbe
-Probe = LogProbe | PromptProbe | DelayProbe | AskedProbe
+ProberProbe = HttpProbe | TcpProbe | UnixProbe | FileProbe  # asked by the prober: each may block
+AskedProbe = ProberProbe | ExecProbe
+Probe = LogProbe | PromptProbe | NotifyProbe | DelayProbe | AskedProbe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +250,8 @@ class Component:
     print its lines is not waited for.
 
     `name` is the instance's; `component` the configured name, where there are several instances of it. Without `tty`
-    it gets pipes instead of a terminal. Once it is ready its `alive` probes are asked, and when one of them fails for
+    it gets pipes instead of a terminal. A line that matches one of `failed` before it is ready means that it never will
+    be. Once it is ready its `alive` probes are asked, and when one of them fails for
     good it is restarted, whatever `restart` says of other ends. Of an initial step: where `unless` succeeds it is
     skipped; after `timeout` seconds it has failed.
     """
@@ -232,6 +266,7 @@ class Component:
     stop_before: tuple[str, ...] = ()
     start_after: tuple[str, ...] = ()
     ready: tuple[Probe, ...] = ()
+    failed: tuple[LogProbe, ...] = ()
     alive: tuple[AskedProbe, ...] = ()
     restart: RestartPlan = RestartPlan()
     stop: StopPlan = StopPlan()
@@ -256,6 +291,25 @@ class System:
     init: tuple[Component, ...] = ()
     components: tuple[Component, ...] = ()
     labels: tuple[str, ...] = ()
+
+
+def split_unix_url(url: str) -> tuple[str, str]:
+    """Return the path of the socket and the target of a URL of http+unix, as requests-unixsocket and curl write them.
+
+    `http+unix://run%2Fapp.sock/health` has the socket, quoted, in place of the host, and `http+unix:///run/app.sock:/health`
+    has a colon between the two. Raises ValueError.
+    """
+    from urllib.parse import unquote  # which a definition without such a URL does not pay for
+
+    rest = url.partition("://")[2]
+    if rest.startswith("/"):
+        path, _, target = rest.partition(":")
+    else:
+        path, _, target = rest.partition("/")
+        path, target = unquote(path), f"/{target}"
+    if not path.strip("/"):
+        raise ValueError("names no socket; write http+unix://run%2Fapp.sock/health")
+    return path, target or "/"
 
 
 def composed(name: str) -> str:

@@ -17,7 +17,8 @@ import urllib.parse
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.model.spec import HttpProbe
+from orchestrator.model.spec import HttpProbe, split_unix_url
+from orchestrator.process.deadline import Deadline, TimedSocket, connect, connect_unix
 from orchestrator.process.sockets import Evidence, look
 
 BODY_MAX = 1 << 20
@@ -41,16 +42,22 @@ class Page:
     evidence: Evidence = field(default=Evidence(), compare=False)
 
 
-def fetch(url: str, timeout: float, request_headers: Headers = (), wanted: int = 200) -> Page | str:
-    """GET a page; returns in a few words why there is none. A redirect that is not the `wanted` status is followed."""
+def fetch(probe: HttpProbe) -> Page | str:
+    """GET the page of a probe, within its timeout in all; return in a few words why there is none.
+
+    A redirect is followed unless its status is one that the probe wants.
+    """
+    url, deadline = probe.url, Deadline(probe.timeout)
     try:
         for _ in range(REDIRECTS_MAX):
-            page = _get(url, timeout, request_headers)
+            page = _get(url, probe.unix, deadline, probe.request_headers)
             to = {name.lower(): value for name, value in page.headers}.get("location")
-            if page.status not in _MOVED or page.status == wanted or not to:
+            if page.status not in _MOVED or is_wanted(page.status, probe) or not to:
                 return page
-            url = _following(url, urllib.parse.urljoin(url, to))
+            url = _following(url, _joined(url, to))
         return "too many redirects"
+    except TimeoutError:
+        return f"no complete answer within {probe.timeout:g} s"
     except ssl.SSLError as error:
         return str(error.reason or error).lower().replace("_", " ")
     except OSError as error:
@@ -58,6 +65,12 @@ def fetch(url: str, timeout: float, request_headers: Headers = (), wanted: int =
     except (ValueError, http.client.HTTPException) as error:  # ValueError, InvalidURL: their texts repeat the URL
         is_ours = isinstance(error, NotAUrl) or not isinstance(error, ValueError | http.client.InvalidURL)
         return (str(error).lower() if is_ours else "not a valid URL") or type(error).__name__
+
+
+def _joined(url: str, to: str) -> str:
+    if url.startswith("http+unix:") and to.startswith("/"):
+        return f"http+unix://{urllib.parse.quote(split_unix_url(url)[0], safe='')}{to}"
+    return urllib.parse.urljoin(url, to)
 
 
 def _following(url: str, to: str) -> str:
@@ -68,25 +81,37 @@ def _following(url: str, to: str) -> str:
     return urllib.parse.urlunsplit(after._replace(netloc=f"{user}{sign}{host}")) if same else to
 
 
-def _get(url: str, timeout: float, request_headers: Headers) -> Page:
+def is_wanted(status: int, probe: HttpProbe) -> bool:
+    """Whether an answer with this status makes a probe hold."""
+    return any(status in wanted for wanted in probe.status)
+
+
+def _get(url: str, unix: str, deadline: Deadline, request_headers: Headers) -> Page:
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    by_unix = parts.scheme == "http+unix"
+    if parts.scheme not in ("http", "https", "http+unix") or not (by_unix or parts.hostname):
         raise NotAUrl("no http or https URL")
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        context = ssl._create_unverified_context()
-        connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=context)
+    usual = 443 if parts.scheme == "https" else 80
+    if by_unix:
+        sock = connect_unix(unix, deadline)
+        parts = parts._replace(path=split_unix_url(url)[1], query="")
     else:
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        sock = connect(parts.hostname or "", parts.port or usual, deadline)
     try:
+        if parts.scheme == "https":
+            sock.settimeout(deadline.left)
+            sock = ssl._create_unverified_context().wrap_socket(sock, server_hostname=parts.hostname)
+        connection = http.client.HTTPConnection("localhost" if by_unix else parts.hostname or "", parts.port or usual)
+        connection.default_port = usual
+        connection.sock = TimedSocket(sock, deadline)
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
         headers = {"User-Agent": "orchestrate", "Accept": "*/*", **_authorization(parts), **dict(request_headers)}
         connection.request("GET", target, headers=headers)
-        evidence = _look_at_first_byte(connection.sock)
+        evidence = _look_at_first_byte(sock, deadline)
         with connection.getresponse() as response:
             return Page(response.status, response.read(BODY_MAX), tuple(response.getheaders()), evidence)
     finally:
-        connection.close()
+        sock.close()
 
 
 def _authorization(parts: urllib.parse.SplitResult) -> dict[str, str]:
@@ -97,9 +122,10 @@ def _authorization(parts: urllib.parse.SplitResult) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(words.encode('utf-8', 'surrogateescape')).decode()}"}
 
 
-def _look_at_first_byte(sock: socket.socket) -> Evidence:
+def _look_at_first_byte(sock: socket.socket, deadline: Deadline) -> Evidence:
     """Wait for the answer to begin, and look then: before that the other end may not have accepted yet, and after it
     may have closed. On the plain socket below TLS too."""
+    sock.settimeout(deadline.left)
     socket.socket.recv(sock, 1, socket.MSG_PEEK)
     try:
         return look(sock)
@@ -111,7 +137,7 @@ def judge(page: Page | str, probe: HttpProbe, since: float) -> str:
     """Say in a few words why `page` does not make `probe` hold; empty where it does. Pure."""
     if isinstance(page, str):
         return page
-    if page.status != probe.status:
+    if not is_wanted(page.status, probe):
         return f"HTTP status {page.status}"
     for name, pattern in probe.headers:
         if not any(re.search(pattern, value) for key, value in page.headers if key.lower() == name.lower()):

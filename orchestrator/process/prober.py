@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 
+from orchestrator.model.masked import plain
 from orchestrator.model.messages import Answer, Question
-from orchestrator.model.spec import HttpProbe, TcpProbe
+from orchestrator.model.spec import FileProbe, HttpProbe, TcpProbe, UnixProbe
 from orchestrator.process import proc, sockets, tree
+from orchestrator.process.deadline import Deadline, connect, connect_unix
 from orchestrator.process.isolation import cut_loose
 from orchestrator.process.pages import Page, fetch, judge
 from orchestrator.process.sockets import Evidence, Owner
 from orchestrator.runtime import signals
+
+TICK = 0.02  # seconds by which a file's time may be behind the clock
 
 
 def run(connection: Connection[Answer, Question], highest: int, parent: int) -> None:
@@ -62,15 +65,31 @@ def _answer(connection: Connection[Answer, Question], fetcher: _Fetcher, questio
 def _ask(fetcher: _Fetcher, question: Question) -> tuple[str, Evidence]:
     """Return what is wrong, empty for nothing, and whose the socket was."""
     probe = question.probe
-    if isinstance(probe, TcpProbe):
+    if isinstance(probe, FileProbe):
+        return _look_for(probe, question.since), Evidence()
+    if isinstance(probe, TcpProbe | UnixProbe):
         return _connect(probe)
     page = fetcher.get(probe)
     return judge(page, probe, question.since), page.evidence if isinstance(page, Page) else Evidence()
 
 
-def _connect(probe: TcpProbe) -> tuple[str, Evidence]:
+def _look_for(probe: FileProbe, since: float) -> str:
+    """Say what is wrong with a file, empty for nothing. A time stamp is of the kernel's last tick, 10 ms at most."""
     try:
-        with socket.create_connection((probe.host, probe.port), timeout=probe.timeout) as connection:
+        written = os.stat(plain(probe.path)).st_mtime
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return "" if written >= since - TICK else "older than this start"
+
+
+def _connect(probe: TcpProbe | UnixProbe) -> tuple[str, Evidence]:
+    deadline = Deadline(probe.timeout)
+    try:
+        if isinstance(probe, UnixProbe):
+            connection = connect_unix(probe.path, deadline)
+        else:
+            connection = connect(probe.host, probe.port, deadline)
+        with connection:
             return "", sockets.look(connection)
     except OSError as error:
         return (error.strerror or str(error)).lower(), Evidence()
@@ -85,7 +104,7 @@ class _Fetcher:
 
     def get(self, probe: HttpProbe) -> Page | str:
         """Return the page, or in a few words why there is none."""
-        key = probe.url, probe.request_headers, probe.status
+        key = probe.url, probe.unix, probe.request_headers, probe.status, probe.timeout
         with self._lock:
             future = self._under_way.get(key)
             mine = future is None
@@ -93,7 +112,7 @@ class _Fetcher:
                 future = self._under_way[key] = Future()
         if not mine:
             return future.result()
-        page = fetch(probe.url, probe.timeout, probe.request_headers, probe.status)
+        page = fetch(probe)
         with self._lock:
             del self._under_way[key]
         future.set_result(page)

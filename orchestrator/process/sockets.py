@@ -1,4 +1,4 @@
-"""Whose TCP socket it is that answers: our own tree's, somebody else's, or nobody can tell. Linux; elsewhere unknown.
+"""Whose TCP or unix socket it is that answers: our own tree's, another process's, or unknown. Linux only.
 
 Facts this relies on:
 - /proc/net/tcp and tcp6 (proc(5), proc_pid_net(5)) list the sockets of this network namespace with address, state and
@@ -15,6 +15,7 @@ import enum
 import ipaddress
 import os
 import socket
+import struct
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from orchestrator.process import tree
 
 _LISTEN = 0x0A  # include/net/tcp_states.h
+_UCRED = struct.Struct("3i")  # pid, uid, gid
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -56,15 +58,19 @@ class _Entry:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What was seen of the other end of a connection: inodes of its accepted end, and of the socket that the kernel
-    chose, or may have chosen, to accept it. Neither where the peer is on another machine."""
+    chose, or may have chosen, to accept it. Neither where the peer is on another machine. Of a unix socket `pid` is the
+    process that listened (SO_PEERCRED), 0 if the kernel does not tell."""
 
     accepted: frozenset[int] = frozenset()
     listening: frozenset[int] = frozenset()
     local: bool = False
+    pid: int = 0
 
 
 def look(connection: socket.socket) -> Evidence:
     """Gather the evidence while a connection is open. Raises OSError where it has none any more."""
+    if connection.family == socket.AF_UNIX:
+        return Evidence(local=True, pid=_listener_of(connection))
     here, there = _end(connection.getsockname()), _end(connection.getpeername())
     if not _is_local(here, there):
         return Evidence()
@@ -79,8 +85,23 @@ def owner(evidence: Evidence, root: int) -> Verdict:
     OURS and FOREIGN are proven; UNKNOWN where the peer is on another machine, or the kernel does not tell us. The
     accepted end counts, where it was seen; else the listening socket.
     """
+    if evidence.pid:
+        return _owner_of_pid(evidence.pid, root)
     verdict = _owner(evidence.accepted, root)
     return verdict if verdict.owner is not Owner.UNKNOWN else _owner(evidence.listening, root)
+
+
+def _listener_of(connection: socket.socket) -> int:
+    if not hasattr(socket, "SO_PEERCRED"):
+        return 0
+    return int(_UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))[0])
+
+
+def _owner_of_pid(pid: int, root: int) -> Verdict:
+    """The process that called listen(2): ours, another one, or gone, as the parent of a daemon is."""
+    if pid == root or any(member.pid == pid for member in tree.descendants(root)):
+        return Verdict(Owner.OURS)
+    return Verdict(Owner.FOREIGN, pid) if os.path.exists(f"/proc/{pid}") else Verdict(Owner.UNKNOWN)
 
 
 def listener(port: int) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.model.messages import Answer
-from orchestrator.model.spec import AskedProbe, ExecProbe, HttpProbe, TcpProbe
+from orchestrator.model.spec import AskedProbe, ExecProbe, FileProbe, HttpProbe, TcpProbe, UnixProbe
 from orchestrator.runtime.loop import Loop, Timer
 
 SLOW = 1.0  # seconds after which an answer that is still to come is the news
@@ -87,6 +87,10 @@ def in_words(probe: AskedProbe) -> str:
             return str(probe.url)
         case TcpProbe():
             return f"tcp {probe.host}:{probe.port}"
+        case UnixProbe():
+            return f"unix {probe.path}"
+        case FileProbe():
+            return f"file {probe.path}"
         case ExecProbe():
             if probe.about:
                 return probe.about

@@ -97,7 +97,7 @@ class Household:
                 instance=member.name,
                 argv=spec.argv,
                 cwd=spec.cwd,
-                environment=spec.environment,
+                environment={**spec.environment, **self.probers.notifications.open(member)},
                 stop=spec.stop,
                 lock_path=str(self._home.instance_lock(member.key)),
                 rows=rows,
@@ -128,8 +128,9 @@ class Household:
         self.streams.open_errors(member, error_fd)
 
     def detach(self, member: Member) -> None:
-        """Read its last words."""
+        """Read its last words, and hear no more reports."""
         self.streams.close(member)
+        self.probers.notifications.close(member)
 
     def last_line(self, member: Member) -> str:
         """Return the last line of the run that has ended."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from orchestrator.model.messages import Answer, Question, Run
-from orchestrator.model.spec import AskedProbe, Component, ExecProbe, HttpProbe, Ownership, TcpProbe
+from orchestrator.model.spec import AskedProbe, Component, ExecProbe, FileProbe, Ownership, ProberProbe
 from orchestrator.process.channel import ChannelClosed
 from orchestrator.process.fork import Forked, highest_descriptor
 from orchestrator.runtime.loop import READ, Loop
 from orchestrator.supervise.asking import Key, Means
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.liveness import Liveness
+from orchestrator.supervise.notifications import Notifications
 from orchestrator.supervise.readiness import Readiness, Standing
 from orchestrator.supervise.stream import Stream
 
@@ -27,6 +29,7 @@ class Probers:
         self._done = done
         self._spoken = spoken
         self._means = Means(loop, self._ask)
+        self.notifications = Notifications(loop, self._reported)
         self._members: dict[str, Member] = {}
         self._open: dict[str, Readiness] = {}
         self._guarded: dict[str, Liveness] = {}
@@ -43,7 +46,7 @@ class Probers:
 
     def fork_if_needed(self, components: Iterable[Component]) -> None:
         """Fork the prober if any component is asked over the network."""
-        if any(isinstance(probe, HttpProbe | TcpProbe) for c in components for probe in (*c.ready, *c.alive)):
+        if any(isinstance(probe, ProberProbe) for c in components for probe in (*c.ready, *c.alive)):
             self._fork()
 
     def _fork(self) -> str:
@@ -73,6 +76,7 @@ class Probers:
             member.key,
             member.incarnations,
             member.spec.ready,
+            member.spec.failed,
             self._means,
             lambda: self._done(member),
             member.fail,
@@ -80,10 +84,12 @@ class Probers:
         )
         self._open[member.key] = readiness
         self._streams[member.key] = stream
-        if readiness.wants_lines:
+        if readiness.sees_lines:
             stream.watcher = readiness.see
         if readiness.wants_tails:
             stream.tail_watcher = readiness.see_tail
+        if self.notifications.is_ready(member):
+            readiness.reported()
         if not self._resting:
             readiness.begin()
 
@@ -93,6 +99,11 @@ class Probers:
             readiness.end()
             stream = self._streams.pop(member.key)
             stream.watcher = stream.tail_watcher = None
+
+    def _reported(self, member: Member) -> None:
+        """It has sent READY=1, perhaps before we watch it."""
+        if readiness := self._open.get(member.key):
+            readiness.reported()
 
     def is_silent(self, name: str) -> bool:
         """Whether this member runs and has not printed yet what its probes look for."""
@@ -108,7 +119,11 @@ class Probers:
 
     def waiting(self) -> dict[Member, Standing]:
         """For each member that is not ready yet, what it waits for and what it was last answered."""
-        return {self._members[key]: readiness.standing for key, readiness in self._open.items()}
+        return {self._members[key]: self._standing(key, readiness) for key, readiness in self._open.items()}
+
+    def _standing(self, key: str, readiness: Readiness) -> Standing:
+        status = self.notifications.status(self._members[key])
+        return replace(readiness.standing, last_answer=status) if status else readiness.standing
 
     # Liveness
 
@@ -157,7 +172,8 @@ class Probers:
             self._answers[member.key] = refusal
             self._loop.call_in(AGAIN, lambda: self._ask_again(key, probe))
         elif self._process is not None:
-            root = member.guardian_pid if probe.owner is Ownership.TREE else 0
+            owner = Ownership.ANY if isinstance(probe, FileProbe) else probe.owner
+            root = member.guardian_pid if owner is Ownership.TREE else 0
             try:
                 self._process.channel.send(Question(key, probe, member.since_wall, root))
             except ChannelClosed:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.model.messages import Answer
-from orchestrator.model.spec import DelayProbe, LogProbe, Probe, PromptProbe
+from orchestrator.model.spec import DelayProbe, LogProbe, NotifyProbe, Probe, PromptProbe
 from orchestrator.runtime.loop import Timer
 from orchestrator.supervise.asking import Asking, Means, in_words
 from orchestrator.supervise.news import times
@@ -34,13 +34,15 @@ class Standing:
 
 class Readiness:
     """The open probes of one incarnation, `number`. `done` is called when the last one has held, `failed` with the
-    reason when one has failed for good, `spoken` when the last log or prompt probe has held."""
+    reason when one has failed for good or a line matches one of `fatal`, `spoken` when the last log or prompt probe has
+    held."""
 
     def __init__(
         self,
         name: str,
         number: int,
         probes: tuple[Probe, ...],
+        fatal: tuple[LogProbe, ...],
         means: Means,
         done: Callable[[], None],
         failed: Callable[[str], None],
@@ -53,7 +55,10 @@ class Readiness:
             for probe in probes
             if isinstance(probe, LogProbe | PromptProbe)
         ]
-        self._others = [(index, p) for index, p in enumerate(probes) if not isinstance(p, LogProbe | PromptProbe)]
+        self._fatal = [(probe, re.compile(probe.pattern.encode("utf-8", "surrogateescape"))) for probe in fatal]
+        self._awaits_report = any(isinstance(probe, NotifyProbe) for probe in probes)
+        passive = LogProbe | PromptProbe | NotifyProbe
+        self._others = [(index, p) for index, p in enumerate(probes) if not isinstance(p, passive)]
         self._asking: Asking | None = None
         self._timer: Timer | None = None
         self._means = means
@@ -84,6 +89,11 @@ class Readiness:
         return bool(self._patterns)
 
     @property
+    def sees_lines(self) -> bool:
+        """Whether there is a line to look for: one that makes it ready, or one that means it never will be."""
+        return bool(self._patterns or self._fatal)
+
+    @property
     def wants_tails(self) -> bool:
         """Whether a prompt probe is still open."""
         return any(isinstance(probe, PromptProbe) for probe, _ in self._patterns)
@@ -95,6 +105,8 @@ class Readiness:
             what, about = ("line", probe.about) if isinstance(probe, LogProbe) else ("prompt", "")
             matches = f"that matches '{probe.pattern}'"
             return Standing(f"no {what} yet {about or matches}")
+        if self._awaits_report:
+            return Standing("no READY=1 on NOTIFY_SOCKET yet")
         if self._asking is not None:
             return Standing(in_words(self._asking.probe), self._asking.last_answer)
         for _, other in self._others:
@@ -102,9 +114,23 @@ class Readiness:
         return Standing("")
 
     def see(self, whole: bytes) -> None:
-        """Look for the open log patterns in whole lines."""
+        """Look for the open log patterns, and those of failures, in whole lines."""
+        lines = no_escapes(whole).splitlines()
+        if not self._fatal:
+            self._look_for_lines(lines)
+            return
+        for line in lines:  # one by one: what comes after the line that makes it ready is no failure
+            if self._ended:
+                return
+            if probe := next((probe for probe, pattern in self._fatal if pattern.search(line)), None):
+                self.end()
+                self._failed(f"will not get ready: {probe.about or f'a line matches {probe.pattern!r}'}")
+                return
+            self._look_for_lines([line])
+
+    def _look_for_lines(self, lines: list[bytes]) -> None:
         if any(isinstance(probe, LogProbe) for probe, _ in self._patterns):
-            self._look(LogProbe, no_escapes(whole).splitlines())
+            self._look(LogProbe, lines)
 
     def see_tail(self, pending: bytes) -> None:
         """Look for the open prompt patterns in a line that stands unfinished."""
@@ -120,6 +146,12 @@ class Readiness:
         ]
         if before and not self._patterns:
             self._spoken()
+            self._go_on()
+
+    def reported(self) -> None:
+        """It has sent READY=1."""
+        if self._awaits_report:
+            self._awaits_report = False
             self._go_on()
 
     def hear(self, answer: Answer) -> None:
@@ -144,7 +176,7 @@ class Readiness:
 
     def _go_on(self) -> None:
         """Ask the first probe that is open; where none is, the member is ready."""
-        if self._ended or self._patterns:
+        if self._ended or self._patterns or self._awaits_report:
             return
         if not self._others:
             self._done()
