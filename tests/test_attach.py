@@ -254,6 +254,22 @@ def test_a_program_that_asks_its_terminal_goes_on(home):
     assert system.wait() == 0
 
 
+def test_a_query_is_answered_also_if_the_terminal_is_set_up_after_it(home):
+    home.write(web="printf '\\033[5n'; stty raw -echo; exec cat -v")
+    system = home.up(terminal=True, columns=100, rows=30)
+    system.wait_for(r"\^\[\[0n")
+    system.stop()
+
+
+def test_a_query_that_is_only_printed_is_not_answered(home):
+    """The answer would be echoed, and read by whoever reads the next line."""
+    home.write(web="printf 'logged \\033[5n\\033[c\\n'; sleep 1; stty raw -echo; timeout 1 cat -v; echo the end")
+    system = home.up(terminal=True, columns=100, rows=30)
+    system.wait_for("^web.*the end")
+    assert "^[" not in system.text
+    system.wait()
+
+
 KEYS = {  # what the component switches on, and how the terminal sends Ctrl-\\ and d then
     "kitty": ("\\033[>1u", b"\x1b[92;5u", b"d"),
     "kitty, everything": ("\\033[=31u", b"\x1b[92:124;133:1u\x1b[92:124;133:3u", b"\x1b[100:68:100;129:1;100u"),
@@ -606,7 +622,7 @@ def test_what_is_typed_and_not_echoed_is_nowhere(home, tmux):
     code = "import getpass; print(len(getpass.getpass()), 'characters', flush=True); input()"
     home.write(web=python(home, "ask.py", code))
     system = started(home)
-    system.wait_for(r"web is waiting for input \(Password:\): orchestrate attach web")
+    system.wait_for(r'web is waiting for input at "Password:"; answer it with: orchestrate attach web')
     terminal = tmux()
     attach(terminal, home, "web")
     terminal.type("correct horse")

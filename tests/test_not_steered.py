@@ -41,7 +41,7 @@ def test_no_query_reaches_the_merged_screen(way, colour, home):
     home.write(web=program(home, WAYS[way]), other=much)
     run = home.up("--color", colour, terminal=True)
     if way == "a prompt":
-        run.wait_for(r"web is waiting for input \(.*password:")
+        run.wait_for(r'web is waiting for input at ".*password:')
     elif way == "the last words of who fails":
         run.wait_for("said")
         (home.path / "go").touch()

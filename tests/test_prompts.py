@@ -383,7 +383,7 @@ def test_ps_and_why_say_who_waits_for_input(home):
         assert asked.wait() == 0, str(asked)
         return asked.text
 
-    assert re.search(r"^web +(up|ready), waiting for input ", said("ps"), re.M)
+    assert re.search(r"^web +(running|ready), waiting for input ", said("ps"), re.M)
     assert not re.search(r"^other .*waiting", said("ps"), re.M)
     assert re.search(
         r'^web .*; it is waiting for input at "Name:"; answer it with: orchestrate attach web$', said("why"), re.M

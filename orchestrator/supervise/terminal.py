@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from orchestrator.model.frames import Frame, Kind, MalformedFrame, Seat, parse_size
+from orchestrator.process import waiting
 from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.dialogue import Dialogue
@@ -30,6 +31,7 @@ from orchestrator.text.screenful import screenful
 VIEWERS_MAX = 16
 PAUSE_TOLD = 2.0  # seconds
 ANSWERS_MAX = 4096  # bytes that are not read yet
+ANSWER_AFTER = (0.02, 0.1, 0.5)  # seconds between looks whether the terminal is ready for an answer
 WIGGLE = 0.15  # seconds with one row less, so that a full-screen program notices, and draws everything anew
 
 
@@ -58,6 +60,8 @@ class Terminal:
         self._stream: Stream | None = None
         self._modes = Modes()
         self._answers: QueryAnswers | None = None
+        self._unanswered = b""
+        self._late: Timer | None = None  # looks again whether answers can be typed
         self._typist: Typist | None = None
         self._dialogue: Dialogue | None = None
         self._viewers: list[Viewer] = []
@@ -93,6 +97,10 @@ class Terminal:
             self._dialogue.close()
         if self._wiggle is not None:
             self._wiggle.cancel()
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+        self._unanswered = b""
         if self._stream is not None:
             self._stream.tap = None
             self._tell_held()
@@ -133,13 +141,31 @@ class Terminal:
             for viewer in list(self._viewers):
                 seen |= viewer.give(encoded, len(data)) and viewer is self._writer
         if answers := self._answers.take(whole, escapes=escapes, seen=seen):
-            self._type_answers(answers)
+            self._answer(answers)
         return data
 
-    def _type_answers(self, answers: bytes) -> None:
-        """Type answers to queries, unless many are waiting already: then the component does not read them."""
-        if self._typist is not None and self._typist.waiting + len(answers) <= ANSWERS_MAX:
-            self._typist.type(answers)
+    def _answer(self, answers: bytes) -> None:
+        """Type answers to queries, once the component can read them: with ECHO or ICANON off.
+
+        Otherwise the terminal would echo them, and a query in a line that is only printed would be typed into whoever
+        reads the next one.
+        """
+        self._unanswered = (self._unanswered + answers)[-ANSWERS_MAX:]
+        if self._late is None:
+            self._try_to_answer(0)
+
+    def _try_to_answer(self, tries: int) -> None:
+        self._late = None
+        if self._stream is None or self._typist is None or not self._stream.open:
+            self._unanswered = b""
+        elif waiting.is_edited(self._stream.master_fd):
+            answers, self._unanswered = self._unanswered, b""
+            if self._typist.waiting + len(answers) <= ANSWERS_MAX:  # otherwise it does not read them
+                self._typist.type(answers)
+        elif tries < len(ANSWER_AFTER):
+            self._late = self._house.loop.call_in(ANSWER_AFTER[tries], lambda: self._try_to_answer(tries + 1))
+        else:
+            self._unanswered = b""
 
     def typed(self) -> None:
         """Something was typed: what is asked next is news."""
@@ -274,7 +300,7 @@ class Terminal:
         if self._stream is not None and self._stream.open:
             self._stream.resize(rows, columns)
             if self._modes.has_in_band_size and self._writer is None:  # the writer's terminal reports it itself
-                self._type_answers(b"\x1b[48;%d;%d;0;0t" % (rows, columns))
+                self._answer(b"\x1b[48;%d;%d;0;0t" % (rows, columns))
 
     def _redraw(self) -> None:
         """Make the program draw anew: the kernel sends SIGWINCH when the size changes, and programs look at it."""
