@@ -27,8 +27,8 @@ FIGURES = {
     "memory": {"contender", "components", "guardian", "guardian_max", "supervisor", "together"},
     "idle": {"contender", "components", "processes", "seconds", "wakeups", "switches"},
     "shutdown": {"components", "orchestrate", "ratio"},
-    "output": {"case", "sink", "contender", "speed", "ratio", "cpu", "cpu_ratio", "skipped", "wrong"},
-    "latency": {"case", "contender", "p50", "p99", "lines", "late"},
+    "output": {"case", "sink", "contender", "speed", "ratio", "cpu", "cpu_ratio", "wrong"},
+    "latency": {"case", "contender", "p50", "p99", "lines", "late", "lost"},
     "growth": {"case", "contender", "idle", "growth"},
 }
 

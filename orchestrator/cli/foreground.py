@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.supervise.supervisor import Supervisor
 
 PATIENCE = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
-TERMINAL_PATIENCE = 0.3  # the same for a terminal that has been stopped
+TERMINAL_PATIENCE = 1.0  # the same for a terminal, since it last took something: 4 KB a second are enough
 
 
 def run(

@@ -1,18 +1,21 @@
-"""The sink of the merged stream: a queue in front of standard output.
+"""Standard output: a queue in front of it, which blocks nobody here.
 
-What a turn of the loop produced leaves in one write. Nobody waits here: a terminal that does not take bytes (^S, tmux
-copy mode, a stalled ssh) makes the console skip and say so afterwards; a file or pipe loses nothing, and `full` asks
-the reader of the ptys to pause instead. Only in a `hurry`, when readers must not pause any more, does a pipe skip too,
-much later.
+Everything that one turn of the loop produces leaves in one write. While the sink makes progress nothing is skipped: the
+reader of the ptys asks `full` (a file or pipe) or `slows_floods` (a terminal), and leaves masters unread, so that their
+writers wait. A terminal *stalls* when it has accepted nothing for STALL seconds (^S, tmux copy mode, a broken ssh).
+Then nobody is slowed any more, and text is skipped, until it accepts something again. In a `hurry` (a stop) nobody is
+slowed either: a terminal keeps the end of each component's text, and a pipe skips much later.
 
-Facts: O_NONBLOCK belongs to the open file, which inherited descriptors share with the shell, so 0-2 are left as they
-are and reopened through /proc/self/fd (open(2)). Where that is refused (after `su`), or for a socket, writes wait for
-poll(2), go in small pieces, and are given up after a moment (`output.blocking`).
+Facts: O_NONBLOCK belongs to the open file, which inherited descriptors share with the shell. So 0-2 are left as they
+are and reopened through /proc/self/fd (open(2)). If that is refused (after `su`), or for a socket, writes wait for
+poll(2), go in small pieces, and are given up after a moment (`output.blocking`). After ^S, write(2) returns EAGAIN and
+poll(2) does not report POLLOUT. A pty holds about 20 KB. poll(2) reports it as writable only when nearly all of that
+has been read, but write(2) takes 500 bytes and more before (measured, Linux 6.18). So a write shows best if it makes
+progress.
 """
 
 from __future__ import annotations
 
-import collections
 import enum
 import fcntl
 import os
@@ -21,13 +24,20 @@ import stat
 from collections.abc import Callable
 
 from orchestrator.output import blocking
-from orchestrator.runtime.loop import WRITE, Loop
+from orchestrator.output.backlog import LAST, Backlog, Flow
+from orchestrator.runtime.loop import WRITE, Loop, Timer
 
-HIGH_WATER = 1 << 18  # bytes waiting for the sink at which readers pause, or a terminal skips
+HIGH_WATER = 1 << 18  # bytes waiting for a file or pipe at which readers pause
 LOW_WATER = HIGH_WATER // 4  # … at which they go on
-OWN_MAX = 4 * HIGH_WATER  # bytes waiting at which even our own lines are skipped
+FLOOD_HIGH = 1 << 16  # bytes of floods waiting for a terminal at which they are not read
+FLOOD_LOW = FLOOD_HIGH // 4  # … at which they are read again
+STALL = 2.0  # seconds in which a terminal has accepted nothing, after which it skips
+STALL_KEEP = 1 << 16  # bytes of each flood that are kept for a terminal that has stalled
+STALL_MAX = 1 << 22  # bytes waiting for it in all at which it skips everything
+HURRY_KEEP = 1 << 20  # bytes of each component that a terminal still gets in a hurry
 HURRY_MAX = 1 << 24  # bytes waiting for a pipe at which it skips, in a hurry
-JOIN_MAX = 1 << 20  # bytes that are copied for the sake of one write
+TERMINAL_MAX = 1 << 26  # bytes waiting for a terminal at which it skips although it makes progress
+OWN_MAX = 1 << 20  # bytes beyond these at which even our own lines are skipped
 SMALL = 512  # bytes of one write where a write might block
 REST = 0.1  # seconds until it is tried again where it did
 
@@ -49,34 +59,51 @@ def kind_of(fd: int) -> Kind:
 
 
 class Console:
-    """A queue of bytes in front of one descriptor. `on_broken` is told, once, why nothing can be written any more."""
+    """A queue of bytes in front of one descriptor. `on_broken` is called, once, with the reason why nothing can be
+    written any more. `skipped_note` makes the line that reports what was skipped."""
 
     def __init__(self, loop: Loop, fd: int, on_broken: Callable[[OSError], None]) -> None:
         self.kind = kind_of(fd)
         self._loop = loop
         self._on_broken = on_broken
-        self._queue: collections.deque[bytes | memoryview] = collections.deque()
-        self._size = 0
+        self._backlog = Backlog(fair=self.kind is Kind.TERMINAL)
         self._watching = False
         self._resting = False
         self._broken = False
-        self._skip_at = HIGH_WATER if self.kind is Kind.TERMINAL else None
+        self._in_hurry = False
+        self._stalled = False
+        self._progress_at = 0.0  # when the sink last took something, or nothing was left
+        self._stall_timer: Timer | None = None
+        self._skip_at = TERMINAL_MAX if self.kind is Kind.TERMINAL else None
         self._skipping = False
-        self._skipped_bytes = 0
-        self._skipped_lines = 0
         self.skipped_note: Callable[[int, int], bytes] = lambda lines, size: b""
         self._fd, self._owned = _reopen(fd, self.kind)
         self._careful = not self._owned and self.kind is not Kind.FILE
 
     @property
     def full(self) -> bool:
-        """Whether readers have to pause. Never for a terminal: that skips."""
-        return self._size >= HIGH_WATER and self.kind is not Kind.TERMINAL
+        """Whether all readers have to pause. Never for a terminal: see `slows_floods`."""
+        return self._backlog.size >= HIGH_WATER and self.kind is not Kind.TERMINAL
+
+    @property
+    def slows_floods(self) -> bool:
+        """Whether components whose text waits apart (`Flow.is_flood`) are not to be read now."""
+        return self._backlog.flood_size >= FLOOD_HIGH and not self._stalled and not self._in_hurry
+
+    @property
+    def lets_floods_go_on(self) -> bool:
+        """Whether those that were not read are to be read again."""
+        return self._backlog.flood_size <= FLOOD_LOW or self._stalled or self._in_hurry
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the sink takes nothing now."""
+        return self._watching or self._resting
 
     @property
     def waiting(self) -> int:
         """Bytes that the sink has not taken yet."""
-        return self._size
+        return self._backlog.size
 
     def size(self) -> tuple[int, int] | None:
         """Columns and rows of the terminal; None where it has none, or says 0."""
@@ -88,47 +115,57 @@ class Console:
 
     def hurry(self) -> None:
         """From now on no reader can pause: skip in the end, whatever the sink is."""
-        if self._skip_at is None:
-            self._skip_at = HURRY_MAX
+        self._in_hurry = True
+        self._set_limits()
 
-    def write(self, shown: bytes, *, may_skip: bool = True, counts: bool = True) -> bool:
-        """Queue bytes. Where the sink has stalled they are counted and dropped, unless `may_skip` is off; without
-        `counts` they are dropped silently.
+    def write(self, shown: bytes, flow: Flow | None = None, *, may_skip: bool = True) -> bool:
+        """Queue text that ends a line: a component's, with its `flow`, or our own. If the sink has stalled and much
+        waits, it is counted and dropped instead; without `may_skip` only if very much waits.
 
-        Returns whether they were queued.
+        Returns whether it was queued.
         """
         if self._broken or not shown:
             return False
-        if self._skip_at is not None and self._size >= self._skip_at:
+        if self._skip_at is not None and self._backlog.size >= self._skip_at:
             self._skipping = True
-        if self._skipping and (may_skip or self._size >= self._skip_at_last()):
-            if counts:
-                self._skipped_bytes += len(shown)
-                self._skipped_lines += shown.count(b"\n")
+        if self._skipping and (may_skip or self._backlog.size >= (self._skip_at or 0) + OWN_MAX):
+            self._backlog.skip(shown)
             return False
-        self._queue.append(shown)
-        self._size += len(shown)
+        self._backlog.append(shown, flow)
         return True
 
-    def _skip_at_last(self) -> int:
-        return (self._skip_at or 0) + OWN_MAX
+    def merge(self, flow: Flow) -> None:
+        """Let no later text pass that of `flow`."""
+        self._backlog.merge(flow)
 
-    def flush(self) -> None:
-        """Write what the sink takes now; the rest follows when it is writable."""
-        if not self._queue or self._watching or self._resting:
-            return
+    def flush(self, last: bytes = b"") -> bool:
+        """Write what the sink takes now; the rest follows when it is writable. `last` is written behind everything, or
+        not at all. Returns whether it has been, or its beginning."""
+        if self.is_blocked or self._broken or not (last or self._backlog.size):
+            return False
+        if last:
+            self._backlog.append(last, LAST)
         self._write_out()
+        return bool(last) and not self._broken and self._backlog.last_has_begun
 
     def drain(self, patience: float) -> None:
-        """Wait until all is written, as long as something is taken every `patience` seconds."""
-        while self._queue:
-            before = self._size
-            timer = self._loop.call_in(patience, lambda: None)
-            while self._queue and self._size == before and timer.callback is not None:
-                self._loop.turn()
-            if timer.callback is None:
-                return
+        """Wait until everything is written, as long as something is taken every `patience` seconds. For a terminal the
+        time before counts too: one that has stalled delays nobody."""
+        self.flush()
+        began = 0.0 if self.kind is Kind.TERMINAL else self._loop.now()
+        while self._backlog.size:
+            until = max(began, self._progress_at) + patience
+            timer = self._loop.call_at(until, self._try_again)
+            self._loop.turn()
             timer.cancel()
+            if self._loop.now() >= max(began, self._progress_at) + patience:
+                return
+
+    def give_up(self) -> None:
+        """Drop what waits, and end a `drain`."""
+        self._backlog.clear()
+        self._watch(False)
+        self._forget_stall_timer()
 
     def close(self) -> None:
         """Let go of the sink. What is still queued is lost."""
@@ -140,38 +177,86 @@ class Console:
         self._write_out()
 
     def _write_out(self) -> None:
+        backlog = self._backlog
+        if not backlog.has_rest:
+            self._progress_at = self._loop.now()
         try:
-            while self._queue and self._write_first():
-                pass
+            done = self._write_all()
+            if self._reports_skipped():
+                self._note_skipped()
+                done = done and self._write_all()
         except OSError as error:
             self._fail(error)
             return
-        if self._skipping and self._size <= LOW_WATER:
-            self._skipping = False
-            if self._skipped_bytes:
-                note = self.skipped_note(self._skipped_lines, self._skipped_bytes)
-                self._queue.append(note)
-                self._size += len(note)
-            self._skipped_lines = self._skipped_bytes = 0
+        if backlog.size:
+            backlog.settle()
+            self._await_stall()
         if self._resting:
             self._rest()
         else:
-            self._watch(bool(self._queue))
+            self._watch(not done)
 
-    def _write_first(self) -> bool:
-        """Write the first part of the queue; False once the sink takes no more."""
-        if len(self._queue) > 1 and self._size <= JOIN_MAX:
-            joined = b"".join(self._queue)
-            self._queue.clear()
-            self._queue.append(joined)
-        data = memoryview(self._queue[0])
-        done = self._write_some(data)
-        self._size -= done
-        if done == len(data):
-            self._queue.popleft()
-            return True
-        self._queue[0] = data[done:]
-        return False
+    def _write_all(self) -> bool:
+        """Write as much as the sink takes; returns whether that is all."""
+        while data := self._backlog.head():
+            if done := self._write_some(memoryview(data)):
+                self._backlog.consume(done)
+                self._progress_at = self._loop.now()
+                if self._stalled:
+                    self._end_stall()
+            if done < len(data):
+                return False
+        return True
+
+    # What is skipped
+
+    def _set_limits(self) -> None:
+        if self.kind is Kind.TERMINAL:
+            self._backlog.keep = HURRY_KEEP if self._in_hurry else STALL_KEEP if self._stalled else None
+            self._skip_at = STALL_MAX if self._stalled and not self._in_hurry else TERMINAL_MAX
+            self._backlog.trim()
+        elif self._in_hurry:
+            self._skip_at = HURRY_MAX
+
+    def _await_stall(self) -> None:
+        if self._stall_timer is None and not self._stalled and self.kind is Kind.TERMINAL:
+            self._stall_timer = self._loop.call_at(self._progress_at + STALL, self._check_stall)
+
+    def _try_again(self) -> None:
+        if self._backlog.size and not self._resting:
+            self._write_out()
+
+    def _check_stall(self) -> None:
+        """Try once more: this process may have been stopped all the time (^Z), and see the facts above."""
+        self._stall_timer = None
+        self._try_again()
+        if not self._backlog.size:
+            return
+        if self._loop.now() < self._progress_at + STALL:
+            self._await_stall()
+            return
+        self._stalled = True
+        self._forget_stall_timer()
+        self._set_limits()
+
+    def _forget_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _end_stall(self) -> None:
+        self._stalled = False
+        self._set_limits()
+        self._note_skipped()
+
+    def _reports_skipped(self) -> bool:
+        return bool(self._skipping or self._backlog.skipped_bytes) and self._backlog.size <= LOW_WATER
+
+    def _note_skipped(self) -> None:
+        self._skipping = False
+        if self._backlog.skipped_bytes:
+            self._backlog.append(self.skipped_note(self._backlog.skipped_lines, self._backlog.skipped_bytes))
+        self._backlog.skipped_lines = self._backlog.skipped_bytes = 0
 
     def _write_some(self, view: memoryview) -> int:
         done = 0
@@ -209,9 +294,7 @@ class Console:
 
     def _fail(self, error: OSError) -> None:
         self._broken = True
-        self._queue.clear()
-        self._size = 0
-        self._watch(False)
+        self.give_up()
         self._on_broken(error)
 
 

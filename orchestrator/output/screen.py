@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
+from orchestrator.output.backlog import Flow
 from orchestrator.output.console import Console, Kind
 
 ERASE = b"\r\x1b[K"
@@ -30,11 +31,12 @@ class Screen:
         self._last_cut: tuple[bytes, int, bytes] = (b"", 0, b"")
         self.written = 0
 
-    def show(self, shown: bytes, *, may_skip: bool = True) -> bool:
-        """Show whole lines; False where they are skipped. `written` counts the bytes of those that are not."""
+    def show(self, shown: bytes, flow: Flow | None = None, *, may_skip: bool = True) -> bool:
+        """Show whole lines, of a component with its `flow`; False where they are skipped. `written` counts the bytes of
+        those that are not."""
         if self._drawn:
             self._erase()
-        taken = self.console.write(shown, may_skip=may_skip)
+        taken = self.console.write(shown, flow, may_skip=may_skip)
         if taken:
             self.written += len(shown)
         return taken
@@ -54,9 +56,10 @@ class Screen:
 
     def end_turn(self) -> None:
         """Draw the newest unfinished line again, and write everything out."""
-        if self._tails and not self._drawn and self._cut is not None:
-            self._drawn = self.console.write(self._cut_tail(), counts=False)
-        self.console.flush()
+        if self._tails and not self._drawn and self._cut is not None and not self.console.is_blocked:
+            self._drawn = self.console.flush(self._cut_tail())
+        else:
+            self.console.flush()
 
     def _cut_tail(self) -> bytes:
         """Return the newest unfinished line, cut to the width; while others flood it is drawn again at every turn."""

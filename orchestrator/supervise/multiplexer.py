@@ -1,7 +1,8 @@
 """Reads all the ptys and hands their lines, prefixed, to the console.
 
-Where the sink is full (a pipe or file; never a terminal) all masters are left unread until it has drained: the line
-discipline then blocks the writers. During a stop nobody is slowed: there the console skips in the end.
+If a file or pipe takes no more, all masters are left unread until it has drained: the line discipline then blocks the
+writers. If a terminal takes no more, only the masters of floods are left unread (`output.backlog`), and only while it
+makes progress. During a stop nobody is slowed: there the console skips in the end.
 
 Facts: a read of a pty gives at most 4095 bytes, and the next one sleeps until the kernel's worker has brought more
 (tty_buffer.c). While one component floods, that costs less than a turn of the loop for each read; of several, one is
@@ -40,6 +41,7 @@ CROWD_READS = 128  # … and of all of them at most, about, so that a turn does 
 LOG_AFTER = 4  # reads of a turn, where there are more: what the log holds is written, see above
 LINGER = 0.002  # seconds that they, or what a log holds, wait for more at most
 HEAP_KEPT = 1 << 21  # bytes that malloc does not return to the kernel
+PRESENT = 1 << 18  # bytes of a master that were there already, at most, when somebody asks for those
 LAST_WORDS = 1 << 22  # bytes read after the tree has gone, should somebody outside it hold the slave open
 RECENT = 16384  # bytes of the last lines that are kept to explain an end, and for who attaches
 FEW = 1024  # bytes of one turn that do not make a flood
@@ -55,6 +57,7 @@ class Multiplexer:
         self._console = screen.console
         self._by_fd: dict[int, Stream] = {}
         self._paused = False
+        self._waiting: set[Stream] = set()  # not read because the terminal takes no more of theirs
         self._patient = True
         self._ready = 0
         self._crowded = False  # whether several masters had something in the last turn
@@ -77,25 +80,26 @@ class Multiplexer:
         """Show what is there already, so that it stands before what is said next; an unfinished line too, where nobody
         has the other side open any more, who could go on with it."""
         if not self._paused:
-            self._drain(stream)
+            self._drain(stream, PRESENT)
             if stream.parked or not stream.open:
                 self._end_line(stream)
+        self._console.merge(stream.flow)
 
     def close(self, stream: Stream) -> None:
         """Read what is left, show an unfinished line, close the master."""
-        self._drain(stream)
+        self._drain(stream, LAST_WORDS)
         self._end(stream)
         self._lingering.pop(stream, None)
         self._tails.close(stream)
         self._end_line(stream)
+        self._console.merge(stream.flow)
         stream.last = stream.recent
         if stream.seen_at is not None and self._screen.written - stream.seen_at <= NEAR:
             stream.recent = b""
         if stream.log is not None:
             stream.log.finish()
 
-    def _drain(self, stream: Stream) -> None:
-        left = LAST_WORDS
+    def _drain(self, stream: Stream, left: int) -> None:
         while left > 0 and (data := self._read(stream)):
             left -= len(data)
             self._take(stream, data)
@@ -118,6 +122,7 @@ class Multiplexer:
         stream.lent = lent
         if lent:
             self._tails.hide(stream)
+            self._let_go_on(stream)
         else:
             self._tails.let_in(stream)
 
@@ -126,6 +131,7 @@ class Multiplexer:
         self._patient = False
         self._console.hurry()
         self._resume()
+        self._let_floods_go_on()
 
     def _listen(self, stream: Stream) -> None:
         if not stream.parked:
@@ -158,7 +164,7 @@ class Multiplexer:
             self._linger(stream)
         else:
             self._take(stream, data)
-        return more
+        return more and not stream.waits
 
     def _linger(self, stream: Stream) -> None:
         if not self._lingering:
@@ -238,9 +244,25 @@ class Multiplexer:
         self._put(stream, stream.painter.paint(whole) if stream.visible else b"")
 
     def _put(self, stream: Stream, shown: bytes) -> None:
-        # Where one component floods a slow terminal, the few words of the others are not skipped with it.
-        may_skip = stream.seen_at is None or len(shown) > FEW
-        stream.seen_at = self._screen.written if shown and self._screen.show(shown, may_skip=may_skip) else None
+        flow = stream.flow
+        if flow.is_flood and not flow.size and not self._more and len(shown) <= FEW:
+            flow.is_flood = False
+        stream.seen_at = self._screen.written if shown and self._screen.show(shown, flow) else None
+        if flow.is_flood and self._console.slows_floods and not stream.waits and not stream.parked and stream.open:
+            stream.waits = True
+            self._waiting.add(stream)
+            self._loop.remove(stream.master_fd)
+
+    def _let_go_on(self, stream: Stream) -> None:
+        if stream.waits:
+            stream.waits = False
+            self._waiting.discard(stream)
+            if stream.open and not self._paused:
+                self._listen(stream)
+
+    def _let_floods_go_on(self) -> None:
+        for stream in tuple(self._waiting):
+            self._let_go_on(stream)
 
     # The end of a master, and of patience
 
@@ -256,7 +278,7 @@ class Multiplexer:
         if data or self._paused:
             self._parked.remove(stream.master_fd)
             stream.parked = False
-            if not self._paused:
+            if not self._paused and not stream.waits:
                 self._listen(stream)
         if data:
             self._take(stream, data)
@@ -264,6 +286,8 @@ class Multiplexer:
     def _end(self, stream: Stream) -> None:
         if stream.open:
             stream.open = False
+            stream.waits = False
+            self._waiting.discard(stream)
             del self._by_fd[stream.master_fd]
             self._loop.remove(stream.master_fd)
             self._parked.remove(stream.master_fd)
@@ -275,6 +299,8 @@ class Multiplexer:
         if self._ready:
             self._crowded = self._ready > 1
             self._ready = 0
+        if self._waiting and self._console.lets_floods_go_on:
+            self._let_floods_go_on()
         if self._paused:
             if self._console.waiting <= LOW_WATER:
                 self._resume()

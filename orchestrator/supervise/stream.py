@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from orchestrator.output.backlog import Flow
 from orchestrator.runtime.loop import Timer
 from orchestrator.text.block import BlockSplitter
 from orchestrator.text.prefix import Painter
@@ -63,7 +64,8 @@ class Stream:
     stream that stands, None where it was not shown.
     While it is `lent` to somebody who is attached its lines are not shown but counted in `held`, and its size is not
     ours to set. `backlog` is what was read and is to be looked at together with more; `after_cr` says that what was
-    looked at last ended in CR.
+    looked at last ended in CR. `flow` is its text that waits for the screen; `waits` says that it is not read because
+    of that.
     """
 
     master_fd: int
@@ -82,6 +84,8 @@ class Stream:
     held: int = 0
     open: bool = True
     parked: bool = False
+    waits: bool = False
+    flow: Flow = field(default_factory=Flow)
     tail: Tail = field(default_factory=Tail)
     after_cr: bool = False
     backlog: list[bytes] = field(default_factory=list)

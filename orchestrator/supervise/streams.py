@@ -71,10 +71,10 @@ class Streams:
     def _open_of(self, member: Member) -> list[Stream]:
         return [streams[member.key] for streams in (self._streams, self._errors) if member.key in streams]
 
-    def last_words(self, member: Member) -> bytes:
-        """Return what it last printed, as far as that was not just shown; the second time nothing."""
+    def last_words(self, member: Member, *, again: bool = False) -> bytes:
+        """Return what it last printed; unless `again`, only if that is not in view, and only once."""
         words = self._last_words.pop(member.key, b"")
-        return self._kept.get(member.key, b"") if self.unseen else words
+        return self._kept.get(member.key, b"") if self.unseen or again else words
 
     def recent(self, member: Member) -> bytes:
         """Return the end of what it has printed, shown already or not."""

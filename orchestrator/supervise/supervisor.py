@@ -209,7 +209,8 @@ class Supervisor:
             self.roster.blame(member)
             self._tell_surrender(member)
             others = [] if member in self.roster.steps else self.roster.others_there(member)
-            self.tell(news.obituary(member, self.streams.last_words(member), [other.name for other in others]))
+            recent = self.streams.last_words(member, again=True)
+            self.tell(news.obituary(member, recent, [other.name for other in others]))
             self.stop(None)
         else:
             self._tell_last_lines(member)
@@ -273,7 +274,9 @@ class Supervisor:
         self.stop_reported(members)
 
     def kill(self) -> None:
-        """Skip the grace of whatever is still there."""
+        """Skip the grace of whatever is still there; once nothing is, do not wait for the terminal either."""
+        if self._finished:
+            self._stage.screen.console.give_up()
         for member in self.roster.everyone:
             member.handle(Event.KILL)
         self._household.bereaved.kill()

@@ -1,6 +1,7 @@
-/* The screen's side of stamp.c: reads standard input to its end, and prints for each stamped line the ns between its
-   write and the return of the read that brought it; then, once LINES have come, `complete`.
-   usage: arrive LINES */
+/* The screen's side of stamp.c and flood.c: reads standard input, and prints for each stamped line the ns between its
+   write and the return of the read that brought it. Once LINES have come it prints `complete LOST`: how many lines of
+   the flood with the id `a` were missing until then.
+   usage: arrive [-t] LINES      (-t: of a terminal; makes no difference) */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,9 @@
 #include <unistd.h>
 
 #define SIZE (1 << 20)
+#define DIGITS 10
+
+static long wanted, seen, lost, following;
 
 static long long now(void) {
     struct timespec time;
@@ -16,25 +20,45 @@ static long long now(void) {
     return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
+/* A line of the flood: `a`, the digits of its number, a blank. What fills a line has no digit after an `a`. */
+static void count(const char *line, const char *stop) {
+    const char *at = line;
+    while ((at = memchr(at, 'a', stop - at)) && stop - ++at > DIGITS) {
+        long number = 0, digits = 0;
+        for (; digits < DIGITS && at[digits] >= '0' && at[digits] <= '9'; digits++)
+            number = number * 10 + (at[digits] - '0');
+        if (digits < DIGITS || at[DIGITS] != ' ')
+            continue;
+        if (number > following)
+            lost += number - following;
+        following = number + 1;
+        return;
+    }
+}
+
 int main(int argc, char **argv) {
-    static char buffer[SIZE + 1];
-    long wanted = argc > 1 ? atol(argv[1]) : 0, seen = 0;
+    static char buffer[SIZE];
     size_t held = 0;
     ssize_t got;
+    wanted = argc > 1 ? atol(argv[argc - 1]) : 0;
     while ((got = read(0, buffer + held, SIZE - held)) > 0) {
         long long arrived = now();
-        char *rest = buffer, *stop = buffer + held + got, *open, *close;
-        *stop = '\0';
-        while ((open = memchr(rest, '~', stop - rest)) && (close = memchr(open + 1, '~', stop - open - 1))) {
+        char *line = buffer, *stop = buffer + held + got, *end, *open;
+        for (; (end = memchr(line, '\n', stop - line)); line = end + 1) {
+            if (!(open = memchr(line, '~', end - line))) {
+                count(line, end);
+                continue;
+            }
             printf("%lld\n", arrived - strtoll(open + 1, NULL, 10));
-            rest = close + 1;
             if (++seen == wanted) {
-                puts("complete");
+                printf("complete %ld\n", lost);
                 fflush(stdout);
             }
         }
-        held = open ? stop - open : 0; /* half a stamp waits for its other half */
-        memmove(buffer, open ? open : buffer, held);
+        held = stop - line;
+        if (held == SIZE)
+            held = 0; /* no line is that long */
+        memmove(buffer, line, held);
     }
     return 0;
 }

@@ -32,15 +32,13 @@ class Component:
 @dataclass(frozen=True)
 class Contender:
     """`argv` makes the command line, writing what it needs into the run's directory. `prefix` is the pattern before
-    the lines of a component, whose names are all of one length; `own` that of the runner's own lines. `may_skip`: it
-    leaves out what a terminal does not take in time."""
+    the lines of a component, whose names are all of one length; `own` that of the runner's own lines."""
 
     name: str
     argv: Callable[[Path, list[Component]], list[str]]
     prefix: Callable[[str], str]
     own: str = ""
     strips_colours: bool = False  # where its output is no terminal
-    may_skip: bool = False
 
 
 def environment() -> dict[str, str]:
@@ -82,7 +80,6 @@ def _orchestrate(name: str, options: tuple[str, ...], strips_colours: bool) -> C
         lambda component: f"{component:{OWN_WIDTH}} | ",
         f"{'orchestrate':{OWN_WIDTH}} | ",
         strips_colours,
-        may_skip=True,
     )
 
 

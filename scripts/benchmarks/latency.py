@@ -1,11 +1,13 @@
-"""Latency: ms from a component's write to the return of the read that brings the line to the screen, a pipe.
+"""Latency: ms from a component's write to the return of the read that brings the line to the screen.
 
-Once with nothing else going on, once beside a component that floods. On few cores the scheduler has its share in the
-second; the C program shows how large that is. A line that has not come when the patience ends counts as late, and so
-as slower than all others.
+Once with nothing else going on, once beside a component that floods, both into a pipe; and beside a flood on a terminal
+(a pty) that is read as fast as it goes. On few cores the scheduler has its share in these; the C program shows how
+large that is. A line that has not come when the patience ends counts as late, and so as slower than all others. `lost`
+are the flood's lines that are missing on the screen.
 """
 
 import math
+from dataclasses import dataclass
 
 from benchmarks import processes, report
 from benchmarks.contenders import Component, Contender, honchos, limit, orchestrates, standalone_alike
@@ -26,7 +28,20 @@ COLUMNS = (
     Column("p99", "p99 ms", ".3f"),
     Column("lines", "lines", "d"),
     Column("late", "late", "d"),
+    Column("lost", "lost", "d"),
 )
+
+
+CASES = (("quiet", "pipe", False), ("beside a flood", "pipe", True), ("beside a flood, on a terminal", "pty", True))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The delay of each line in ms, sorted, infinite for those that did not come in time; and how many lines of the
+    flood were missing until the last of them, None if it did not come."""
+
+    delays: list[float]
+    lost: int | None
 
 
 def measure(settings: Settings, space: Workspace) -> list[Row]:
@@ -34,22 +49,21 @@ def measure(settings: Settings, space: Workspace) -> list[Row]:
     lines = 20 if settings.quick else LINES
     entrants = [limit(space), orchestrates()[0], *honchos(), standalone_alike()]
     rows: list[Row] = []
-    for case, beside_flood in (("quiet", False), ("beside a flood", True)):
+    for case, sink, beside_flood in CASES:
         if settings.leaves_out(case):
             continue
 
-        def delays(contender: Contender, beside_flood: bool = beside_flood) -> list[float]:
-            return _delays(contender, beside_flood, lines, space)
+        def figures(contender: Contender, sink: str = sink, beside_flood: bool = beside_flood) -> Figures:
+            return _figures(contender, sink, beside_flood, lines, space)
 
-        samples = interleaved(entrants, settings.repetitions(5), delays)
+        samples = interleaved(entrants, settings.repetitions(5), figures)
         rows += [_row(case, name, runs) for name, runs in samples.items()]
     return rows
 
 
-def _delays(contender: Contender, beside_flood: bool, lines: int, space: Workspace) -> list[float]:
-    """Return the delay of each line in ms, sorted; infinite for those that did not come in time."""
+def _figures(contender: Contender, kind: str, beside_flood: bool, lines: int, space: Workspace) -> Figures:
     directory = space.new_directory()
-    with Gate(directory) as gate, Sink([space.program("arrive"), str(lines)], "pipe", directory) as sink:
+    with Gate(directory) as gate, Sink([space.program("arrive"), str(lines)], kind, directory) as sink:
         microseconds = round(INTERVAL * 1e6)
         components = [
             Component("stamp", f"exec {space.program('stamp')} {gate.arguments} {lines} {microseconds}"),
@@ -63,19 +77,23 @@ def _delays(contender: Contender, beside_flood: bool, lines: int, space: Workspa
             gate.wait_done(1, run)
             sink.wait_complete(PATIENCE)
         said = sink.finish()
-    came = sorted(int(word) / 1e6 for word in said[:lines] if word != "complete")
-    return came + [math.inf] * (lines - len(came))
+    came = sorted(int(word) / 1e6 for word in said if word.isdigit())[:lines]
+    lost = next((int(word.split()[1]) for word in said if word.startswith("complete")), None)
+    return Figures(came + [math.inf] * (lines - len(came)), lost)
 
 
-def _row(case: str, name: str, runs: list[list[float]]) -> Row:
+def _row(case: str, name: str, runs: list[Figures]) -> Row:
+    delays = [figures.delays for figures in runs]
+    counted = [figures.lost for figures in runs if figures.lost is not None]
     return {
         "case": case,
         "contender": name,
-        "p50": _percentile(runs, 0.50),
-        "p99": _percentile(runs, 0.99),
-        "lines": sum(map(len, runs)),
-        "late": sum(math.isinf(delay) for delays in runs for delay in delays),
-        "samples": [[delay for delay in delays if not math.isinf(delay)] for delays in runs],
+        "p50": _percentile(delays, 0.50),
+        "p99": _percentile(delays, 0.99),
+        "lines": sum(map(len, delays)),
+        "late": sum(math.isinf(delay) for one in delays for delay in one),
+        "lost": sum(counted) if counted else None,
+        "samples": [[delay for delay in one if not math.isinf(delay)] for one in delays],
     }
 
 

@@ -12,7 +12,7 @@ What is measured, and what is fair:
   turn all contenders run, and ratios are between those of one turn; the table shows their medians.
 - orchestrate and C put ptys under the components, honcho and `airflow standalone` pipes, which move several times as
   much; `C, pipes` is the limit for those, and for orchestrate with `tty = false`.
-- On a pty as sink orchestrate skips what the terminal does not take in time, by design; `skipped` says how much.
+- A pty as sink is a terminal that is read as fast as it goes: there, too, every line has to come.
 """
 
 import json
@@ -34,7 +34,6 @@ SECONDS = 1.0  # of one measurement
 FIRST_BYTES = 400_000  # of the run that finds out the speed
 MOST_BYTES = 400_000_000
 QUICK_BYTES = 100_000
-LAST_LINES = 0.5  # seconds that are waited for what a terminal may still show
 
 COLUMNS = (
     Column("case", "lines"),
@@ -44,7 +43,6 @@ COLUMNS = (
     Column("ratio", "of C", ".2f"),
     Column("cpu", "CPU s/GB", ".1f"),
     Column("cpu_ratio", "of C", ".2f"),
-    Column("skipped", "skipped %", ".1f"),
     Column("wrong", "wrong lines", "d"),
 )
 
@@ -68,10 +66,6 @@ class Case:
     def line_bytes(self) -> int:
         """What one line has when the producer writes it."""
         return len(self.head) + self.length
-
-    def may_lose(self, contender: Contender) -> bool:
-        """Whether lines may be left out."""
-        return self.sink == "pty" and contender.may_skip
 
     @property
     def components(self) -> list[str]:
@@ -181,19 +175,12 @@ def relay(case: Case, contender: Contender, lines: int, space: Workspace) -> Fig
             processes.wait_quiet(own)
             cpu_before = processes.cpu_time(own)
             began = gate.open()
-            _wait_for_all(case, contender, gate, sink, run)
+            if not sink.wait_complete(PATIENCE):
+                raise run.failure(f"{case.name} into a {case.sink}: not all lines have come")
             cpu = processes.cpu_time(own) - cpu_before
         *_, counts_text = sink.finish()
         counts = json.loads(counts_text)
     return Figures(lines * case.line_bytes * case.count, counts["last"] - began, cpu, counts)
-
-
-def _wait_for_all(case: Case, contender: Contender, gate: Gate, sink: Sink, run: Run) -> None:
-    if case.may_lose(contender):
-        gate.wait_done(case.count, run)
-        sink.wait_complete(LAST_LINES)
-    elif not sink.wait_complete(PATIENCE):
-        raise run.failure(f"{case.name} into a {case.sink}: not all lines have come")
 
 
 def _producer_command(case: Case, gate: Gate, id_: str, lines: int, space: Workspace) -> str:
@@ -210,8 +197,6 @@ def _sink_command(case: Case, contender: Contender, names: list[str], lines: int
 
 
 def _row(case: Case, contender: Contender, figures: list[Figures], limits: list[Figures]) -> Row:
-    lossless = not case.may_lose(contender)
-    lines = figures[0].counts["good"] + figures[0].counts["missing"]
     return {
         "case": case.name,
         "sink": case.sink,
@@ -220,12 +205,10 @@ def _row(case: Case, contender: Contender, figures: list[Figures], limits: list[
         "ratio": report.paired_ratio([f.speed for f in figures], [f.speed for f in limits]),
         "cpu": report.median(f.cpu_per_gb for f in figures),
         "cpu_ratio": report.paired_ratio([f.cpu_per_gb for f in figures], [f.cpu_per_gb for f in limits]),
-        "skipped": None if lossless else report.median(100 * f.counts["missing"] / lines for f in figures),
-        "wrong": sum(_wrong(f.counts, lossless) for f in figures),
+        "wrong": sum(_wrong(f.counts) for f in figures),
         "samples": [{"bytes": f.size, "seconds": f.seconds, "cpu_seconds": f.cpu, "counts": f.counts} for f in figures],
     }
 
 
-def _wrong(counts: dict[str, Any], lossless: bool) -> int:
-    kinds = ("mangled", "disordered", "unprefixed", *(("missing",) if lossless else ()))
-    return sum(counts[kind] for kind in kinds)
+def _wrong(counts: dict[str, Any]) -> int:
+    return sum(counts[kind] for kind in ("mangled", "disordered", "unprefixed", "missing"))

@@ -116,6 +116,14 @@ class Trial:
         """Press keys on its terminal."""
         os.write(self._out_fd, keys)
 
+    def look_away(self) -> None:
+        """Read its output no more for now, as a terminal after Ctrl-S."""
+        self._sinks.pop(self._out_fd, None)
+
+    def look_back(self) -> None:
+        """Read its output again."""
+        self._sinks[self._out_fd] = self._take
+
     def hang_up(self) -> None:
         """Close its terminal."""
         del self._sinks[self._out_fd]
