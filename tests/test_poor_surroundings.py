@@ -83,6 +83,7 @@ def test_a_prober_that_cannot_be_forked_is_forked_later(no_descriptor_left):
     failures = []
     member = SimpleNamespace(
         name="web",
+        key="web",
         incarnations=1,
         since=0.0,
         since_wall=0.0,
@@ -119,7 +120,7 @@ def test_where_no_process_can_be_forked_the_end_is_said_in_words(home):
     limited = ["bash", "-c", 'ulimit -u 1 && exec "$@"', "bash"]
     run = home.up(file="orchestrate.toml", before=[*UNPRIVILEGED, *limited])
     assert run.wait() == 1
-    assert "web ends the system: unable to fork a guardian: Resource temporarily unavailable" in run.text
+    assert "web did not start: unable to fork a guardian: Resource temporarily unavailable" in run.text
     assert "Traceback" not in run.messages
 
 

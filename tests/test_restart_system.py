@@ -95,8 +95,9 @@ def test_a_start_that_fails_twice_in_the_same_way_is_given_up(here):
     assert len(re.findall(r"^web +\| pid ", run.text, re.MULTILINE)) == 2
     assert re.search(
         r"giving up on web: it exited 2 times in the same way before it was ready\n"
-        r"orchestrate +\| web ends the system: exited with status 3 .*, having been started 2 times\n"
-        r"orchestrate +\| stopping because of it: db\n",
+        r"orchestrate +\| the last lines of web:\n"
+        r"orchestrate +\|     pid \d+: no module named celery\n"
+        r"orchestrate +\| stopping db because web exited \(it was started 2 times\)\n",
         run.text,
     ), run.text
 

@@ -33,15 +33,18 @@ def left_behind(member: Member) -> str:
 
 
 def obituary(member: Member, recent: bytes, others: list[str]) -> str:
-    """It ends the system: what, why, after how long and how many restarts, its last lines, who is stopped for it."""
-    after = f" after {member.lasted:.1f} s" if member.lasted else ""
-    again = f", having been started {member.incarnations} times" if member.incarnations > 1 else ""
-    what = [f"{member.name} ends the system: {member.end_in_words}{after}{again}"]
+    """Return the block on a member that ends the system, whose exit is reported already: what it last printed, how
+    often it was started, and what is stopped because of it. Empty if there is nothing to add."""
+    block = []
     if not member.succeeded and (lines := last_lines(member.name, recent, LAST_LINES_OF_ALL)):
-        what.append(lines)
+        block.append(lines)
+    count = member.incarnations
     if others:
-        what.append(f"stopping because of it: {', '.join(others)}")
-    return "\n".join(what)
+        again = f" (it was started {count} times)" if count > 1 else ""
+        block.append(f"stopping {', '.join(others)} because {member.name} exited{again}")
+    elif count > 1:
+        block.append(f"{member.name} was started {count} times")
+    return "\n".join(block)
 
 
 def last_lines(name: str, recent: bytes, count: int = LAST_LINES) -> str:

@@ -67,6 +67,7 @@ class Supervisor:
         self._outcome: Outcome | None = None
         self.is_stopping = False
         self._finished = False
+        self._exits_told: dict[str, int] = {}  # which incarnation's, by key
         self._progress = Progress(loop, self.waiting, self.tell)
         self._stop_progress = StopProgress(loop, lambda: self.roster.stopping, self._report_stop)
         self.stop_reported: Callable[[list[Member]], None] = lambda members: None
@@ -174,7 +175,7 @@ class Supervisor:
             self._stop_progress.begin()
             if member.own_end and not self._ends_well(member):
                 self.streams.catch_up(member)
-                self.tell(news.death(member))
+                self._tell_exit(member)
             if member.own_end and (line := news.left_behind(member)):
                 self.tell(line)
         elif member.state is State.BACKOFF and self.is_stopping:
@@ -207,10 +208,12 @@ class Supervisor:
             self._start_next()
         elif member.status is not None and self._ends_all(member):
             self.roster.blame(member)
-            self._tell_surrender(member)
             others = [] if member in self.roster.steps else self.roster.others_there(member)
+            self._tell_exit(member)
+            self._tell_surrender(member)
             recent = self.streams.last_words(member, again=True)
-            self.tell(news.obituary(member, recent, [other.name for other in others]))
+            if block := news.obituary(member, recent, [other.name for other in others]):
+                self.tell(block)
             self.stop(None)
         else:
             self._tell_last_lines(member)
@@ -229,6 +232,12 @@ class Supervisor:
 
     def _ends_well(self, member: Member) -> bool:
         return self.is_stopping or (member in self.roster.steps and self.roster.steps.let_go_on(member))
+
+    def _tell_exit(self, member: Member) -> None:
+        """Report the exit of this incarnation, once."""
+        if self._exits_told.get(member.key) != member.incarnations:
+            self._exits_told[member.key] = member.incarnations
+            self.tell(news.death(member))
 
     def _tell_last_lines(self, member: Member) -> None:
         recent = self.streams.last_words(member)
