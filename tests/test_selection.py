@@ -18,7 +18,7 @@ HERE = Place("f.toml", 1, "/here")
 
 def member(name, needs="", **keys):
     depends_on = tuple(Dependency(other) for other in needs.split())
-    return Member(name=name, command="x", place=HERE, depends_on=depends_on, **keys)
+    return Member(name=name, place=HERE, depends_on=depends_on, **{"command": "x", **keys})
 
 
 SYSTEM = [
@@ -120,8 +120,84 @@ def test_ports_as_foreman_has_them():
     }
 
 
-def test_a_port_beyond_the_last():
-    assert "65600" in resolved(member("a"), member("b"), base="65500")[1].problems[0]
+def ports(*members, **more):
+    found, report = resolved(*members, **more)
+    return {name: spec.environment.get("PORT") for name, spec in found.items()}, report.problems
+
+
+def test_beyond_the_last_port_there_is_none():
+    found = ports(member("a"), member("b"), base="65500", shell={"PORT": "65500"})
+    assert found == ({"a": "65500", "b": None}, [])
+    assert resolved(*(member(f"c{number}") for number in range(1000)))[1].problems == []
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"command": "serve $PORT"},
+        {"command": "serve ${PORT:-80}"},
+        {"command": ("serve", "-p", "${PORT}")},
+        {"environment": {"URL": "http://x:${PORT}"}},
+        {"ready": (HttpProbe("http://x:${PORT}"),)},
+        {"cwd": "$PORT"},
+    ],
+)
+def test_a_component_that_uses_it_needs_one(keys):
+    problems = ports(member("a"), member("b", **keys), base="65500")[1]
+    assert "b: uses PORT, but b would be beyond 65535; set its `port`, or a base" in problems[0]
+
+
+def test_no_port_is_needed_by_one_that_sets_it_or_says_something_like_it():
+    assert ports(member("a"), member("b", command="echo $PORTAL $$PORT_X"), base="65500")[1] == []
+    keys = {"command": "serve $PORT", "environment": {"PORT": "1"}}
+    assert ports(member("a"), member("b", **keys), base="65500") == ({"a": "65500", "b": "1"}, [])
+
+
+def test_no_two_components_have_the_same_port():
+    assert ports(member("a", port=5200), member("b"), member("c"))[0] == {"a": "5200", "b": "5100", "c": "5201"}
+    found = ports(member("a"), member("b"), counts={"a": 102, "b": 1})[0]
+    assert (found["a.100"], found["a.101"], found["b"]) == ("5099", "5101", "5100")
+    assert len(set(found.values())) == 103
+
+
+@pytest.mark.parametrize("port", [8080, "${P:-8080}", "${web.PORT}"])
+def test_two_components_that_set_the_same_port(port):
+    problems = ports(member("web", port=8080), member("api", port=port))[1]
+    assert problems == ["f.toml:1: api: api and web have the same PORT 8080"]
+    assert ports(member("web", port=8080, replicas=3), member("api", port=8082))[1] != []
+
+
+def test_the_port_of_another_component():
+    web = member("web", port="${P}", replicas=2)
+    api = member(
+        "my-api",
+        command="curl ${web.PORT} ${web.2.PORT} $PORT",
+        environment={"A": "${web.PORT}", "B": "${my-api.PORT}", "C": "$web.PORT"},
+        ready=(HttpProbe("http://x:${web.2.PORT}/"),),
+    )
+    found, report = resolved(web, api, shell={"P": "80"})
+    spec = found["my-api"]
+    assert report.problems == []
+    assert spec.argv[-1] == "curl 80 81 $PORT"
+    assert (spec.environment["A"], spec.environment["B"], spec.environment["C"]) == ("80", "5100", ".PORT")
+    assert spec.ready[0].url == "http://x:81/"
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ({"command": "echo ${wbe.PORT}"}, "api: ${wbe.PORT}: there is no component 'wbe'; did you mean 'web'?"),
+        ({"environment": {"A": "${wbe.PORT}"}}, "'${wbe.PORT}': there is no component 'wbe' that has a PORT"),
+        ({"command": "echo ${web.PORT}", "base": "65500"}, "api: ${last.PORT}: last has no PORT"),
+        ({"port": "${api.PORT}"}, "there is no component 'api' that has a PORT"),
+    ],
+)
+def test_a_port_that_there_is_not(keys, problem):
+    base = keys.pop("base", "5000")
+    if base != "5000":
+        keys = {"command": "echo ${last.PORT}"}
+    problems = ports(member("web"), member("api", **keys), *([member("last")] if base != "5000" else []), base=base)[1]
+    assert problem in "\n".join(problems)
 
 
 def test_what_tells_an_instance_who_it_is():
@@ -169,7 +245,10 @@ BROKEN = "missing ), unterminated subpattern at position 0"
         ({"expect": (Rule("${P}", Do.FAIL),)}, f"prompt is no regular expression: {BROKEN}"),
         ({"ready": (HttpProbe("http://h/", body="${P}"),)}, f"body is no regular expression: {BROKEN}"),
         ({"alive": (HttpProbe("http://h/", headers=(("X", "${P}"),)),)}, f"X is no regular expression: {BROKEN}"),
-        ({"ready": (HttpProbe("${P}"),)}, "http has to begin with http:// or https:// and a host, not '('"),
+        (
+            {"ready": (HttpProbe("${P}"),)},
+            "http has to begin with http:// or https:// and a host, or with http+unix://, not '('",
+        ),
         ({"ready": (HttpProbe("http://h:${Q}/"),)}, "http is no URL: Port out of range 0-65535"),
     ],
 )

@@ -288,6 +288,7 @@ _DEFAULTS: dict[str, object] = {
     "port": None,
     "bind": None,
     "any_port": False,
+    "no_port": False,
     "wait_for_database": options.WAIT_FOR_DATABASE,
     "detach": False,
     "wait": None,

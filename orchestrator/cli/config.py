@@ -26,17 +26,20 @@ def run(options: argparse.Namespace) -> int:
     add_file = partial(reading.add_file_of, sources)
     chosen, _ = selection.select(sources.definition.components, planning.wishes(options))
     ports = {
-        c.name: int(c.environment["PORT"]) for c in resolved.system.components if c.environment["PORT"].isdecimal()
+        c.name: int(port) for c in resolved.system.components if (port := c.environment.get("PORT", "")).isdecimal()
     }
     names = {one.member.name for one in chosen}
+    known = [member.name for member in sources.definition.components]
     tree: dict[str, Any] = {"init": {}, "components": {}}
     if sources.airflow is not None:
         tree["init"]["airflow"] = sources.airflow.database_step()
     for step in sources.definition.init:
-        tree["init"][step.name] = plain.trim(plain.of_member(step, None, sources.layers, add_file, sources.report))
+        tree["init"][step.name] = plain.trim(
+            plain.of_member(step, None, sources.layers, add_file, known, sources.report)
+        )
     for one in chosen:
-        first = ports.get(one.instances[0], planning.BASE_PORT)
-        member = plain.of_member(one.member, first, sources.layers, add_file, sources.report)
+        first = ports.get(one.instances[0], 0)
+        member = plain.of_member(one.member, first, sources.layers, add_file, known, sources.report)
         depends_on = {name: condition for name, condition in member["depends_on"].items() if name in names}
         order = {key: [name for name in member[key] if name in names] for key in ("start_after", "stop_before")}
         changed = {**member, **order, "replicas": one.count, "depends_on": depends_on}

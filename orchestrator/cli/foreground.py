@@ -41,14 +41,19 @@ TERMINAL_PATIENCE = 1.0  # the same for a terminal, since it last took something
 
 
 def run(
-    system: System, directory: Path, here: Surroundings, birth: Birth | None = None, more: More | None = None
+    system: System,
+    directory: Path,
+    here: Surroundings,
+    birth: Birth | None = None,
+    more: More | None = None,
+    plan: Callable[[], Plan] | None = None,
 ) -> int:
     """Take the home, run the system to its end, give the home back. Returns the exit status, or dies of a signal.
-    `more` gives the specs of a component in so many instances.
+    `more` gives the specs of a component in so many instances; `plan` is called after the initial steps.
 
     Raises HeldError where another instance holds the home.
     """
-    return run_made(lambda home: (system, None), directory, here, birth=birth, more=more)
+    return run_made(lambda home: (system, plan), directory, here, birth=birth, more=more)
 
 
 def run_made(

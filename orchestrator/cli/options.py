@@ -185,6 +185,8 @@ def definition(files: Parser) -> Parser:
     options.add_argument(
         "-p", "--port", dest="base_port", metavar="BASE", type=port, help="PORT of the first component (default: 5000)"
     )
+    options.add_argument("--no-port", action="store_true", help="assign no PORT; a `port` in the definition counts")
+    options.add_argument("--any-port", action="store_true", help="use free ports instead of those that are in use")
     return options
 
 

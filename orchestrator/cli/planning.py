@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from dataclasses import replace
-from functools import partial
 
 from orchestrator.cli import sources as reading
 from orchestrator.cli.sources import Sources
 from orchestrator.config import commands, selection
-from orchestrator.config.environment import FROM_SHELL, PORT_MAX, Layers, Variable, Variables
+from orchestrator.config.environment import FROM_SHELL, Layers, Variable, Variables
+from orchestrator.config.ports import LAST
 from orchestrator.config.report import Report, did_you_mean
 from orchestrator.config.resolve import Resolved, Settings, resolve
 from orchestrator.config.selection import Selected, Wishes
 from orchestrator.config.validate import validate
 from orchestrator.model.errors import UsageError
-from orchestrator.model.spec import Component, Condition
+from orchestrator.model.spec import Component, Condition, System
 
 BASE_PORT = 5000
 
@@ -59,11 +60,12 @@ def _split(texts: list[str] | None) -> list[str]:
 def resolve_chosen(options: argparse.Namespace, sources: Sources, chosen: list[Selected]) -> Resolved:
     """Return the spec of the chosen components."""
     settings = Settings(
-        port=_base_port(options.base_port, sources.layers, sources.report),
+        port=None if options.no_port else _base_port(options.base_port, sources.layers, sources.report),
+        replace_port=_free_port if options.any_port else lambda port: port,
         grace=options.timeout,
         no_tty=_split(options.no_tty),
     )
-    add_file = partial(reading.add_file_of, sources)
+    add_file = functools.partial(reading.add_file_of, sources)
     return resolve(sources.definition, chosen, sources.layers, settings, add_file, sources.report)
 
 
@@ -71,14 +73,45 @@ def _base_port(option: int | None, layers: Layers, report: Report) -> Variable:
     if option is not None:
         return Variable(str(option), "-p")
     variable = layers.flat().get("PORT")
-    if variable is None:
+    if variable is None or not variable.value.strip():
         return Variable(str(BASE_PORT), "")
     text = variable.value
-    if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) <= PORT_MAX):
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) <= LAST):
         origin = "PORT in the environment" if variable.origin == FROM_SHELL else variable.origin
-        report.problem(origin, f"{text!r:.40} is no port to begin with")
+        report.problem(origin, f"{text!r:.40} is no port; expected 1 to 65535")
         return Variable(str(BASE_PORT), "")
     return variable
+
+
+_chosen: set[int] = set()  # ports that were taken, and those chosen instead
+
+
+@functools.cache
+def _free_port(port: int) -> int:
+    """Return the port, or a free one if some process listens on it."""
+    from orchestrator.presets.airflow import ports  # and socket, which only this option pays for
+
+    if not ports.fault("::", port):
+        return port
+    _chosen.add(port)
+    other = ports.free("::", _chosen)
+    _chosen.add(other)
+    return other
+
+
+def taken_ports(system: System) -> tuple[str, ...]:
+    """Say which ports of components another process listens on."""
+    uses = {int(port): c.name for c in system.components if (port := c.environment.get("PORT", "")).isdecimal()}
+    if not uses:
+        return ()
+    from orchestrator.process import listening
+    from orchestrator.process.proc import command_of
+
+    return tuple(
+        f"port {port} of {uses[port]} is in use by {f'pid {pid} ({command_of(pid)})' if pid else 'another process'};"
+        " stop that, or choose others with -p or --any-port"
+        for port, pid in sorted(listening.taken(uses).items())
+    )
 
 
 def check_commands(sources: Sources, chosen: list[Selected], resolved: Resolved, report: Report) -> None:

@@ -9,6 +9,7 @@ import time
 from orchestrator.cli import asking
 from orchestrator.cli.asking import Row
 from orchestrator.model.control import Request, Verb
+from orchestrator.process import listening
 from orchestrator.process.usage import Usage, usage_of
 from orchestrator.runtime.loop import Loop
 
@@ -33,6 +34,7 @@ def _show(options: argparse.Namespace, before: dict[int, tuple[float, Usage]]) -
     rows = asking.ask(options, Request(Verb.PS, tuple(options.names))).rows
     for row in rows:
         _add_usage(row, before)
+        _add_ports(row)
     if options.json:
         asking.print_json(rows)
         return
@@ -56,6 +58,14 @@ def _add_usage(row: Row, before: dict[int, tuple[float, Usage]]) -> None:
     row["memory"] = usage.memory
 
 
+def _add_ports(row: Row) -> None:
+    """Add `ports`, on which the tree listens. `port` is one of these: the assigned one, if it listens on that."""
+    row["ports"] = listening.ports_of(row["guardian"]) if row["guardian"] else []
+    row["assigned_port"] = row["port"]
+    if row["ports"] and row["port"] not in map(str, row["ports"]):
+        row["port"] = str(row["ports"][0])
+
+
 def _fields(row: Row) -> tuple[str, ...]:
     return (
         row["instance"],
@@ -65,7 +75,7 @@ def _fields(row: Row) -> tuple[str, ...]:
         str(row["pid"] or ""),
         "" if row["cpu"] is None else f"{100 * row['cpu']:.1f}%",
         "" if row["memory"] is None else _size(row["memory"]),
-        row["port"] or "",
+        ", ".join(map(str, row["ports"])) or row["port"] or "",
         row["last_exit"] or "",
     )
 

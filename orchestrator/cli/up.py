@@ -20,6 +20,7 @@ from orchestrator.model.spec import OnExit, System
 
 if TYPE_CHECKING:
     from orchestrator.cli.airflow_part import AirflowPart
+    from orchestrator.supervise.plan import Plan
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,9 +42,14 @@ def run(options: argparse.Namespace) -> int:
     home = location.home_of(options)
     if read.airflow is not None and _runs_airflow(read.airflow, system):
         return _run_with_airflow(options, read, read.airflow, system, home, here)
-    return detach.run(
-        options, lambda birth: foreground.run(system, home, here, birth, partial(planning.instances, options, read))
-    )
+    more = partial(planning.instances, options, read)
+    return detach.run(options, lambda birth: foreground.run(system, home, here, birth, more, partial(_plan, system)))
+
+
+def _plan(system: System) -> Plan:
+    from orchestrator.supervise.plan import Plan  # after the first fork, if there are initial steps
+
+    return Plan(system.components, planning.taken_ports(system))
 
 
 def _runs_airflow(part: AirflowPart, system: System) -> bool:

@@ -6,7 +6,7 @@ ours), then the component's `environment`. With `override` files beat the shell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from orchestrator.config.dotenv import Assignment
 
 FROM_SHELL = "the shell"  # an origin
-PORT_STEP = 100  # between components, as foreman and honcho have it
-PORT_MAX = 65535
 ASSIGNED = ("PORT", "PS", "ORCHESTRATE_COMPONENT", "ORCHESTRATE_INSTANCE")  # to each instance
 
 
@@ -35,6 +33,7 @@ class Variable:
 
 
 Variables = Mapping[str, Variable]
+Expand = Callable[[tuple[str | int, ...], str, Variables], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +96,12 @@ class Layers:
         return Values(self.get)
 
 
-def values_of(variables: Variables) -> Values:
-    """Return what texts are expanded with."""
+def values_of(variables: Variables, port_of: Lookup = lambda name: None) -> Values:
+    """Return what texts are expanded with; `port_of` returns the port of a component, for `${web.PORT}`."""
 
     def look_up(name: str) -> str | None:
+        if name.endswith(".PORT"):
+            return port_of(name.removesuffix(".PORT"))
         variable = variables.get(name)
         return variable.value if variable else None
 
@@ -130,16 +131,16 @@ def expand_at(place: Place, text: str, values: Values, report: Report) -> str:
 
 
 def of_instance(
-    member: Member, inherited: Variables, number: int, instance: str, port: Variable | None, report: Report
+    member: Member, inherited: Variables, number: int, instance: str, port: Variable | None, expand: Expand
 ) -> dict[str, Variable]:
-    """Return the variables of instance `number` (from 1); `port` is what PORT is without the component's own word."""
+    """Return the variables of instance `number` (from 1); `port` is its PORT, None for none. `expand` expands a text
+    that stands at a key with the variables so far."""
     variables = {**inherited, **assigned(member.name, number, instance)}
     if port is not None:
-        variables["PORT"] = _own_port(member, number, variables, report) or port
-    values = values_of(variables)
+        variables["PORT"] = port
     for name, template in member.environment.items():
-        place = member.where("environment", name)
-        variables[name] = Variable(expand_at(place, template, values, report), str(place))
+        value = expand(("environment", name), template, variables)
+        variables[name] = Variable(value, str(member.where("environment", name)))
     return variables
 
 
@@ -147,26 +148,3 @@ def assigned(component: str, number: int, instance: str) -> dict[str, Variable]:
     """Return the variables that say which instance this is; PS as foreman has it."""
     ours = {"PS": f"{component}.{number}", "ORCHESTRATE_COMPONENT": component, "ORCHESTRATE_INSTANCE": instance}
     return {name: Variable(value, "orchestrate") for name, value in ours.items()}
-
-
-def _own_port(member: Member, number: int, variables: Variables, report: Report) -> Variable | None:
-    if member.port is None:
-        return None
-    place = member.where("port")
-    text = str(member.port)
-    before = len(report.problems)
-    first = expand_at(place, text, values_of(variables), report)
-    if len(report.problems) > before:
-        return None
-    port = int(first) + number - 1 if first.isascii() and first.isdecimal() and len(first) < 6 else 0
-    if not 0 < port <= PORT_MAX:
-        report.problem(place, f"{member.name}: {first!r:.20} is no port" + (f" (from {text})" if first != text else ""))
-    return Variable(str(port), str(place))
-
-
-def assigned_port(base: Variable, index: int, number: int) -> Variable:
-    """Return PORT of instance `number` (from 1) of the component that is the `index`-th (from 0) in the definition."""
-    port = int(base.value) + PORT_STEP * index + number - 1
-    return Variable(
-        str(port), f"assigned from {base.value} ({base.origin})" if base.origin else f"assigned from {base.value}"
-    )

@@ -5,6 +5,7 @@ ${VAR:-default}    default where it is not set or empty; ${VAR-default} only whe
 ${VAR:?message}    an error with this message; ${VAR?message} likewise
 ${VAR:+other}      other where it is set and not empty; ${VAR+other} where it is set
 $VAR               as ${VAR}
+${web.PORT}        the port of another component
 $$                 a dollar; any other dollar stays as it is: $1, $( and a dollar before a blank
 """
 
@@ -14,6 +15,7 @@ import re
 from collections.abc import Callable
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_PORT = re.compile(r"\w[\w.-]*\.PORT")
 _TEMPLATE = re.compile(r"\$[${A-Za-z_]")
 _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 DEEPEST = 20  # defaults within defaults
@@ -59,10 +61,14 @@ def _closing(text: str, at: int) -> int:
 
 
 def _value(inner: str, lookup: Lookup, unset: Callable[[str], None], depth: int) -> str:
+    if (port := _PORT.fullmatch(inner)) and (value := lookup(port[0])) is not None:
+        return value
     match = _NAME.match(inner)
     if not match:
         raise ExpansionError(f"'${{{inner}}}' names no variable; write $$ for a dollar")
     name, rest = match[0], inner[match.end() :]
+    if _PORT.fullmatch(inner) and rest.startswith("."):
+        raise ExpansionError(f"'${{{inner}}}': there is no component {inner.removesuffix('.PORT')!r} that has a PORT")
     operator = next((o for o in _OPERATORS if rest.startswith(o)), "")
     if rest and not operator:
         raise ExpansionError(

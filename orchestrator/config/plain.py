@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from orchestrator.config.definition import SHELL, Command, Member
@@ -46,8 +46,11 @@ AddFile = Callable[[str, Member, int, Layers], Layers]
 class _Texts:
     """Expands the texts of one member."""
 
-    def __init__(self, member: Member, layers: Layers, add_file: AddFile, report: Report) -> None:
+    def __init__(
+        self, member: Member, layers: Layers, add_file: AddFile, components: Collection[str], report: Report
+    ) -> None:
         self._member = member
+        self._components = components
         self._report = report
         self._own: dict[str, str] = {}
         self.files: list[str | Plain] = []
@@ -61,6 +64,8 @@ class _Texts:
     def _look_up(self, name: str) -> str | None:
         if name in self._own:
             return self._own[name]
+        if name.endswith(".PORT") and name.removesuffix(".PORT") in self._components:
+            return f"{_BEGIN}{name}{_END}"
         return f"{_BEGIN}{name}{_END}" if name in ASSIGNED else self._layers.get(name)
 
     def expand(self, text: str, *key: str | int, name: str = "") -> str:
@@ -71,12 +76,15 @@ class _Texts:
         return escape(mask(name, str(expanded))).replace(_BEGIN, "${").replace(_END, "}")
 
 
-def of_member(member: Member, port: int | None, layers: Layers, add_file: AddFile, report: Report) -> Plain:
-    """Return the keys of a component or step; `port` is the PORT of the first instance, None for a step.
+def of_member(
+    member: Member, port: int | None, layers: Layers, add_file: AddFile, components: Collection[str], report: Report
+) -> Plain:
+    """Return the keys of a component or step of a definition with these `components`.
 
-    Profiles are left out: it has been chosen.
+    `port` is the PORT of the first instance, 0 if it has none, None for a step. Profiles are left out: it has been
+    chosen.
     """
-    texts = _Texts(member, layers, add_file, report)
+    texts = _Texts(member, layers, add_file, components, report)
     place = member.where("cwd")
     variables = {name: texts.expand(text, "environment", name, name=name) for name, text in member.environment.items()}
     plain: Plain = {
@@ -92,7 +100,7 @@ def of_member(member: Member, port: int | None, layers: Layers, add_file: AddFil
     return {
         **plain,
         "replicas": member.replicas,
-        "port": port,
+        "port": port or None,
         "depends_on": {d.name: _dependency(d) for d in member.depends_on},
         "ready": _ready(member.ready, texts),
         "failed": _failed(member.failed, texts),

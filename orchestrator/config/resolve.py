@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -10,6 +11,7 @@ from typing import TypeVar
 from orchestrator.config import environment
 from orchestrator.config.definition import SHELL, Command, Definition, Member
 from orchestrator.config.environment import Layers, Values, Variable, Variables, expand_at, values_of
+from orchestrator.config.ports import LAST, REFERENCE, Ports, Replace, check_twice, check_use
 from orchestrator.config.report import Report
 from orchestrator.config.secrets import MASK
 from orchestrator.config.selection import Selected
@@ -38,9 +40,11 @@ AddFile = Callable[[str, Member, int, Layers], Layers]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What options say about all components: base port, grace (seconds), which get pipes instead of a terminal."""
+    """What options say about all components: base port (None: no PORT), grace (seconds), which get pipes instead of a
+    terminal, and which port is used instead of one that is taken."""
 
-    port: Variable
+    port: Variable | None
+    replace_port: Replace = lambda port: port
     grace: float | None = None
     no_tty: Collection[str] = ()
 
@@ -62,6 +66,11 @@ class _Resolver:
     report: Report
     variables: dict[str, Variables] = field(default_factory=dict)
     shared: dict[str, Variable] = field(default_factory=dict)
+    ports: Ports = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.ports = Ports(self.definition.components, settings.port, self.own_port, settings.replace_port)
 
     def inherited(self, member: Member) -> Mapping[str, Variable]:
         """Return what comes from the shell and files: the same for all that have no files of their own."""
@@ -75,15 +84,40 @@ class _Resolver:
             layers = self.add_file(expanded, member, index, layers)
         return layers.flat()
 
+    def own_port(self, member: Member, number: int) -> Variable | None:
+        """Return the PORT of an instance of a component that sets one; None if that is wrong."""
+        name = member.name if number == 1 else f"{member.name}.{number}"
+        variables = {**self.inherited(member), **environment.assigned(member.name, number, name)}
+        before, text = len(self.report.problems), str(member.port)
+        first = self.expand(member, ("port",), text, self.values(variables))
+        if len(self.report.problems) > before:
+            return None
+        port = int(first) + number - 1 if first.isascii() and first.isdecimal() and len(first) < 6 else 0
+        if not 0 < port <= LAST:
+            origin = f" (from {text})" if first != text else ""
+            self.report.problem(member.where("port"), f"{member.name}: {first!r:.20} is no port{origin}")
+            return None
+        return Variable(str(port), str(member.where("port")))
+
+    def values(self, variables: Variables) -> Values:
+        """Return what texts of an instance with these variables are expanded with."""
+        return values_of(variables, self.ports.look_up)
+
     def expand(self, member: Member, key: tuple[str | int, ...], text: str, values: Values) -> str:
         """Expand one text of a member."""
         return expand_at(member.where(*key), text, values, self.report)
 
-    def instance(self, member: Member, number: int, name: str, port: Variable | None) -> Component:
+    def instance(
+        self, member: Member, number: int, name: str, port: Variable | None, inherited: Variables
+    ) -> Component:
         """Return the spec of one instance, or of a step, which has no port."""
-        variables = environment.of_instance(member, self.inherited(member), number, name, port, self.report)
+
+        def expand(key: tuple[str | int, ...], text: str, variables: Variables) -> str:
+            return self.expand(member, key, text, self.values(variables))
+
+        variables = environment.of_instance(member, inherited, number, name, port, expand)
         self.variables[name] = variables
-        values = values_of(variables)
+        values = self.values(variables)
         cwd = self.expand(member, ("cwd",), member.cwd, values)
         if cwd == "~" or cwd.startswith("~/"):
             cwd = masked((values.get("HOME") or "~") + cwd[1:], (values.get("HOME") or "~") + str(cwd)[1:])
@@ -134,8 +168,19 @@ class _Resolver:
     def argv(self, member: Member, key: str, command: Command, values: Values) -> tuple[str, ...]:
         """Return an argv. A text goes to the shell as it is; a list is expanded, as no shell does it."""
         if isinstance(command, str):
-            return (*SHELL, command)
+            return (*SHELL, self.for_shell(member, key, command))
         return tuple(self.expand(member, (key, index), word, values) for index, word in enumerate(command))
+
+    def for_shell(self, member: Member, key: str, text: str) -> str:
+        """Return a text for the shell. It stays as it is but for `${web.PORT}`, which no shell understands."""
+
+        def port(match: re.Match[str]) -> str:
+            value = self.ports.look_up(match[1])
+            if value is None:
+                self.report.problem(member.where(key), f"{member.name}: {match[0]}: {self.ports.fault(match[1])}")
+            return value or ""
+
+        return REFERENCE.sub(port, text)
 
     def stop(self, member: Member, values: Values) -> StopPlan:
         """Return how it is stopped, the words of a command expanded."""
@@ -244,7 +289,8 @@ def resolve(
 ) -> Resolved:
     """Return the spec; what is wrong with values goes to `report`."""
     resolver = _Resolver(definition, layers, settings, add_file, report)
-    steps = tuple(resolver.instance(step, 1, step.name, None) for step in definition.init)
+    steps = tuple(resolver.instance(step, 1, step.name, None, resolver.inherited(step)) for step in definition.init)
+    same: dict[str, tuple[Member, str]] = {}
     instances = {one.member.name: one.instances for one in selected}
     components: list[Component] = []
     for one in selected:
@@ -254,15 +300,20 @@ def resolve(
             for instance in instances.get(dependency.name, ())
         )
         for number, name in enumerate(one.instances, 1):
-            port = environment.assigned_port(settings.port, one.index, number)
-            spec = resolver.instance(one.member, number, name, port)
+            inherited = resolver.inherited(one.member)
+            port = resolver.ports.of(one.member.name, number)
+            if port is not None:
+                same[name] = one.member, port.value
+            elif settings.port is not None and one.member.port is None:
+                check_use(one.member, name, report)
+                inherited = {key: variable for key, variable in inherited.items() if key != "PORT"}
+            spec = resolver.instance(one.member, number, name, port, inherited)
             start_after, stop_before = (
                 tuple(instance for other in others for instance in instances.get(other, ()))
                 for others in (one.member.start_after, one.member.stop_before)
             )
             components.append(replace(spec, depends_on=depends_on, start_after=start_after, stop_before=stop_before))
-            if one.member.port is None and int(port.value) > environment.PORT_MAX:
-                report.problem(one.member.place, f"{name}: its PORT would be {port.value}; take a smaller base with -p")
+    check_twice(same, report)
     labels = tuple(c.name for c in (*steps, *components))
     system = System(title=definition.title, init=steps, components=tuple(components), labels=labels)
     return Resolved(system, resolver.variables)
