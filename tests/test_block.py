@@ -9,13 +9,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lateness import cheap
 
-from orchestrator.text.block import BlockSplitter
 from orchestrator.text.escapes import no_escapes
 from orchestrator.text.row import replay
+from orchestrator.text.rows import RowSplitter
 
 
 def handed_on(chunks, above=b""):
-    splitter, out = BlockSplitter(), []
+    splitter, out = RowSplitter(), []
     for chunk in chunks:
         out.append(splitter.feed(chunk, above + b"".join(out)))
         assert not splitter.piece
@@ -97,8 +97,8 @@ def test_however_it_arrives(producer, step):
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        (b"before\x1b[5Aafter\r\n", ["beforeafter"]),
-        (b"one\r\ntwo\x1b[Athree\r\nfour\r\n", ["one", "twothree", "four"]),
+        (b"before\x1b[5Aafter\r\n", ["before", "      after"]),
+        (b"one\r\ntwo\x1b[Athree\r\nfour\r\n", ["one", "two", "   three", "four"]),
         (b"one\r\n\x1b[Atwo\r\nthree\r\n", ["one", "two", "three"]),
         (b"one\r\n\x1bMtwo\x1bM\r\nthree\r\n", ["one", "two", "three"]),
         (b"one\r\n\x1b[3Btwo\r\n\x1b[Jthree\r\n", ["one", "two", "three"]),
@@ -107,7 +107,7 @@ def test_however_it_arrives(producer, step):
         (b"\x1b[2A\x1b[2K\rfirst\r\n", ["first"]),
     ],
 )
-def test_where_nothing_is_redrawn_text_stays_on_its_line(written, expected):
+def test_where_nothing_is_redrawn_a_motion_ends_the_line(written, expected):
     assert lines(handed_on([written])) == expected
     assert lines(handed_on(written[at : at + 1] for at in range(len(written)))) == expected
 
@@ -141,7 +141,7 @@ def test_every_row_that_stands_on_a_terminal_of_its_own_in_the_end_is_handed_on(
 )
 def test_a_flood_of_motions_takes_no_more_than_a_moment(unit, above):
     written = unit * (100_000 // len(unit))
-    splitter = BlockSplitter()
+    splitter = RowSplitter()
 
     def feed():
         splitter.feed(b"\x1b[A\rz\r\n", above)

@@ -133,8 +133,10 @@ def test_a_status_line_on_another_row_is_not_written_into_a_line(stand):
     bar = b"\x1b7\x1b[24;0f\x1b[42m\x1b[30mProgress: [ 10%]\x1b[49m\x1b[39m [#...] \x1b8"
     written = b"Unpacking\n" + bar + b"Setting up\n" + bar + bar + b"\x1b7unsaved\x1b8 \x1b7\x1b[Hno way back\n"
     terminal = stand().show(written)
-    assert terminal.rows() == [f"web         | {text}" for text in ("Unpacking", "Setting up", "unsaved no way back")]
-    assert stand("pipe").show(written).lines() == [b"Unpacking", b"Setting up", b"unsaved no way back"]
+    assert terminal.rows() == [
+        f"web         | {text}" for text in ("Unpacking", "Setting up", " nsaved", "no way back")
+    ]
+    assert stand("pipe").show(written).lines() == [b"Unpacking", b"Setting up", b" nsaved", b"no way back"]
     assert terminal.log() == written
 
 
@@ -146,12 +148,8 @@ def test_no_control_hides_in_a_hyperlink(inside, stand):
 
 
 STRINGS = {
-    "cursor up": b"\x1b[5A",
-    "cursor home": b"\x1b[H",
-    "position": b"\x1b[3;4H",
     "clear screen": b"\x1b[2J",
     "clear scrollback": b"\x1b[3J",
-    "alternate screen": b"\x1b[?1049h",
     "scroll region": b"\x1b[2;5r",
     "scroll up": b"\x1b[3S",
     "insert lines": b"\x1b[4L",
@@ -174,15 +172,10 @@ STRINGS = {
     "no wrap": b"\x1b[?7l",
     "key modifiers": b"\x1b[>4;2m",
     "soft reset": b"\x1b[!p",
-    "full reset": b"\x1bc",
-    "line drawing": b"\x1b(0",
     "double height": b"\x1b#3",
     "keypad": b"\x1b=",
     "save and restore": b"\x1b7\x1b8",
-    "reverse index": b"\x1bM",
-    "next line": b"\x1bE",
     "window size": b"\x1b[8;10;10t",
-    "repeat": b"\x1b[9b",
     "a lone ESC": b"\x1b\x1b",
     "print": b"\x1b[5i",
     "iTerm file": b"\x1b]1337;File=:AAAA\x07",
@@ -201,6 +194,77 @@ def test_no_other_sequence_reaches_the_screen_and_none_eats_text(sequence, stand
     assert pipe.lines() == [b"beforeafter", b"next", b"x" * 50]
     assert pipe.log() == written + b"\n"
     assert b"owned" not in terminal.out + pipe.out
+
+
+MOVES = {
+    "cursor up": (b"\x1b[5A", 6),
+    "cursor home": (b"\x1b[H", 0),
+    "position": (b"\x1b[3;4H", 3),
+    "down": (b"\x1b[2B", 6),
+    "row": (b"\x1b[9d", 6),
+    "next line": (b"\x1bE", 0),
+    "index": (b"\x1bD", 6),
+    "reverse index": (b"\x1bM", 6),
+    "vertical tab": (b"\v", 6),
+    "form feed": (b"\f", 6),
+    "full reset": (b"\x1bc", 0),
+}
+
+
+@pytest.mark.parametrize(("sequence", "column"), MOVES.values(), ids=MOVES)
+def test_a_motion_to_another_row_reaches_no_screen_and_ends_the_line(sequence, column, stand):
+    written = b"before" + sequence + b"\x1b[31mafter\x1b[m\nnext\n" + b"x" * 50 + sequence
+    shown = ["before", " " * column + "after", "next", "x" * 50]
+    terminal = stand().show(written)
+    assert terminal.rows() == [f"web         | {text}" for text in shown]
+    rest = LEFT.sub(b"", bytes(terminal.out).replace(b"\r\n", b"\n")).replace(b"\r\x1b[K", b"")
+    assert not {b"\x1b"[0], b"\v"[0], b"\f"[0]} & set(rest)
+    pipe = stand("pipe").show(written)
+    assert [line.decode() for line in pipe.lines()] == shown
+    assert pipe.log() == written + b"\n"
+
+
+def test_a_clear_that_takes_back_blank_rows_shows_none(stand):
+    """As Vite begins: it fills the screen with rows, goes home, and erases what is below."""
+    written = b"> vite\n" + b"\n" * 39 + b"\x1b[1;1H\x1b[0J\n  VITE ready\n\n  url\n"
+    for sink in ("terminal", "pipe"):
+        one = stand(sink).show(written)
+        shown = one.rows() if sink == "terminal" else [f"web         | {line.decode()}" for line in one.lines()]
+        texts = ("> vite", "  VITE ready", "", "  url")
+        assert [row.rstrip() for row in shown] == [f"web         | {text}".rstrip() for text in texts]
+        assert one.log() == written
+
+
+def test_blank_rows_that_nothing_takes_back_are_shown_after_a_moment(stand):
+    terminal = stand()
+    terminal.start()
+    terminal.feed(b"one\n\n\n")
+    terminal.turn_until(lambda: terminal.rows() == ["web         | one", "web         |", "web         |"])
+    assert terminal.loop._timeout() is None
+
+
+def test_a_full_screen_program_is_reported_once_and_what_it_draws_is_not_shown(stand):
+    written = b"row 1\x1b[?1049h\x1b[2J\x1b[1;1Hval 1\x1b[2;1Hrow 2\r\nval 2\x1b[?1049lafter\n"
+    for sink in ("terminal", "pipe"):
+        one = stand(sink)
+        one.start()
+        one.feed(written * 2)
+        one.feed(b"end\n")
+        one.turn_until(lambda one=one: b"end" in one.out)
+        one.finish()
+        shown = bytes(one.out).decode()
+        assert "val" not in shown
+        assert shown.count("web runs a full-screen program; view it with: orchestrate attach web") == 1
+        assert shown.count("row 1after") == 2
+        assert one.log() == written * 2 + b"end\n"
+
+
+def test_line_drawing_and_repeated_characters_are_shown_as_they_look(stand):
+    written = b"\x1b(0lqqk\x1b(B\nx\x1b[3b|\n\x1b)0a\x0emj\x0fq\n"
+    for sink in ("terminal", "pipe"):
+        one = stand(sink).show(written)
+        shown = one.rows() if sink == "terminal" else [f"web         | {line.decode()}" for line in one.lines()]
+        assert shown == [f"web         | {text}" for text in ("┌──┐", "xxxx|", "a└┘q")]
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,8 @@ class Multiplexer:
         splitter = stream.splitter
         if whole := splitter.feed(less_descents(data), stream.recent):
             self._show(stream, whole)
+        if splitter.took_screen:
+            self._report_full_screen(stream)
         if splitter.overwritten:
             if stream.watcher is not None:
                 stream.watcher(b"".join(splitter.overwritten))
@@ -234,6 +236,13 @@ class Multiplexer:
             stream.recent = piece[-RECENT:]
             self._put(stream, stream.painter.paint_piece(piece) if stream.visible else b"")
         self._tails.follow(stream, began=bool(whole))
+
+    @staticmethod
+    def _report_full_screen(stream: Stream) -> None:
+        stream.splitter.took_screen = False
+        if stream.on_full_screen is not None and stream.visible:
+            report, stream.on_full_screen = stream.on_full_screen, None
+            report()
 
     def _show(self, stream: Stream, whole: bytes) -> None:
         stream.recent = whole[-RECENT:] if len(whole) >= RECENT else (stream.recent + whole)[-RECENT:]

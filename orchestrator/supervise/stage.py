@@ -89,7 +89,14 @@ class Stage:
             self._painter(component.component or component.name, instance, component.colour),
             log=self._log_file(component.name, self._faults),
             shown=self._how.quiet.isdisjoint((component.name, component.component, instance)),
+            on_full_screen=lambda: self._report_full_screen(component),
         )
+
+    def _report_full_screen(self, component: Component) -> None:
+        where = (
+            f"view it with: orchestrate attach {component.name}" if component.tty else "its screen is not shown here"
+        )
+        self.tell(f"{component.name} runs a full-screen program; {where}")
 
     def errors(self, component: Component, instance: str, output: Stream, error_fd: int) -> Stream:
         """Return the stream of a component's standard error, beside `output`: a red bar, the same log, line by line."""

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from orchestrator.output.backlog import Flow
 from orchestrator.runtime.loop import Timer
-from orchestrator.text.block import BlockSplitter
 from orchestrator.text.prefix import Painter
+from orchestrator.text.rows import RowSplitter
 
 Watcher = Callable[[bytes], None]
 
@@ -53,6 +53,7 @@ class Tail:
     timer: Timer | None = None
     standing_timer: Timer | None = None
     rows_timer: Timer | None = None
+    held_timer: Timer | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -65,14 +66,14 @@ class Stream:
     While it is `lent` to somebody who is attached its lines are not shown but counted in `held`, and its size is not
     ours to set. `backlog` is what was read and is to be looked at together with more; `after_cr` says that what was
     looked at last ended in CR. `flow` is its text that waits for the screen; `waits` says that it is not read because
-    of that.
+    of that. `on_full_screen` is called once, when a full-screen program begins while its lines are visible.
     """
 
     master_fd: int
     painter: Painter
     log: Log | None = None
     shown: bool = True
-    splitter: BlockSplitter = field(default_factory=BlockSplitter)
+    splitter: RowSplitter = field(default_factory=RowSplitter)
     watcher: Watcher | None = None
     tail_watcher: Watcher | None = None
     recent: bytes = b""
@@ -88,6 +89,7 @@ class Stream:
     flow: Flow = field(default_factory=Flow)
     tail: Tail = field(default_factory=Tail)
     after_cr: bool = False
+    on_full_screen: Callable[[], None] | None = None
     backlog: list[bytes] = field(default_factory=list)
     backlog_size: int = 0
 

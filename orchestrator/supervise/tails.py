@@ -33,6 +33,8 @@ class Tails:
             self._follow_tail(stream, began)
         if stream.splitter.has_changes:
             self._follow_rows(stream)
+        if stream.splitter.holds and stream.tail.held_timer is None:
+            stream.tail.held_timer = self._loop.call_in(TAIL_AFTER, lambda: self._show_held(stream))
 
     def let_in(self, stream: Stream) -> None:
         """Show its unfinished line again, which was held back."""
@@ -49,7 +51,7 @@ class Tails:
 
     def close(self, stream: Stream) -> None:
         """Forget all of a stream."""
-        for timer in (stream.tail.standing_timer, stream.tail.rows_timer):
+        for timer in (stream.tail.standing_timer, stream.tail.rows_timer, stream.tail.held_timer):
             if timer is not None:
                 timer.cancel()
         self.hide(stream)
@@ -101,7 +103,14 @@ class Tails:
             splitter.compact()
         self._screen.set_tail(stream, stream.painter.paint_tail(splitter.pending[:TAIL_MAX]))
 
-    # Rows that are redrawn
+    # Rows that are redrawn, or held
+
+    def _show_held(self, stream: Stream) -> None:
+        """Show what waited for what follows: blank rows, and text drawn after a motion."""
+        stream.tail.held_timer = None
+        if whole := stream.splitter.settle(stream.recent):
+            self._show(stream, whole)
+        self.follow(stream, began=bool(whole))
 
     def _follow_rows(self, stream: Stream) -> None:
         stream.tail.touched_at = self._loop.now()

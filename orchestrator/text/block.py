@@ -1,38 +1,32 @@
-"""A block of rows that a component redraws: it moves the cursor up, over lines that were whole already.
+"""A block of rows that a component redraws: it moves the cursor up, over lines that were complete already.
 
-So do nested bars (tqdm), `docker compose`, rich. Each redraw would come as lines of its own. So the rows are kept, and
-what stands on them is handed on when the cursor leaves the block below, at the end, or when somebody asks for it
-(`release`), and only of rows that have changed. The last row is the unfinished line.
+Nested bars (tqdm), `docker compose` and rich do so. Without this, each redraw would appear as new lines. So the block
+keeps its rows, and hands on the ones that have changed when the cursor leaves it at the bottom, at the end, or when
+the caller asks (`release`). The last row is the unfinished line.
 
-Not every motion upward is a redraw, and where it is none the text after it stays on its line. It is one when what
-follows rewrites the row (CR, CSI G, CSI K), and from the beginning of a row when it goes up as many lines as there
-were since the last time.
+Not every motion upward is a redraw. It is one if what follows rewrites the row (CR, CSI G, CSI K) or what is below it
+(CSI J), and from the beginning of a row if it goes up as many lines as there were since the last time.
 
-Knows the motions from row to row (CSI A B E F, ESC M, LF) and CSI J; what happens within a row is `text.row`'s. A row
-does not wrap.
+Knows the motions from row to row (CSI A B E F, ESC M, LF) and CSI J. `text.row` knows what happens within a row,
+`text.rows` all other motions. A row does not wrap.
 """
 
 from __future__ import annotations
 
 import re
 
-from orchestrator.text.escapes import ESC, no_escapes, plain
+from orchestrator.text.escapes import no_escapes, open_style, plain
 from orchestrator.text.lines import LineSplitter, compacted
-from orchestrator.text.row import column, replay
-from orchestrator.text.sgr import NO_SGR
+from orchestrator.text.row import column, replay, rewrites
 
 ROWS_MAX = 100  # the cursor goes no further up
 ROW_MAX = 1 << 14  # bytes of a row; what is longer is no row of a block
 COMPACT_AT = 1 << 9  # bytes of a row from which on what was written over is dropped
 ABOVE_MAX = 1 << 13  # bytes of the lines before that are remembered
 
-_UP = re.compile(rb"\x1b(?:\[\d{0,6}[AF]|M)")
 _STEP = re.compile(rb"\x1b\[(\d{0,6})([ABEFJ])|\x1bM|\r*\n")
-_RUN = re.compile(rb"(?:\x1b(?:\[\d{0,6}[ABEFJ]|M)|\r*\n)+")  # motions only
+RUN = re.compile(rb"(?:\x1b(?:\[\d{0,6}[ABEFJ]|M)|\r*\n)+")  # motions only
 _REWRITES = re.compile(rb"\r(?!\n)|\x1b\[(?:\d{0,3}G|[0-2]?K)")
-_CUT = re.compile(rb"(?:\x1b(?:\[\d{0,6})?|\r)\Z")
-_CUT_MAX = 8
-_RUN_MAX = 256
 
 
 class _Row:
@@ -60,19 +54,19 @@ class _Row:
 
 
 class BlockSplitter(LineSplitter):
-    """A LineSplitter that knows blocks. What does not move up costs it one search."""
+    """A LineSplitter that knows blocks; `text.rows` tells it when one begins."""
 
-    __slots__ = ("_above", "_at", "_cut_off", "_left", "_rows", "_since", "_touched", "_trail", "overwritten")
+    __slots__ = ("_above", "_at", "_is_clamped", "_left", "_rows", "_since", "_touched", "_trail", "overwritten")
 
     def __init__(self) -> None:
         super().__init__()
         self._rows: list[_Row] = []
         self._at = 0
+        self._is_clamped = False  # whether the cursor went up further than the block knows
         self._trail = b""  # what was written since the cursor came to its row
         self._left: bytes | None = None  # that of the row it came from, as long as its column counts
         self._touched = False
         self._above = b""
-        self._cut_off = b""
         self._since = -1  # lines since the cursor last went up from the beginning of a row
         self.overwritten: list[bytes] = []  # lines that ended within the block; the caller empties it
 
@@ -91,48 +85,32 @@ class BlockSplitter(LineSplitter):
         """The unfinished line so far."""
         return self._rows[-1].text if self._rows else super().pending
 
-    def feed(self, chunk: bytes, above: bytes = b"") -> bytes:
-        """As LineSplitter has it. `above` are the lines before, in case that the chunk goes back to them."""
-        if self._cut_off:
-            chunk, self._cut_off = self._cut_off + chunk, b""
-        may_move = bool(self._rows) or (ESC in chunk and bool(NO_SGR.search(chunk) and _UP.search(chunk)))
-        may_be_cut = may_move or ESC in chunk[-_CUT_MAX:]
-        if may_be_cut and (cut := _CUT.search(chunk, max(0, len(chunk) - _CUT_MAX))):
-            chunk, self._cut_off = chunk[: cut.start()], cut.group()
-        if not may_move:
-            return self._pass(chunk)
-        out: list[bytes] = []
-        while chunk:
-            if not self._rows:
-                chunk = self._look_for_redraw(chunk, above, out)
-            if self._rows:
-                chunk = self._redraw(chunk, out)
-        return b"".join(out)
+    @property
+    def _column(self) -> int:
+        """The cursor's column, counted from 0."""
+        if self._rows:
+            return column(self._trail if self._left is None else self._left)
+        return column(super().pending)
 
-    def _look_for_redraw(self, chunk: bytes, above: bytes, out: list[bytes]) -> bytes:
-        """Pass on what comes before a redraw, and enter the block; returns the rest."""
-        up = _UP.search(chunk)
-        if up is None:
-            out.append(self._pass(chunk))
-            return b""
-        run = _RUN.match(chunk, up.start())
-        assert run is not None
-        rest = chunk[run.start() :]
-        if len(rest) < _RUN_MAX and not rest[len(run.group()) :].strip(b"\r"):
-            self._cut_off = rest + self._cut_off  # whether it is one, what follows says
-            out.append(self._pass(chunk[: run.start()]))
-            return b""
-        out.append(self._pass(chunk[: run.start()]))
-        if self._is_redraw(run.group(), chunk[run.end() : run.end() + _CUT_MAX]):
-            self._enter(self._above or (above + b"".join(out))[-ABOVE_MAX:])
-            return chunk[run.start() :]
-        out.append(self._pass(run.group()))
-        return chunk[run.end() :]
+    @property
+    def _is_blank(self) -> bool:
+        """Whether nothing stands on the unfinished line."""
+        row = self.pending
+        return not self._in_piece and not plain(replay(row) if rewrites(row) else row).strip()
+
+    @property
+    def _is_above_last(self) -> bool:
+        return self._at < len(self._rows) - 1
+
+    def _has_row_below(self, count: int) -> bool:
+        """Whether the cursor may be in a row of the block after moving down so far. If it went up further than the
+        block knows, nothing is certain, and the last row is as good as any."""
+        return self._is_clamped or self._at + count < len(self._rows)
 
     def _is_redraw(self, run: bytes, after: bytes) -> bool:
-        if self.piece or len(self.pending) > ROW_MAX:
+        if self._in_piece or len(self.pending) > ROW_MAX:
             return False
-        if b"F" in run or _REWRITES.match(after):
+        if b"F" in run or b"J" in run or _REWRITES.match(after):
             return True
         if no_escapes(self.pending).rstrip(b"\r"):
             return False
@@ -157,17 +135,35 @@ class BlockSplitter(LineSplitter):
         else:
             super().compact()
 
+    def end_row(self) -> bytes:
+        """End the row that the cursor has left for an unknown one; return its line, or nothing if it is blank."""
+        if self._rows:
+            last = self._rows[-1]
+            rows = self.release()
+            self._leave()
+            return rows if last.is_blank else rows + last.text + b"\n"
+        if self._is_blank:
+            self._keep(open_style(b"", self.pending))
+            return b""
+        return self._pass(b"\n")
+
     def flush(self) -> bytes:
         """Return what has not been handed on, each row with an end of ours; forget it."""
-        held, self._cut_off = self._cut_off, b""
         if not self._rows:
-            return self._pass(held) + super().flush()
+            return super().flush()
         rest, last = self.release(), self._rows[-1]
         self._leave()
         return rest if last.is_blank else rest + last.text + b"\n"
 
+    def _feed(self, text: bytes, out: list[bytes]) -> None:
+        """Take text and motions; the lines that are whole now go to `out`."""
+        while text and self._rows:
+            text = self._redraw(text, out)
+        if text:
+            out.append(self._pass(text))
+
     def _pass(self, chunk: bytes) -> bytes:
-        whole = super().feed(chunk)
+        whole = LineSplitter.feed(self, chunk)
         if self._above:
             self._above = (self._above + whole)[-ABOVE_MAX:]
         if self._since >= 0:
@@ -180,6 +176,7 @@ class BlockSplitter(LineSplitter):
         self._rows[0].text = super().pending
         self._keep(b"")
         self._at = 0
+        self._is_clamped = False
         self._left, self._trail = None, self._rows[0].text
 
     def _leave(self) -> None:
@@ -204,7 +201,7 @@ class BlockSplitter(LineSplitter):
                 self._go(min(self._at + count, len(self._rows) - 1), begin=step[2] == b"E")
             elif step[2] or not step[0].endswith(b"\n"):
                 self._go_up(count, begin=step[2] == b"F")
-            elif self._at < len(self._rows) - 1:
+            elif self._is_above_last:
                 self.overwritten.append(self._rows[self._at].text + b"\n")
                 self._go(self._at + 1, begin=True)
             else:
@@ -228,7 +225,7 @@ class BlockSplitter(LineSplitter):
         if len(self._trail) > COMPACT_AT:
             self._trail = _to_column_after(self._trail)
         row.add(text)
-        self._touched = self._touched or self._at < len(self._rows) - 1
+        self._touched = self._touched or self._is_above_last
 
     def _go(self, at: int, *, begin: bool) -> None:
         if self._left is None or begin:
@@ -244,6 +241,7 @@ class BlockSplitter(LineSplitter):
             known = [_Row(line) for line in lines[-missing - 1 : -1]]
             self._rows[:0] = known
             self._at += len(known)
+        self._is_clamped = self._is_clamped or count > self._at
         self._go(max(0, self._at - count), begin=begin)
 
     def _erase(self, what: int) -> None:

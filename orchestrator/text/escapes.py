@@ -43,15 +43,6 @@ LINK_END = b"\x1b]8;;\x1b\\"
 _NO_LINK = re.compile(rb"\x1b\]8;[^;]*;(?:\x07|\x1b\\)")
 
 
-# A status line as apt draws it: the cursor is saved (ESC 7), goes to some row, and comes back (ESC 8).
-_ELSEWHERE = re.compile(rb"\x1b7(?:\x1b\[[0-9;]*m)?\x1b\[[0-9;]*[Hf](?:[^\x1b]|\x1b[^78])*\x1b8")
-
-
-def less_elsewhere(line: bytes) -> bytes:
-    """Remove what is written to another row of the screen, between two pieces of this line."""
-    return _ELSEWHERE.sub(b"", line) if b"\x1b7" in line else line
-
-
 def keep_colours(line: bytes) -> bytes:
     """Remove every escape sequence but SGR and hyperlinks, and all other control characters but TAB."""
     if ESC in line:
@@ -143,7 +134,6 @@ __all__ = [
     "STRING_END",
     "STRING_OPEN",
     "keep_colours",
-    "less_elsewhere",
     "no_escapes",
     "open_link",
     "open_style",

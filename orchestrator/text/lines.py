@@ -17,12 +17,13 @@ LINE_MAX = 1 << 21
 class LineSplitter:
     """Collects chunks until a line is whole."""
 
-    __slots__ = ("_compact_at", "_parts", "_size", "piece")
+    __slots__ = ("_compact_at", "_in_piece", "_parts", "_size", "piece")
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._size = 0
         self._compact_at = SEQUENCE_MAX
+        self._in_piece = False  # whether the unfinished line has lost its beginning to a piece
         self.piece = b""
 
     @property
@@ -48,6 +49,7 @@ class LineSplitter:
             whole = b"".join((*self._parts, chunk[:end])) if self._parts else chunk[:end]
             self._parts = [chunk[end:]] if end < len(chunk) else []
             self._size = len(chunk) - end
+            self._in_piece = False
             self._compact_at = SEQUENCE_MAX
         else:
             whole = b""
@@ -84,6 +86,7 @@ class LineSplitter:
         text = self.pending
         cut = unterminated(text)
         self.piece = text[:cut]
+        self._in_piece = True
         self._keep(text[cut:])
 
 

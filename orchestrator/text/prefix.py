@@ -124,7 +124,7 @@ class PrefixPainter:
             goes_on, line = end is None, line[end.end() :] if end else b""
         self._in_string = not ends and (goes_on or bool(escapes.STRING_OPEN.search(line)))
         self._cut = False
-        line = escapes.less_elsewhere(line.rstrip(b"\r"))
+        line = line.rstrip(b"\r")
         if rewrites(line):
             line = replay(line)
         if self.style is Style.COLOURS:
@@ -230,7 +230,7 @@ class JsonPainter:
 
     def entry(self, time: str, line: bytes, **more: bool) -> bytes:
         """Return the object for one line, given without its LF, which was written at `time`."""
-        line = escapes.less_elsewhere(line.rstrip(b"\r"))
+        line = line.rstrip(b"\r")
         if rewrites(line):
             line = replay(line)
         text = escapes.no_escapes(line).decode("utf-8", "replace")

@@ -1,8 +1,8 @@
 """One row of a terminal: what stands on it after carriage returns, backspaces, motions and erasures.
 
 A progress bar rewrites its row many times; what counts is what a terminal would show there in the end. Knows the
-controls that stay on one row (CR, BS, TAB, CSI C D G ` K X P @) and SGR; everything else is dropped. The row is as
-wide as it has to be: it does not wrap.
+controls that stay on one row (CR, BS, TAB, CSI C D G I J K X P Z a ` @) and SGR; everything else is dropped. The row is
+as wide as it has to be: it does not wrap.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ COLUMNS_MAX = 1000  # no motion goes further
 TAB = 8
 
 _TOKEN = re.compile(rb"\r+|\x08+|\t|" + ANY.pattern + rb"|[^\r\x08\t\x1b]+", re.DOTALL)
-_MOTION = re.compile(rb"\x1b\[(\d{0,6})([CDGKXP@`])")
-_MOVES_BACK = re.compile(rb"\x1b\[(?:\d*[CDG`]|[12]K)")  # without one of these, CR or BS no row is rewritten
+_MOTION = re.compile(rb"\x1b\[(\d{0,6})([CDGIJKXPZa@`])")
+_MOVES_BACK = re.compile(rb"\x1b\[(?:\d*[CDGIZa`]|[12]K|1J)")  # without one of these, CR or BS no row is rewritten
 _SHIFTS = re.compile(rb"\x1b\[\d*[P@]")
 _ERASES_ALL = re.compile(rb"(?:\x1b\[[0-9;:]{0,250}m)*\x1b\[[02]?K")  # at the beginning of the row
 _OVERSTRUCK = re.compile(rb"[ -~]\x08(?=[ -~])")
@@ -47,8 +47,12 @@ def replay(line: bytes) -> bytes:
 
 def column(line: bytes) -> int:
     """Return where the cursor stands after `line`, counted from 0."""
+    line = line[line.rfind(b"\r") + 1 :][-CELLS_MAX:]
+    width = _width(line)
+    if width >= 0:
+        return width
     row = _Row()
-    row.write(_less_hidden(line)[-CELLS_MAX:])
+    row.write(line)
     return row.at
 
 
@@ -98,7 +102,7 @@ def _less_hidden(line: bytes) -> bytes:
 
 
 def _width(segment: bytes) -> int:
-    """Return the cells that a segment of text and SGR takes; -1 where it has other controls."""
+    """Return the cells that a segment of text and SGR takes; -1 if it has other motions."""
     if b"\x1b" in segment:
         segment = SGR.sub(b"", segment)
     if b"\x1b" in segment or b"\b" in segment or b"\t" in segment:
@@ -184,12 +188,16 @@ class _Row:
 
     def _move(self, what: bytes, count: int) -> None:
         at, some = self.at, min(COLUMNS_MAX, max(1, count))
-        if what == b"C":
+        if what in b"Ca":
             self.at = min(at + some, max(at, COLUMNS_MAX))
         elif what == b"D":
             self.at = max(0, at - some)
         elif what in b"G`":
             self.at = some - 1
+        elif what == b"I":
+            self.at = min(at - at % TAB + TAB * some, max(at, COLUMNS_MAX))
+        elif what == b"Z":
+            self.at = max(0, at - (at - 1) % TAB - 1 - TAB * (some - 1))
         elif what == b"X":
             self._blank(at, min(at + some, len(self._cells)))
         elif what == b"P":
@@ -204,7 +212,7 @@ class _Row:
         elif count == 0:
             self._split(at)
             del self._cells[at:]
-        elif count == 2:
+        elif count == 2 and what == b"K":
             self._cells = []
         elif count == 1:
             self._pad(at + 1)
