@@ -309,7 +309,7 @@ def test_dry_run_starts_nothing(here):
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_config_can_be_read_again_and_tells_no_secret(here, form):
-    text = here.write(SYSTEM, dot_env="B=b$$\n").output("config", *form)
+    text = here.write(SYSTEM, dot_env="B='b$$'\n").output("config", *form)
     assert "hunter2" not in text
     assert "http://me:********@x:${PORT}" in text
     if not form:
