@@ -1,6 +1,7 @@
 """orchestrate.toml: what it says, and every mistake at once with file, line and what was probably meant."""
 
 import json
+import re
 import signal
 from dataclasses import fields
 from pathlib import Path
@@ -297,6 +298,35 @@ WEB = '[components.web]\ncommand = "x"\n'
 def test_mistakes(text, expected):
     found = problems(text)
     assert any(problem.startswith(expected) for problem in found), found
+
+
+OTHER = "[components.b]\ncommand = 'y'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (WEB + "env = {}", "web.env: unknown key; did you mean 'environment'?"),
+        (WEB + "working_dir = 'x'", "web.working_dir: unknown key; did you mean 'cwd'?"),
+        (WEB + "directory = 'x'", "web.directory: unknown key; did you mean 'cwd'?"),
+        (WEB + "healthcheck = {}", "web.healthcheck: unknown key; did you mean 'ready' or 'alive'?"),
+        (WEB + "readiness_probe = {}", "web.readiness_probe: unknown key; did you mean 'ready'?"),
+        (WEB + "max_restarts = 3", "web.max_restarts: unknown key; did you mean restart = { max = … }?"),
+        (WEB + "restart = { max_restarts = 3 }", "restart.max_restarts: unknown key; did you mean 'max'?"),
+        (WEB + "ready = { http_get = 'x', tcp = 1 }", "ready.http_get: unknown key; did you mean 'http'?"),
+        (WEB + "alive = { initialDelaySeconds = 1, tcp = 1 }", "unknown key; did you mean 'start_period'?"),
+        ("[services.web]\ncommand = 'x'", "services: unknown key; did you mean [components.NAME]?"),
+        (WEB + "[init.a]\ncommand = 'y'\nworkdir = 'x'", "init.a.workdir: unknown key; did you mean 'cwd'?"),
+        (WEB + "[init.a]\ncommand = 'y'\nnumprocs = 2", "init.a.numprocs: unknown key; there are: command, cwd"),
+        (WEB + "restart = 'on_failure'", "not 'on_failure'; did you mean 'on-failure'?"),
+        (WEB + "restart = 'unless-stopped'", "not 'unless-stopped'; did you mean 'always' (what is stopped on request"),
+        (WEB + OTHER + "depends_on = { web = 'healthy' }", "not 'healthy'; did you mean 'ready'?"),
+        (WEB + OTHER + "depends_on.web = { condition = 'healthy' }", "not 'healthy'; did you mean 'ready'?"),
+    ],
+)
+def test_keys_and_words_of_other_tools_are_known(text, words):
+    (problem,) = [line for line in problems(text) if words in line]
+    assert re.match(r"f\.toml:\d+: ", problem)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_who_is_given_up_is_not_followed(here):
     text = component("db", "sleep 0.1; exit 3", RESTART.replace("}", ", max = 2 }"), 'on_exit = "ignore"')
     text += component("web", f"echo web up; {STAY}", needs("db", "started"))
     run = here.write(text).up()
-    run.wait_for("^orchestrate +. giving up on db: it ended 2 times within 300 s$")
+    run.wait_for("^orchestrate +. giving up on db: it ended 2 times within 300 s; `orchestrate start db` tries again$")
     run.wait_for("web up(?s:.*)web up")
     run.stop()
     assert len(re.findall("web up", run.text)) == 2, "once for each time that db was there"
@@ -90,7 +90,7 @@ READY = 'ready = { log = "serving" }'
 
 
 def test_a_start_that_fails_twice_in_the_same_way_is_given_up(here):
-    text = component("web", "echo pid $$: no module named celery; exit 3", SAME, READY)
+    text = component("web", "echo pid $$: no module named celery; exit 3", SAME, READY, 'on_exit = "stop"')
     run = ended(here.write(text + component("db", STAY)).up(), 3)
     assert len(re.findall(r"^web +\| pid ", run.text, re.MULTILINE)) == 2
     assert re.search(
@@ -123,3 +123,27 @@ def test_what_a_signal_of_ours_or_a_probe_ended_is_not_the_same_exit(here):
     run = here.write(component("web", hangs, SAME, probe)).up()
     run.wait()
     assert "giving up on web: it ended 4 times within 300 s" in run.text
+
+
+def test_giving_up_on_one_component_does_not_stop_the_system_unless_on_exit_says_so(here):
+    frail = ("exit 3", RESTART.replace("}", ", max = 2 }"))
+    run = here.write(component("frail", *frail) + component("web", STAY)).up()
+    run.wait_for("giving up on frail: .* tries again$")
+    assert "frail failed" in here.output("why", "frail")
+    run.stop()
+    run = here.write(component("frail", *frail, 'on_exit = "stop"') + component("web", STAY)).up()
+    assert run.wait() == 3, str(run)
+    run = here.write(component("frail", *frail) + component("web", STAY)).up("--on-exit", "stop")
+    assert run.wait() == 3, str(run)
+
+
+def test_restarts_can_be_unlimited(here):
+    """More than `max` would allow by default; then it stays up."""
+    command = "echo x >>starts; test $(wc -l <starts) -gt 12 || exit 3; echo up; exec sleep 1000"
+    for limit in ("0", '"unlimited"'):
+        restart = RESTART.replace("}", f", max = {limit} }}")
+        (here.path / "starts").unlink(missing_ok=True)
+        run = here.write(component("web", command, restart)).up()
+        run.wait_for(r"^web +\| up$")
+        assert "giving up" not in run.text
+        run.stop()

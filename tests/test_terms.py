@@ -89,7 +89,7 @@ def test_the_block_on_who_ended_the_system(home):
     home.write(
         "[components.web]\ncommand = 'exec sleep 60'\n[components.api]\ncommand = 'exec sleep 60'\n"
         "[components.job]\ncommand = 'seq -f \"line %g\" 40; exit 3'\n"
-        "restart = { policy = 'on-failure', max = 2, backoff = [0.1, 0.1] }\n",
+        "restart = { policy = 'on-failure', max = 2, backoff = [0.1, 0.1] }\non_exit = 'stop'\n",
         name="orchestrate.toml",
     )
     run = home.up("--quiet", "job", file="orchestrate.toml")
@@ -100,3 +100,36 @@ def test_the_block_on_who_ended_the_system(home):
     assert told[at + 1 : at + 16] == [f"    line {number}" for number in range(26, 41)]
     assert told[at + 16] == "stopping web, api because job exited (it was started 2 times)"
     assert told[at + 17] == "Shutting down components"
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_component_that_can_end_does_not_stop_the_system(home, status):
+    home.write(release=f"exit {status}", web="sleep 0.3; echo two; exit 0")
+    run = home.up("--can-end", "rel*", "--on-exit", "stop")
+    assert run.wait() == min(status, 1)
+    assert "two" in run.text
+    run = home.up("--can-end", "nothere")
+    assert run.wait() == 2
+
+
+def test_a_one_shot_that_stops_the_system_gets_a_hint(home):
+    home.write(release="true", web="exec sleep 1000")
+    run = home.up()
+    assert run.wait() == 1
+    assert 'hint: if release may end before the others, use `--can-end release`, or on_exit = "ignore"' in lines(run)
+    run = home.write(release="exit 3", web="exec sleep 1000").up()
+    assert run.wait() == 3
+    assert "hint" not in run.text
+    home.write(
+        "[components.release]\ncommand = 'true'\non_exit = 'stop'\n[components.web]\ncommand = 'exec sleep 1000'\n",
+        name="orchestrate.toml",
+    )
+    run = home.up(file="orchestrate.toml")
+    assert run.wait() == 1
+    assert "hint" not in run.text
+
+
+def test_the_exit_code_of_any_instance(home):
+    home.write(web='test "$PS" = web.1 && exec sleep 1000; sleep 0.2; exit 7', other="exec sleep 1000")
+    run = home.up("-m", "web=2", "--on-exit", "ignore", "--exit-code-from", "web")
+    assert run.wait() == 7, str(run)

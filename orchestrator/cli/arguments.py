@@ -294,6 +294,7 @@ _DEFAULTS: dict[str, object] = {
     "wait": None,
     "on_exit": None,
     "exit_code_from": None,
+    "can_end": None,
     "shell": "",
     "on_hangup": None,
     "watch": False,
@@ -367,6 +368,7 @@ def _compose_names(found: argparse.Namespace) -> None:
         "no_tty",
         "quiet",
         "exit_code_from",
+        "can_end",
     ):
         value = getattr(found, key, None)
         if isinstance(value, str):

@@ -273,11 +273,15 @@ def life() -> Parser:
 def ends() -> Parser:
     """Return the options that say what the end of a component does to the system."""
     options = _group()
+    options.add_argument("--on-exit", choices=("stop", "ignore"), help="override every component's on_exit")
     options.add_argument(
-        "--on-exit", choices=("stop", "ignore"), help="what the end for good of any component does (default: its own)"
+        "--can-end",
+        metavar="NAMES",
+        action=Gather,
+        help="let these end without stopping the system, whatever their status",
     )
     options.add_argument(
-        "--exit-code-from", metavar="NAME", help="the end of this one ends the system, and its code is the system's"
+        "--exit-code-from", metavar="NAME", help="stop the system when NAME exits, and exit with its status"
     )
     return options
 

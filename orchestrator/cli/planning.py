@@ -45,15 +45,16 @@ def tell(notes: list[str]) -> None:
 def wishes(options: argparse.Namespace) -> Wishes:
     """Return which components the options ask for. Raises UsageError."""
     return Wishes(
-        names=[*options.names, *_split(options.only)],
-        without=_split(options.without),
-        profiles=_split(options.profile),
+        names=[*options.names, *split(options.only)],
+        without=split(options.without),
+        profiles=split(options.profile),
         formation=selection.parse_formation(",".join(options.formation or ())),
         dependencies=not options.no_deps,
     )
 
 
-def _split(texts: list[str] | None) -> list[str]:
+def split(texts: list[str] | None) -> list[str]:
+    """Return the words of lists that are separated by commas."""
     return [word.strip() for text in texts or () for word in text.split(",") if word.strip()]
 
 
@@ -63,7 +64,7 @@ def resolve_chosen(options: argparse.Namespace, sources: Sources, chosen: list[S
         port=None if options.no_port else _base_port(options.base_port, sources.layers, sources.report),
         replace_port=_free_port if options.any_port else lambda port: port,
         grace=options.timeout,
-        no_tty=_split(options.no_tty),
+        no_tty=split(options.no_tty),
     )
     add_file = functools.partial(reading.add_file_of, sources)
     return resolve(sources.definition, chosen, sources.layers, settings, add_file, sources.report)

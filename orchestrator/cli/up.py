@@ -15,8 +15,9 @@ import orchestrator.process.rehearsal  # noqa: F401
 from orchestrator.cli import detach, foreground, location, planning, sources, surroundings
 from orchestrator.cli.sources import MissingFileError, Sources
 from orchestrator.cli.surroundings import Surroundings
+from orchestrator.config import selection
 from orchestrator.model.errors import UsageError
-from orchestrator.model.spec import OnExit, System
+from orchestrator.model.spec import Component, OnExit, System
 
 if TYPE_CHECKING:
     from orchestrator.cli.airflow_part import AirflowPart
@@ -80,12 +81,18 @@ def _planned(options: argparse.Namespace, read: Sources) -> System:
 
 def _with_terms(options: argparse.Namespace, system: System) -> System:
     """Return the system with what the options say of ends. Raises UsageError."""
-    names = [component.name for component in system.components]
-    if options.exit_code_from and options.exit_code_from not in names:
+    known = dict.fromkeys(name for one in system.components for name in (one.component or one.name, one.name))
+    if options.exit_code_from and options.exit_code_from not in known:
         raise UsageError(
-            f"--exit-code-from {options.exit_code_from!r} is none that runs", f"there are {', '.join(names)}"
+            f"--exit-code-from {options.exit_code_from!r} is none that runs", f"there are {', '.join(known)}"
         )
-    if options.on_exit is None:
-        return system
-    on_exit = OnExit(options.on_exit)
-    return replace(system, components=tuple(replace(one, on_exit=on_exit) for one in system.components))
+    can_end = selection.matching(planning.split(options.can_end), known)
+
+    def with_terms(one: Component) -> Component:
+        if can_end & {one.name, one.component}:
+            return replace(one, on_exit=OnExit.IGNORE, on_exit_is_set=True)
+        if options.on_exit is None:
+            return one
+        return replace(one, on_exit=OnExit(options.on_exit), on_exit_is_set=True)
+
+    return replace(system, components=tuple(map(with_terms, system.components)))

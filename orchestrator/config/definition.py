@@ -52,7 +52,7 @@ class Member:
     failed: tuple[LogProbe, ...] = ()
     alive: tuple[AskedProbe, ...] = ()
     restart: RestartPlan = _RESTART
-    on_exit: OnExit = OnExit.STOP
+    on_exit: OnExit | None = None
     success_exit_codes: frozenset[int] = frozenset({0})
     unless: Command = ()
     timeout: float | None = None

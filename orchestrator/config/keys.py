@@ -6,6 +6,7 @@ A key is an entry here and a field of `definition.Member` (tests hold that). The
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.config.definition import EnvFile
@@ -33,8 +34,8 @@ _BASIC = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 COLORS = (*_BASIC, *(f"bright_{color}" for color in _BASIC))
 
 
-def _words(kind: Any, **aliases: Any) -> Choice:
-    return Choice({member.value: member for member in kind}, aliases)
+def _words(kind: Any, elsewhere: Mapping[str, str] | None = None, **aliases: Any) -> Choice:
+    return Choice({member.value: member for member in kind}, aliases, elsewhere or {})
 
 
 def _variable_fault(name: str) -> str:
@@ -151,7 +152,16 @@ def _restart(read: dict[str, Any]) -> RestartPlan:
     return RestartPlan(**plain, first=first, cap=cap)
 
 
-_POLICY = _words(RestartPolicy, no=RestartPolicy.NEVER)
+_POLICY = _words(
+    RestartPolicy,
+    {
+        "unless-stopped": "'always' (what is stopped on request stays stopped)",
+        "on_failure": "'on-failure'",
+        "onfailure": "'on-failure'",
+        "exit_on_failure": 'on_exit = "stop"',
+    },
+    no=RestartPolicy.NEVER,
+)
 RESTART = ByType(
     {
         str: Made(_POLICY, RestartPlan),
@@ -159,14 +169,27 @@ RESTART = ByType(
             Table(
                 {
                     "policy": Key(_POLICY, "When it comes back: never (the default), on-failure, always."),
-                    "max": Key(Number(1, 1000000, whole=True), "So many ends, within `within` seconds, are too many."),
+                    "max": Key(
+                        ByType({int: Number(0, 1000000, whole=True), str: Choice({"unlimited": 0}, {})}),
+                        'Give up after so many exits within `within` seconds (5); 0 or "unlimited": never.',
+                    ),
                     "within": Key(SECONDS, "Seconds after which an end is forgotten (300)."),
                     "same_exits": Key(
                         Number(0, 1000000, whole=True),
                         "Give up after this many equal exits in a row before it was ready (0: never, the default).",
                     ),
                     "backoff": Key(_BACKOFF, "The first pause and the longest, in seconds ([1, 60])."),
-                }
+                },
+                {
+                    "max_restarts": "'max'",
+                    "max_attempts": "'max'",
+                    "retries": "'max'",
+                    "condition": "'policy'",
+                    "restart": "'policy'",
+                    "window": "'within'",
+                    "delay": "'backoff'",
+                    "backoff_seconds": "'backoff'",
+                },
             ),
             _restart,
         ),
@@ -177,6 +200,7 @@ RESTART = ByType(
 
 _CONDITION = _words(
     Condition,
+    {"healthy": "'ready'", "running": "'started'", "exited": "'completed'", "completed_successfully": "'succeeded'"},
     service_started=Condition.STARTED,
     service_healthy=Condition.READY,
     service_completed_successfully=Condition.SUCCEEDED,
@@ -247,6 +271,63 @@ EXPECT = ListOf(
 
 # Members and the system
 
+# What docker compose, process-compose, mprocs, supervisord and systemd call it.
+_ELSEWHERE = {
+    "env": "'environment'",
+    "env_vars": "'environment'",
+    "env_files": "'env_file'",
+    "environment_file": "'env_file'",
+    "environmentfile": "'env_file'",
+    "working_dir": "'cwd'",
+    "working_directory": "'cwd'",
+    "workingdirectory": "'cwd'",
+    "workdir": "'cwd'",
+    "directory": "'cwd'",
+    "dir": "'cwd'",
+    "cmd": "'command'",
+    "entrypoint": "'command'",
+    "exec": "'command'",
+    "execstart": "'command'",
+    "run": "'command'",
+    "healthcheck": "'ready' or 'alive'",
+    "health_check": "'ready' or 'alive'",
+    "readiness_probe": "'ready'",
+    "liveness_probe": "'alive'",
+    "ready_log_line": 'ready = { log = "…" }',
+    "depends": "'depends_on'",
+    "requires": "'depends_on'",
+    "after": "'depends_on'",
+    "max_restarts": "restart = { max = … }",
+    "startretries": "restart = { max = … }",
+    "availability": "'restart'",
+    "autorestart": "'restart'",
+    "restart_policy": "'restart'",
+    "backoff_seconds": "restart = { backoff = […] }",
+    "restartsec": "restart = { backoff = […] }",
+    "exit_on_end": 'on_exit = "stop"',
+    "exitcodes": "'success_exit_codes'",
+    "shutdown": "'stop'",
+    "stopsignal": "stop = { signal = … }",
+    "stop_signal": "stop = { signal = … }",
+    "killsignal": "stop = { signal = … }",
+    "stopwaitsecs": "stop = { timeout = … }",
+    "stop_grace_period": "stop = { timeout = … }",
+    "timeoutstopsec": "stop = { timeout = … }",
+    "numprocs": "'replicas'",
+    "scale": "'replicas'",
+    "instances": "'replicas'",
+    "is_tty": "'tty'",
+    "is_foreground": "'tty'",
+    "ports": "'port'",
+    "image": 'command = "docker run … IMAGE"',
+}
+_SYSTEM_ELSEWHERE = {
+    **dict.fromkeys(
+        ("services", "service", "processes", "process", "procs", "programs", "program", "apps"), "[components.NAME]"
+    ),
+    "env": "'env_file', or 'environment' in [components.NAME]",
+    "environment": "'env_file', or 'environment' in [components.NAME]",
+}
 _COMMON = {
     "command": Key(
         _COMMAND, "A text for `sh -c`, unchanged; or a list, which no shell sees.", required=True, stand_in=":"
@@ -268,7 +349,11 @@ COMPONENT = Table(
         "failed": Key(FAILED, "A line that means that it never gets ready: it has failed."),
         "alive": Key(ALIVE, "Whether it still lives, once it is ready; where not it is restarted."),
         "restart": Key(RESTART, "Whether it comes back when it ends."),
-        "on_exit": Key(_words(OnExit), "What its end for good does to the system: stop (the default), ignore."),
+        "on_exit": Key(
+            _words(OnExit),
+            "What happens to the system when it exits and is not restarted: stop or ignore. Default: stop, or ignore"
+            " if it is given up after restarts.",
+        ),
         "success_exit_codes": Key(
             Made(ListOf(Number(0, 255, whole=True)), frozenset), "Exit codes that are no failure ([0]); []: none."
         ),
@@ -279,14 +364,16 @@ COMPONENT = Table(
             "Components that start first for the sake of speed: until they print what their log probes look for.",
         ),
         "stop_before": Key(_TEXTS, "Components that are not asked to stop before this one is down."),
-    }
+    },
+    _ELSEWHERE,
 )
 INIT = Table(
     {
         **_COMMON,
         "unless": Key(_COMMAND, "A command; where it succeeds, the step is skipped."),
         "timeout": Key(SOON, "Seconds after which the step has failed."),
-    }
+    },
+    {key: ours for key, ours in _ELSEWHERE.items() if ours.strip("'") in _COMMON},
 )
 AIRFLOW = Table(
     {
@@ -309,5 +396,6 @@ SYSTEM = Table(
         "init": Key(MapOf(INIT, name_fault, NAME), "Steps that run one after another before the components."),
         "components": Key(MapOf(COMPONENT, name_fault, NAME), "What the system consists of."),
         "airflow": Key(AIRFLOW, "Adds the components of Apache Airflow; tables of their names override them."),
-    }
+    },
+    _SYSTEM_ELSEWHERE,
 )

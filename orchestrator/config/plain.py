@@ -106,7 +106,7 @@ def of_member(
         "failed": _failed(member.failed, texts),
         "alive": _probes(member.alive, "alive", texts),
         "restart": _restart(member.restart),
-        "on_exit": member.on_exit.value,
+        "on_exit": member.on_exit and member.on_exit.value,
         "success_exit_codes": sorted(member.success_exit_codes),
         "expect": [_rule(rule, index, member, texts) for index, rule in enumerate(member.expect)],
         "color": member.color,

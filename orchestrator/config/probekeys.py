@@ -256,7 +256,30 @@ def _keys(wanted: Callable[[Kind], bool]) -> dict[str, Key]:
     return {name: Key(kind.shape, kind.help) for name, kind in PROBES.items() if wanted(kind)}
 
 
-_READY = Made(Table({**_keys(lambda kind: True), **OPTIONS}), _ready)
+_ELSEWHERE = {  # what docker compose, process-compose and Kubernetes call it
+    "test": "'exec'",
+    "cmd": "'exec'",
+    "command": "'exec'",
+    "url": "'http'",
+    "http_get": "'http'",
+    "httpget": "'http'",
+    "port": "'tcp'",
+    "tcp_socket": "'tcp'",
+    "tcpsocket": "'tcp'",
+    "log_line": "'log'",
+    "ready_log_line": "'log'",
+    "headers": "'header' (of the answer) or 'request_headers'",
+    "status_code": "'status'",
+    "initial_delay_seconds": "'start_period'",
+    "initialdelayseconds": "'start_period'",
+    "period_seconds": "'interval'",
+    "periodseconds": "'interval'",
+    "timeout_seconds": "'timeout'",
+    "timeoutseconds": "'timeout'",
+    "failure_threshold": "'retries'",
+    "failurethreshold": "'retries'",
+}
+_READY = Made(Table({**_keys(lambda kind: True), **OPTIONS}, _ELSEWHERE), _ready)
 READY = ByType(
     {
         dict: _READY,
@@ -268,4 +291,4 @@ _FAILED = Made(
     lambda read: LogProbe(read["log"], read.get("about", "")),
 )
 FAILED = ByType({dict: Made(_FAILED, lambda probe: (probe,)), list: ListOf(_FAILED, least=1)})
-ALIVE = Made(Table({**_keys(lambda kind: bool(kind.options & _TIMES)), **OPTIONS}), _alive)
+ALIVE = Made(Table({**_keys(lambda kind: bool(kind.options & _TIMES)), **OPTIONS}, _ELSEWHERE), _alive)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.config.definition import Member
@@ -62,9 +62,9 @@ def select(components: Sequence[Member], wishes: Wishes) -> tuple[list[Selected]
     by_name = {member.name: member for member in components}
     for name in wishes.formation:
         if name != ALL:
-            _matching([name], by_name)
-    named = _matching(wishes.names, by_name)
-    left_out = _matching(wishes.without, by_name)
+            matching([name], by_name)
+    named = matching(wishes.names, by_name)
+    left_out = matching(wishes.without, by_name)
     counts = {name: _count(member, wishes, name in named) for name, member in by_name.items()}
     left_out |= {name for name, count in counts.items() if count == 0}
     chosen = (named if wishes.names else _by_profile(components, wishes.profiles)) - left_out
@@ -77,7 +77,8 @@ def select(components: Sequence[Member], wishes: Wishes) -> tuple[list[Selected]
     return chosen_ones, notes
 
 
-def _matching(patterns: Iterable[str], known: Mapping[str, Member]) -> set[str]:
+def matching(patterns: Iterable[str], known: Collection[str]) -> set[str]:
+    """Return the known names that the names and globs mean. Raises UsageError for one that means none."""
     found: set[str] = set()
     for pattern in patterns:
         names = {pattern} if pattern in known else set(fnmatch.filter(known, pattern))

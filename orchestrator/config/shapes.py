@@ -7,7 +7,7 @@ never stops the reading of the others.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from orchestrator.config.definition import Path
@@ -156,10 +156,12 @@ SOON = Duration(0.01, DAY)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some words; `aliases` are words of other tools that are understood and not advertised."""
+    """One of some words. `aliases` are words of other tools that are understood and not advertised, `elsewhere` those
+    that are not, each with the word to use instead."""
 
     words: Mapping[str, Any]
     aliases: Mapping[str, Any]
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, value: object, at: At) -> Any:
         """Return what the word stands for."""
@@ -167,8 +169,13 @@ class Choice:
         if not isinstance(value, str):
             at.mismatch(self._expected, value)
         if value not in known:
-            at.fault(f"has to be {self._expected}, not {value!r:.40}{did_you_mean(value, self.words)}")
+            at.fault(f"has to be {self._expected}, not {value!r:.40}{self._instead(value)}")
         return known[value]
+
+    def _instead(self, value: str) -> str:
+        if value in self.elsewhere:
+            return f"; did you mean {self.elsewhere[value]}?"
+        return did_you_mean(value, self.words)
 
     @property
     def _expected(self) -> str:

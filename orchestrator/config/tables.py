@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.config.report import did_you_mean
@@ -120,9 +120,11 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with known keys, read into a dict of those that are there."""
+    """A table with known keys, read into a dict of those that are there. `elsewhere` holds keys of other tools, each
+    with what is written instead."""
 
     keys: Mapping[str, Key]
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, value: object, at: At) -> dict[str, Any]:
         """Return the values by their keys; an unknown key is a fault, a wrong one too, but both keep the others."""
@@ -130,7 +132,7 @@ class Table:
             at.mismatch("a table", value)
         for key in value:
             if key not in self.keys:
-                at.child(key).problem(f"unknown key{did_you_mean(key, self.keys) or self._all}")
+                at.child(key).problem(f"unknown key{self._instead(key)}")
         missing = [key for key, known in self.keys.items() if known.required and key not in value]
         for key in missing:
             at.problem(f"needs a {key}{self._perhaps(key, value)}")
@@ -143,9 +145,10 @@ class Table:
                 read[key] = expected.stand_in
         return read
 
-    @property
-    def _all(self) -> str:
-        return f"; there are: {', '.join(self.keys)}"
+    def _instead(self, key: str) -> str:
+        if key.lower() in self.elsewhere:
+            return f"; did you mean {self.elsewhere[key.lower()]}?"
+        return did_you_mean(key, self.keys) or f"; there are: {', '.join(self.keys)}"
 
     def _perhaps(self, key: str, value: Mapping[str, object]) -> str:
         return " (see the unknown key in it)" if any(k not in self.keys for k in value) else ""

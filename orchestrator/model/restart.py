@@ -16,6 +16,9 @@ QUICK = 60.0  # seconds: an exit after a longer run does not count as one of the
 _VARIES = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")  # times, pids, addresses
 
 
+REMEMBERED = 64  # exits, if nothing limits their number: the backoff has reached its cap long before
+
+
 class Wish(enum.Enum):
     """Who wanted an end: nobody, somebody who wants it to stay down, or we, because it does not answer any more."""
 
@@ -85,8 +88,8 @@ def decide(
     wanted = by_policy or wish is Wish.REPLACE
     if not wanted:
         return Verdict(Event.GIVEN_UP if failed else Event.ENDED)
-    recent = (*(at for at in failures if now - at < plan.within), now)
-    if len(recent) >= plan.max or is_repetitive(plan, repeats):
+    recent = (*(at for at in failures if now - at < plan.within), now)[-(plan.max or REMEMBERED) :]
+    if 0 < plan.max <= len(recent) or is_repetitive(plan, repeats):
         return Verdict(Event.GIVEN_UP, failures=recent)
     pause = min(plan.cap, plan.first * 2.0 ** min(len(recent) - 1, 64))
     return Verdict(Event.RETRY, pause * (1 + JITTER * dice), recent)

@@ -100,7 +100,8 @@ class StopPlan:
 
 @dataclass(frozen=True, slots=True)
 class RestartPlan:
-    """Restart policy: `first` seconds of backoff doubling up to `cap`; given up after `max` in `within` seconds.
+    """Restart policy: `first` seconds of backoff doubling up to `cap`; given up after `max` in `within` seconds, or
+    never if `max` is 0.
 
     Before the component has been ready once, it is also given up after `same_exits` quick exits in a row that look the
     same; 0 means never.
@@ -249,6 +250,8 @@ class Component:
     `start_after` names those whose log probes are to hold first: no dependency, only a matter of speed. What will not
     print its lines is not waited for.
 
+    If it is given up after restarts, `on_exit` counts only if `on_exit_is_set`: by the definition or by an option.
+
     `name` is the instance's; `component` the configured name, where there are several instances of it. Without `tty`
     it gets pipes instead of a terminal. A line that matches one of `failed` before it is ready means that it never will
     be. Once it is ready its `alive` probes are asked, and when one of them fails for
@@ -271,6 +274,7 @@ class Component:
     restart: RestartPlan = RestartPlan()
     stop: StopPlan = StopPlan()
     on_exit: OnExit = OnExit.STOP
+    on_exit_is_set: bool = True
     success: frozenset[int] = frozenset({0})
     component: str = ""
     tty: bool = True

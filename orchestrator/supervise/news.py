@@ -42,6 +42,9 @@ def obituary(member: Member, recent: bytes, others: list[str]) -> str:
     if others:
         again = f" (it was started {count} times)" if count > 1 else ""
         block.append(f"stopping {', '.join(others)} because {member.name} exited{again}")
+        if member.succeeded and not member.spec.on_exit_is_set:
+            name = member.spec.component or member.name
+            block.append(f'hint: if {name} may end before the others, use `--can-end {name}`, or on_exit = "ignore"')
     elif count > 1:
         block.append(f"{member.name} was started {count} times")
     return "\n".join(block)

@@ -220,12 +220,20 @@ class Roster:
         self._culprit = culprit
         self._others = [m for m in self.members if m is not culprit and not (m.incarnations and is_put_away(m))]
 
+    def _end_of_one(self, name: str) -> End | None:
+        """Return how an instance ended; of a component with several, the one that ended the system, or the first."""
+        if (end := _end_of(self._by_key.get(name))) is not None:
+            return end
+        instances = [m for m in self.members if m.spec.component == name]
+        instances.sort(key=lambda m: m is not self._culprit)
+        return next((end for end in map(_end_of, instances) if end is not None), None)
+
     def judge(self, exit_code_from: str = "") -> Outcome:
         """How the system ended, without a signal: because of who is blamed, or because everybody ended. Where it ran,
         the code of the component named in `exit_code_from` is the system's."""
         if self.anyone_stuck:
             return Outcome(FAILED_STATUS)
-        if (end := _end_of(self._by_key.get(exit_code_from))) is not None:
+        if exit_code_from and (end := self._end_of_one(exit_code_from)) is not None:
             return Outcome(exits.as_code(end.status))
         if self._culprit is None:
             outcome = of_all(_end_of(m) for m in self.everyone if not self.steps.is_check(m))

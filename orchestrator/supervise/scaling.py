@@ -102,4 +102,5 @@ def _like(spec: Component, sibling: Component, key: str) -> Component:
         start_after=sibling.start_after,
         stop_before=sibling.stop_before,
         on_exit=sibling.on_exit,
+        on_exit_is_set=sibling.on_exit_is_set,
     )

@@ -217,7 +217,8 @@ class Supervisor:
             self.stop(None)
         else:
             self._tell_last_lines(member)
-            self._tell_surrender(member)
+            if is_given_up(member):
+                self.tell(f"{news.surrender(member)}; `orchestrate start {member.name}` tries again")
             self.start_possible()
             for name, reason in self.roster.hopeless().items():
                 self.tell(f"{name} is not started: {reason}")
@@ -226,8 +227,13 @@ class Supervisor:
                 self.stop(None)
 
     def _ends_all(self, member: Member) -> bool:
-        if member in self.roster.steps or member.key == self._terms.exit_code_from:
+        if member in self.roster.steps or self._terms.exit_code_from in (
+            member.key,
+            member.spec.component or member.key,
+        ):
             return True
+        if is_given_up(member) and not member.spec.on_exit_is_set:
+            return False
         return member.spec.on_exit is OnExit.STOP and not self.roster.is_awaited(member)
 
     def _ends_well(self, member: Member) -> bool:
@@ -245,8 +251,7 @@ class Supervisor:
             self.tell(lines)
 
     def _tell_surrender(self, member: Member) -> None:
-        limited = member.wish is Wish.REPLACE or member.spec.restart.policy is not RestartPolicy.NEVER
-        if member.state is State.FAILED and limited:
+        if is_given_up(member):
             self.tell(news.surrender(member))
 
     def stop(self, outcome: Outcome | None) -> None:
@@ -332,3 +337,9 @@ class Supervisor:
                 why = f"unable to write to standard output: {error.strerror}; stopping"
                 print(f"orchestrate: {why}", file=sys.stderr, flush=True)
         self.stop(outcome)
+
+
+def is_given_up(member: Member) -> bool:
+    """Whether it would have been restarted, had that not failed too often."""
+    limited = member.wish is Wish.REPLACE or member.spec.restart.policy is not RestartPolicy.NEVER
+    return member.state is State.FAILED and limited
