@@ -12,7 +12,7 @@ from lateness import cheap
 from painting import streamed
 
 from orchestrator.text.escapes import LINK_END, RESET, keep_colours, no_escapes, plain
-from orchestrator.text.prefix import CUT, JsonPainter, PrefixPainter, Style
+from orchestrator.text.prefix import CUT, JsonPainter, PrefixPainter, Style, for_file
 
 COLOURS, NO_COLOURS, BYTES = Style.COLOURS, Style.NO_COLOURS, Style.BYTES
 PREFIX = b"\x1b[36mweb | \x1b[m"
@@ -207,7 +207,7 @@ def test_any_chunking_shows_the_same(data, size, style):
     assert streamed(data, size, painter(style)) == streamed(data, len(data) or 1, painter(style))
 
 
-CLEAN = {COLOURS: plain, NO_COLOURS: plain, BYTES: no_escapes}
+CLEAN = {COLOURS: plain, NO_COLOURS: plain, BYTES: for_file}
 
 
 @settings(deadline=None, max_examples=200)

@@ -17,6 +17,7 @@ from orchestrator.model.errors import FAILED_STATUS, NotRunningError, Orchestrat
 from orchestrator.process import proc
 from orchestrator.runtime.home import Home
 from orchestrator.text import harmless
+from orchestrator.text.cells import padded, width
 
 Row = dict[str, Any]
 
@@ -94,8 +95,8 @@ def print_json(rows: tuple[Row, ...]) -> None:
 def table(heads: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
     """Columns as wide as what stands in them; an empty field is a dash."""
     shown = [heads, *(tuple(field or "-" for field in line) for line in lines)]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in shown)
+    widths = [max(map(width, column)) for column in zip(*shown, strict=True)]
+    return "\n".join("  ".join(map(padded, line, widths)).rstrip() for line in shown)
 
 
 def clock(seconds: float | None) -> str:

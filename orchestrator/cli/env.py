@@ -11,6 +11,7 @@ from orchestrator.cli import planning, sources, surroundings
 from orchestrator.config.environment import Variable, Variables
 from orchestrator.config.secrets import MASK, mask
 from orchestrator.model.masked import plain
+from orchestrator.text.cells import padded, width
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,5 +41,5 @@ def _as_lines(variables: Variables) -> str:
     lines = [
         (f"{name}={v.value if v.value == MASK else shlex.quote(v.value)}", v.origin) for name, v in variables.items()
     ]
-    width = min(60, max((len(line) for line, _ in lines), default=0))
-    return "".join(f"{line.ljust(width)}  # {origin}\n" for line, origin in lines)
+    columns = min(60, max((width(line) for line, _ in lines), default=0))
+    return "".join(f"{padded(line, columns)}  # {origin}\n" for line, origin in lines)

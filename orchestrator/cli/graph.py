@@ -7,6 +7,7 @@ import json
 
 from orchestrator.cli import planning, sources, surroundings
 from orchestrator.model.spec import Component, System
+from orchestrator.text.cells import padded, width
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,8 +28,8 @@ def as_text(system: System) -> str:
     for component in _in_order(system):
         after = ", ".join(f"{d.name} ({d.condition.value})" for d in component.depends_on)
         lines.append((component.name, f"after {after}" if after else "at once"))
-    width = max(len(name) for name, _ in lines)
-    return "".join(f"{name.ljust(width)}  {text}\n" for name, text in lines)
+    columns = max(width(name) for name, _ in lines)
+    return "".join(f"{padded(name, columns)}  {text}\n" for name, text in lines)
 
 
 def as_mermaid(system: System) -> str:

@@ -19,6 +19,7 @@ from orchestrator.output.logreader import Line, Logs
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.watch import DirectoryWatch
 from orchestrator.text import escapes
+from orchestrator.text.cells import padded, width
 from orchestrator.text.prefix import OWN_NAME, SEPARATOR, JsonPainter, PrefixPainter, Style
 
 STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -143,14 +144,14 @@ def shower(options: argparse.Namespace, names: list[str]) -> Show:
     here = surroundings.read(options)
     painters: dict[str, PrefixPainter] = {}
     style = Style.COLOURS if here.colours else Style.NO_COLOURS if os.isatty(1) else Style.BYTES
-    width = max(map(len, names), default=0)
+    columns = max(map(width, names), default=0)
     wrap = _wrap(here, [name for name in names if name != OWN_NAME])
 
     def show(line: Line) -> bytes:
         painter = painters.get(line.instance)
         if painter is None:
-            prefix = wrap(line.instance, f"{line.instance.ljust(width)}{SEPARATOR}")
-            painter = painters[line.instance] = PrefixPainter(prefix, style)
+            prefix = wrap(line.instance, f"{padded(line.instance, columns)}{SEPARATOR}")
+            painter = painters[line.instance] = PrefixPainter(prefix, style, expand_tabs=os.isatty(1))
         time = line.stamp + b" " if options.timestamps else b""
         return time + (painter.paint(line.text + b"\n") if line.ends else painter.paint_piece(line.text))
 

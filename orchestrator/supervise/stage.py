@@ -14,10 +14,11 @@ from orchestrator.output.logfile import KEPT, SIZE, Faults, LogFile
 from orchestrator.output.palette import colour_of
 from orchestrator.output.screen import Screen
 from orchestrator.supervise.stream import Stream
-from orchestrator.text.prefix import OWN_NAME, SEPARATOR, JsonPainter, Painter, PrefixPainter, Style
+from orchestrator.text.cells import padded, width
+from orchestrator.text.prefix import ERROR_SEPARATOR, OWN_NAME, SEPARATOR, JsonPainter, Painter, PrefixPainter, Style
 
 WITHOUT_TERMINAL = (40, 120)  # rows and columns of a pty where stdout is no terminal
-ERRORS = "bright_red"  # the bar before a line of standard error, where that is apart
+ERRORS = "bright_red"  # the mark before a line of standard error, where that is separate
 NARROWEST = 20  # columns that are left to a component however long the prefix
 CLOCK_WIDTH = len("00:00:00.000 ")
 
@@ -66,7 +67,7 @@ class Stage:
     def make_room(self, names: Iterable[str]) -> None:
         """Pad all prefixes from now on to the longest of these names too; colours go by their order."""
         self._names = list(dict.fromkeys([*self._names, *names]))
-        self._width = max(map(len, [OWN_NAME, *self._names]))
+        self._width = max(map(width, [OWN_NAME, *self._names]))
         self._own = None
 
     @property
@@ -99,11 +100,11 @@ class Stage:
         self.tell(f"{component.name} runs a full-screen program; {where}")
 
     def errors(self, component: Component, instance: str, output: Stream, error_fd: int) -> Stream:
-        """Return the stream of a component's standard error, beside `output`: a red bar, the same log, line by line."""
+        """Return the stream of a component's standard error, beside `output`: a mark, the same log, line by line."""
         log = None
         if isinstance(output.log, LogFile):
             log, output.log = LineLog(output.log), LineLog(output.log)
-        painter = self._painter(component.component or component.name, instance, component.colour, ERRORS)
+        painter = self._painter(component.component or component.name, instance, component.colour, is_error=True)
         output.terminal = False
         return Stream(error_fd, painter, log=log, shown=output.shown, terminal=False)
 
@@ -116,8 +117,7 @@ class Stage:
 
     def repaint(self, stream: Stream, component: Component, instance: str, *, errors: bool = False) -> None:
         """Put another name before the lines of a stream; what its lines have left open stays."""
-        bar = ERRORS if errors else ""
-        painter = self._painter(component.component or component.name, instance, component.colour, bar)
+        painter = self._painter(component.component or component.name, instance, component.colour, is_error=errors)
         stream.painter.take_name_of(painter)
 
     def drain_log(self, instance: str) -> LogFile | None:
@@ -133,11 +133,13 @@ class Stage:
         if self._own_log is not None:
             self._own_log.write((lines.replace(secret, "…") if secret else lines).encode())
 
-    def _painter(self, name: str, instance: str, colour: str, bar: str = "") -> Painter:
+    def _painter(self, name: str, instance: str, colour: str, *, is_error: bool = False) -> Painter:
         if self._how.json:
-            return JsonPainter(name, instance, time.time)
-        prefix = self._prefix(instance, colour, bar) if self._how.prefix else b""
-        return PrefixPainter(prefix, self._how.style, time.time if self._how.timestamps else None)
+            return JsonPainter(name, instance, time.time, is_error=is_error)
+        prefix = self._prefix(instance, colour, is_error=is_error) if self._how.prefix else b""
+        stamp = time.time if self._how.timestamps else None
+        is_terminal = self.screen.console.kind is Kind.TERMINAL
+        return PrefixPainter(prefix, self._how.style, stamp, expand_tabs=is_terminal)
 
     def _log_file(self, instance: str, faults: Faults, *, continues: bool = False) -> LogFile | None:
         how = self._how
@@ -152,14 +154,15 @@ class Stage:
         own = self._own or self._painter(OWN_NAME, OWN_NAME, "")
         return own.paint(f"{who} did not keep up: skipped {lines:,} lines ({size:,} bytes){where}\n".encode())
 
-    def _prefix(self, name: str, colour: str, bar: str = "") -> bytes:
-        label = name.ljust(self._width) + SEPARATOR
+    def _prefix(self, name: str, colour: str, *, is_error: bool) -> bytes:
+        label = padded(name, self._width)
+        separator = ERROR_SEPARATOR if is_error else SEPARATOR
         if self._how.style is not Style.COLOURS:
-            return label.encode()
+            return (label + separator).encode()
         if self._wrap is None:
             self._wrap = self._palette()
         if name not in self._colours:
             self._colours[name] = colour or colour_of(name, self._names, len(self._colours))
-        if bar:
-            return self._wrap(self._colours[name], name.ljust(self._width)) + self._wrap(bar, SEPARATOR)
-        return self._wrap(self._colours[name], label)
+        if is_error:
+            return self._wrap(self._colours[name], label) + self._wrap(ERRORS, separator)
+        return self._wrap(self._colours[name], label + separator)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from orchestrator.text.row import cells
+from orchestrator.text.cells import cells
 
 _CSI = rb"\x1b\[(?P<private>[<-?]?)(?P<parameters>[0-9;:]{0,64})(?P<between>[ -/]{0,2})(?P<final>[@-~])"
 _TOKEN = re.compile(

@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 from typing import Protocol
 
 from orchestrator.text import escapes
+from orchestrator.text.cells import expand_tabs
 from orchestrator.text.row import replay, rewrites
 from orchestrator.text.sgr import NO_SGR
 
@@ -35,7 +36,9 @@ _PAIR = re.compile(
 )
 OWN_NAME = "orchestrate"  # stands before our own lines
 SEPARATOR = " | "
+ERROR_SEPARATOR = " ! "  # before a line of standard error, if that is separate
 CARRIED_MAX = 256  # bytes of style and link that are repeated on each line
+SHIFTS = b"\x0e\x0f"  # SO and SI switch character sets; tput(1) ends colors with SI
 CUT = "…".encode()  # stands where a line that is too long was cut
 
 
@@ -71,10 +74,14 @@ def clock(now: float) -> bytes:
 class PrefixPainter:
     """Puts a prefix before each line. Remembers what style a line left open, and whether it was cut."""
 
-    __slots__ = ("_cut", "_in_string", "_link", "_open", "_stamp", "prefix", "style")
+    __slots__ = ("_cut", "_in_string", "_link", "_open", "_stamp", "_tabs", "prefix", "style")
 
-    def __init__(self, prefix: bytes, style: Style, stamp: Callable[[], float] | None = None) -> None:
-        """`stamp` returns the time of day that lines are marked with; None for no time."""
+    def __init__(
+        self, prefix: bytes, style: Style, stamp: Callable[[], float] | None = None, *, expand_tabs: bool = False
+    ) -> None:
+        """`stamp` returns the time of day that lines are marked with; None for no time. `expand_tabs` is for a
+        terminal, whose tab stops do not count from the end of the prefix."""
+        self._tabs = expand_tabs
         self.prefix = prefix
         self.style = style
         self._stamp = stamp
@@ -88,6 +95,8 @@ class PrefixPainter:
         prefix = self._prefix()
         text = self._plain(whole)
         if text is not None:
+            if self._tabs and b"\t" in text:
+                text = expand_tabs(text)
             return prefix + text[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
         lines = whole.split(b"\n")
         lines.pop()
@@ -128,8 +137,11 @@ class PrefixPainter:
         if rewrites(line):
             line = replay(line)
         if self.style is Style.COLOURS:
-            return lead + self._styled(escapes.keep_colours(line))
-        return lead + (escapes.no_escapes(line) if self.style is Style.BYTES else escapes.plain(line))
+            return lead + self._styled(self._less_tabs(escapes.keep_colours(line)))
+        return lead + self._less_tabs(for_file(line) if self.style is Style.BYTES else escapes.plain(line))
+
+    def _less_tabs(self, line: bytes) -> bytes:
+        return expand_tabs(line) if self._tabs and b"\t" in line else line
 
     @staticmethod
     def _is_calm(line: bytes) -> bool:
@@ -137,6 +149,7 @@ class PrefixPainter:
         return not line.translate(None, _PLAIN) and not NO_SGR.search(line) and _is_text(line)
 
     def _calm(self, line: bytes) -> bytes:
+        line = self._less_tabs(line)
         if self.style is Style.COLOURS:
             return self._styled(line)
         return escapes.SGR.sub(b"", line) if escapes.ESC in line else line
@@ -173,9 +186,16 @@ class PrefixPainter:
                 whole = escapes.SGR.sub(b"", whole)
                 if escapes.ESC in whole:
                     return None
+        if self.style is Style.BYTES and (b"\x0f" in whole or b"\x0e" in whole):
+            whole = whole.translate(None, SHIFTS)
         if self.style is not Style.BYTES and (whole.translate(None, _PLAIN) or not _is_text(whole)):
             return None
         return whole
+
+
+def for_file(line: bytes) -> bytes:
+    """Return a line without escape sequences and shifts; all other bytes stay as they are."""
+    return escapes.no_escapes(line).translate(None, SHIFTS)
 
 
 def _closes_styles(whole: bytes) -> bool:
@@ -201,9 +221,10 @@ def _is_text(whole: bytes) -> bool:
 
 
 class JsonPainter:
-    """One JSON object a line: time (UTC), component, instance, text."""
+    """One JSON object a line: time (UTC), component, instance, text; of standard error also stream."""
 
-    def __init__(self, component: str, instance: str, now: Callable[[], float]) -> None:
+    def __init__(self, component: str, instance: str, now: Callable[[], float], *, is_error: bool = False) -> None:
+        self._stream = {"stream": "stderr"} if is_error else {}
         self._component = component
         self._instance = instance
         self._now = now
@@ -233,8 +254,15 @@ class JsonPainter:
         line = line.rstrip(b"\r")
         if rewrites(line):
             line = replay(line)
-        text = escapes.no_escapes(line).decode("utf-8", "replace")
-        entry = {"time": time, "component": self._component, "instance": self._instance, "text": text, **more}
+        text = for_file(line).decode("utf-8", "replace")
+        entry = {
+            "time": time,
+            "component": self._component,
+            "instance": self._instance,
+            **self._stream,
+            "text": text,
+            **more,
+        }
         return _JSON_LEAVES.sub(_escaped, json.dumps(entry, ensure_ascii=False)).encode() + b"\n"
 
     def _time(self) -> str:

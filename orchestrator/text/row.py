@@ -8,14 +8,13 @@ as wide as it has to be: it does not wrap.
 from __future__ import annotations
 
 import re
-import unicodedata
 
+from orchestrator.text.cells import TAB, cells, width
 from orchestrator.text.escapes import ANY, CONTROLS, RESET, SGR, open_style
 
 CELLS_MAX = 1 << 14  # of a longer row only the last rewrite is kept, without replay
 SEGMENTS_MAX = 1 << 12  # rewrites that are looked at one by one
 COLUMNS_MAX = 1000  # no motion goes further
-TAB = 8
 
 _TOKEN = re.compile(rb"\r+|\x08+|\t|" + ANY.pattern + rb"|[^\r\x08\t\x1b]+", re.DOTALL)
 _MOTION = re.compile(rb"\x1b\[(\d{0,6})([CDGIJKXPZa@`])")
@@ -48,9 +47,9 @@ def replay(line: bytes) -> bytes:
 def column(line: bytes) -> int:
     """Return where the cursor stands after `line`, counted from 0."""
     line = line[line.rfind(b"\r") + 1 :][-CELLS_MAX:]
-    width = _width(line)
-    if width >= 0:
-        return width
+    columns = _width(line)
+    if columns >= 0:
+        return columns
     row = _Row()
     row.write(line)
     return row.at
@@ -91,13 +90,13 @@ def _less_hidden(line: bytes) -> bytes:
             segments = []
             break
         segment = segments.pop()
-        width = _width(segment)
-        if 0 <= width <= covered:
+        columns = _width(segment)
+        if 0 <= columns <= covered:
             if b"\x1b" in segment:
                 backwards.append(b"".join(SGR.findall(segment)))
         else:
             backwards += (b"\r", segment)
-            covered = max(covered, width)
+            covered = max(covered, columns)
     return b"\r".join((*segments, b"".join(reversed(backwards))))
 
 
@@ -108,16 +107,7 @@ def _width(segment: bytes) -> int:
     if b"\x1b" in segment or b"\b" in segment or b"\t" in segment:
         return -1
     segment = segment.translate(None, _NO_CELL)
-    return len(segment) if segment.isascii() else sum(map(cells, segment.decode("utf-8", "surrogateescape")))
-
-
-def cells(character: str) -> int:
-    """Return how many columns a character takes: 0 (combining), 1 or 2 (Unicode Standard Annex 11)."""
-    if character.isascii():
-        return 1
-    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return width(segment.decode("utf-8", "surrogateescape"))
 
 
 class _Row:
@@ -155,9 +145,9 @@ class _Row:
             self._replace([(style, character) for character in text])
             return
         for character in text:
-            width = cells(character)
-            if width:
-                self._replace([(style, character), (style, "")][:width])
+            columns = cells(character)
+            if columns:
+                self._replace([(style, character), (style, "")][:columns])
             elif self.at > 0:
                 self._combine(character)
 
@@ -182,9 +172,9 @@ class _Row:
             for half in (at - 1, at):
                 self._cells[half] = (self._cells[half][0], " ")
 
-    def _pad(self, width: int) -> None:
-        if len(self._cells) < width:
-            self._cells += [(b"", " ")] * (width - len(self._cells))
+    def _pad(self, columns: int) -> None:
+        if len(self._cells) < columns:
+            self._cells += [(b"", " ")] * (columns - len(self._cells))
 
     def _move(self, what: bytes, count: int) -> None:
         at, some = self.at, min(COLUMNS_MAX, max(1, count))

@@ -1,0 +1,73 @@
+"""Widths in columns, and what follows: padding, and tabs that keep the columns that the component gave them."""
+
+import pyte
+import pytest
+from harness import Run, command_under_test, until
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.text.cells import expand_tabs, padded, width
+from orchestrator.text.escapes import plain
+from orchestrator.text.prefix import PrefixPainter, Style
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [("", 0), ("web", 3), ("日本", 4), ("e\u0301", 1), ("a\u200bb", 2), ("ﬁ", 1), ("한", 2), ("🙂", 2)],
+)
+def test_widths(text, columns):
+    assert width(text) == columns
+    assert padded(text, 5) == text + " " * (5 - columns)
+
+
+TEXT = st.lists(st.sampled_from([b"a", b"abc", b"\t", b"\t", "日本é".encode(), b"\x1b[31m", b"\x1b[m", b"longer text"]))
+
+
+@settings(deadline=None, max_examples=300)
+@given(TEXT, TEXT)
+def test_tabs_reach_the_columns_that_they_reach_in_a_terminal_of_its_own(first, second):
+    written = b"".join((*first, b"\n", *second))
+    screen = pyte.Screen(500, 3)
+    pyte.ByteStream(screen).feed(written.replace(b"\n", b"\r\n"))
+    for row, line in zip(screen.display, expand_tabs(written).split(b"\n"), strict=False):
+        assert "".join(row).rstrip() == plain(line).decode().rstrip()
+
+
+@pytest.mark.parametrize(
+    "line", [b"a\tX", b"abc\tX", b"\x1b[31mab\tX\x1b[m", "日本\tX".encode(), b"abcd\b\tX", b"a\aa\tX"]
+)
+def test_tabs_are_expanded_for_a_terminal_only(line):
+    for style in (Style.COLOURS, Style.NO_COLOURS):
+        one = PrefixPainter(b"web | ", style, expand_tabs=True)
+        for shown in (one.paint(line + b"\n"), one.paint_tail(line)):
+            assert plain(shown).index(b"X") - shown.count("日".encode()) * 2 == len(b"web | ") + 8
+    for style in (Style.COLOURS, Style.BYTES):
+        if b"\b" not in line:
+            assert b"\t" in PrefixPainter(b"web | ", style).paint(line + b"\n")
+
+
+def test_in_a_terminal_and_a_pipe(stand):
+    written = b"a\tX\nabc\tX\n\x1b[32mab\x1b[m\tX\n"
+    assert [row.index("X") for row in stand().show(written).rows()] == [len("web         | ") + 8] * 3
+    for style in (None, Style.COLOURS):
+        one = stand("pipe", style=style).show(written)
+        assert bytes(one.out).count(b"\t") == 3
+        assert one.log() == written
+
+
+def test_wide_names_leave_the_bars_below_each_other(home):
+    run = home.write("web: echo one; exec sleep 1000\n日本語のサービス: echo two; exec sleep 1000\n").up()
+    run.wait_for("one")
+    run.wait_for("two")
+    ps = Run([*command_under_test(), "ps", "--home", home.path])
+    assert ps.wait() == 0
+    states = {line.split()[0]: width(line[: line.index("running")]) for line in ps.text.splitlines()[1:]}
+    assert set(states) == {"web", "日本語のサービス"}
+    assert len(set(states.values())) == 1
+    logs = Run([*command_under_test(), "logs", "--home", home.path])
+    assert logs.wait() == 0
+    for text in (run.text, logs.text):
+        bars = {width(line[: line.index("|")]) for line in text.splitlines() if "one" in line or "two" in line}
+        assert bars == {width("日本語のサービス") + 1}
+    run.stop()
+    assert until(lambda: run.survivors(0) == [])
