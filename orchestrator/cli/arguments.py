@@ -237,9 +237,8 @@ def _add_shell(add: Add) -> None:
         description='Print the completion script of a shell: eval "$(orchestrate completion bash)".',
     )
     completion.add_argument(
-        "shell", choices=["bash", "zsh", "fish", "names"], help="which; names: the components, as the scripts ask for"
+        "shell", choices=["bash", "zsh", "fish", "candidates"], help="which; candidates: what the scripts ask for"
     )
-    options.which_system(completion)
 
 
 # Set after parsing: an option stands before or after its command, and a default of the later would hide the earlier.

@@ -1,4 +1,4 @@
-"""The command line as data, read from the parser that also prints `--help`: for completion and the manual page."""
+"""The command line as data, read from the parser that also prints `--help`: for the manual page."""
 
 from __future__ import annotations
 
@@ -20,16 +20,13 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command, or with an empty name what stands without any. `words` are what its positional arguments may be,
-    `takes_names` whether they are components; `commands` are those that it has of its own."""
+    """One command, or with an empty name what stands without any. `commands` are those that it has of its own."""
 
     name: str
     help: str
     description: str
     usage: str
     options: tuple[Option, ...]
-    words: tuple[str, ...]
-    takes_names: bool
     commands: tuple[str, ...] = ()
 
 
@@ -47,15 +44,12 @@ def read() -> tuple[Command, ...]:
 def _command(name: str, text: str, parser: argparse.ArgumentParser) -> Command:
     actions = [action for action in parser._actions if action.help is not argparse.SUPPRESS]
     nested = [a for a in actions if isinstance(a, argparse._SubParsersAction)] if name else []
-    positional = [a for a in actions if not a.option_strings and not isinstance(a, argparse._SubParsersAction)]
     return Command(
         name,
         _plain(text),
         _plain(parser.description or ""),
         " ".join(parser.format_usage().removeprefix("usage: ").split()),
         tuple(_option(action) for action in actions if action.option_strings),
-        tuple(str(choice) for action in (*positional, *nested) for choice in action.choices or ()),
-        bool(nested) or any(action.dest in ("names", "name", "words") for action in positional),
         tuple(str(choice) for action in nested for choice in action.choices or ()),
     )
 
