@@ -14,6 +14,7 @@ TESTS = Path(__file__).parent
 FLOORS = {
     "cli": 6,
     "presets": 5,
+    "history": 4,
     "control": 4,
     "supervise": 4,
     "process": 3,

@@ -25,8 +25,10 @@ from orchestrator.runtime.system_list import Entry
 
 if TYPE_CHECKING:
     from orchestrator.cli.detach import Birth
+    from orchestrator.cli.recording import Recording
     from orchestrator.cli.service import Service
     from orchestrator.control.server import Server
+    from orchestrator.history.facts import Sources
     from orchestrator.output.console import Console
     from orchestrator.output.palette import Palette
     from orchestrator.supervise.desk import Desk
@@ -47,13 +49,15 @@ def run(
     birth: Birth | None = None,
     more: More | None = None,
     plan: Callable[[], Plan] | None = None,
+    sources: Callable[[], Sources] | None = None,
 ) -> int:
     """Take the home, run the system to its end, give the home back. Returns the exit status, or dies of a signal.
-    `more` gives the specs of a component in so many instances; `plan` is called after the initial steps.
+    `more` gives the specs of a component in so many instances; `plan` is called after the initial steps, `sources` for
+    the record: what the definition was read from.
 
     Raises HeldError where another instance holds the home.
     """
-    return run_made(lambda home: (system, plan), directory, here, birth=birth, more=more)
+    return run_made(lambda home: (system, plan), directory, here, birth=birth, more=more, sources=sources)
 
 
 def run_made(
@@ -64,6 +68,7 @@ def run_made(
     birth: Birth | None = None,
     more: More | None = None,
     airflow_home: str = "",
+    sources: Callable[[], Sources] | None = None,
 ) -> int:
     """The same for a preset: `make` is called once the home is ours and nothing of an earlier run is left in it, and
     what it returns to make the plan with once the initial steps have succeeded. `fd` is the screen; `birth` watches the
@@ -76,7 +81,7 @@ def run_made(
         holding.wait_for_old_trees(home)
         survivors.settle(home, here)
         system, plan = make(home)
-        outcome = _supervise(system, home, here, plan, fd, birth, more, airflow_home)
+        outcome = _supervise(system, home, here, plan, fd, birth, more, airflow_home, sources)
         home.forget_holder()
     finally:
         lock.release()
@@ -94,6 +99,7 @@ def _supervise(
     birth: Birth | None,
     more: More | None,
     airflow_home: str,
+    sources: Callable[[], Sources] | None,
 ) -> Outcome:
     from orchestrator.output.console import Console, Kind
     from orchestrator.supervise.outcome import Terms
@@ -118,7 +124,7 @@ def _supervise(
         supervisor.be_ready_within(here.ready_within)
     if birth is not None:
         birth.watch(supervisor)
-    reception = _Reception(home, here, supervisor, airflow_home)
+    reception = _Reception(home, here, supervisor, airflow_home, sources)
     service = _service(here, supervisor)
     try:
         outcome = supervisor.run(reception.open)
@@ -143,9 +149,16 @@ def _service(here: Surroundings, supervisor: Supervisor) -> Service | None:
 
 class _Reception:
     """Where second terminals ask. Opened when the first guardians have been forked: what it imports delays no
-    component by its 30 ms, and adds to no guardian's memory."""
+    component by its 30 ms, and adds to no guardian's memory. The record of this start is opened with it."""
 
-    def __init__(self, home: Home, here: Surroundings, supervisor: Supervisor, airflow_home: str) -> None:
+    def __init__(
+        self,
+        home: Home,
+        here: Surroundings,
+        supervisor: Supervisor,
+        airflow_home: str,
+        sources: Callable[[], Sources] | None,
+    ) -> None:
         self._home = home
         self._airflow_home = airflow_home
         self._list = surroundings.system_list()
@@ -153,12 +166,15 @@ class _Reception:
         self._supervisor = supervisor
         self._desk: Desk | None = None
         self._server: Server | None = None
+        self._sources = sources
+        self._recording: Recording | None = None
 
     def open(self) -> None:
         """Listen. Where no socket can be made (some file systems have none) the system runs without."""
         from orchestrator.control.server import Server
         from orchestrator.supervise.desk import Desk
 
+        self._record()
         self._desk = Desk(self._supervisor, log_directory(self._home, self._here))
         path = self._home.control_path
         try:
@@ -169,8 +185,21 @@ class _Reception:
         except OSError as error:
             self._supervisor.tell(f"unable to listen on {path}: {error.strerror}; ps, stop and so on will not work")
 
+    def _record(self) -> None:
+        view = self._here.view
+        if view.history == 0:
+            return
+        from orchestrator.cli.recording import Recording
+        from orchestrator.history.facts import Sources
+
+        sources = self._sources() if self._sources is not None else Sources()
+        self._recording = Recording(self._supervisor, self._home, sources, view.history, view.history_size)
+        self._recording.open()
+
     def finish(self, outcome: Outcome) -> None:
         """Answer all who still wait: the system has ended."""
+        if self._recording is not None:
+            self._recording.close(outcome)
         if self._desk is not None:
             self._desk.finish(outcome)
 

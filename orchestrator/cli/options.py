@@ -140,6 +140,20 @@ def files(text: str) -> int:
     return int(text)
 
 
+def starts(text: str) -> int:
+    """Read a number of starts."""
+    if not re.fullmatch(r"[0-9]{1,4}", text):
+        raise argparse.ArgumentTypeError(f"invalid number of starts {text!r}: expected 0 to 9999")
+    return int(text)
+
+
+def start(text: str) -> int:
+    """Read the number of a start; negative numbers count from the last one."""
+    if not re.fullmatch(r"-?[0-9]{1,9}", text) or not int(text):
+        raise argparse.ArgumentTypeError(f"invalid start {text!r}: expected a number, or -1 for the last, -2, ...")
+    return int(text)
+
+
 def port(text: str) -> int:
     """Read the number of a port."""
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536):
@@ -303,6 +317,12 @@ def stream() -> Parser:
     )
     options.add_argument(
         "--log-files", metavar="N", type=files, help="how many files to keep of each log, in all (default: 5)"
+    )
+    options.add_argument(
+        "--history", metavar="N", type=starts, help="keep the records of the last N starts, 0 for none (default: 20)"
+    )
+    options.add_argument(
+        "--history-size", metavar="BYTES", type=size, help="limit each record to this size, e.g. 500k (default: 5M)"
     )
     return options
 

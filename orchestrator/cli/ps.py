@@ -9,6 +9,7 @@ import time
 from orchestrator.cli import asking
 from orchestrator.cli.asking import Row
 from orchestrator.model.control import Request, Verb
+from orchestrator.model.errors import NotRunningError
 from orchestrator.process import listening
 from orchestrator.process.usage import Usage, usage_of
 from orchestrator.runtime.loop import Loop
@@ -31,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace, before: dict[int, tuple[float, Usage]]) -> None:
-    rows = asking.ask(options, Request(Verb.PS, tuple(options.names))).rows
+    rows = _all(options) if options.all else _running(options)
     for row in rows:
         _add_usage(row, before)
         _add_ports(row)
@@ -42,6 +43,33 @@ def _show(options: argparse.Namespace, before: dict[int, tuple[float, Usage]]) -
     if options.watch and sys.stdout.isatty():
         text = HOME + text.replace("\n", CLEAR_LINE + "\n") + CLEAR_LINE + CLEAR_REST
     print(text, flush=True)
+
+
+def _running(options: argparse.Namespace) -> tuple[Row, ...]:
+    return asking.ask(options, Request(Verb.PS, tuple(options.names))).rows
+
+
+def _all(options: argparse.Namespace) -> tuple[Row, ...]:
+    """Return the rows of the running system and what its record has besides; without a system those of the record."""
+    from orchestrator.cli import past
+    from orchestrator.history.causes import Causes
+
+    home = asking.system_of(options)
+    try:
+        rows = _running(options)
+    except NotRunningError:
+        if not past.is_recorded(home):
+            raise
+        found = past.read(home)
+        past.note(home, found)
+        return tuple(past.rows(Causes(found, past.words(found)), found, options.names))
+    record = past.current(home)
+    if record is None:
+        return rows
+    known = {row["instance"] for row in rows}
+    older = past.rows(Causes(record, past.words(record)), record, ())
+    named = [row for row in older if not options.names or {row["instance"], row["component"]} & set(options.names)]
+    return (*rows, *(row for row in named if row["instance"] not in known))
 
 
 def _add_usage(row: Row, before: dict[int, tuple[float, Usage]]) -> None:

@@ -13,6 +13,12 @@ Add = Callable[..., Parser]
 def add_commands(add: Add) -> None:
     """Add them all. `add` adds a command, with the options that name the system's files if it has any."""
     ps = _add(add, "ps", "list the components of the running system", "The memory is that of the whole process tree.")
+    ps.add_argument(
+        "-a",
+        "--all",
+        action="store_true",
+        help="also list what was removed, and the last start if no system is running",
+    )
     ps.add_argument("-w", "--watch", action="store_true", help="again every 2 seconds, until Ctrl-C")
     for name, text in (
         ("stop", "stop components; the system stays"),
@@ -23,7 +29,14 @@ def add_commands(add: Add) -> None:
     _add_scale(add)
     _add_signal(add)
     _add_send(add)
-    _add(add, "why", "say why components do not run, are not ready or were started again")
+    why = _add(
+        add,
+        "why",
+        "print why components failed, restarted or do not start, with the chain of causes",
+        "Without NAME: those that are not in the desired state, and why the system exited. After the end it answers"
+        " from the record.",
+    )
+    why.add_argument("--start", metavar="N", type=options.start, help="a start: -1 the last, -2 the one before, or N")
     _add(add, "events", "print each change of a component's state, until Ctrl-C")
     wait = _add(add, "wait", "return when components are ready, or have ended")
     until = wait.add_mutually_exclusive_group()

@@ -21,7 +21,8 @@ _OURS = ("COLUMNS", "LINES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How the user wants the stream: None means the home's own `log_directory`, and the usual size and count."""
+    """How the user wants the stream: None means the home's own `log_directory`, and the usual size and count.
+    `history` is how many starts to keep a record of, 0 for none."""
 
     prefix: bool
     timestamps: bool
@@ -31,6 +32,8 @@ class View:
     log_directory: Path | None
     log_size: int | None
     log_files: int | None
+    history: int | None = None
+    history_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ def read(options: argparse.Namespace) -> Surroundings:
         log_directory=Path(options.directory or ".", options.log_dir) if options.log_dir else None,
         log_size=options.log_size,
         log_files=options.log_files,
+        history=options.history,
+        history_size=options.history_size,
     )
     erases = terminal and term not in ("", "dumb") and not view.json
     return Surroundings(

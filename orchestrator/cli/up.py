@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,8 @@ from orchestrator.model.spec import Component, OnExit, System
 
 if TYPE_CHECKING:
     from orchestrator.cli.airflow_part import AirflowPart
+    from orchestrator.config.environment import Variables
+    from orchestrator.history import facts
     from orchestrator.supervise.plan import Plan
 
 
@@ -44,13 +48,25 @@ def run(options: argparse.Namespace) -> int:
     if read.airflow is not None and _runs_airflow(read.airflow, system):
         return _run_with_airflow(options, read, read.airflow, system, home, here)
     more = partial(planning.instances, options, read)
-    return detach.run(options, lambda birth: foreground.run(system, home, here, birth, more, partial(_plan, system)))
+    made = partial(_sources, options, read, resolved.variables)
+    return detach.run(
+        options, lambda birth: foreground.run(system, home, here, birth, more, partial(_plan, system), made)
+    )
 
 
 def _plan(system: System) -> Plan:
     from orchestrator.supervise.plan import Plan  # after the first fork, if there are initial steps
 
     return Plan(system.components, planning.taken_ports(system))
+
+
+def _sources(options: argparse.Namespace, read: Sources, variables: Mapping[str, Variables]) -> facts.Sources:
+    """Return what the definition was read from, for the record."""
+    from orchestrator.history import facts
+
+    where = location.locate(options)
+    files = [os.path.abspath(where.base / file.path) for file in where.files if file.path != location.STDIN]
+    return facts.Sources((*files, *read.env_files), variables)
 
 
 def _runs_airflow(part: AirflowPart, system: System) -> bool:

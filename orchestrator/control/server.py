@@ -31,7 +31,7 @@ CLIENTS_MAX = 64
 
 
 class Client:
-    """One connection. `on_close`, where set by who answers, is called once when it has gone."""
+    """One connection; `peer` is its pid and uid. `on_close`, if set by who answers, is called once when it has gone."""
 
     def __init__(
         self,
@@ -39,12 +39,14 @@ class Client:
         loop: Loop,
         handle: Callable[[Request, Client], None],
         forget: Callable[[Client], object],
+        peer: tuple[int, int] = (0, -1),
     ) -> None:
         self._handle = handle
         self._forget = forget
         self._received = b""
         self._surplus = 0
         self.has_asked = False
+        self.peer = peer
         self.on_close: Callable[[], None] | None = None
         self._peer = Peer(connection, loop, self._hear, self._gone)
 
@@ -148,12 +150,13 @@ class Server:
                 self._turn_away()
             return
         connection.setblocking(False)
-        if not _is_ours(connection):
+        peer = _peer_of(connection)
+        if peer[1] not in (-1, 0, os.geteuid()):
             _refuse(connection, "this system belongs to another user")
         elif not self._make_room():
             _refuse(connection, "too many ask already")
         else:
-            client = Client(connection, self._loop, self._handle, lambda gone: self._clients.pop(gone, None))
+            client = Client(connection, self._loop, self._handle, lambda gone: self._clients.pop(gone, None), peer)
             self._clients[client] = None
 
     def _turn_away(self) -> None:
@@ -180,9 +183,10 @@ def _refuse(connection: socket.socket, why: str) -> None:
     connection.close()
 
 
-def _is_ours(connection: socket.socket) -> bool:
+def _peer_of(connection: socket.socket) -> tuple[int, int]:
+    """Return pid and uid of the other side."""
     if not hasattr(socket, "SO_PEERCRED"):  # macOS: the modes of socket and directory have to do
-        return True
+        return 0, -1
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, _ = struct.unpack("3i", credentials)
-    return uid in (0, os.geteuid())
+    pid, uid, _ = struct.unpack("3i", credentials)
+    return pid, uid

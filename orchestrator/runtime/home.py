@@ -38,6 +38,7 @@ class Home:
         self.lock_path = self.corner / "lock"
         self.locks = self.corner / "locks"
         self.logs = self.corner / "logs"
+        self.history = self.corner / "history"
         self.control_path = self.corner / "control.sock"
         self.state_path = self.corner / "state.json"
 

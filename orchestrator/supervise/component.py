@@ -112,6 +112,7 @@ class Member:
         self.reason = ""
         self.pause = 0.0
         self.retry_at = 0.0  # monotonic seconds: when its backoff ends
+        self.last_exit = ""  # in words, of the last run that has exited
         self.is_stuck = False
         self.was_told_to_stop = False
         self.due = True
@@ -351,6 +352,7 @@ class Member:
             self.status = self.status if self.status == NOT_FOUND else GUARDIAN_FAILED
         self.is_stuck = False
         self.pid = self.session = 0
+        self.last_exit = self.end_in_words
         self._host.detach(self)
         self.repeats = self._repeats()
         verdict = restart.decide(

@@ -26,6 +26,7 @@ from orchestrator.supervise.goals import Look
 from orchestrator.supervise.outcome import Outcome
 from orchestrator.supervise.stop_progress import in_words
 from orchestrator.supervise.supervisor import Supervisor
+from orchestrator.supervise.witness import Peer
 
 _STOPPING_VERBS = (Verb.DOWN, Verb.STOP, Verb.RESTART, Verb.SCALE)
 INSTANCES_MAX = 1000  # of one component
@@ -35,6 +36,7 @@ class Asker(Guest, Protocol):
     """Who asks: takes replies until it goes, which `on_close` tells, once."""
 
     on_close: Callable[[], None] | None
+    peer: Peer
 
 
 class Desk:
@@ -53,6 +55,12 @@ class Desk:
 
     def handle(self, request: Request, asker: Asker) -> None:
         """Answer now, or when there is an answer."""
+        witness = self._supervisor.witness
+        witness.requested(request, asker.peer)
+        self._handle(request, asker)
+        witness.handled()
+
+    def _handle(self, request: Request, asker: Asker) -> None:
         if request.verb is Verb.ATTACH:
             self._admission.handle(request, asker)
             return
@@ -197,6 +205,7 @@ class Desk:
         there = [m for m in members if m.pid and m.runs]
         if not there:
             return refusal(f"unable to send {exits.signal_name(number)}: none of these runs")
+        self._supervisor.witness.decided(Verb.SIGNAL, there)
         for member in there:
             member.send(Signal(number))
         return Reply(rows=tuple(map(self._history.row, there)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from orchestrator.model.control import Verb
 from orchestrator.model.lifecycle import Event, State
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.roster import STARTABLE, Roster
@@ -18,18 +19,21 @@ ENDING = STARTABLE | {State.STOPPING, State.KILLING}
 
 
 class Errands:
-    """`start_possible` starts every member that is due and may start."""
+    """`start_possible` starts every member that is due and may start. `decided` is told what is decided about which
+    members, and which ones they follow, before it is carried out."""
 
     def __init__(self, roster: Roster, start_possible: Callable[[], None]) -> None:
         self._roster = roster
         self._start_possible = start_possible
         self._leaving: set[Member] = set()
+        self.decided: Callable[[Verb, Collection[Member], Collection[Member]], None] = lambda *_: None
 
     def start(self, members: Collection[Member]) -> None:
         """Start these and what they need; those that run already go on."""
         members = [m for m in members if not m.surplus]
         self._leaving -= {m for m in members if not m.asked and not m.due}
         wanted = [m for m in self._roster.needed_by(members) if m.state in ENDING or m in self._leaving]
+        self.decided(Verb.START, wanted, ())
         for member in wanted:
             member.due = True
         self._roster.hope_again(wanted)
@@ -37,6 +41,7 @@ class Errands:
 
     def stop(self, members: Collection[Member]) -> None:
         """Stop these; they stay down until they are asked for again."""
+        self.decided(Verb.STOP, members, ())
         for member in members:
             member.due, member.stop_requested = False, True
         self._leaving |= {m for m in members if m.runs or m.state is State.BACKOFF}
@@ -45,7 +50,10 @@ class Errands:
     def restart(self, members: Collection[Member]) -> None:
         """Stop these and their followers, and start them when they are down; those that do not run are started."""
         members = [m for m in members if not m.surplus]
-        self._replace([*members, *self._followers(members)])
+        followers = self._followers(members)
+        self._replace([*members, *followers])
+        self.decided(Verb.RESTART, members, ())
+        self.decided(Verb.RESTART, followers, members)
         self.start(members)
         self.go_on()
 
@@ -53,6 +61,7 @@ class Errands:
         """A member comes back by itself: restart whoever follows it; returns those."""
         followers = self._followers([member])
         self._replace(followers)
+        self.decided(Verb.RESTART, followers, [member])
         self.go_on()
         return followers
 
@@ -72,6 +81,7 @@ class Errands:
 
     def kill(self, members: Collection[Member]) -> None:
         """Kill these without grace; they stay down until they are asked for again."""
+        self.decided(Verb.KILL, members, ())
         for member in members:
             member.due, member.stop_requested = False, True
             self._leaving.discard(member)

@@ -10,9 +10,9 @@ from orchestrator.model.spec import AskedProbe, Component, ExecProbe, FileProbe,
 from orchestrator.process.channel import ChannelClosed
 from orchestrator.process.fork import Forked, highest_descriptor
 from orchestrator.runtime.loop import READ, Loop
-from orchestrator.supervise.asking import Key, Means
+from orchestrator.supervise.asking import Key, Means, in_words
 from orchestrator.supervise.component import Member
-from orchestrator.supervise.liveness import Liveness
+from orchestrator.supervise.liveness import APART, Liveness
 from orchestrator.supervise.notifications import Notifications
 from orchestrator.supervise.readiness import Readiness, Standing
 from orchestrator.supervise.stream import Stream
@@ -35,6 +35,8 @@ class Probers:
         self._guarded: dict[str, Liveness] = {}
         self._streams: dict[str, Stream] = {}
         self._answers: dict[str, str] = {}
+        self._passing: dict[str, dict[int, bool]] = {}
+        self.flipped: Callable[[Member, str, bool, str], None] = lambda *_: None
         self._process: Forked[Question, Answer] | None = None
         self._is_lost = False
         self._resting = False
@@ -72,6 +74,7 @@ class Probers:
         """Begin to probe a new incarnation, whose lines are read from `stream`."""
         self._members[member.key] = member
         self._answers.pop(member.key, None)
+        self._passing[member.key] = {}
         readiness = Readiness(
             member.key,
             member.incarnations,
@@ -159,10 +162,20 @@ class Probers:
         member = self._members.get(name)
         if member is not None and answer.key[1] >> 16 == member.incarnations:
             self._answers[name] = answer.text
+            if self._passing[name].get(answer.key[1]) is not answer.holds:
+                self._passing[name][answer.key[1]] = answer.holds
+                self.flipped(member, self._in_words(member, answer.key[1] & 0xFFFF), answer.holds, answer.text)
         if readiness := self._open.get(name):
             readiness.hear(answer)
         if liveness := self._guarded.get(name):
             liveness.hear(answer)
+
+    @staticmethod
+    def _in_words(member: Member, index: int) -> str:
+        probes = member.spec.alive if index >= APART else member.spec.ready
+        probe = probes[index % APART] if index % APART < len(probes) else None
+        what = "liveness probe" if index >= APART else "readiness probe"
+        return f"{what} {in_words(probe)}" if isinstance(probe, AskedProbe) else what
 
     def _ask(self, key: Key, probe: AskedProbe) -> None:
         member = self._members[key[0]]

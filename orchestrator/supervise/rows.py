@@ -58,7 +58,7 @@ class History:
             "ready_since": self._ready.get(member) if member.state is State.READY else None,
             "restarts": member.restarts,
             "port": member.spec.environment.get("PORT"),
-            "last_exit": member.end_in_words if member.status is not None else None,
+            "last_exit": member.end_in_words if member.status is not None else member.last_exit or None,
             "ended": self._ended.get(member),
         }
 

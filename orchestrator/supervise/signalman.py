@@ -8,6 +8,7 @@ ended.
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from typing import Protocol
 
 from orchestrator.model import exits
@@ -17,6 +18,7 @@ from orchestrator.supervise.outcome import Outcome
 
 SECOND_INTERRUPT = 0.5
 QUIT_STATUS = 128 + signal.SIGQUIT
+_OF_THE_KERNEL = (signal.SIGCHLD, signal.SIGALRM, signal.SIGWINCH)
 
 
 class System(Protocol):
@@ -39,11 +41,15 @@ class System(Protocol):
 
 
 class Signalman:
-    """Reads signals from the wakeup fd and acts on `system`. With `hang_up_stops` off, HUP keeps its disposition."""
+    """Reads signals from the wakeup fd and acts on `system`. With `hang_up_stops` off, HUP keeps its disposition.
+    `told` gets each signal that stops. Who sent it is not known: a wakeup fd carries its number alone."""
 
-    def __init__(self, loop: Loop, system: System, hang_up_stops: bool) -> None:
+    def __init__(
+        self, loop: Loop, system: System, hang_up_stops: bool, told: Callable[[int], object] = lambda number: None
+    ) -> None:
         self._loop = loop
         self._system = system
+        self._told = told
         self._since: float | None = None
         wanted = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGWINCH]
         self._signals = signals.SignalPipe([*wanted, signal.SIGHUP] if hang_up_stops else wanted)
@@ -51,6 +57,8 @@ class Signalman:
 
     def _on_signals(self) -> None:
         for number in self._signals.read():
+            if number not in _OF_THE_KERNEL:
+                self._told(number)
             match number:
                 case signal.SIGCHLD | signal.SIGALRM:
                     pass

@@ -33,6 +33,7 @@ from orchestrator.supervise.signalman import Signalman
 from orchestrator.supervise.stage import Stage
 from orchestrator.supervise.stop_progress import StopProgress, in_words
 from orchestrator.supervise.streams import Streams
+from orchestrator.supervise.witness import Witness
 
 
 class Supervisor:
@@ -61,6 +62,9 @@ class Supervisor:
         self.roster: Roster = self._household.roster
         self.streams: Streams = self._household.streams
         self.errands = Errands(self.roster, self.start_possible)
+        self.errands.decided = lambda verb, members, leaders: self.witness.decided(verb, members, leaders)
+        self.witness = Witness()
+        self._household.probers.flipped = lambda *report: self.witness.probed(*report)
         self.scaling = Scaling(self.roster, more, self.streams.rename)
         self.herald: Callable[[str], None] | None = None
         self._listeners: list[Callable[[Member, State], None]] = []
@@ -71,7 +75,7 @@ class Supervisor:
         self._progress = Progress(loop, self.waiting, self.tell)
         self._stop_progress = StopProgress(loop, lambda: self.roster.stopping, self._report_stop)
         self.stop_reported: Callable[[list[Member]], None] = lambda members: None
-        self._signalman = Signalman(loop, self, terms.hang_up_stops)
+        self._signalman = Signalman(loop, self, terms.hang_up_stops, lambda number: self.witness.signaled(number))
         self.listen(lambda member, _: self.streams.terminals.changed(member))
 
     def run(self, begun: Callable[[], None] = lambda: None) -> Outcome:
@@ -94,7 +98,9 @@ class Supervisor:
 
     def be_ready_within(self, seconds: float) -> None:
         """Stop the system where it is not ready by then."""
-        self._progress.limit(seconds, lambda: self.stop(Outcome(NOT_READY_STATUS)))
+        self._progress.limit(
+            seconds, lambda: self.stop(Outcome(NOT_READY_STATUS), f"it was not ready within {seconds:g} s")
+        )
 
     # Start
 
@@ -214,7 +220,7 @@ class Supervisor:
             recent = self.streams.last_words(member, again=True)
             if block := news.obituary(member, recent, [other.name for other in others]):
                 self.tell(block)
-            self.stop(None)
+            self.stop(None, culprit=member)
         else:
             self._tell_last_lines(member)
             if is_given_up(member):
@@ -254,10 +260,12 @@ class Supervisor:
         if is_given_up(member):
             self.tell(news.surrender(member))
 
-    def stop(self, outcome: Outcome | None) -> None:
-        """End the system; without an outcome, with that of its members."""
+    def stop(self, outcome: Outcome | None, reason: str = "", culprit: Member | None = None) -> None:
+        """End the system; without an outcome, with that of its members. `reason` and `culprit` say why, if it is
+        neither a signal nor a request."""
         if self.is_stopping:
             return
+        self.witness.stopping(culprit, reason)
         self.is_stopping = True
         self.errands.drop()
         self._outcome = outcome
@@ -316,6 +324,7 @@ class Supervisor:
     def _check_ready(self) -> None:
         if not self.is_ready and not self.is_stopping and self.roster.all_ready:
             self._progress.arrive()
+            self.witness.became_ready()
             self._banner = Banner(self.loop, self._stage, self._plan, self.herald)
 
     def tell(self, text: str, *, over_echo: bool = False) -> None:
@@ -336,7 +345,7 @@ class Supervisor:
             with contextlib.suppress(OSError):  # standard error may be the same full file
                 why = f"unable to write to standard output: {error.strerror}; stopping"
                 print(f"orchestrate: {why}", file=sys.stderr, flush=True)
-        self.stop(outcome)
+        self.stop(outcome, f"its output cannot be written: {(error.strerror or str(error)).lower()}")
 
 
 def is_given_up(member: Member) -> bool:

@@ -1,0 +1,373 @@
+"""From the events of a record to a chain of causes, in plain sentences. Pure: the clock and the users are passed in.
+
+A chain begins with what the user sees and ends with the root cause. Each sentence names its subject. A chain is as
+deep as the record goes: it ends early if an event is missing, and it always ends (`DEPTH`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.history.record import Event, Kind, Link, Origin, Record
+
+_DEAD = re.compile(r"does not live: (?P<probe>.*?) failed (?P<times>once|\d+ times): (?P<answer>.*)", re.DOTALL)
+DEPTH = 20  # sentences of one chain
+RUNNING = ("starting", "up", "ready")
+STOPPING = ("stopping", "killing")
+AT_REST = ("down", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One sentence of a chain, and lines of output that belong to it."""
+
+    text: str
+    lines: tuple[str, ...] = ()
+    time: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How times and users are written."""
+
+    clock: Callable[[float], str]
+    user: Callable[[int], str]
+
+
+Chain = tuple[Step, ...]
+
+
+class Causes:
+    """Answers questions about one record."""
+
+    def __init__(self, record: Record, words: Words) -> None:
+        self._record = record
+        self._words = words
+        self._by_number = {event.number: event for event in record.events}
+        self._changes: dict[str, list[Event]] = {}
+        for event in record.events:
+            if event.kind is Kind.CHANGE and event.instance:
+                self._changes.setdefault(event.instance, []).append(event)
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """The instances that appear in the record: first those of the definition, in its order."""
+        known = [name for name, _ in self._components()]
+        return tuple(dict.fromkeys([*known, *self._changes]))
+
+    @property
+    def culprit(self) -> str:
+        """The instance whose exit stopped the system; empty if there is none."""
+        stop = self._record.first(Kind.STOP)
+        cause = self._by_number.get(stop.cause) if stop is not None else None
+        return cause.instance if cause is not None else ""
+
+    def last(self, instance: str) -> Event | None:
+        """Return the last change of an instance."""
+        return self._changes[instance][-1] if instance in self._changes else None
+
+    def last_exit(self, instance: str) -> Event | None:
+        """Return the change that holds its last exit."""
+        return next((event for event in reversed(self._changes.get(instance, [])) if event.exit), None)
+
+    def runs(self, instance: str) -> int:
+        """Return how often it was started."""
+        return max((event.run for event in self._changes.get(instance, [])), default=0)
+
+    def was_ready(self, instance: str) -> bool:
+        """Whether it was ready, or running without a readiness probe, at any time."""
+        return any(event.phase == "ready" for event in self._changes.get(instance, []))
+
+    def component_of(self, instance: str) -> str:
+        """Return the component that it is an instance of."""
+        last = self.last(instance)
+        return (last.component if last else "") or instance
+
+    def is_restart_requested(self, instance: str) -> bool:
+        """Whether the last run began because of a request, here or for an instance that it follows."""
+        last = self.last(instance)
+        begun = self._begin_of(instance, last) if last is not None else None
+        cause = self._by_number.get(begun.cause) if begun is not None else None
+        return cause is not None and cause.kind is Kind.REQUEST
+
+    # Questions
+
+    def why(self, instance: str) -> Chain:
+        """Return why an instance is in its last state, or why its last run began."""
+        last = self.last(instance)
+        if last is None:
+            return self._waits(instance)
+        if last.phase in RUNNING:
+            return self._why_started(instance, last)
+        if last.phase in STOPPING:
+            return self._stop(instance, last, frozenset())
+        return self._rest(instance, last)
+
+    def why_stopped(self) -> Chain:
+        """Return why the system stopped, and how it exited; empty if it did neither."""
+        stop, end = self._record.first(Kind.STOP), self._record.first(Kind.END)
+        chain: list[Step] = []
+        if end is not None:
+            how = f" {end.reason}" if end.reason else ""
+            took = f" after {duration(end.uptime)}"
+            chain.append(Step(f"the system exited{how} at {self._at(end)}{took}", time=end.time))
+        if stop is not None:
+            chain += self._system_stop(stop, frozenset())
+        return tuple(chain[:DEPTH])
+
+    # One instance
+
+    def _why_started(self, name: str, last: Event) -> Chain:
+        begun = self._begin_of(name, last)
+        if begun is None:
+            return (Step(f"{name} was {last.state or last.phase} at {self._at(last)}", time=last.time),)
+        if begun.run <= 1 and begun.link in (Link.NONE, Link.SYSTEM):
+            return (Step(f"{name} started at {self._at(begun)}", time=begun.time),)
+        return self._start(name, begun, frozenset())[:DEPTH]
+
+    def _begin_of(self, name: str, event: Event) -> Event | None:
+        """Return the change that began the run of `event`."""
+        return next(
+            (
+                one
+                for one in reversed(self._changes.get(name, []))
+                if one.phase == "starting" and one.run == event.run and one.before != "starting"
+            ),
+            None,
+        )
+
+    def _start(self, name: str, begun: Event, seen: frozenset[int]) -> Chain:
+        """Return why a run began that was not the first."""
+        verb = "restarted" if begun.run > 1 else "started"
+        head = f"{name} {verb} at {self._at(begun)}"
+        cause = self._by_number.get(begun.cause)
+        if begun.number in seen or len(seen) >= DEPTH:
+            return ()
+        seen |= {begun.number}
+        if begun.link is Link.FOLLOW:
+            step = Step(f"{head} because {begun.by} restarted (depends_on, restart = true)", time=begun.time)
+            return (step, *self._leader(begun, cause, seen))
+        if cause is not None and cause.kind is Kind.REQUEST:
+            return (Step(f"{head} because {self._request(cause)}", time=begun.time),)
+        exited = cause if cause is not None and cause.exit else self._exit_before(name, begun)
+        if exited is None:
+            return (Step(f"{head}; the record does not contain the cause", time=begun.time),)
+        clause, more = self._exit_clause(name, exited, seen)
+        return (Step(f"{head} because {clause}", time=begun.time), *self._output(name, exited), *more)
+
+    def _leader(self, begun: Event, cause: Event | None, seen: frozenset[int]) -> Chain:
+        """Return why the instance restarted that `begun` followed."""
+        own = [one for one in self._changes.get(begun.by, []) if one.phase == "starting" and one.before != "starting"]
+        after = [one for one in own if cause is not None and one.number > cause.number]
+        if after and after[0].run > 1:
+            return self._start(begun.by, after[0], seen)
+        if cause is None:
+            return ()
+        if cause.kind is Kind.REQUEST:
+            return (Step(f"{begun.by} restarts because {self._request(cause)}", time=cause.time),)
+        if cause.exit:
+            clause, more = self._exit_clause(begun.by, cause, seen)
+            return (
+                Step(f"{begun.by} restarts because {clause}", time=cause.time),
+                *self._output(begun.by, cause),
+                *more,
+            )
+        return ()
+
+    def _exit_before(self, name: str, event: Event) -> Event | None:
+        return next(
+            (one for one in reversed(self._changes.get(name, [])) if one.number < event.number and one.exit), None
+        )
+
+    def _stop(self, name: str, stopping: Event, seen: frozenset[int]) -> Chain:
+        """Return why an instance is stopping."""
+        head = f"{name} has been stopping since {self._at(stopping)}"
+        clause, more = self._reason(name, stopping, seen)
+        return (Step(f"{head} because {clause}" if clause else head, time=stopping.time), *more)[:DEPTH]
+
+    def _rest(self, name: str, last: Event) -> Chain:
+        """Return why an instance does not run."""
+        exited = last if last.exit else self._exit_before(name, last)
+        state = last.state or last.phase
+        head = f"{name} {_as_verb(state)} at {self._at(last)}"
+        if exited is None:
+            return (Step(head, time=last.time),)
+        if state == "waiting":
+            return (*self._waits(name), Step(f"{name} {exited.exit} at {self._at(exited)}", time=exited.time))
+        clause, more = self._exit_clause(name, exited, frozenset(), with_time=exited is not last)
+        if exited.is_requested and exited.link is not Link.NONE:
+            return (Step(f"{head} because {clause}", time=last.time), *more)[:DEPTH]
+        again = f" (run {exited.run})" if exited.run > 1 else ""
+        soon = f"; it starts again in {exited.pause:.1f} s" if last.phase == "backoff" else ""
+        return (Step(f"{head}: {clause}{again}{soon}", time=last.time), *self._output(name, exited), *more)[:DEPTH]
+
+    def _exit_clause(
+        self, name: str, exited: Event, seen: frozenset[int], *, with_time: bool = True
+    ) -> tuple[str, Chain]:
+        """Return how a run ended as a clause, and why that happened."""
+        clause, more = self._reason(name, exited, seen)
+        if clause and (exited.is_requested or exited.link is Link.PROBE):
+            return clause, more
+        after = f" after {duration(exited.lasted)}" if exited.lasted else ""
+        at = f" at {self._at(exited)}" if with_time else ""
+        killed = " (orchestrate did not send that signal)" if _is_unexplained(exited) else ""
+        return f"it {exited.exit}{at}{after}{killed}", more
+
+    def _reason(self, name: str, event: Event, seen: frozenset[int]) -> tuple[str, Chain]:
+        """Return why an instance stopped or stops as a clause, empty if it exited without a request."""
+        cause = self._by_number.get(event.cause)
+        if event.number in seen or len(seen) >= DEPTH:
+            return "", ()
+        seen |= {event.number}
+        match event.link:
+            case Link.PROBE:
+                return _probe_clause(event.reason or event.exit), ()
+            case Link.REQUEST if cause is not None:
+                return self._request(cause), ()
+            case Link.FOLLOW:
+                return f"{event.by} restarted (depends_on, restart = true)", self._leader(event, cause, seen)
+            case Link.SYSTEM:
+                stop = cause if cause is not None and cause.kind is Kind.STOP else None
+                return "the system stopped", self._system_stop(stop, seen) if stop else ()
+        if event.cause and cause is not None and cause.kind is Kind.REQUEST:
+            return self._request(cause), ()
+        return "", ()
+
+    def _output(self, name: str, exited: Event) -> Chain:
+        return (Step(f"{name}'s last output before that:", exited.lines),) if exited.lines else ()
+
+    def _waits(self, name: str, seen: tuple[str, ...] = ()) -> Chain:
+        """Return what an instance waits for that was never started."""
+        needs = dict(self._components()).get(name)
+        if needs is None:
+            return (Step(f"{name} was never started"),)
+        found = self._wait_clause(name, needs, seen)
+        if not found:
+            return (Step(f"{name} was never started"),)
+        verb = "was never started: it waited for" if self._record.first(Kind.END) else "waits for"
+        return (Step(f"{name} {verb} {found}"),)
+
+    def _wait_clause(self, name: str, needs: list[Mapping[str, Any]], seen: tuple[str, ...]) -> str:
+        clauses = []
+        for need in needs:
+            other, condition = _text(need.get("name")), _text(need.get("condition")) or "started"
+            last = self.last(other)
+            if not other or other in seen or (last is not None and _has_reached(last, condition)):
+                continue
+            further = ""
+            if last is None and len(seen) < DEPTH:
+                deeper = self._wait_clause(other, dict(self._components()).get(other) or [], (*seen, name))
+                further = f", which waits for {deeper}" if deeper else ", which was never started"
+            elif last is not None and last.phase in (*AT_REST, "backoff"):
+                exited = self.last_exit(other)
+                how = f": {exited.exit}" if exited is not None else ""
+                further = f", which {_as_verb(last.state or last.phase)} at {self._at(last)}{how}"
+            clauses.append(f"{other} ({condition}){further}")
+        return " and for ".join(clauses)
+
+    def _components(self) -> Iterable[tuple[str, list[Mapping[str, Any]]]]:
+        found = self._record.facts.get("components")
+        for one in found if isinstance(found, list) else ():
+            if isinstance(one, dict) and isinstance(one.get("name"), str):
+                needs = one.get("depends_on")
+                yield one["name"], [n for n in needs if isinstance(n, dict)] if isinstance(needs, list) else []
+
+    # The system
+
+    def _system_stop(self, stop: Event, seen: frozenset[int]) -> Chain:
+        if stop.number in seen:
+            return ()
+        seen |= {stop.number}
+        head, cause = f"the system stopped at {self._at(stop)}", self._by_number.get(stop.cause)
+        match stop.link:
+            case Link.SIGNAL if cause is not None:
+                return (Step(f"{head} because the supervisor received {cause.reason}", time=stop.time),)
+            case Link.REQUEST if cause is not None:
+                return (Step(f"{head} because {self._request(cause)}", time=stop.time),)
+            case Link.EXIT if cause is not None:
+                clause, more = self._exit_clause(cause.instance, cause, seen)
+                text = f"{head} because {cause.instance} {clause.removeprefix('it ')}"
+                if not clause.startswith("it "):
+                    text = f"{head} because {cause.instance} stopped: {clause}"
+                return (Step(text, time=stop.time), *self._output(cause.instance, cause), *more)
+            case Link.ALL:
+                return (Step(f"{head} because every component had exited", time=stop.time),)
+            case _:
+                return (Step(f"{head} because {stop.reason}" if stop.reason else head, time=stop.time),)
+
+    # Words
+
+    def _at(self, event: Event) -> str:
+        return self._words.clock(event.time)
+
+    def _request(self, event: Event) -> str:
+        if event.kind is Kind.SIGNAL:
+            return f"the supervisor received {event.reason}"
+        origin = event.origin or Origin()
+        words = command_in_words(origin.command) or " ".join(["orchestrate", event.verb, *event.names])
+        who = f" by {self._words.user(origin.uid)}" if origin.uid >= 0 else ""
+        where = [f"pid {origin.pid}"] if origin.pid else []
+        where += [origin.tty] if origin.tty else []
+        where += [f"tmux pane {origin.pane}"] if origin.pane else []
+        return f"'{words}' was run{who}" + (f" ({', '.join(where)})" if where else "")
+
+
+def command_in_words(command: tuple[str, ...]) -> str:
+    """Return a command line as it was typed: without the interpreter, and without directories."""
+    words = list(command)
+    if words and os.path.basename(words[0]).startswith("python"):
+        words = words[1:]
+        while words and words[0].startswith("-") and words[0] != "-m":
+            words = words[1:]
+        if words[:2] == ["-m", "orchestrator"]:
+            words[:2] = ["orchestrate"]
+    if words:
+        words[0] = os.path.basename(words[0])
+    return " ".join(words)
+
+
+def duration(seconds: float) -> str:
+    """Return `4.2 s`, `3 min 20 s`, `2 h 5 min` or `3 d 4 h`."""
+    seconds = max(0.0, seconds)
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def _as_verb(state: str) -> str:
+    """Return a state as a verb in the past."""
+    return {"down": "stopped", "backoff": "exited", "restarting": "exited", "stuck": "got stuck"}.get(state, state)
+
+
+def _probe_clause(reason: str) -> str:
+    if found := _DEAD.fullmatch(reason):
+        return f"its liveness probe failed {found['times']}: {found['probe']}: {found['answer']}"
+    return f"it {reason}"
+
+
+def _is_unexplained(exited: Event) -> bool:
+    return exited.exit.startswith("was killed by SIG") and exited.link in (Link.NONE, Link.EXIT)
+
+
+def _has_reached(last: Event, condition: str) -> bool:
+    match condition:
+        case "started":
+            return last.phase != "starting" or last.pid > 0
+        case "ready":
+            return last.phase == "ready"
+        case "succeeded":
+            return last.state == "completed"
+        case _:
+            return last.phase in AT_REST and bool(last.run)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

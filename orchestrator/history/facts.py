@@ -1,0 +1,298 @@
+"""What a start consists of, as plain fields for its record, and what differs between two starts.
+
+No value of a variable is kept, only a keyed hash: who copies a record learns names, origins and which ones changed. The
+key is a file beside the records (0600), so that hashes of one home can be compared with each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestrator.model.spec import Component
+
+KEY = "key"
+FILE_MAX = 1 << 24  # bytes of a file that is hashed
+LOCK_FILES = (
+    "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt", "package-lock.json", "yarn.lock",
+    "pnpm-lock.yaml", "bun.lockb", "Gemfile.lock", "Cargo.lock", "go.sum", "composer.lock", "mix.lock", "flake.lock",
+)  # fmt: skip
+# These differ between two terminals and mean nothing to a component.
+_OF_THE_TERMINAL = re.compile(r"_|SHLVL|PWD|OLDPWD|WINDOWID|TERM|TMUX.*|STY|SSH_.*|XDG_SESSION_ID|LS_COLORS|PS")
+
+
+class Variable(Protocol):
+    """A variable and where its value comes from (`config.environment.Variable`)."""
+
+    @property
+    def value(self) -> str:
+        """The value."""
+
+    @property
+    def origin(self) -> str:
+        """A file and line, or words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the definition was read from: absolute paths of its files and .env files, and the variables of each
+    instance with their origins."""
+
+    files: tuple[str, ...] = ()
+    variables: Mapping[str, Mapping[str, Variable]] = field(default_factory=dict)
+
+
+Facts = dict[str, Any]
+
+
+class Describer:
+    """Makes the facts of a start. `key` makes hashes that only this home can compare."""
+
+    def __init__(self, key: bytes, sources: Sources, directory: Path) -> None:
+        self._key = key
+        self._sources = sources
+        self._directory = directory
+        self._hashes: dict[str, str] = {}
+        self._paths: dict[tuple[str, str, str], list[Any]] = {}
+
+    def describe(self, components: Iterable[Component]) -> Facts:
+        """Return what describes these components, their files and the state of the repository."""
+        specs = list(components)
+        variables = {spec.name: self._variables(spec) for spec in specs}
+        common = _common(list(variables.values()))
+        paths = [*self._sources.files, *(str(self._directory / name) for name in LOCK_FILES)]
+        return {
+            "files": {path: found for path in paths if (found := self._file(path))},
+            "commit": commit_of(self._directory),
+            "variables": common,
+            "components": [
+                {
+                    "name": spec.name,
+                    "source": spec.source,
+                    "depends_on": [
+                        {"name": need.name, "condition": need.condition.value, "restart": need.restart}
+                        for need in spec.depends_on
+                    ],
+                    "definition": self._definition(spec),
+                    "command": self._command(spec),
+                    "variables": {k: v for k, v in variables[spec.name].items() if common.get(k) != v},
+                }
+                for spec in specs
+            ],
+        }
+
+    def _hash(self, text: str) -> str:
+        found = self._hashes.get(text)
+        if found is None:
+            data = text.encode("utf-8", "surrogateescape")
+            found = self._hashes[text] = blake2b(data, digest_size=8, key=self._key).hexdigest()
+        return found
+
+    def _variables(self, spec: Component) -> dict[str, list[str]]:
+        known = self._sources.variables.get(spec.name, {})
+        return {
+            name: [self._hash(value), known[name].origin if name in known and known[name].value == value else ""]
+            for name, value in spec.environment.items()
+        }
+
+    def _definition(self, spec: Component) -> dict[str, str]:
+        """Return a hash for each key of the definition that has an effect, the environment excluded."""
+        skipped = ("name", "component", "environment", "source", "colour")
+        return {
+            one.name: self._hash(repr(value))
+            for one in dataclasses.fields(spec)
+            if one.name not in skipped and (value := getattr(spec, one.name)) != one.default
+        }
+
+    def _command(self, spec: Component) -> list[Any]:
+        """Return path, modification time and size of the program; empty if it is not found."""
+        word = program_of(spec.argv)
+        place = spec.cwd, word, spec.environment.get("PATH", "")
+        if place not in self._paths:
+            path = os.path.join(spec.cwd, word) if "/" in word else shutil.which(word, path=place[2] or None)
+            self._paths[place] = []
+            with contextlib.suppress(OSError, ValueError):
+                status = os.stat(path or "")
+                self._paths[place] = [path, int(status.st_mtime), status.st_size]
+        return self._paths[place]
+
+    def _file(self, path: str) -> str:
+        """Return the hash of a file; empty if it is not a readable regular file."""
+        try:
+            if not os.path.isfile(path) or os.path.getsize(path) > FILE_MAX:
+                return ""
+            return blake2b(Path(path).read_bytes(), digest_size=8, key=self._key).hexdigest()
+        except OSError:
+            return ""
+
+
+def _common(variables: list[dict[str, list[str]]]) -> dict[str, list[str]]:
+    """Return what all have: written once, it keeps the record of many components small."""
+    if not variables:
+        return {}
+    first, *others = variables
+    return {name: value for name, value in first.items() if all(one.get(name) == value for one in others)}
+
+
+def program_of(argv: tuple[str, ...]) -> str:
+    """Return the program that a command runs: of `sh -c LINE` the first word of the line, after assignments."""
+    if len(argv) < 3 or argv[1] != "-c" or os.path.basename(argv[0]) not in ("sh", "bash"):
+        return argv[0] if argv else ""
+    try:
+        words = shlex.split(argv[2], comments=True)
+    except ValueError:
+        return argv[0]
+    for word in words:
+        if word != "exec" and not re.match(r"\w+=", word):
+            return word if re.fullmatch(r"[\w./+@-]+", word) else argv[0]
+    return argv[0]
+
+
+def key_of(directory: Path) -> bytes:
+    """Return the key of this home, made on first use. Raises OSError."""
+    path = directory / KEY
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        if key := path.read_bytes()[:64]:
+            return key
+        path.unlink()  # a full disk has left it empty
+        return key_of(directory)
+    with os.fdopen(fd, "wb") as file:
+        key = os.urandom(32)
+        file.write(key)
+    return key
+
+
+def commit_of(directory: Path) -> str:
+    """Return the commit that is checked out, read from the files of the repository; empty if there is none."""
+    for parent in (directory, *directory.parents):
+        git = parent / ".git"
+        try:
+            if git.is_file():  # a worktree or submodule
+                git = parent / git.read_text().removeprefix("gitdir:").strip()
+            head = (git / "HEAD").read_text().strip()
+        except (OSError, ValueError):
+            continue
+        return _resolve(git, head)
+    return ""
+
+
+def _resolve(git: Path, head: str) -> str:
+    if not head.startswith("ref: "):
+        return head[:64]
+    ref = head.removeprefix("ref: ")
+    try:
+        shared = git / (git / "commondir").read_text().strip() if (git / "commondir").exists() else git
+        for place in (git, shared):
+            if (place / ref).is_file():
+                return (place / ref).read_text().strip()[:64]
+        packed = (shared / "packed-refs").read_text().splitlines()
+    except (OSError, ValueError):
+        return ""
+    return next((line.split(" ")[0][:64] for line in packed if line.endswith(f" {ref}")), "")
+
+
+# What differs
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], component: str = "") -> list[str]:
+    """Return what changed, one sentence each; with `component` only what can affect it. Total: any facts will do."""
+    found = list(_simple(before, after))
+    old, new = _components(before), _components(after)
+    for name in dict.fromkeys([*old, *new]):
+        if component and name != component:
+            continue
+        if name not in new or name not in old:
+            found.append(f"component {name} was {'added' if name in new else 'removed'}")
+            continue
+        found += _of_component(name, old[name], new[name])
+    found += _of_variables(before, after, old, new, component)
+    return found
+
+
+def _simple(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    old, new = _map(before.get("files")), _map(after.get("files"))
+    for path in dict.fromkeys([*old, *new]):
+        if old.get(path) != new.get(path):
+            yield f"{path} {'was added' if path not in old else 'was removed' if path not in new else 'changed'}"
+    for key, words in (("commit", "git commit"), ("orchestrate", "version of orchestrate"), ("python", "Python"),
+                       ("host", "host"), ("home", "home")):  # fmt: skip
+        one, other = before.get(key), after.get(key)
+        if one != other and isinstance(one, str) and isinstance(other, str):
+            short = 12 if key == "commit" else 200
+            yield f"{words} changed: {one[:short] or 'none'} → {other[:short] or 'none'}"
+
+
+def _of_component(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    one, other = _map(old.get("definition")), _map(new.get("definition"))
+    keys = [key for key in dict.fromkeys([*one, *other]) if one.get(key) != other.get(key)]
+    if keys:
+        names = ", ".join("command" if key == "argv" else key for key in keys)
+        yield f"{name}: {names} changed ({_text(new.get('source'))})"
+    program, now = _list(old.get("command")), _list(new.get("command"))
+    if program != now and program and now:
+        moved = f"{program[0]} → {now[0]}" if program[0] != now[0] else f"{now[0]} was modified"
+        yield f"{name}: program changed: {moved}"
+
+
+def _of_variables(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    old: Mapping[str, Mapping[str, Any]],
+    new: Mapping[str, Mapping[str, Any]],
+    component: str,
+) -> list[str]:
+    """Return the variables that changed: once for all components, or with the component's name."""
+    seen: dict[str, list[str]] = {}
+    for name in (one for one in new if one in old and component in ("", one)):
+        was = {**_map(before.get("variables")), **_map(old[name].get("variables"))}
+        now = {**_map(after.get("variables")), **_map(new[name].get("variables"))}
+        for variable in sorted({*was, *now}):
+            one, other = _list(was.get(variable)), _list(now.get(variable))
+            if one[:1] == other[:1] or _OF_THE_TERMINAL.fullmatch(variable):
+                continue
+            verb = "changed" if one and other else "was added" if other else "was removed"
+            seen.setdefault(_variable(variable, one, other, verb), []).append(name)
+    count = sum(name in old for name in new)
+    return [
+        text if component or (len(names) == count and count > 1) else f"{', '.join(names)}: {text}"
+        for text, names in seen.items()
+    ]
+
+
+def _variable(name: str, one: list[Any], other: list[Any], verb: str) -> str:
+    was, now = (_text(found[1]) if len(found) > 1 else "" for found in (one, other))
+    file, sign, line = (now or was).rpartition(":")
+    if sign and line.isdecimal() and verb == "changed" and was.rpartition(":")[0] == file:
+        return f"{file} line {line} {name} changed"
+    if verb == "changed" and was != now:
+        return f"variable {name} changed; it came from {was or 'elsewhere'}, now from {now or 'elsewhere'}"
+    where = now if other else was
+    return f"variable {name} {verb}" + (f" ({where})" if where else "")
+
+
+def _components(facts: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    found = [one for one in _list(facts.get("components")) if isinstance(one, dict)]
+    return {one["name"]: one for one in found if isinstance(one.get("name"), str)}
+
+
+def _map(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

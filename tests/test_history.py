@@ -1,0 +1,301 @@
+"""The record of a start, written by a real system: `why` during and after it, and whatever befalls the files."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from definitions import STAY, Directory, component
+from harness import until
+
+from orchestrator.history import record
+from orchestrator.history.record import Kind
+from orchestrator.history.recorder import Recorder
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+
+CRASHING = component(
+    "db",
+    "echo ready; until test -e die; do sleep 0.05; done; rm die; echo 'no space'; exit 3",
+    'ready = { log = "ready" }',
+    'restart = { policy = "on-failure", backoff = [0.1, 1] }',
+) + component("web", STAY, 'depends_on = { db = { condition = "ready", restart = true } }')
+
+
+class Place(Directory):
+    @property
+    def history(self):
+        return self.path / ".orchestrate" / "history"
+
+    def begin(self, text, *ready):
+        run = self.write(text).up()
+        run.wait_ready(*ready)
+        return run
+
+    def events(self, start=1):
+        return record.read(self.history, start).events
+
+    def crash(self, run):
+        (self.path / "die").touch()
+        run.wait_for(r"(?s)^web +\| ready.*^web +\| ready")
+
+    def why(self, *words, status=0):
+        return self.output("why", *words, status=status)
+
+
+@pytest.fixture
+def here(tmp_path):
+    return Place(tmp_path)
+
+
+def test_after_a_crash_and_restart_why_names_the_dependency(here):
+    run = here.begin(CRASHING, "db", "web")
+    assert "desired state" in here.why()
+    here.crash(run)
+    expected = (
+        r"web restarted at \S+ because db restarted \(depends_on, restart = true\)\n"
+        r"db restarted at \S+ because it exited with status 3 at \S+ after \d+\.\d s\n"
+        r"db's last output before that:\n    ready\n    no space\n"
+    )
+    assert re.search(r"\Aweb is running; it was restarted once.*\n" + expected, here.why("web")), here.why("web")
+    assert re.search(r"^web is running", here.why(), re.M)  # nobody requested that restart
+    (row,) = map(json.loads, here.why("web", "--json").splitlines())
+    assert [step["text"].split()[0] for step in row["chain"]] == ["web", "db", "db's"]
+    assert row["chain"][2]["lines"] == ["ready", "no space"]
+    run.stop()
+    after = here.why("web", "--start", "-1")
+    expected = (
+        r"web stopped at \S+ because the system stopped\n"
+        r"the system stopped at \S+ because the supervisor received SIGTERM \(the kernel does not report the sender\)\n"
+    )
+    assert re.fullmatch(expected, after), after
+
+
+def test_a_restart_names_the_user_the_process_and_the_terminal(here):
+    run = here.begin(CRASHING, "db", "web")
+    asked = here.run("restart", "db", terminal=True, env={"TMUX_PANE": "%42"})
+    assert asked.wait() == 0
+    why = here.why("web")
+    who = rf"by \S+ \(pid {asked.pid}, pts/\d+, tmux pane %42\)"
+    line = rf"^db restarted at \S+ because 'orchestrate restart db' was run {who}$"
+    assert re.search(line, why, re.M), why
+    assert "desired state" in here.why()  # it was requested
+    run.stop()
+
+
+def test_what_is_typed_is_not_recorded(here):
+    run = here.begin(CRASHING, "db", "web")
+    here.output("send", "web", "hunter2")
+    run.stop()
+    assert [e.verb for e in here.events() if e.kind is Kind.REQUEST] == ["send"]
+    assert b"hunter2" not in record.path_of(here.history, 1).read_bytes()
+
+
+def test_after_the_end_why_answers_from_the_record_also_of_an_earlier_start(here):
+    run = here.begin(component("web", "echo ready; read x; echo out of memory; exit 7"), "web")
+    here.output("send", "web", r"\r")
+    assert run.wait() == 7
+    why = here.why()
+    expected = (
+        r"the system exited with status 7 at \S+ after .*\n"
+        r"the system stopped at \S+ because web exited with status 7 at .*\n"
+        r"web's last output before that:\n(    .*\n)*    out of memory\n"
+    )
+    assert re.fullmatch(expected, why), why
+    second = here.begin(component("other", STAY), "other")
+    second.stop()
+    assert "received SIGTERM" in here.why()
+    assert re.search(r"^web failed at \S+: it exited with status 7", here.why("web", "--start", "-2"))
+    assert here.why("web", "--start", "1") == here.why("web", "--start", "-2")
+    assert "expected -1 to -2" in here.why("--start", "-3", status=2)
+    assert "there is no component 'web' in the record of start 2; there are: other" in here.why("web", status=2)
+    heads, *lines = here.output("ps", "--all").splitlines()
+    assert heads.split()[:2] == ["NAME", "STATE"]
+    assert [line.split()[:2] for line in lines] == [["other", "stopped"]]
+    assert here.run("ps").wait() == 3
+
+
+def test_last_exit_of_the_previous_run(here):
+    run = here.begin(CRASHING, "db", "web")
+    here.crash(run)
+    (db,) = (row for row in map(json.loads, here.output("ps", "--json").splitlines()) if row["instance"] == "db")
+    assert (db["state"], db["last_exit"]) == ("ready", "exited with status 3")
+    run.stop()
+
+
+# Faults
+
+
+def is_answered(here, *names):
+    """All commands that read the record give an answer in lines."""
+    for words in (["why"], ["why", "--json"], ["ps", "--all"], *(["why", name] for name in names)):
+        run = here.run(*words)
+        assert run.wait() == 0, str(run)
+        assert run.text.strip(), str(run)
+        assert "Traceback" not in run.messages
+
+
+@pytest.mark.parametrize("who", ["supervisor", "guardians", "both"])
+def test_a_sigkill_loses_nothing_that_happened_before(who, here):
+    run = here.begin(CRASHING, "db", "web")
+    here.crash(run)
+    if who == "supervisor":
+        run.signal(signal.SIGKILL)
+        run.wait()
+    elif who == "both":
+        run.kill_with_guardians()
+    else:
+        for pid, _ in run.guardians():
+            os.kill(pid, signal.SIGKILL)
+        run.wait_for(r"lost its guardian")
+        assert until(lambda: re.search(r"^db restarted at \S+ because it lost its guardian$", here.why("db"), re.M))
+        run.stop()
+    assert run.survivors(20) == [] if who != "both" else True
+    is_answered(here, "web", "db")
+    if who != "guardians":
+        assert "db restarted" in here.why("web")
+        assert "the supervisor was killed after" in here.why()
+    run.end()
+
+
+def test_a_clock_that_is_set_back_reorders_nothing(here, tmp_path):
+    times = iter([5000.0, 5001.0, 1400.0, 1401.0])
+    directory = tmp_path / ".orchestrate" / "history"
+    directory.mkdir(parents=True)
+    recorder = Recorder(directory, {}, pytest.fail, now=lambda: next(times), uptime=lambda: 0.0)
+    for phase, before in (("starting", "down"), ("ready", "starting")):
+        recorder.append(Kind.CHANGE, instance="web", phase=phase, before=before, state=phase, run=1)
+    recorder.append(Kind.END, reason="with status 0")
+    recorder.close()
+    assert [e.kind.value for e in here.events()] == ["start", "change", "change", "end"]
+    is_answered(here, "web")
+
+
+def test_two_starts_in_one_second_have_two_records(tmp_path):
+    for _ in range(2):
+        Recorder(tmp_path, {}, pytest.fail, now=lambda: 1000.0).close()
+    assert record.numbers(tmp_path) == [1, 2]
+
+
+def test_only_so_many_starts_and_bytes_are_kept(tmp_path):
+    for _ in range(5):
+        recorder = Recorder(tmp_path, {"title": "T"}, pytest.fail, starts=3, size=20_000)
+        for number in range(500):
+            recorder.append(Kind.CHANGE, instance=f"web.{number % 2}", phase="ready", state="ready", run=number)
+        recorder.append(Kind.STOP, reason="enough")
+        recorder.close()
+    assert record.numbers(tmp_path) == [3, 4, 5]
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 3 * 20_000
+    found = record.read(tmp_path, 5)
+    assert (found.facts["title"], found.skipped) == ("T", 0)
+    assert [e.run for e in found.events if e.kind is Kind.CHANGE][-2:] == [498, 499]
+
+
+def test_a_full_disk_loses_events_and_says_how_many(tmp_path):
+    """/dev/full refuses each write (null(4)); the file replaces it once there is space."""
+    lost = []
+    recorder = Recorder(tmp_path, {}, lost.append)
+    file_fd, full_fd = recorder._fd, os.open("/dev/full", os.O_WRONLY)
+    recorder._fd = full_fd
+    recorder.append(Kind.READY)
+    recorder.append(Kind.READY)
+    recorder._fd = file_fd
+    os.close(full_fd)
+    recorder.append(Kind.STOP)
+    recorder.close()
+    assert [(e.kind, e.count) for e in record.read(tmp_path, 1).events] == [
+        (Kind.START, 0), (Kind.GAP, 2), (Kind.STOP, 0)
+    ]  # fmt: skip
+    assert len(lost) == 1
+    assert "no space left on device" in lost[0]
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_text(""), lambda path: path.symlink_to("/nowhere")])
+def test_a_directory_that_cannot_be_used_costs_the_record_alone(make, here):
+    (here.path / ".orchestrate").mkdir(mode=0o700)
+    make(here.history)
+    run = here.begin(component("web", STAY), "web")
+    run.wait_for(r"cannot record what happens: .*; `orchestrate why` will know less$")
+    assert here.why("web").startswith("web is ready") or here.why("web").startswith("web is running")
+    run.stop()
+
+
+def test_a_read_only_home_costs_the_record_alone(here):
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    place = here.path / "mount"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], capture_output=True, check=False).returncode:
+        pytest.skip("cannot mount a file system")
+    try:
+        there = Place(place)
+        run = there.begin(re.sub(r"\bdie\b", f"{here.path}/die", CRASHING), "db", "web")
+        size = record.path_of(there.history, 1).stat().st_size
+        bind = ["mount", "--bind", str(there.history), str(there.history)]
+        subprocess.run(bind, check=True)
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(there.history)], check=True)
+        (here.path / "die").touch()
+        run.wait_for(r"(?s)^web +\| ready.*^web +\| ready")
+        is_answered(there, "web")
+        run.stop()
+        assert record.path_of(there.history, 1).stat().st_size >= size
+    finally:
+        subprocess.run(["umount", "-R", "-l", str(place)], check=True)
+
+
+def test_a_home_copied_elsewhere_and_damaged_still_answers(here, tmp_path_factory):
+    run = here.begin(CRASHING, "db", "web")
+    here.crash(run)
+    run.kill_with_guardians()
+    run.end()
+    there = Place(tmp_path_factory.mktemp("copy") / "home")
+    shutil.copytree(here.path, there.path, ignore=lambda _, names: [n for n in names if n.endswith(".sock")])
+    is_answered(there, "web")
+    path = record.path_of(there.history, 1)
+    whole = path.read_bytes()
+    for content in (
+        whole[: len(whole) // 2],
+        b"\0" * 512 + whole[700:],
+        b"",
+        b"garbage\n",
+        whole[: whole.index(b"\n") - 9],
+    ):
+        path.write_bytes(content)
+        run = there.run("why")
+        assert run.wait() == 0, str(run)
+    path.write_bytes(b'{"number":1,"kind":"start","facts":{"format":99}}\n')
+    assert re.fullmatch(r"orchestrate: cannot read \S+: a newer orchestrate wrote it \(format 99, expected 1\)[^\n]*\n",
+                        there.why(status=1).split("\n", 1)[-1] or there.why(status=1))  # fmt: skip
+
+
+def test_a_cleaned_home_gets_its_record_again(here):
+    run = here.begin(CRASHING, "db", "web")
+    shutil.rmtree(here.history)
+    here.crash(run)
+    run.stop()
+    assert "db" in {e.instance for e in here.events()}
+
+
+def test_nothing_is_written_for_output_or_while_idle(here):
+    run = here.begin(component("web", f"echo ready; read x; seq 20000; {STAY}"), "web")
+    size = record.path_of(here.history, 1).stat().st_size
+    here.output("send", "web", r"\r")
+    run.wait_for(r"\| 20000$")
+    assert here.output("ps") != ""
+    grown = [e.kind for e in here.events() if e.kind not in (Kind.START, Kind.CHANGE, Kind.READY)]
+    assert grown == [Kind.REQUEST]
+    assert record.path_of(here.history, 1).stat().st_size < size + 1000
+    run.stop()
+
+
+def test_no_history_is_kept_if_none_is_wanted(here):
+    run = here.write(component("web", STAY)).up("--history", "0")
+    run.wait_ready("web")
+    assert here.why("web").startswith("web is")
+    run.stop()
+    assert not here.history.exists()
+    assert "no system is running" in here.why(status=3)
