@@ -10,7 +10,6 @@ import functools
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -221,7 +220,7 @@ class Recording(Witness):
         more = {
             "exit": member.end_as_clause,
             "status": member.status or 0,
-            "lasted": member.lasted or time.monotonic() - member.since,
+            "lasted": 0.0 if member.end_as_clause.startswith("did not start") else member.lasted,
             "is_requested": not is_own,
             "lines": lines,
             "pause": member.pause if member.state is State.BACKOFF else 0.0,
