@@ -294,7 +294,10 @@ def press(client, *pieces):
 
 
 def unread_input(client):
-    slave = os.open(os.readlink(f"/proc/{client.pid}/fd/0"), os.O_RDONLY | os.O_NOCTTY)
+    try:
+        slave = os.open(os.readlink(f"/proc/{client.pid}/fd/0"), os.O_RDONLY | os.O_NOCTTY)
+    except FileNotFoundError:  # it has read the last key and exited
+        return 0
     try:
         return unread(slave)
     finally:

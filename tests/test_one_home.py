@@ -171,7 +171,7 @@ def test_every_command_goes_to_the_directory_first(tmp_path):
     run.wait_for("hello")
     assert (tmp_path / "sub" / "own" / ".orchestrate" / "lock").exists()
     for words, answer in (
-        (["status"], "ready: Procfile"),
+        (["status"], "running: Procfile"),
         (["logs", "--log-dir", "lines", "web"], "hello"),
         (["attach"], "hello"),
         (["down"], ""),
