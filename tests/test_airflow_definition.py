@@ -168,7 +168,7 @@ def test_the_presets_components_stand_beside_others(here, fake, tmp_path):
     elsewhere.variables = here.variables
     assert "triggerer" in ask(elsewhere, "airflow", "ps", AIRFLOW_HOME=str(here.path / "airflow"))
     refused = ask(here, "airflow", "--home", "airflow", "--airflow", str(fake.bin.parent), status=75)
-    assert f"another instance holds {here.path}/airflow (pid {run.pid}" in refused
+    assert f"another orchestrate holds {here.path}/airflow (pid {run.pid}" in refused
     ask(elsewhere, "airflow", "down", AIRFLOW_HOME=str(here.path / "airflow"))
     assert run.wait() == 0
     assert not (here.path / "airflow" / ".orchestrate" / "state.json").exists()

@@ -537,7 +537,7 @@ def test_a_live_webserver_on_the_home_is_said(fake):
         (["--only", ""], "argument --only: no component is named"),
         (["--port", "0"], "argument --port: '0' is no port"),
         (["--only", "triggerer", "--except", "triggerer"], "--only and --except leave no component"),
-        (["inof"], "'inof' is no command; did you mean 'info'?; see `orchestrate airflow --help`"),
+        (["inof"], "unknown command 'inof'; did you mean 'info'?"),
         (["--executer", "x"], "unrecognized option '--executer'"),
         (["--any-prot", "x"], "unrecognized option '--any-prot'; did you mean '--any-port'?"),
         (["-e", ".env"], "unrecognized option '-e'; see `orchestrate airflow --help`"),

@@ -208,7 +208,7 @@ def test_what_others_are_told_while_it_runs(warm_3):
     run.wait_for(r"^orchestrate +\| Airflow 3\.3\.2 ")
     second = warm_3.start()
     assert second.wait() == 75
-    assert f"another instance holds {warm_3.home} (pid {run.pid}, since " in second.messages
+    assert f"another orchestrate holds {warm_3.home} (pid {run.pid}, since " in second.messages
     assert "orchestrate airflow --airflow" in second.messages
     assert "scheduler" not in second.messages
 

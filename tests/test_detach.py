@@ -46,7 +46,7 @@ def test_a_failure_at_the_start_reaches_the_terminal_with_the_last_words_and_the
 def test_a_home_that_is_held_and_a_wrong_definition_are_told(here):
     (here.path / "Procfile").write_text(f"web: {STAY}\n")
     assert here.run("up", "-d").wait() == 0
-    assert "another instance holds" in here.ask("up", "-d", status=75)
+    assert "another orchestrate holds" in here.ask("up", "-d", status=75)
     here.ask("down")
     (here.path / "Procfile").write_text("what is this\n")
     assert "Procfile:1" in here.ask("up", "-d", status=2)

@@ -146,7 +146,7 @@ def test_why_and_ps_show_no_secret(here):
     [
         ('cwd = "no/$DB_PASSWORD"', f"there is no directory {{path}}/no/{MASK}"),
         ('port = "$DB_PASSWORD"', f"'{MASK}' is no port"),
-        ('ready = { http = "$DB_PASSWORD" }', f"has to begin with http:// or https:// and a host, not '{MASK}'"),
+        ('ready = { http = "$DB_PASSWORD" }', f"or with http+unix://, not '{MASK}'"),
         ('ready = { tcp = "$DB_PASSWORD" }', f"has to be HOST:PORT or PORT, not '{MASK}'"),
         ('env_file = "no/$DB_PASSWORD"', f"cannot read {{path}}/no/{MASK}"),
         ('expect = [{ prompt = "(${DB_PASSWORD}" }]', "is no regular expression"),

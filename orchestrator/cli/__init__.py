@@ -5,6 +5,8 @@ This is the one place that wires rooms together, and the one that turns errors i
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import signal
 import sys
@@ -12,6 +14,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from orchestrator.cli import arguments, surroundings
+from orchestrator.config.report import folded
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
 from orchestrator.text.harmless import lines
 
@@ -22,12 +25,13 @@ def main(argv: list[str]) -> NoReturn:
     Ends in os._exit in any case: multiprocessing would wait for guardians at exit, and they wait for our end.
     """
     _ensure_standard_descriptors()
+    _write_any_text()
     try:
         _look_where_we_are()
         options = surroundings.with_defaults(arguments.parse(argv))
         status = import_module(f"orchestrator.cli.{options.module}").run(options)
     except ConfigError as error:
-        for problem in error.problems:
+        for problem in folded(error.problems):
             print(f"orchestrate: {lines(problem)}", file=sys.stderr)
         if error.hint:
             print(f"hint: {lines(error.hint)}", file=sys.stderr)
@@ -51,6 +55,14 @@ def _ensure_standard_descriptors() -> None:
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
+
+
+def _write_any_text() -> None:
+    """Let print show what the encoding of standard output does not have; bytes that came as they are leave as such."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            is_utf8 = codecs.lookup(stream.encoding).name == "utf-8"
+            stream.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
 
 
 def _look_where_we_are() -> None:

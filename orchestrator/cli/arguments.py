@@ -73,6 +73,8 @@ def build() -> Parser:
     ls = add("ls", "list the systems that you run, in any directory")
     ls.add_argument("--json", action="store_true", help="one JSON object a line")
     add("version", "print the version")
+    help_ = add("help", "print the help of a command")
+    help_.add_argument("words", nargs="*", metavar="COMMAND", help="a command, such as `logs` or `airflow info`")
     return parser
 
 
@@ -273,7 +275,7 @@ _DEFAULTS: dict[str, object] = {
     "history_size": None,
     "dry_run": False,
     "names": (),
-    "no_command": "",
+    "no_command": None,
     "name": None,
     "words": (),
     "command": (),
@@ -338,11 +340,40 @@ def _check_options_before(parser: Parser, words: list[str]) -> None:
             )
 
 
+def _after_the_command(parser: Parser, words: list[str]) -> list[str]:
+    """Return the words with options that only the command has, and that stand before it, after it: `-n 5 logs`."""
+    commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
+    for index, word in enumerate(words):
+        if word in commands and (split := _split(parser, commands[word], words[:index])):
+            before, moved = split
+            return [*before, word, *moved, *words[index + 1 :]]
+    return words
+
+
+def _split(parser: Parser, command: Parser, words: list[str]) -> tuple[list[str], list[str]] | None:
+    """Return options before a command: those that stay there, and those that only the command has. None if there is
+    none of the second kind, or if the words are not all options and their values."""
+    before: list[str] = []
+    moved: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        name = word.partition("=")[0]
+        option = parser._option_string_actions.get(name)
+        own = command._option_string_actions.get(name) if option is None else None
+        action = option or own
+        if action is None:
+            return None
+        part = [word, *([next(rest, "")] if action.nargs != 0 and "=" not in word else [])]
+        (moved if own else before).extend(part)
+    return (before, moved) if moved else None
+
+
 def parse(argv: list[str]) -> argparse.Namespace:
     """Parse `argv`; raises UsageError. After `--` stands a command for `run`, as it is."""
     end = argv.index("--") if "--" in argv else len(argv)
     words, command = _waits(argv[:end]), argv[end + 1 :]
     parser = build()
+    words = _after_the_command(parser, words)
     try:
         found = parser.parse_args(words)
     except NoCommandError as error:
@@ -350,7 +381,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
             raise
         # `orchestrate web` is `orchestrate up web`.
         found = build().parse_args(["up", *words])
-        found.no_command = error.args[0]
+        found.no_command = error
     if "airflow" in (found.module, getattr(found, "preset", "")):
         _check_options_before(parser, words)
     if "words" not in found:

@@ -43,12 +43,19 @@ def _who_holds(home: Home) -> tuple[str, str]:
     if pid is not None and (record is None or record.pid != pid):
         record = running(pid)  # it has just taken the lock, and not written its record yet
     if record is None:
-        return f"unable to start: another instance holds {home.directory}", "try again"
+        return f"cannot start: another orchestrate holds {home.directory}", "try again"
     return (
-        f"unable to start: another instance holds {home.directory}"
+        f"cannot start: another orchestrate holds {home.directory}"
         f" (pid {record.pid}, since {record.started}, command: {shlex.join(record.command)})",
-        f"end it with `kill {record.pid}`",
+        f"run {_commands(home)}, or `kill {record.pid}`",
     )
+
+
+def _commands(home: Home) -> str:
+    """Return what can be typed here about the system that holds a home."""
+    where = "" if home.directory == Path.cwd() else f" --home {shlex.quote(str(home.directory))}"
+    verbs = {"attach": "to watch it", "ps": "to list it", "restart": "to restart its components", "down": "to end it"}
+    return ", ".join(f"`orchestrate {verb}{where}` {what}" for verb, what in verbs.items())
 
 
 def wait_for_old_trees(home: Home) -> None:

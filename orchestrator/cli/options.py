@@ -19,10 +19,11 @@ _NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what argparse takes for a value
 
 
 class NoCommandError(UsageError):
-    """The first word is no command; `within` whether that of another command, like `airflow`."""
+    """The first word, `word`, is no command; `within` whether that of another command, like `airflow`."""
 
-    def __init__(self, message: str, hint: str, *, within: bool) -> None:
+    def __init__(self, message: str, hint: str, *, word: str, within: bool) -> None:
         super().__init__(message, hint)
+        self.word = word
         self.within = within
 
 
@@ -76,9 +77,13 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in (action.choices or ()):
-            within = " " in self.prog
-            near = did_you_mean(value, action.choices or ()) if within else ""
-            raise NoCommandError(f"{value!r} is no command{near}", f"see `{self.prog} --help`", within=within)
+            near = did_you_mean(value, action.choices or ())
+            raise NoCommandError(
+                f"unknown command {value!r}{near}",
+                "" if near else f"see `{self.prog} --help`",
+                word=value,
+                within=" " in self.prog,
+            )
         super()._check_value(action, value)
 
 

@@ -15,6 +15,7 @@ import orchestrator.process.rehearsal  # noqa: F401
 
 # isort: split
 from orchestrator.cli import detach, foreground, location, planning, sources, surroundings
+from orchestrator.cli.options import NoCommandError
 from orchestrator.cli.sources import MissingFileError, Sources
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.config import selection
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace) -> int:
     """Run the system to its end; returns the exit status."""
     here = surroundings.read(options)
+    read = None
     try:
         read = sources.read(options, here)
         resolved, notes = planning.plan(options, read)
     except (UsageError, MissingFileError) as error:
-        if options.no_command:  # `orchestrate wrod` was taken for `orchestrate up wrod`
-            raise UsageError(options.no_command, f"and as a component: {error}") from None
+        _blame_the_command(options, read, error)
         raise
     planning.tell(notes)
     system = _with_terms(options, resolved.system)
@@ -52,6 +53,22 @@ def run(options: argparse.Namespace) -> int:
     return detach.run(
         options, lambda birth: foreground.run(system, home, here, birth, more, partial(_plan, system), made)
     )
+
+
+def _blame_the_command(options: argparse.Namespace, read: Sources | None, error: UsageError | MissingFileError) -> None:
+    """Raise UsageError if the first word, which was taken for a component (`orchestrate wrod`), is none either."""
+    unknown: NoCommandError | None = options.no_command
+    if unknown is None:
+        return
+    names = [member.name for member in read.definition.components] if read else []
+    try:
+        selection.matching([unknown.word], names)
+    except UsageError as no_component:
+        if "did you mean" in str(unknown):
+            raise unknown from None
+        if read is None:
+            raise UsageError(f"unknown command {unknown.word!r}", unknown.hint) from None
+        raise UsageError(f"unknown command or component {unknown.word!r}", no_component.hint or error.hint) from None
 
 
 def _plan(system: System) -> Plan:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.model.errors import ConfigError
 
+FOLDED = 10  # problems of one kind are all told
+_VARYING = re.compile(r"'[^']*'|`[^`]*`|\d+|\b(?:components|init)\.[^:\s]+")
 _PLACE = re.compile(r"(?P<file>.*?):(?P<line>\d+): ")
 
 
@@ -63,6 +66,21 @@ class Report:
         """Raise ConfigError where there is any problem."""
         if self.problems:
             raise ConfigError(self.in_order(), hint)
+
+
+def folded(problems: Sequence[str]) -> list[str]:
+    """Return the problems; of more than ten of one kind only the first, with how many there are."""
+    kinds = [_VARYING.sub("", _PLACE.sub("", problem, count=1)) for problem in problems]
+    counts = Counter(kinds)
+    shown: list[str] = []
+    seen: set[str] = set()
+    for problem, kind in zip(problems, kinds, strict=True):
+        if counts[kind] <= FOLDED:
+            shown.append(problem)
+        elif kind not in seen:
+            seen.add(kind)
+            shown.append(f"{problem} (and {counts[kind] - 1} more of this kind)")
+    return shown
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -35,7 +35,9 @@ def parse(data: bytes, root: Place, report: Report) -> Document | None:
     except ValueError as error:  # TOMLDecodeError, and what int() says of a number with thousands of digits
         words, match = str(error), _WHERE.search(str(error))
         line = int(match["line"] or text.count("\n") + 1) if match else 0
-        _problem(report, root, line, f"not TOML: {_WHERE.sub('', words)}")
+        from orchestrator.config import toml_faults
+
+        _problem(report, root, line, f"not TOML: {toml_faults.explain(_WHERE.sub('', words), text, line)}")
         return None
     text = text.replace("\r\n", "\n")
     places = {_composed(path): Place(root.file, line, root.directory) for path, line in locate(text).items()}

@@ -170,7 +170,7 @@ class Supervisor:
     def _follow(self, member: Member, before: State) -> None:
         if member.state is State.READY and member not in self.roster.steps:
             if self.is_ready:
-                self.tell(f"{member.name} is ready again")
+                self.tell(f"{member.name} is ready again" if member.incarnations > 1 else f"{member.name} is ready")
             self.start_possible()
             self._check_ready()
         elif member.state is State.UP:

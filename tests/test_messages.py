@@ -1,0 +1,123 @@
+"""What is said of a wrong word, of a text that is not TOML, and of many mistakes at once."""
+
+import re
+
+import pytest
+from definitions import STAY, Directory, component
+
+from orchestrator.config.report import folded
+
+
+@pytest.fixture
+def here(tmp_path):
+    return Directory(tmp_path).write(component("web", STAY) + component("db", STAY))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["restrat", "web"], "unknown command 'restrat'; did you mean 'restart'?"),
+        (["staus"], "unknown command 'staus'; did you mean 'status'?"),
+        (["web", "wbe"], "there is no component 'wbe'; did you mean 'web'?"),
+        (["quux"], "unknown command or component 'quux'; there are: web, db"),
+        (["help", "restrat"], "unknown command 'restrat'; did you mean 'restart'?"),
+    ],
+)
+def test_the_wrong_word_is_blamed(words, message, here):
+    assert here.output(*words, status=2) == f"orchestrate: {message}\n"
+
+
+def test_a_wrong_command_is_blamed_where_there_is_no_definition(tmp_path):
+    empty = Directory(tmp_path)
+    assert "unknown command 'restrat'; did you mean" in empty.output("restrat", status=2)
+    assert empty.output("quux", status=2) == "orchestrate: unknown command 'quux'; see `orchestrate --help`\n"
+
+
+@pytest.mark.parametrize("command", [[], ["logs"], ["up"], ["airflow"], ["airflow", "info"]])
+def test_help_of_a_command(command, here):
+    assert here.output("help", *command) == here.output(*command, "--help")
+
+
+def test_options_stand_before_or_after_the_command(here):
+    run = here.up("-d")
+    assert run.wait() == 0, str(run)
+    ps = [line.split()[0] for line in here.output("ps").splitlines()]
+    assert ps == ["NAME", "web", "db"]
+    assert here.output("-n", "1", "logs") == here.output("logs", "-n", "1")
+    assert here.output("--lines=1", "logs", "web") == here.output("logs", "--lines=1", "web")
+    assert here.output("--timeout", "1m", "--ready", "wait") == ""
+    assert "unrecognized option '--wat'" in here.output("--wat", "logs", status=2)
+    here.output("down")
+
+
+def test_a_second_start_says_what_can_be_done(here):
+    assert here.up("-d").wait() == 0
+    message = here.output("up", status=75)
+    for verb in ("attach", "ps", "restart", "down"):
+        assert f"`orchestrate {verb}`" in message
+    elsewhere = Directory(here.path.parent)
+    assert f"`orchestrate down --home {here.path}`" in elsewhere.output("up", "-C", here.path, status=75)
+    here.output("down")
+
+
+def test_a_component_that_starts_late_is_not_ready_again(here):
+    run = here.up("web")
+    run.wait_ready("web")
+    here.output("scale", "web=2")
+    run.wait_for(r"^orchestrate +\| web\.2 is ready$")
+    here.output("restart", "web.2")
+    run.wait_for(r"^orchestrate +\| web\.2 is ready again$")
+    here.output("down")
+    assert (run.wait(), run.survivors(1)) == (0, []), str(run)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ready = {\n tcp = 1\n}", "3: not TOML: a table in braces { … } has to be on one line; write a header"),
+        (
+            r'cwd = "C:\Users"',
+            "3: not TOML: in double quotes a backslash begins an escape; write 'C:\\Users' in single",
+        ),
+        (r'cwd = "C:\Path"', "3: not TOML: in double quotes a backslash begins an escape"),
+        ("[components.web]", "3: not TOML: [components.web] is already defined on line 1; put all its keys under one"),
+        ('command = "y"', "3: not TOML: this key already has a value above"),
+        ("cwd = x", '3: not TOML: invalid value; a text needs quotes: KEY = "text"'),
+        ("tty = True", "3: not TOML: invalid value; write true"),
+        ("web: x", "3: not TOML: expected KEY = VALUE; lines like `name: command` belong in a Procfile"),
+        ('cwd = "x', "3: not TOML: a text has no closing quote"),
+        ("cwd =", "3: not TOML: the value is missing"),
+        ("x = { a = 1, a = 2 }", "3: not TOML: "),
+        ("[a", "3: not TOML: a header has no closing bracket ]"),
+    ],
+)
+def test_faults_of_toml_are_explained(text, words, here):
+    message = here.write(f'[components.web]\ncommand = "x"\n{text}\n').output("check", status=2)
+    assert message.startswith(f"orchestrate: orchestrate.toml:{words}")
+    assert not re.search(r"namespace|Illegal|Expected '|\(at line", message)
+
+
+def test_many_mistakes_of_one_kind_are_one_line(here):
+    tables = [f"[components.w{number}]\ncommand = 'true'\nreplicsa = 2\n" for number in range(30)]
+    here.write("".join(tables) + "other = 1\n")
+    assert here.output("check", status=2).splitlines() == [
+        "orchestrate: orchestrate.toml:3: components.w0.replicsa: unknown key; did you mean 'replicas'?"
+        " (and 29 more of this kind)",
+        here.output("check", status=2).splitlines()[1],
+    ]
+    assert "components.w29.other: unknown key; there are:" in here.output("check", status=2)
+
+
+def test_ten_are_not_folded():
+    problems = [f"f:{number}: 'a{number}' is wrong" for number in range(10)]
+    assert folded(problems) == problems
+    assert folded([*problems, "g:1: 'b' is wrong"]) == ["f:0: 'a0' is wrong (and 10 more of this kind)"]
+
+
+@pytest.mark.parametrize("command", [["check"], ["graph"], ["config"], ["env", "wéb"], ["up", "--dry-run"]])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_encoding_of_standard_output_will_do(command, encoding, here):
+    here.write('[components."wéb"]\ncommand = "true → "\n[components.b]\ncommand = "true"\ndepends_on = ["wéb"]\n')
+    run = here.run(*command, env={"PYTHONIOENCODING": encoding})
+    assert run.wait() == 0, str(run)
+    assert "Traceback" not in run.messages
