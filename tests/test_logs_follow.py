@@ -4,7 +4,8 @@ import os
 import shutil
 import signal
 
-from harness import Run, command_under_test
+import pytest
+from harness import Run, command_under_test, until
 from test_logs_command import at, directory, logs, write
 
 from orchestrator.output.logfile import Faults, LogFile
@@ -123,3 +124,59 @@ def test_a_rotation_between_listing_and_reading_loses_nothing(tmp_path):
     after = [line.text for line in reader.news()]
     assert before + after == [b"line %d" % number for number in range(80)]
     assert before[-1] == b"line 39"
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["writes", "silent"])
+def test_a_log_that_is_moved_away_is_continued_in_a_new_file_and_followed(home, silent):
+    """As logrotate does it without copytruncate."""
+    speak = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done"
+    run = home.write(web="echo 1; exec cat" if silent else speak).up()
+    run.wait_for(r"^web +\| 1$")
+    directory = home.path / ".orchestrate" / "logs"
+    reader = follow(home, "web", "--no-color")
+    reader.wait_for(r"^web \| 1$")
+    for number in range(1, 4):
+        (directory / "web.log").rename(directory / f"web.log-{number}")
+        assert until(lambda: (directory / "web.log").exists(), 1.0)
+        if silent:
+            continue
+        seen = int(reader.text.splitlines()[-1].split()[-1])
+        reader.wait_for(rf"^web \| {seen + 20}$")
+    run.stop()
+    files = [*(directory / f"web.log-{number}" for number in range(1, 4)), directory / "web.log"]
+    written = [line.split()[1] for file in files for line in file.read_text().splitlines()]
+    assert until(lambda: reader.text.splitlines()[-1] == f"web | {written[-1]}")
+    reader.signal(signal.SIGINT)
+    reader.wait()
+    assert [line.removeprefix("web | ") for line in reader.text.splitlines()] == written
+    assert written == [str(number) for number in range(1, len(written) + 1)]
+
+
+def test_a_line_without_an_end_goes_on_in_the_new_file(tmp_path):
+    log = LogFile(tmp_path / "web.log", Faults(print))
+    reader = Logs(tmp_path, lambda name: True)
+    log.write(b"one\r\ntwo, ")
+    assert [line.text for line in reader.news()] == [b"one"]
+    (tmp_path / "web.log").rename(tmp_path / "web.log-1")
+    log.renew()
+    log.write(b"and its end\r\nthree\r\n")
+    log.renew()
+    assert (tmp_path / "web.log").read_bytes().startswith(b"and its end\n")
+    assert [line.text for line in reader.news()] == [b"two, and its end", b"three"]
+
+
+def test_older_files_are_not_followed_again_after_a_move_or_a_removal(tmp_path):
+    (tmp_path / "web.log.2").write_text(f"{at(9)} old 1\n")
+    (tmp_path / "web.log.1").write_text(f"{at(8)} old 2\n")
+    (tmp_path / "web.log").write_text(f"{at(7)} one\n")
+    reader = Logs(tmp_path, lambda name: True)
+    assert len(list(reader.history(0.0, whole=True))) == 3
+    (tmp_path / "web.log").rename(tmp_path / "elsewhere")
+    assert reader.news() == []
+    write(tmp_path / "web.log", (at(1), "two"))
+    assert [line.text for line in reader.news()] == [b"two"]
+    (tmp_path / "web.log").unlink()
+    assert reader.news() == []
+    write(tmp_path / "web.log", (at(1), "three"))
+    assert [line.text for line in reader.news()] == [b"three"]
+    assert not reader.missed

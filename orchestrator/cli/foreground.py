@@ -110,11 +110,12 @@ def _supervise(
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     loop = Loop()
     console = Console(loop, fd, lambda error: supervisor.lost_sink(error))
+    stage = _stage(console, system, home, here)
     supervisor = Supervisor(
         system,
         home,
         loop,
-        _stage(console, system, home, here),
+        stage,
         soft,
         Terms(not signals.inherited_ignored(signal.SIGHUP), here.stays, here.exit_code_from),
         plan,
@@ -126,8 +127,13 @@ def _supervise(
         birth.watch(supervisor)
     reception = _Reception(home, here, supervisor, airflow_home, sources)
     service = _service(here, supervisor)
+
+    def begun() -> None:
+        reception.open()
+        stage.watch_logs(loop)
+
     try:
-        outcome = supervisor.run(reception.open)
+        outcome = supervisor.run(begun)
         reception.finish(outcome)
         if service is not None:
             service.finish()

@@ -22,7 +22,7 @@ KEPT = 5
 UNENDED_MAX = 1 << 20  # bytes above the size at which a file ends within a line
 WRITE_SIZE = 1 << 16  # bytes of one write, where more comes at once: half the time of one of 40 KB (ext4, 6.18)
 TRY_AGAIN = 5.0  # seconds after a fault
-LOOK_AGAIN = 1.0  # seconds between two looks whether somebody has removed the file
+LOOK_AGAIN = 0.5  # seconds between two looks whether the file was removed or moved, while lines are written
 STAMP_WIDTH = len("2026-01-01T00:00:00.000000Z ")
 
 
@@ -209,9 +209,8 @@ class LogFile:
         if self._fd >= 0:
             self._rotate()
         if rest := body[cut:]:
-            at_start = self._at_start
-            if self._fd >= 0 or self._open():
-                self._at_start = at_start
+            if self._fd < 0:
+                self._continue_in_new_file()
             self._append(rest, counted - counted * cut // len(body))
 
     def _write_all(self, body: bytes) -> None:
@@ -235,11 +234,38 @@ class LogFile:
             self._is_faulty = True
             self._faults.failed(self.path, error.strerror or str(error))
 
+    def renew(self) -> None:
+        """Continue in a new file if the present one was moved away (logrotate without copytruncate).
+
+        All that was written before goes to the moved file, so who reads that to its end and then the new one misses
+        nothing.
+        """
+        if self._fd >= 0 and not self._is_in_place():
+            self.flush()
+            self._continue_in_new_file()
+
     def _look_for_removal(self, now: float) -> None:
         if self._fd >= 0 and not self._look_at <= now < self._look_at + LOOK_AGAIN:
             self._look_at = now
             if os.fstat(self._fd).st_nlink == 0:
                 self._close()
+            elif not self._is_in_place():
+                self._continue_in_new_file()
+
+    def _is_in_place(self) -> bool:
+        ours = os.fstat(self._fd)
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+        except OSError:
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def _continue_in_new_file(self) -> None:
+        """An unfinished line goes on there, without a timestamp of its own."""
+        at_start = self._at_start
+        self._close()
+        if self._open():
+            self._at_start = at_start
 
     def _rotate(self) -> None:
         try:

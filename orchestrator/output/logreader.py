@@ -65,6 +65,7 @@ class LogReader:
         self._path = directory / f"{instance}.log"
         self._instance = instance
         self._parts = self._open_newer_than(None, oldest)
+        self._met = {_identity(part.fd) for part in self._parts}
         self._offset = self._parts[-1].size if self._parts else 0
         self._rest = b""
         self._stamp = b""
@@ -124,6 +125,7 @@ class LogReader:
             for before in self._parts:
                 os.close(before.fd)
             self._parts, self._offset = [part], 0
+            self._met.add(_identity(part.fd))
             yield from self._read_on()
 
     def _open_newer_than(self, fd: int | None, oldest: int) -> list[_Part]:
@@ -149,8 +151,26 @@ class LogReader:
             seen.add(identity)
             parts.append(_Part(opened, os.fstat(opened).st_size))
         else:
+            parts = self._less_older(parts, fd)
             self.missed = self.missed or (self._is_gone(fd) and len(parts) > 1)
         return parts[::-1]
+
+    def _less_older(self, parts: list[_Part], fd: int | None) -> list[_Part]:
+        """Drop files that were last written before `fd`, which is none of them: it was moved or removed.
+
+        Of two that were last written within one tick of the file system's clock, the one we have met is older.
+        """
+        if fd is None:
+            return parts
+        last = os.fstat(fd).st_mtime_ns
+        newer: list[_Part] = []
+        for part in parts:
+            written = os.fstat(part.fd).st_mtime_ns
+            if written > last or (written == last and _identity(part.fd) not in self._met):
+                newer.append(part)
+            else:
+                os.close(part.fd)
+        return newer
 
     def _is_current(self, fd: int) -> bool:
         try:

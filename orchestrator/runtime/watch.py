@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.runtime.loop import READ, Loop
 
-_MODIFY, _MOVED_FROM, _MOVED_TO, _CREATE = 0x2, 0x40, 0x80, 0x100
+_MODIFY, _MOVED_FROM, _MOVED_TO, _CREATE, _OVERFLOW = 0x2, 0x40, 0x80, 0x100, 0x4000
+_EVENT = struct.Struct("@4xI4xI")  # watch, mask, cookie, length of the name that follows
 LOOK_AGAIN = 1.0  # seconds, where the kernel does not tell
 
 
@@ -28,21 +31,53 @@ class DirectoryWatch:
         if other_fd >= 0:
             self._loop.add(other_fd, READ, lambda _: None)
 
-    def wait(self) -> None:
-        """Return when something has changed since the last call, or, blind, after LOOK_AGAIN."""
+    def wait(self, limit: float | None = None) -> None:
+        """Return when something has changed since the last call, after `limit` seconds, or, blind, after LOOK_AGAIN."""
         if self._fd < 0:
-            self._loop.call_in(LOOK_AGAIN, lambda: None)
+            limit = min(LOOK_AGAIN, limit or LOOK_AGAIN)
+        timer = None if limit is None else self._loop.call_in(limit, lambda: None)
         self._loop.turn()
+        if timer is not None:
+            timer.cancel()
 
     def _on_event(self, _: int) -> None:
         os.read(self._fd, 1 << 16)
 
 
-def _inotify(directory: Path) -> int:
+class MoveWatch:
+    """Tells which files are moved out of their place in a directory; where there is no inotify, or none left, nothing.
+
+    Costs nothing until one is moved. `on_move` gets the file's name, or an empty one if the kernel has lost events.
+    """
+
+    def __init__(self, loop: Loop, directory: Path, on_move: Callable[[str], None]) -> None:
+        self._loop = loop
+        self._on_move = on_move
+        self._fd = _inotify(directory, _MOVED_FROM) if sys.platform.startswith("linux") else -1
+        if self._fd >= 0:
+            loop.add(self._fd, READ, self._on_event)
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._fd >= 0:
+            self._loop.remove(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _on_event(self, _: int) -> None:
+        data = os.read(self._fd, 1 << 16)
+        while data:
+            mask, size = _EVENT.unpack_from(data)
+            name = data[_EVENT.size : _EVENT.size + size].rstrip(b"\0")
+            data = data[_EVENT.size + size :]
+            if mask & (_MOVED_FROM | _OVERFLOW):
+                self._on_move(os.fsdecode(name))
+
+
+def _inotify(directory: Path, mask: int = _MODIFY | _MOVED_FROM | _MOVED_TO | _CREATE) -> int:
     """Return a descriptor that is readable after a change; -1 where the user's instances or watches are used up."""
     libc = ctypes.CDLL(None)
     fd: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    mask = _MODIFY | _MOVED_FROM | _MOVED_TO | _CREATE
     if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(directory), mask) < 0:
         os.close(fd)
         return -1

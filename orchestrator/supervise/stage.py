@@ -13,6 +13,7 @@ from orchestrator.output.linelog import LineLog
 from orchestrator.output.logfile import KEPT, SIZE, Faults, LogFile
 from orchestrator.output.palette import colour_of
 from orchestrator.output.screen import Screen
+from orchestrator.runtime.loop import Loop
 from orchestrator.supervise.stream import Stream
 from orchestrator.text.cells import padded, width
 from orchestrator.text.prefix import ERROR_SEPARATOR, OWN_NAME, SEPARATOR, JsonPainter, Painter, PrefixPainter, Style
@@ -60,7 +61,8 @@ class Stage:
         self._wrap: Wrap | None = None
         self._own: Painter | None = None
         self._faults = Faults(self.tell)
-        self._own_log = self._log_file(OWN_NAME, self._faults)
+        self._logs: dict[str, LogFile] = {}  # by the file's name; of each instance that of its last run
+        self._own_log = self._kept_log(OWN_NAME)
         self.make_room(names)
         screen.console.skipped_note = self._skipped_note
 
@@ -88,7 +90,7 @@ class Stage:
         return Stream(
             master_fd,
             self._painter(component.component or component.name, instance, component.colour),
-            log=self._log_file(component.name, self._faults),
+            log=self._kept_log(component.name),
             shown=self._how.quiet.isdisjoint((component.name, component.component, instance)),
             on_full_screen=lambda: self._report_full_screen(component),
         )
@@ -119,6 +121,23 @@ class Stage:
         """Put another name before the lines of a stream; what its lines have left open stays."""
         painter = self._painter(component.component or component.name, instance, component.colour, is_error=errors)
         stream.painter.take_name_of(painter)
+
+    def watch_logs(self, loop: Loop) -> None:
+        """From now on begin a new log file at once if the present one is moved away."""
+        if self._how.logs is not None:
+            from orchestrator.runtime.watch import MoveWatch  # and ctypes, which no first fork has to wait for
+
+            MoveWatch(loop, self._how.logs, self._renew_log)
+
+    def _renew_log(self, name: str) -> None:
+        for log in [self._logs[name]] if name in self._logs else [] if name else list(self._logs.values()):
+            log.renew()
+
+    def _kept_log(self, instance: str) -> LogFile | None:
+        log = self._log_file(instance, self._faults)
+        if log is not None:
+            self._logs[log.path.name] = log
+        return log
 
     def drain_log(self, instance: str) -> LogFile | None:
         """Return the log for a guardian that has lost us: it goes on where we stopped."""
