@@ -272,6 +272,7 @@ _DEFAULTS: dict[str, object] = {
     "history": None,
     "all": False,
     "start": None,
+    "diff": None,
     "history_size": None,
     "dry_run": False,
     "names": (),

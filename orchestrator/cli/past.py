@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cli import asking
-from orchestrator.history import record
-from orchestrator.history.causes import Causes, Chain, Words
+from orchestrator.history import facts, record
+from orchestrator.history.causes import Causes, Chain, Step, Words
 from orchestrator.history.record import Event, Kind, Record, RecordError
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.runtime.home import Home
 
 Row = dict[str, Any]
+CHANGES_MAX = 8
 
 
 def words(found: Record) -> Words:
@@ -64,6 +65,38 @@ def current(home: Home) -> Record | None:
     except OrchestrateError:
         return None
     return found if holder is not None and found.facts.get("pid") == holder.pid else None
+
+
+def last_good(home: Home, before: int, component: str = "") -> Record | None:
+    """Return the last start before another that became ready, or in which a component did."""
+    for number in reversed([one for one in record.numbers(home.history) if one < before]):
+        try:
+            found = record.read(home.history, number)
+        except RecordError:
+            continue
+        causes = Causes(found, words(found))
+        if causes.was_ready(component) if component else causes.became_ready():
+            return found
+    return None
+
+
+def changes_since_good(home: Home, found: Record, causes: Causes, instance: str) -> Chain:
+    """Return what changed since an instance was ready in an earlier start; nothing if it was in this one too."""
+    last = causes.last(instance)
+    if last is None or causes.was_ready(instance) or last.state not in ("failed", "restarting", "starting"):
+        return ()
+    if last.state == "starting" and last.run < 2:
+        return ()
+    good = last_good(home, found.number, instance)
+    if good is None:
+        return ()
+    changes = facts.differences(good.facts, found.facts, instance)
+    since = f"since the last good start ({good.number})"
+    if len(changes) == 1:
+        return (Step(f"{since}: {changes[0]}"),)
+    shown = tuple(changes[:CHANGES_MAX])
+    more = (f"… and {len(changes) - CHANGES_MAX} more: orchestrate history --diff",) if changes[CHANGES_MAX:] else ()
+    return (Step(f"{since}:", (*shown, *more)),) if changes else (Step(f"{since}: nothing that is recorded changed"),)
 
 
 def is_recorded(home: Home) -> bool:

@@ -10,6 +10,7 @@ import functools
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,12 +106,19 @@ class Recording(Witness):
         directory = self._home.history
         self._home.make_private(directory)
         self._describer = facts.Describer(facts.key_of(directory), self._sources, self._home.directory)
-        self._recorder = Recorder(directory, self._facts(), self._lost, starts=self._starts, size=self._size)
+        self._recorder = Recorder(
+            directory, self._facts(), self._lost, starts=self._starts, size=self._size, age=self._age()
+        )
         for member in self._supervisor.roster.everyone:
             if member.state is not State.DOWN:
-                self._change(member, State.DOWN, time=member.since_wall or None)
+                self._change(member, State.DOWN, member.since_wall or None)
         self._supervisor.listen(self.changed)
         self._supervisor.witness = self
+
+    def _age(self) -> float:
+        """Return how many seconds ago the first guardian was forked."""
+        begun = [member.since for member in self._supervisor.roster.everyone if member.since]
+        return max(0.0, time.monotonic() - min(begun)) if begun else 0.0
 
     @_harmless
     def close(self, outcome: Outcome) -> None:
@@ -161,7 +169,7 @@ class Recording(Witness):
             self._describe_again()
             self._change(member, before)
 
-    def _change(self, member: Member, before: State, time: float | None = None) -> None:
+    def _change(self, member: Member, before: State, when: float | None = None) -> None:
         more: dict[str, Any] = {}
         if member.state is State.STARTING:
             why = self._why_started(member)
@@ -175,7 +183,7 @@ class Recording(Witness):
             why = self._intents.pop(member.key, _Why(self._stop, Link.SYSTEM) if self._stop else _Why())
         number = self._append(
             Kind.CHANGE,
-            time=time,
+            time=when,
             cause=why.cause,
             link=why.link,
             by=why.by,

@@ -37,6 +37,21 @@ def add_commands(add: Add) -> None:
         " from the record.",
     )
     why.add_argument("--start", metavar="N", type=options.start, help="a start: -1 the last, -2 the one before, or N")
+    history = _add(
+        add,
+        "history",
+        "list the recorded starts: when each began, how long it lasted, how it ended",
+        "With --diff: what changed since the last earlier start that became ready. No value of a variable is recorded.",
+        named=False,
+    )
+    history.add_argument(
+        "--diff",
+        nargs="?",
+        const=-1,
+        metavar="START",
+        type=options.start,
+        help="what changed (default: the last start)",
+    )
     _add(add, "events", "print each change of a component's state, until Ctrl-C")
     wait = _add(add, "wait", "return when components are ready, or have ended")
     until = wait.add_mutually_exclusive_group()

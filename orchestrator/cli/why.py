@@ -31,19 +31,20 @@ def run(options: argparse.Namespace) -> int:
         past.note(home, found)
         _of_the_past(options, home, found)
         return 0
-    _of_the_present(options, rows, past.current(home))
+    _of_the_present(options, home, rows, past.current(home))
     return 0
 
 
 # While it runs
 
 
-def _of_the_present(options: argparse.Namespace, rows: tuple[Row, ...], found: Record | None) -> None:
+def _of_the_present(options: argparse.Namespace, home: Home, rows: tuple[Row, ...], found: Record | None) -> None:
     causes = Causes(found, past.words(found)) if found is not None else None
     shown = [row for row in rows if options.names or _is_wrong(row, causes)]
+    chains = {row["instance"]: _chain(row, causes) + _changes(home, found, causes, row["instance"]) for row in shown}
     stopping = causes.why_stopped() if causes is not None and not options.names else ()
     if options.json:
-        asking.print_json(tuple({**row, "chain": past.chain_as_json(_chain(row, causes))} for row in shown))
+        asking.print_json(tuple({**row, "chain": past.chain_as_json(chains[row["instance"]])} for row in shown))
         return
     past.print_chain(stopping)
     if not shown and not stopping:
@@ -52,7 +53,7 @@ def _of_the_present(options: argparse.Namespace, rows: tuple[Row, ...], found: R
     for index, row in enumerate(shown):
         if index or stopping:
             print()
-        _print(row, _chain(row, causes))
+        _print(row, chains[row["instance"]])
 
 
 def _is_wrong(row: Row, causes: Causes | None) -> bool:
@@ -70,6 +71,10 @@ def _chain(row: Row, causes: Causes | None) -> Chain:
     if row["state"] in ("running", "ready", "starting") and not row["restarts"]:
         return ()
     return causes.why(row["instance"])
+
+
+def _changes(home: Home, found: Record | None, causes: Causes | None, instance: str) -> Chain:
+    return past.changes_since_good(home, found, causes, instance) if found is not None and causes is not None else ()
 
 
 def _print(row: Row, chain: Chain) -> None:
@@ -93,7 +98,9 @@ def _of_the_past(options: argparse.Namespace, home: Home, found: Record) -> None
     names = past.chosen(causes, found, options.names)
     system = () if options.names else _system(home, causes, found)
     shown = [name for name in names if options.names or (name != causes.culprit and _failed(causes, name))]
-    chains = {name: causes.why(name) for name in shown}
+    chains = {name: causes.why(name) + past.changes_since_good(home, found, causes, name) for name in shown}
+    if causes.culprit and system:
+        system += past.changes_since_good(home, found, causes, causes.culprit)
     if options.json:
         rows = {row["instance"]: row for row in past.rows(causes, found, shown)} if shown else {}
         head = {"instance": None, "start": found.number, "state": "stopped", "chain": past.chain_as_json(system)}

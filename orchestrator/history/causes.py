@@ -82,6 +82,10 @@ class Causes:
         """Whether it was ready, or running without a readiness probe, at any time."""
         return any(event.phase == "ready" for event in self._changes.get(instance, []))
 
+    def became_ready(self) -> bool:
+        """Whether every component was ready at once."""
+        return self._record.first(Kind.READY) is not None
+
     def component_of(self, instance: str) -> str:
         """Return the component that it is an instance of."""
         last = self.last(instance)

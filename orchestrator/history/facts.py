@@ -18,6 +18,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
+from orchestrator.history import git
 from orchestrator.model.spec import Component
 
 KEY = "key"
@@ -72,7 +73,7 @@ class Describer:
         paths = [*self._sources.files, *(str(self._directory / name) for name in LOCK_FILES)]
         return {
             "files": {path: found for path in paths if (found := self._file(path))},
-            "commit": commit_of(self._directory),
+            **self._repository(),
             "variables": common,
             "components": [
                 {
@@ -89,6 +90,12 @@ class Describer:
                 for spec in specs
             ],
         }
+
+    def _repository(self) -> Facts:
+        repository = git.find(self._directory)
+        if repository is None:
+            return {}
+        return {"commit": git.commit_of(repository), "changed": git.changed_files(repository)}
 
     def _hash(self, text: str) -> str:
         found = self._hashes.get(text)
@@ -173,42 +180,15 @@ def key_of(directory: Path) -> bytes:
     return key
 
 
-def commit_of(directory: Path) -> str:
-    """Return the commit that is checked out, read from the files of the repository; empty if there is none."""
-    for parent in (directory, *directory.parents):
-        git = parent / ".git"
-        try:
-            if git.is_file():  # a worktree or submodule
-                git = parent / git.read_text().removeprefix("gitdir:").strip()
-            head = (git / "HEAD").read_text().strip()
-        except (OSError, ValueError):
-            continue
-        return _resolve(git, head)
-    return ""
-
-
-def _resolve(git: Path, head: str) -> str:
-    if not head.startswith("ref: "):
-        return head[:64]
-    ref = head.removeprefix("ref: ")
-    try:
-        shared = git / (git / "commondir").read_text().strip() if (git / "commondir").exists() else git
-        for place in (git, shared):
-            if (place / ref).is_file():
-                return (place / ref).read_text().strip()[:64]
-        packed = (shared / "packed-refs").read_text().splitlines()
-    except (OSError, ValueError):
-        return ""
-    return next((line.split(" ")[0][:64] for line in packed if line.endswith(f" {ref}")), "")
-
-
 # What differs
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], component: str = "") -> list[str]:
-    """Return what changed, one sentence each; with `component` only what can affect it. Total: any facts will do."""
-    found = list(_simple(before, after))
+    """Return what changed, one sentence each, the most specific first; with `component` without what is about another
+    one. Any facts will do, also damaged ones."""
     old, new = _components(before), _components(after)
+    found = _of_variables(before, after, old, new, component)
+    explained = {match[1] for text in found if (match := re.search(r"(?:^|: )(\S+) line \d+ ", text))}
     for name in dict.fromkeys([*old, *new]):
         if component and name != component:
             continue
@@ -216,21 +196,29 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], component: 
             found.append(f"component {name} was {'added' if name in new else 'removed'}")
             continue
         found += _of_component(name, old[name], new[name])
-    found += _of_variables(before, after, old, new, component)
-    return found
+    return [*found, *_of_files(before, after, explained)]
 
 
-def _simple(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+def _of_files(before: Mapping[str, Any], after: Mapping[str, Any], explained: set[str]) -> Iterator[str]:
+    """Yield the files and versions that changed; `explained` are files whose changed lines are known."""
+    home = f"{_text(after.get('home'))}/"
     old, new = _map(before.get("files")), _map(after.get("files"))
     for path in dict.fromkeys([*old, *new]):
-        if old.get(path) != new.get(path):
-            yield f"{path} {'was added' if path not in old else 'was removed' if path not in new else 'changed'}"
+        short = path.removeprefix(home)
+        if old.get(path) != new.get(path) and not {path, short} & explained:
+            yield f"{short} {'was added' if path not in old else 'was removed' if path not in new else 'changed'}"
+            explained.add(short)
+    dirty, now = _map(before.get("changed")), _map(after.get("changed"))
+    for path in dict.fromkeys([*dirty, *now]):
+        if dirty.get(path) != now.get(path) and path not in explained:
+            how = "has no uncommitted change anymore" if path not in now else "has an uncommitted change"
+            yield f"{path} {how}"
     for key, words in (("commit", "git commit"), ("orchestrate", "version of orchestrate"), ("python", "Python"),
                        ("host", "host"), ("home", "home")):  # fmt: skip
         one, other = before.get(key), after.get(key)
         if one != other and isinstance(one, str) and isinstance(other, str):
-            short = 12 if key == "commit" else 200
-            yield f"{words} changed: {one[:short] or 'none'} → {other[:short] or 'none'}"
+            length = 12 if key == "commit" else 200
+            yield f"{words} changed: {one[:length] or 'none'} → {other[:length] or 'none'}"
 
 
 def _of_component(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

@@ -33,15 +33,16 @@ class Recorder:
         *,
         starts: int = STARTS,
         size: int = SIZE,
+        age: float = 0.0,
         now: Callable[[], float] = time.time,
         uptime: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin a new file, and remove those of the oldest starts. The caller holds the lock on the home. Raises
-        OSError."""
+        """Begin a new file, and remove those of the oldest starts. The caller holds the lock on the home; the system
+        started `age` seconds ago. Raises OSError."""
         self._directory = directory
         self._half = max(1, size // 2)
         self._lost = lost
-        self._now, self._uptime, self._began = now, uptime, uptime()
+        self._now, self._uptime, self._began = now, uptime, uptime() - age
         self._count = 0
         self._missing = 0
         self._is_torn = False
@@ -55,7 +56,7 @@ class Recorder:
                     path.unlink(missing_ok=True)
         self._written = 0
         self._head = b""
-        self.append(Kind.START, facts={**facts, "format": FORMAT})
+        self.append(Kind.START, time=now() - age, facts={**facts, "format": FORMAT})
 
     def append(self, kind: Kind, *, time: float | None = None, **fields: Any) -> int:
         """Write one event and return its number, by which others name it as their cause."""
