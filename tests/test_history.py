@@ -87,6 +87,20 @@ def test_a_restart_names_the_user_the_process_and_the_terminal(here):
     run.stop()
 
 
+def test_a_signal_that_was_requested_is_no_riddle(here):
+    run = here.begin(CRASHING, "db", "web")
+    here.output("signal", "KILL", "db")
+    run.wait_for(r"(?s)^web +\| ready.*^web +\| ready")
+    assert re.search(r"^db restarted at \S+ because 'orchestrate signal KILL db' was run by ", here.why("web"), re.M)
+    os.kill(json.loads(here.output("ps", "db", "--json"))["pid"], signal.SIGKILL)
+    unknown = r"^db restarted at \S+ because it was killed by SIGKILL at .* \(orchestrate did not send that signal\)$"
+    assert until(lambda: re.search(unknown, here.why("db"), re.M))
+    run.wait_for(r"(?s)(^web +\| ready.*){3}")
+    why = here.why()
+    assert why.count("\ndb restarted at ") == 1, why  # two chains join there
+    run.stop()
+
+
 def test_what_is_typed_is_not_recorded(here):
     run = here.begin(CRASHING, "db", "web")
     here.output("send", "web", "hunter2")

@@ -206,11 +206,11 @@ def test_history_lists_starts_and_tells_what_changed(tmp_path):
     heads, *lines = here.output("history").splitlines()
     assert heads.split()[:3] == ["START", "BEGAN", "LASTED"]
     assert [line.split()[0] for line in lines] == ["1", "2"]
-    assert "exited by signal SIGTERM" in lines[0]
+    assert "exited on SIGTERM" in lines[0]
     assert "exited with status 3" in lines[1]
     rows = [json.loads(line) for line in here.output("history", "--json").splitlines()]
     assert (rows[0]["ready_after"] is not None, rows[1]["ready_after"], rows[1]["status"]) == (True, None, 3)
-    changed = f"{tmp_path}/.env line 2 MODE changed"
+    changed = ".env line 2 MODE changed"
     diff = here.output("history", "--diff")
     assert diff.startswith("start 2, which did not become ready, compared with start 1")
     assert diff.splitlines()[1:] == [f"    db: {changed}"]

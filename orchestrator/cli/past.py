@@ -121,9 +121,14 @@ def chosen(causes: Causes, found: Record, names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(result)) if names else list(known)
 
 
-def print_chain(chain: Chain) -> None:
-    """Print each sentence on a line, with the output that belongs to it."""
-    for step in chain:
+def print_chain(chain: Chain, said: set[str] | None = None) -> None:
+    """Print each sentence on a line, with the output that belongs to it. It ends where it joins a chain that was
+    printed before, whose sentences are in `said`."""
+    said = set() if said is None else said
+    for index, step in enumerate(chain):
+        if index and step.text in said:
+            break
+        said.add(step.text)
         print(asking.printable(step.text))
         for line in step.lines:
             print(f"    {asking.printable(line)}")

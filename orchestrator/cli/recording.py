@@ -83,7 +83,7 @@ class Recording(Witness):
         self._recorder: Recorder | None = None
         self._describer: facts.Describer | None = None
         self._described = 0
-        self._request = self._signal = self._stop = 0
+        self._request = self._signal = self._stop = self._signal_number = 0
         self._intents: dict[str, _Why] = {}
         self._stops: dict[str, _Why] = {}
         self._exits: dict[str, int] = {}
@@ -124,7 +124,7 @@ class Recording(Witness):
     def close(self, outcome: Outcome) -> None:
         """Record how the system exited."""
         if outcome.signal:
-            how = f"by signal {exits.signal_name(outcome.signal)}"
+            how = f"on {exits.signal_name(outcome.signal)}"
         else:
             how = f"with status {outcome.status}"
         self._append(Kind.END, status=outcome.code, reason=how)
@@ -241,6 +241,7 @@ class Recording(Witness):
     def requested(self, request: Request, peer: Peer) -> None:
         """Record a request that changes something."""
         if request.verb in CHANGING:
+            self._signal_number = (request.verb is Verb.SIGNAL and exits.signal_number(request.argument)) or 0
             secret = request.verb is Verb.SEND  # what is typed may be a password
             self._request = self._append(
                 Kind.REQUEST,
@@ -260,7 +261,7 @@ class Recording(Witness):
         """Keep why these instances will change."""
         for member in members:
             if verb is Verb.SIGNAL:
-                self._signals[member.key] = 0, self._request
+                self._signals[member.key] = self._signal_number, self._request
             elif not leaders:
                 self._intents[member.key] = _Why(self._request, Link.REQUEST)
             else:

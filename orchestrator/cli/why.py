@@ -46,14 +46,15 @@ def _of_the_present(options: argparse.Namespace, home: Home, rows: tuple[Row, ..
     if options.json:
         asking.print_json(tuple({**row, "chain": past.chain_as_json(chains[row["instance"]])} for row in shown))
         return
-    past.print_chain(stopping)
+    said: set[str] = set()
+    past.print_chain(stopping, said)
     if not shown and not stopping:
         count = f"all {len(rows)} components are" if len(rows) > 1 else "the only component is"
         print(f"{count} in the desired state; `orchestrate why NAME` explains one")
     for index, row in enumerate(shown):
         if index or stopping:
             print()
-        _print(row, chains[row["instance"]])
+        _print(row, chains[row["instance"]], said)
 
 
 def _is_wrong(row: Row, causes: Causes | None) -> bool:
@@ -77,10 +78,10 @@ def _changes(home: Home, found: Record | None, causes: Causes | None, instance: 
     return past.changes_since_good(home, found, causes, instance) if found is not None and causes is not None else ()
 
 
-def _print(row: Row, chain: Chain) -> None:
+def _print(row: Row, chain: Chain, said: set[str]) -> None:
     if not chain or row["state"] not in OVER:
         print(asking.printable(row["reason"]))
-    past.print_chain(chain)
+    past.print_chain(chain, said)
     if not chain and row["restarts"] and row["last_exit"]:
         print(f"last exit: {asking.printable(row['last_exit'])} at {asking.clock(row['ended'])}")
     lines = tuple(row["lines"])
@@ -109,11 +110,12 @@ def _of_the_past(options: argparse.Namespace, home: Home, found: Record) -> None
         ]
         asking.print_json((*([head] if system else []), *more))
         return
-    past.print_chain(system)
+    said: set[str] = set()
+    past.print_chain(system, said)
     for index, chain in enumerate(chains.values()):
         if index or system:
             print()
-        past.print_chain(chain)
+        past.print_chain(chain, said)
 
 
 def _system(home: Home, causes: Causes, found: Record) -> Chain:

@@ -203,7 +203,7 @@ class Causes:
         if state == "waiting":
             return (*self._waits(name), Step(f"{name} {exited.exit} at {self._at(exited)}", time=exited.time))
         clause, more = self._exit_clause(name, exited, frozenset(), with_time=exited is not last)
-        if exited.is_requested and exited.link is not Link.NONE:
+        if (exited.is_requested and exited.link is not Link.NONE) or exited.link is Link.REQUEST:
             return (Step(f"{head} because {clause}", time=last.time), *more)[:DEPTH]
         again = f" (run {exited.run})" if exited.run > 1 else ""
         soon = f"; it starts again in {exited.pause:.1f} s" if last.phase == "backoff" else ""
@@ -214,7 +214,7 @@ class Causes:
     ) -> tuple[str, Chain]:
         """Return how a run ended as a clause, and why that happened."""
         clause, more = self._reason(name, exited, seen)
-        if clause and (exited.is_requested or exited.link is Link.PROBE):
+        if clause and (exited.is_requested or exited.link in (Link.PROBE, Link.REQUEST)):
             return clause, more
         after = f" after {duration(exited.lasted)}" if exited.lasted else ""
         at = f" at {self._at(exited)}" if with_time else ""
@@ -358,7 +358,7 @@ def _probe_clause(reason: str) -> str:
 
 
 def _is_unexplained(exited: Event) -> bool:
-    return exited.exit.startswith("was killed by SIG") and exited.link in (Link.NONE, Link.EXIT)
+    return re.fullmatch(r"was killed by SIG\w+", exited.exit) is not None and exited.link in (Link.NONE, Link.EXIT)
 
 
 def _has_reached(last: Event, condition: str) -> bool:
