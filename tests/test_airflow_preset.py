@@ -535,7 +535,7 @@ def test_a_live_webserver_on_the_home_is_said(fake):
         ),
         (["--except", "shceduler"], "argument --except: 'shceduler' is no component of Airflow"),
         (["--only", ""], "argument --only: no component is named"),
-        (["--port", "0"], "argument --port: '0' is no port"),
+        (["--port", "0"], "argument --port: invalid port '0': expected 1 to 65535"),
         (["--only", "triggerer", "--except", "triggerer"], "--only and --except leave no component"),
         (["inof"], "unknown command 'inof'; did you mean 'info'?"),
         (["--executer", "x"], "unrecognized option '--executer'"),

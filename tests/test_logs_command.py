@@ -132,7 +132,7 @@ def test_timestamps(home):
         (["--since", "soon"], "'soon' is no time"),
         (["--grep", "("], "'(' is no regular expression"),
         (["nobody"], "unable to find a log of 'nobody': there are: api, web.1, web.2"),
-        (["-n", "x"], "'x' is no number of lines"),
+        (["-n", "x"], "invalid number of lines 'x'"),
     ],
 )
 @pytest.mark.usefixtures("three")

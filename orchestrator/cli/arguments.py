@@ -29,7 +29,7 @@ def build() -> Parser:
     )
     parser = Parser(
         prog="orchestrate",
-        description="Run all components of a system under one parent, each in a real terminal of its own.",
+        description="Run all components of a system under one parent, each in its own terminal.",
         epilog="Without a command: up.",
         parents=[definition, selection, place, stream, life, ends],
         allow_abbrev=False,
@@ -48,8 +48,8 @@ def build() -> Parser:
         ("up", "run the system in the foreground", "Run the system."),
         (
             "start",
-            "start components of the running system; where none runs: up",
-            "Start components of the running system, and what they need. Where none runs: run the system.",
+            "start components of the running system, or the system itself",
+            "Start components of the running system and what they depend on. Without a running system, run it.",
         ),
     ):
         up = add(name, text, definition, selection, place, stream, life, ends, description=description)
@@ -70,8 +70,8 @@ def build() -> Parser:
     _add_attach(add_remote)
     _add_shell(add_remote)
     add("man", "print the manual page; read it with: orchestrate man | man -l -")
-    ls = add("ls", "list the systems that you run, in any directory")
-    ls.add_argument("--json", action="store_true", help="one JSON object a line")
+    ls = add("ls", "list your running systems in all directories")
+    ls.add_argument("--json", action="store_true", help="print one JSON object per line")
     add("version", "print the version")
     help_ = add("help", "print the help of a command")
     help_.add_argument("words", nargs="*", metavar="COMMAND", help="a command, such as `logs` or `airflow info`")
@@ -96,39 +96,39 @@ def _add_dry_run(parser: Parser) -> None:
         "--dry-run",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="print what would be started, and start nothing",
+        help="print what would be started without starting it",
     )
 
 
 def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser, formation: Parser) -> None:
     """Add the commands that read the definition and start nothing of it."""
-    check = add("check", "say everything that is wrong in the definition", definition, selection, place)
+    check = add("check", "check the definition and report all mistakes", definition, selection, place)
     options.names(check)
 
-    config = add(
-        "config", "print the definition, merged and resolved, without its secrets", definition, selection, place
-    )
+    config = add("config", "print the resolved definition, with secrets masked", definition, selection, place)
     options.names(config)
-    config.add_argument("--json", action="store_true", help="as JSON")
+    config.add_argument("--json", action="store_true", help="print JSON")
     config.add_argument("--schema", action="store_true", help="print the JSON Schema of orchestrate.toml instead")
 
-    env = add("env", "print each variable of a component, and where it comes from", definition, formation)
-    env.add_argument("name", nargs="?", metavar="NAME", help="a component or instance (default: what all start from)")
+    env = add("env", "print the variables of a component and their origin", definition, formation)
+    env.add_argument(
+        "name", nargs="?", metavar="NAME", help="a component or instance (default: the variables that all share)"
+    )
     env.add_argument("--reveal", action="store_true", help="print secrets too")
-    env.add_argument("--json", action="store_true", help="as JSON")
+    env.add_argument("--json", action="store_true", help="print JSON")
 
-    graph = add("graph", "print who waits for whom", definition, selection)
+    graph = add("graph", "print the dependencies between components", definition, selection)
     options.names(graph)
     _add_shapes(graph)
 
     run = add(
         "run",
-        "run one command in a component's environment, in this terminal",
+        "run a command in a component's environment, in this terminal",
         definition,
         formation,
         usage="orchestrate run [options] [NAME] [-- COMMAND...]",
-        description="Run a component's command, or COMMAND in its environment, or COMMAND in the environment that all"
-        " start from. In this terminal; ends with its exit status.",
+        description="Run a component's command, or COMMAND in its environment, in this terminal. Without NAME, run"
+        " COMMAND in the environment that all components share. Exit with its status.",
     )
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME", help="a component or instance")
 
@@ -149,7 +149,7 @@ def _add_airflow(parser: Parser, preset: Parser, place: Parser) -> None:
         ("info", "print version, home, URL, executor and database"),
         ("password", "print the password of the admin"),
     ):
-        add(name, text, preset, place, module="airflow").add_argument("--json", action="store_true", help="as JSON")
+        add(name, text, preset, place, module="airflow").add_argument("--json", action="store_true", help="print JSON")
     run = add(
         "run",
         "run Airflow's own command in the environment of its components",
@@ -171,63 +171,63 @@ def _add_airflow(parser: Parser, preset: Parser, place: Parser) -> None:
 
 def _add_preset_readers(add: Add, preset: Parser, place: Parser) -> None:
     """Add the commands that show what the preset would start."""
-    add("check", "say what is in the way of a start", preset, place)
+    add("check", "check the configuration and report what prevents a start", preset, place)
     config = add("config", "print the components as a definition, for orchestrate.toml", preset, place)
-    config.add_argument("--json", action="store_true", help="as JSON")
-    env = add("env", "print each variable of a component, and where it comes from", preset, place)
-    env.add_argument("name", nargs="?", metavar="NAME", help="a component (default: what all start from)")
+    config.add_argument("--json", action="store_true", help="print JSON")
+    env = add("env", "print the variables of a component and their origin", preset, place)
+    env.add_argument("name", nargs="?", metavar="NAME", help="a component (default: the variables that all share)")
     env.add_argument("--reveal", action="store_true", help="print secrets too")
-    env.add_argument("--json", action="store_true", help="as JSON")
-    graph = add("graph", "print who waits for whom", preset, place)
+    env.add_argument("--json", action="store_true", help="print JSON")
+    graph = add("graph", "print the dependencies between components", preset, place)
     _add_shapes(graph)
 
 
 def _add_shapes(graph: Parser) -> None:
     shape = graph.add_mutually_exclusive_group()
-    shape.add_argument("--mermaid", dest="shape", action="store_const", const="mermaid", help="as a Mermaid diagram")
-    shape.add_argument("--dot", dest="shape", action="store_const", const="dot", help="as a Graphviz diagram")
+    shape.add_argument("--mermaid", dest="shape", action="store_const", const="mermaid", help="print a Mermaid diagram")
+    shape.add_argument("--dot", dest="shape", action="store_const", const="dot", help="print a Graphviz diagram")
 
 
 def _add_start(add: Add) -> None:
     start = add("start", "start components of the running system, and what they need")
     options.names(start)
-    start.add_argument("--json", action="store_true", help="one JSON object a line")
+    start.add_argument("--json", action="store_true", help="print one JSON object per line")
     options.which_system(start)
 
 
 def _add_logs(add: Add) -> Parser:
     logs = add(
         "logs",
-        "print what components have written, from their log files",
-        description="Print the log files of all components, or of those named, merged by time.",
+        "print the log files of components",
+        description="Print the log files of all or the named components, merged by time.",
     )
     logs.add_argument("names", nargs="*", metavar="NAME", help="a component's name, or a pattern like 'web*'")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is written, until Ctrl-C")
-    logs.add_argument("-n", "--lines", metavar="N", type=options.count, help="only the last N lines")
-    logs.add_argument("--since", metavar="TIME", help="only lines since then: 5m, 1h30m, 14:05, 2026-01-31T14:05")
-    logs.add_argument("--until", metavar="TIME", help="only lines until then")
-    logs.add_argument("--grep", metavar="RE", help="only lines that match a regular expression")
-    logs.add_argument("-T", "--timestamps", action="store_true", help="the UTC time before each line")
-    logs.add_argument("--json", action="store_true", help="one JSON object a line: time, component, instance, text")
-    logs.add_argument("--no-color", action="store_const", const="never", dest="color", help="without colours")
+    logs.add_argument("-f", "--follow", action="store_true", help="follow the logs until Ctrl-C")
+    logs.add_argument("-n", "--lines", metavar="N", type=options.count, help="print only the last N lines")
+    logs.add_argument("--since", metavar="TIME", help="print only lines since TIME: 5m, 1h30m, 14:05, 2026-01-31T14:05")
+    logs.add_argument("--until", metavar="TIME", help="print only lines until TIME")
+    logs.add_argument("--grep", metavar="RE", help="print only lines that match a regular expression")
+    logs.add_argument("-T", "--timestamps", action="store_true", help="print the time before each line")
+    logs.add_argument("--json", action="store_true", help="print one JSON object per line")
+    logs.add_argument("--no-color", action="store_const", const="never", dest="color", help="print no colors")
     options.which_system(logs)
-    logs.add_argument("--log-dir", metavar="DIR", help="where the log files are (default: HOME/.orchestrate/logs)")
+    logs.add_argument("--log-dir", metavar="DIR", help="read log files from DIR (default: HOME/.orchestrate/logs)")
     return logs
 
 
 def _add_attach(add: Add) -> None:
     attach = add(
         "attach",
-        "put this terminal at a component's, or without a name show the merged stream again",
-        description="Put this terminal at a component's: all keys go there, Ctrl-C too. Ctrl-\\ d detaches.",
+        "attach this terminal to a component; without NAME, follow the merged output",
+        description="Attach this terminal to a component. All keys go to it, Ctrl-C too; Ctrl-\\ d detaches.",
     )
     attach.add_argument("name", nargs="?", metavar="NAME", help="a component or instance (default: the merged stream)")
-    attach.add_argument("-r", "--read-only", action="store_true", help="look on; nothing is typed into it")
-    attach.add_argument("--take-over", action="store_true", help="take the keyboard from another terminal that has it")
+    attach.add_argument("-r", "--read-only", action="store_true", help="only watch; send no keys")
+    attach.add_argument("--take-over", action="store_true", help="take over from the terminal that is typing now")
     attach.add_argument(
         "--detach-keys",
         metavar="KEYS",
-        help="the keys to leave, like ctrl-p,ctrl-q (default: ctrl-\\,d; the first one twice types it once)",
+        help="set the keys that detach, e.g. ctrl-p,ctrl-q (default: ctrl-\\,d; the first twice sends it once)",
     )
     options.which_system(attach)
 
@@ -239,7 +239,7 @@ def _add_shell(add: Add) -> None:
         description='Print the completion script of a shell: eval "$(orchestrate completion bash)".',
     )
     completion.add_argument(
-        "shell", choices=["bash", "zsh", "fish", "candidates"], help="which; candidates: what the scripts ask for"
+        "shell", choices=["bash", "zsh", "fish", "candidates"], help="the shell; candidates: what the scripts complete"
     )
 
 

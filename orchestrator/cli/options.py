@@ -125,15 +125,15 @@ def seconds(text: str) -> float:
 def count(text: str) -> int:
     """Read a number of lines."""
     if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of lines")
+        raise argparse.ArgumentTypeError(f"invalid number of lines {text!r}: expected a whole number")
     return int(text)
 
 
 def size(text: str) -> int:
-    """Read a number of bytes, with k, M or G for thousands, millions or milliards of them."""
+    """Read a number of bytes, with k, M or G for thousands, millions or billions of them."""
     match = re.fullmatch(r"([0-9]{1,15})([kmg]?)b?", text.lower())
     if not match or not int(match[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes")
+        raise argparse.ArgumentTypeError(f"invalid size {text!r}: expected bytes, or a number with k, M or G")
     unit: int = 1000 ** " kmg".index(match[2] or " ")
     return int(match[1]) * unit
 
@@ -141,7 +141,7 @@ def size(text: str) -> int:
 def files(text: str) -> int:
     """Read a number of files, one at least."""
     if not re.fullmatch(r"[0-9]{1,4}", text) or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of files")
+        raise argparse.ArgumentTypeError(f"invalid number of files {text!r}: expected 1 to 9999")
     return int(text)
 
 
@@ -162,7 +162,7 @@ def start(text: str) -> int:
 def port(text: str) -> int:
     """Read the number of a port."""
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+        raise argparse.ArgumentTypeError(f"invalid port {text!r}: expected 1 to 65535")
     return int(text)
 
 
@@ -213,7 +213,7 @@ def formation() -> Parser:
     """Return the option that says how many instances there are."""
     options = _group()
     options.add_argument(
-        "-m", "--formation", metavar="NAME=N", action=Gather, help="how many instances of each: web=2,worker=1,all=1"
+        "-m", "--formation", metavar="NAME=N", action=Gather, help="set the number of instances: web=2,worker=1,all=1"
     )
     return options
 
@@ -222,25 +222,33 @@ def selection(formation: Parser) -> Parser:
     """Return the options that say which components of it run, and in how many instances."""
     options = _group(formation)
     options.add_argument(
-        "-l", "--only", metavar="NAMES", action=Gather, help="only these, separated by commas, and what they need"
+        "-l",
+        "--only",
+        metavar="NAMES",
+        action=Gather,
+        help="start only these, separated by commas, and what they depend on",
     )
-    options.add_argument("-x", "--except", dest="without", metavar="NAMES", action=Gather, help="all but these")
-    options.add_argument("--profile", metavar="NAME", action=Gather, help="also the components of this profile")
-    options.add_argument("--no-deps", action="store_true", help="do not start what the named ones depend on")
-    options.add_argument("--no-tty", metavar="NAMES", action=Gather, help="pipes instead of a terminal for these")
+    options.add_argument("-x", "--except", dest="without", metavar="NAMES", action=Gather, help="start all but these")
+    options.add_argument("--profile", metavar="NAME", action=Gather, help="also start the components of this profile")
+    options.add_argument("--no-deps", action="store_true", help="do not start what the named components depend on")
+    options.add_argument(
+        "--no-tty", metavar="NAMES", action=Gather, help="give these components pipes instead of a terminal"
+    )
     return options
 
 
 def airflow() -> Parser:
     """Return the options that say which Airflow is meant, and how it runs."""
     options = _group()
-    options.add_argument("--airflow", metavar="PATH", help="the airflow command, or its environment (default: on PATH)")
-    options.add_argument("--executor", metavar="NAME", help="the executor (default: as configured)")
-    options.add_argument("--only", metavar="NAMES", help="only these components, separated by commas")
-    options.add_argument("--except", dest="without", metavar="NAMES", help="all but these components")
-    options.add_argument("--port", metavar="PORT", type=port, help="the port of the web interface")
-    options.add_argument("--bind", metavar="ADDRESS", help="the address the web interface listens on")
-    options.add_argument("--any-port", action="store_true", help="take free ports instead of those that are taken")
+    options.add_argument(
+        "--airflow", metavar="PATH", help="use this airflow command or environment (default: airflow on PATH)"
+    )
+    options.add_argument("--executor", metavar="NAME", help="use this executor (default: as configured)")
+    options.add_argument("--only", metavar="NAMES", help="start only these components, separated by commas")
+    options.add_argument("--except", dest="without", metavar="NAMES", help="start all but these components")
+    options.add_argument("--port", metavar="PORT", type=port, help="set the port of the web interface")
+    options.add_argument("--bind", metavar="ADDRESS", help="set the address that the web interface listens on")
+    options.add_argument("--any-port", action="store_true", help="use free ports instead of those that are in use")
     options.add_argument(
         "--wait-for-database",
         metavar="SECONDS",
@@ -253,18 +261,18 @@ def airflow() -> Parser:
 def place() -> Parser:
     """Return the options that say where the state is kept."""
     options = _group()
-    options.add_argument("--home", metavar="DIR", help="where the lock and the state are kept (in DIR/.orchestrate)")
+    options.add_argument("--home", metavar="DIR", help="keep the lock, state and logs in DIR/.orchestrate")
     options.add_argument(
         "-t",
         "--timeout",
         metavar="SECONDS",
         type=seconds,
-        help="grace period between stop signal and kill, such as 5 or 1m30s",
+        help="kill what has not exited SECONDS after the stop signal, e.g. 5 or 1m30s",
     )
     options.add_argument(
         "--end-survivors",
         action="store_true",
-        help="end what a run has left that was killed together with all its guardians (default: ask, on a terminal)",
+        help="kill leftovers of an earlier start (default: ask, if on a terminal)",
     )
     return options
 
@@ -273,18 +281,18 @@ def life() -> Parser:
     """Return the options that say how long it lives with its terminal."""
     options = _group()
     options.add_argument(
-        "-d", "--detach", action="store_true", help="run on without this terminal; return when all is started"
+        "-d", "--detach", action="store_true", help="run in the background; return when all components are started"
     )
     options.add_argument(
         "--on-hangup",
         choices=("stop", "detach"),
-        help="what a dropped ssh line or a killed tmux does (default: stop; under nohup detach)",
+        help="what to do when the terminal closes (default: stop; detach under nohup)",
     )
     options.add_argument(
         "--wait",
         metavar="SECONDS",
         type=seconds,
-        help="with -d return when all is ready; what is not ready within SECONDS is stopped, unless -d: status 4",
+        help="stop and exit with 4 unless all are ready within SECONDS; with -d, return when all are ready",
     )
     return options
 
@@ -308,21 +316,19 @@ def ends() -> Parser:
 def stream() -> Parser:
     """Return the options that say how the output looks."""
     options = _group()
-    options.add_argument("--color", choices=COLOURS, help="colours (default: auto, on a terminal only)")
-    options.add_argument("-T", "--timestamps", action="store_true", help="the time of day before each line")
-    options.add_argument("--no-prefix", action="store_true", help="lines without the component's name")
-    options.add_argument("--json", action="store_true", help="one JSON object a line: time, component, instance, text")
+    options.add_argument("--color", choices=COLOURS, help="use colors (default: auto, on a terminal only)")
+    options.add_argument("-T", "--timestamps", action="store_true", help="print the local time before each line")
+    options.add_argument("--no-prefix", action="store_true", help="print lines without the component's name")
+    options.add_argument("--json", action="store_true", help="print one JSON object per line")
     options.add_argument(
-        "--quiet", metavar="NAMES", action=Gather, help="keep their lines off the screen (not out of their logs)"
+        "--quiet", metavar="NAMES", action=Gather, help="do not print the output of these; their logs have it"
     )
-    options.add_argument("--log-dir", metavar="DIR", help="where the log files go (default: HOME/.orchestrate/logs)")
-    options.add_argument("--no-log", action="store_true", help="keep no log files")
+    options.add_argument("--log-dir", metavar="DIR", help="write log files to DIR (default: HOME/.orchestrate/logs)")
+    options.add_argument("--no-log", action="store_true", help="write no log files")
     options.add_argument(
-        "--log-size", metavar="BYTES", type=size, help="begin a new log file after so many, like 500k (default: 50M)"
+        "--log-size", metavar="BYTES", type=size, help="rotate logs at this size, e.g. 500k (default: 50M)"
     )
-    options.add_argument(
-        "--log-files", metavar="N", type=files, help="how many files to keep of each log, in all (default: 5)"
-    )
+    options.add_argument("--log-files", metavar="N", type=files, help="keep N files of each log (default: 5)")
     options.add_argument(
         "--history", metavar="N", type=starts, help="keep the records of the last N starts, 0 for none (default: 20)"
     )

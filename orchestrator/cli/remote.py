@@ -19,11 +19,11 @@ def add_commands(add: Add) -> None:
         action="store_true",
         help="also list what was removed, and the last start if no system is running",
     )
-    ps.add_argument("-w", "--watch", action="store_true", help="again every 2 seconds, until Ctrl-C")
+    ps.add_argument("-w", "--watch", action="store_true", help="print again every 2 s, until Ctrl-C")
     for name, text in (
-        ("stop", "stop components; the system stays"),
-        ("restart", "stop components, and start them when they are down"),
-        ("kill", "kill components without grace; the system stays"),
+        ("stop", "stop components; the system keeps running"),
+        ("restart", "stop components and start them again"),
+        ("kill", "kill components immediately; the system keeps running"),
     ):
         _add(add, name, text, module="change").set_defaults(verb=name)
     _add_scale(add)
@@ -52,18 +52,24 @@ def add_commands(add: Add) -> None:
         type=options.start,
         help="what changed (default: the last start)",
     )
-    _add(add, "events", "print each change of a component's state, until Ctrl-C")
-    wait = _add(add, "wait", "return when components are ready, or have ended")
+    _add(add, "events", "print state changes of components until Ctrl-C")
+    wait = _add(add, "wait", "wait until components are ready or have exited")
     until = wait.add_mutually_exclusive_group()
     until.add_argument(
-        "--ready", dest="awaited", action="store_const", const="ready", help="until all are ready (usual)"
+        "--ready", dest="awaited", action="store_const", const="ready", help="wait until all are ready (default)"
     )
     until.add_argument(
-        "--exit", dest="awaited", action="store_const", const="exit", help="until all have ended; exits with its status"
+        "--exit",
+        dest="awaited",
+        action="store_const",
+        const="exit",
+        help="wait until all have exited; exit with their status",
     )
-    wait.add_argument("--timeout", dest="limit", metavar="SECONDS", type=options.seconds, help="then give up, with 4")
-    _add(add, "status", "say whether the system runs; exits with 3 where it does not", named=False)
-    _add(add, "down", "end the running system; returns when it has gone", named=False)
+    wait.add_argument(
+        "--timeout", dest="limit", metavar="SECONDS", type=options.seconds, help="give up after SECONDS and exit with 4"
+    )
+    _add(add, "status", "print whether the system is running; exit with 3 if not", named=False)
+    _add(add, "down", "stop the running system and wait until it has exited", named=False)
 
 
 def _add(add: Add, name: str, text: str, more: str = "", module: str = "", *, named: bool = True) -> Parser:
@@ -76,27 +82,27 @@ def _add(add: Add, name: str, text: str, more: str = "", module: str = "", *, na
 
 
 def _add_means(command: Parser) -> None:
-    command.add_argument("--json", action="store_true", help="one JSON object a line")
+    command.add_argument("--json", action="store_true", help="print one JSON object per line")
     options.which_system(command)
 
 
 def _add_scale(add: Add) -> None:
-    command = add("scale", "run more or fewer instances of components")
+    command = add("scale", "change the number of instances of components")
     command.add_argument(
-        "formation_words", nargs="+", metavar="NAME=N", help="a component, and how many instances of it: web=3"
+        "formation_words", nargs="+", metavar="NAME=N", help="a component and its number of instances: web=3"
     )
     _add_means(command)
 
 
 def _add_signal(add: Add) -> None:
     command = add("signal", "send a signal to components", module="send_signal")
-    command.add_argument("signal", metavar="SIGNAL", help="a name or number, like HUP")
+    command.add_argument("signal", metavar="SIGNAL", help="a name or number, e.g. HUP")
     command.add_argument("names", nargs="+", metavar="NAME", help="a component, or a pattern like 'web*'")
     _add_means(command)
 
 
 def _add_send(add: Add) -> None:
-    command = add("send", "type a text into a component's terminal")
+    command = add("send", "type text into a component's terminal")
     command.add_argument("name", metavar="NAME", help="a component or instance")
     command.add_argument("text", metavar="TEXT", help=r"the keys; \r is Enter, \x03 Ctrl-C; also \n \t \e \0 \\")
     options.which_system(command)
