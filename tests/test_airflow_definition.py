@@ -77,7 +77,9 @@ def test_what_config_prints_gives_the_components_again(version):
     report = Report()
     tree = {
         "components": {
-            member.name: plain.trim(plain.of_member(member, 5000, Layers(SHELL), None, report))
+            member.name: plain.trim(
+                plain.of_member(member, member.port or 0, Layers(SHELL), None, definition.names, report)
+            )
             for member in definition.components
         }
     }
