@@ -43,7 +43,7 @@ def _run(options: argparse.Namespace) -> int:
     directory = _directory(options)
     since, until = _time(options.since, "--since"), _time(options.until, "--until")
     keep = _filter(options.grep, since, until)
-    wants = _wants(options.names, directory)
+    wants = _wants(_without_tags(options), directory)
     watch = DirectoryWatch(directory) if options.follow else None
     logs = Logs(directory, wants)
     show = shower(options, list(logs.readers))
@@ -74,6 +74,20 @@ def _own_directory(options: argparse.Namespace) -> Path:
     if where is not None and where.is_inherited and (logs := Home(where.base).logs).is_dir():
         return logs
     return asking.home_of(options).logs
+
+
+def _without_tags(options: argparse.Namespace) -> list[str]:
+    """Return the names, with those of the components that have a tag instead of `+TAG`. Raises ConfigError."""
+    names = list(options.names)
+    if not any(name.startswith("+") for name in names):
+        return names
+    from orchestrator.cli import sources
+    from orchestrator.config import selection
+
+    tags = selection.tagged(sources.read(options, surroundings.read(options)).definition.components)
+    return [
+        one for name in names for one in (sorted(selection.matching([name], (), tags)) if name[:1] == "+" else [name])
+    ]
 
 
 def _wants(patterns: list[str], directory: Path) -> Callable[[str], bool]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from orchestrator.cli import sources as reading
 from orchestrator.cli.sources import Sources
 from orchestrator.config import commands, selection
+from orchestrator.config.definition import SHELL
 from orchestrator.config.environment import FROM_SHELL, Layers, Variable, Variables
 from orchestrator.config.ports import LAST
 from orchestrator.config.report import Report, did_you_mean
@@ -129,7 +130,9 @@ def check_commands(sources: Sources, chosen: list[Selected], resolved: Resolved,
         spec = specs[name]
         if not os.path.isdir(spec.cwd) and spec.cwd not in made:
             report.problem(member.where("cwd"), f"{member.name}: there is no directory {spec.cwd}")
-        elif fault := commands.fault(member.command, spec.argv[0], spec.cwd, spec.environment.get("PATH")):
+        elif fault := commands.fault(
+            member.command if member.shell == SHELL else (), spec.argv[0], spec.cwd, spec.environment.get("PATH")
+        ):  # the words of another shell are its own affair, but it has to be there
             report.problem(member.where("command"), f"{member.name}: {fault}")
 
 

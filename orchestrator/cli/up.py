@@ -119,7 +119,7 @@ def _with_terms(options: argparse.Namespace, system: System) -> System:
         raise UsageError(
             f"--exit-code-from {options.exit_code_from!r} is none that runs", f"there are {', '.join(known)}"
         )
-    can_end = selection.matching(planning.split(options.can_end), known)
+    can_end = selection.matching(planning.split(options.can_end), known, selection.tagged(system.components))
 
     def with_terms(one: Component) -> Component:
         if can_end & {one.name, one.component}:

@@ -42,6 +42,9 @@ class Member:
     cwd: str = "."
     environment: Mapping[str, str] = field(default_factory=dict)
     env_file: tuple[EnvFile, ...] = ()
+    shell: tuple[str, ...] = SHELL
+    unset: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     tty: bool = True
     stop: StopPlan = _STOP
     replicas: int = 1

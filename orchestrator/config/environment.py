@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from orchestrator.config.definition import Member
@@ -128,6 +129,13 @@ def expand_at(place: Place, text: str, values: Values, report: Report) -> str:
     except ExpansionError as error:
         report.problem(place, str(error))
         return ""
+
+
+def without(variables: Variables, unset: Sequence[str]) -> Variables:
+    """Return the variables without those of these names or patterns."""
+    if not unset:
+        return variables
+    return {name: v for name, v in variables.items() if not any(fnmatchcase(name, pattern) for pattern in unset)}
 
 
 def of_instance(

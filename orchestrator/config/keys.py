@@ -72,6 +72,21 @@ _COMMAND = ByType({str: Text("a command"), list: WORDS})
 _VALUE = Made(ByType({str: Text(empty=True), int: Number(-1e18, 1e18, whole=True), float: Number(-1e300, 1e300)}), str)
 _VARIABLES = MapOf(_VALUE, _variable_fault, VARIABLE)
 
+
+def _tag(text: str) -> str:
+    if fault := name_fault(text):
+        raise ValueError(f"{text!r} is not a valid tag: {fault}")
+    return text
+
+
+def _shell(text: str) -> tuple[str, ...]:
+    if len(text.split()) > 1:
+        raise ValueError(f'has to be a list if it has arguments: ["bash", "-euo", "pipefail", "-c"], not {text!r:.40}')
+    return text, "-c"
+
+
+_SHELL = ByType({str: Made(Text("a shell"), _shell), list: WORDS})
+
 # Stop
 
 _STEPS = Made(
@@ -337,11 +352,18 @@ _COMMON = {
     "env_file": Key(_FILES, 'Its own .env files; { path = "…", required = false } may be missing.'),
     "tty": Key(Flag(), "true: a terminal of its own (the default); false: pipes, its standard error apart."),
     "stop": Key(STOP, "How it is asked to end."),
+    "shell": Key(_SHELL, 'Runs a command that is a text: "bash", or ["bash", "-euo", "pipefail", "-c"] (/bin/sh -c).'),
+    "unset": Key(
+        _TEXTS, "Variables of the shell and of .env files that it does not get: names, or patterns like AWS_*."
+    ),
 }
 COMPONENT = Table(
     {
         **_COMMON,
         "replicas": Key(Number(0, 1000, whole=True), "How many instances (1)."),
+        "tags": Key(
+            ListOf(Made(Text("a tag"), _tag)), "Its tags; `+backend` names all components with the tag backend."
+        ),
         "profiles": Key(_TEXTS, "Started only where one of these profiles is wanted, or it is named."),
         "port": Key(ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "PORT of its first instance."),
         "depends_on": Key(DEPENDS_ON, "Whom it waits for: started, ready, completed, succeeded."),
@@ -390,8 +412,13 @@ AIRFLOW = Table(
         "except": Key(_TEXTS, "All but these."),
     }
 )
+DEFAULTS = Table(
+    {key: COMPONENT.keys[key] for key in ("environment", "cwd", "shell", "stop", "restart", "color")},
+    _ELSEWHERE,
+)
 SYSTEM = Table(
     {
+        "defaults": Key(DEFAULTS, "Keys for all components that do not have them; variables are merged."),
         "env_file": Key(_FILES, '.env files for all; { path = "…", required = false } may be missing.'),
         "init": Key(MapOf(INIT, name_fault, NAME), "Steps that run one after another before the components."),
         "components": Key(MapOf(COMPONENT, name_fault, NAME), "What the system consists of."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Collection
+from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestrator.config.definition import SHELL, Command, Member
@@ -66,7 +67,11 @@ class _Texts:
             return self._own[name]
         if name.endswith(".PORT") and name.removesuffix(".PORT") in self._components:
             return f"{_BEGIN}{name}{_END}"
-        return f"{_BEGIN}{name}{_END}" if name in ASSIGNED else self._layers.get(name)
+        if name in ASSIGNED:
+            return f"{_BEGIN}{name}{_END}"
+        if any(fnmatchcase(name, pattern) for pattern in self._member.unset):
+            return None
+        return self._layers.get(name)
 
     def expand(self, text: str, *key: str | int, name: str = "") -> str:
         """Return a text as it would be written, without its secrets; `name` is the variable it is the value of."""
@@ -94,6 +99,8 @@ def of_member(
         "tty": member.tty,
         "stop": _stop(member.stop, texts),
         "environment": variables,
+        "shell": [] if member.shell == SHELL else list(member.shell),
+        "unset": list(member.unset),
     }
     if port is None:
         return {**plain, "unless": _command(member.unless, "unless", texts), "timeout": member.timeout}
@@ -109,6 +116,7 @@ def of_member(
         "on_exit": member.on_exit and member.on_exit.value,
         "success_exit_codes": sorted(member.success_exit_codes),
         "expect": [_rule(rule, index, member, texts) for index, rule in enumerate(member.expect)],
+        "tags": list(member.tags),
         "color": member.color,
         "start_after": list(member.start_after),
         "stop_before": list(member.stop_before),

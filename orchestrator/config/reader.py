@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.config.definition import Definition, Member, PresetTable
+from orchestrator.config.definition import Definition, Member, Path, PresetTable
 from orchestrator.config.document import Document
-from orchestrator.config.keys import SYSTEM
-from orchestrator.config.report import Report
+from orchestrator.config.keys import DEFAULTS, SYSTEM
+from orchestrator.config.report import Place, Report
 from orchestrator.config.shapes import At, Fault
 
 
 def read(document: Document, title: str, report: Report) -> Definition:
     """Return what is right in the document; everything that is wrong goes to `report`."""
+    document = _with_defaults(document)
     try:
         values = SYSTEM.read(document.tree, At(document, report))
     except Fault:
@@ -34,6 +35,41 @@ def read(document: Document, title: str, report: Report) -> Definition:
         names=frozenset(_names(document, "components")),
         airflow=airflow,
     )
+
+
+def _with_defaults(document: Document) -> Document:
+    """Return the document with the keys of [defaults] in each component that does not have them.
+
+    What is wrong in [defaults] is left out there: it is reported once, for itself.
+    """
+    defaults, components = document.tree.get("defaults"), document.tree.get("components")
+    if not isinstance(defaults, dict) or not isinstance(components, dict):
+        return document
+    try:
+        right = DEFAULTS.read(defaults, At(document, Report(), ("defaults",)))
+    except Fault:
+        return document
+    usable = {key: defaults[key] for key in right}
+    places = dict(document.places)
+    merged = {name: _over(usable, name, table, document.places, places) for name, table in components.items()}
+    return Document(document.root, {**document.tree, "components": merged}, places)
+
+
+def _over(
+    defaults: dict[str, Any], name: str, table: object, written: dict[Path, Place], places: dict[Path, Place]
+) -> object:
+    if not isinstance(table, dict):
+        return table
+    merged = dict(table)
+    for key, value in defaults.items():
+        if key == "environment" and isinstance(merged.get(key), dict):
+            merged[key] = {**value, **merged[key]}
+        elif key not in merged:
+            merged[key] = value
+        for path, place in written.items():
+            if path[:2] == ("defaults", key):
+                places.setdefault(("components", name, *path[1:]), place)
+    return merged
 
 
 def _names(document: Document, section: str) -> list[str]:

@@ -116,6 +116,7 @@ class _Resolver:
         def expand(key: tuple[str | int, ...], text: str, variables: Variables) -> str:
             return self.expand(member, key, text, self.values(variables))
 
+        inherited = environment.without(inherited, member.unset)
         variables = environment.of_instance(member, inherited, number, name, port, expand)
         self.variables[name] = variables
         values = self.values(variables)
@@ -128,6 +129,7 @@ class _Resolver:
         return Component(
             name=name,
             component=member.name,
+            tags=frozenset(member.tags),
             argv=self.argv(member, "command", member.command, values),
             cwd=cwd,
             environment={key: plain(variable.value) for key, variable in variables.items()},
@@ -143,7 +145,7 @@ class _Resolver:
             on_exit=member.on_exit or OnExit.STOP,
             on_exit_is_set=member.on_exit is not None,
             success=member.success_exit_codes,
-            tty=member.tty and not {name, member.name} & set(self.settings.no_tty),
+            tty=member.tty and not {name, member.name, *(f"+{tag}" for tag in member.tags)} & set(self.settings.no_tty),
             unless=self.argv(member, "unless", member.unless, values),
             timeout=member.timeout,
             expect=expect,
@@ -170,7 +172,7 @@ class _Resolver:
     def argv(self, member: Member, key: str, command: Command, values: Values) -> tuple[str, ...]:
         """Return an argv. A text goes to the shell as it is; a list is expanded, as no shell does it."""
         if isinstance(command, str):
-            return (*SHELL, self.for_shell(member, key, command))
+            return (*member.shell, self.for_shell(member, key, command))
         return tuple(self.expand(member, (key, index), word, values) for index, word in enumerate(command))
 
     def for_shell(self, member: Member, key: str, text: str) -> str:

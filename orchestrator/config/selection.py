@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from orchestrator.config.definition import Member
 from orchestrator.config.report import did_you_mean
 from orchestrator.model.errors import UsageError
+from orchestrator.model.spec import Component
 
 ALL = "all"  # in a formation: those it does not name
 ALL_PROFILES = "*"
@@ -63,8 +64,9 @@ def select(components: Sequence[Member], wishes: Wishes) -> tuple[list[Selected]
     for name in wishes.formation:
         if name != ALL:
             matching([name], by_name)
-    named = matching(wishes.names, by_name)
-    left_out = matching(wishes.without, by_name)
+    tags = tagged(components)
+    named = matching(wishes.names, by_name, tags)
+    left_out = matching(wishes.without, by_name, tags)
     counts = {name: _count(member, wishes, name in named) for name, member in by_name.items()}
     left_out |= {name for name, count in counts.items() if count == 0}
     chosen = (named if wishes.names else _by_profile(components, wishes.profiles)) - left_out
@@ -77,16 +79,37 @@ def select(components: Sequence[Member], wishes: Wishes) -> tuple[list[Selected]
     return chosen_ones, notes
 
 
-def matching(patterns: Iterable[str], known: Collection[str]) -> set[str]:
-    """Return the known names that the names and globs mean. Raises UsageError for one that means none."""
+def tagged(components: Iterable[Member | Component]) -> dict[str, set[str]]:
+    """Return the names of the components by their tags."""
+    found: dict[str, set[str]] = {}
+    for one in components:
+        for tag in one.tags:
+            found.setdefault(tag, set()).add(one.name)
+    return found
+
+
+def matching(
+    patterns: Iterable[str], known: Collection[str], tags: Mapping[str, Collection[str]] | None = None
+) -> set[str]:
+    """Return the known names that names, globs and `+tags` mean. Raises UsageError for one that means none."""
     found: set[str] = set()
     for pattern in patterns:
+        if pattern.startswith("+"):
+            found |= _tagged(pattern[1:], tags or {})
+            continue
         names = {pattern} if pattern in known else set(fnmatch.filter(known, pattern))
         if not names:
             hint = did_you_mean(pattern, known).removeprefix("; ") or f"there are: {', '.join(known)}"
             raise UsageError(f"there is no component {pattern!r}", hint)
         found |= names
     return found
+
+
+def _tagged(tag: str, tags: Mapping[str, Collection[str]]) -> set[str]:
+    if tag not in tags:
+        there = f"there are: {', '.join(tags)}" if tags else "no component has any"
+        raise UsageError(f"there is no tag {tag!r}", did_you_mean(tag, tags).removeprefix("; ") or there)
+    return set(tags[tag])
 
 
 def _count(member: Member, wishes: Wishes, named: bool) -> int:

@@ -277,6 +277,7 @@ class Component:
     on_exit_is_set: bool = True
     success: frozenset[int] = frozenset({0})
     component: str = ""
+    tags: frozenset[str] = frozenset()
     tty: bool = True
     unless: tuple[str, ...] = ()
     timeout: float | None = None

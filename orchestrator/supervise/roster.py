@@ -138,7 +138,9 @@ class Roster:
 
     @staticmethod
     def is_called(member: Member, names: Collection[str]) -> bool:
-        """Whether one of these names, or patterns, is this member's or its component's."""
+        """Whether one of these names, patterns or `+tags` is this member's or its component's."""
+        if any(name.startswith("+") and name[1:] in member.spec.tags for name in names):
+            return True
         return any(fnmatchcase(known, name) for known in (*member.names, member.spec.component) for name in names)
 
     def instance(self, name: str) -> list[Member]:
