@@ -71,6 +71,10 @@ def test_nothing_is_left_when_the_disk_is_full(death, disk):
     restart = [*command_under_test(), "restart", "-C", disk.path, "web"]
     done = subprocess.run(restart, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done
+    why = subprocess.run(
+        [*command_under_test(), "why", "-C", disk.path, "web"], capture_output=True, text=True, check=True
+    )
+    assert why.stdout.startswith("web is "), why
     run.wait_for(r"^orchestrate +\| unable to write .*: No space left on device")
     act, status = DEATHS[death]
     since = time.monotonic()

@@ -228,6 +228,21 @@ def test_a_full_disk_loses_events_and_says_how_many(tmp_path):
     assert "no space left on device" in lost[0]
 
 
+def test_a_line_that_is_cut_off_takes_no_other_with_it(tmp_path, monkeypatch):
+    """A disk that fills up takes the beginning of a line."""
+    lost = []
+    recorder = Recorder(tmp_path, {}, lost.append)
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda fd, data: write(fd, data[:9]))
+        recorder.append(Kind.READY)
+    recorder.append(Kind.STOP)
+    recorder.close()
+    found = record.read(tmp_path, 1)
+    assert ([e.kind for e in found.events], found.skipped) == ([Kind.START, Kind.GAP, Kind.STOP], 1)
+    assert len(lost) == 1
+
+
 @pytest.mark.parametrize("make", [lambda path: path.write_text(""), lambda path: path.symlink_to("/nowhere")])
 def test_a_directory_that_cannot_be_used_costs_the_record_alone(make, here):
     (here.path / ".orchestrate").mkdir(mode=0o700)
