@@ -7,13 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator import __version__
-from orchestrator.cli import options, remote
+from orchestrator.cli import options, overview, remote
 from orchestrator.cli.options import NoCommandError, Parser
 from orchestrator.config.durations import parse_duration
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import composed
 
 Add = Callable[..., Parser]
+
+
+class _TopParser(Parser):
+    """The parser of the whole command line. Its help lists commands in groups; the options are those of `up`."""
+
+    def format_help(self) -> str:
+        """Return the overview."""
+        actions = (action for action in self._actions if isinstance(action, argparse._SubParsersAction))
+        return overview.page({choice.dest: choice.help or "" for a in actions for choice in a._choices_actions})
 
 
 def build() -> Parser:
@@ -27,7 +36,7 @@ def build() -> Parser:
         options.life(),
         options.ends(),
     )
-    parser = Parser(
+    parser = _TopParser(
         prog="orchestrate",
         description="Run all components of a system under one parent, each in its own terminal.",
         epilog="Without a command: up.",
@@ -69,7 +78,7 @@ def build() -> Parser:
     remote.add_commands(add_remote)
     _add_attach(add_remote)
     _add_shell(add_remote)
-    add("man", "print the manual page; read it with: orchestrate man | man -l -")
+    add("man", "print the manual page, for `man -l -`")
     ls = add("ls", "list your running systems in all directories")
     ls.add_argument("--json", action="store_true", help="print one JSON object per line")
     add("version", "print the version")
@@ -218,7 +227,7 @@ def _add_logs(add: Add) -> Parser:
 def _add_attach(add: Add) -> None:
     attach = add(
         "attach",
-        "attach this terminal to a component; without NAME, follow the merged output",
+        "attach this terminal to a component, or follow all output",
         description="Attach this terminal to a component. All keys go to it, Ctrl-C too; Ctrl-\\ d detaches.",
     )
     attach.add_argument("name", nargs="?", metavar="NAME", help="a component or instance (default: the merged stream)")

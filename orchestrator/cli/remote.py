@@ -32,7 +32,7 @@ def add_commands(add: Add) -> None:
     why = _add(
         add,
         "why",
-        "print why components failed, restarted or do not start, with the chain of causes",
+        "print why components failed, restarted or do not start",
         "Without NAME: those that are not in the desired state, and why the system exited. After the end it answers"
         " from the record.",
     )
@@ -40,7 +40,7 @@ def add_commands(add: Add) -> None:
     history = _add(
         add,
         "history",
-        "list the recorded starts: when each began, how long it lasted, how it ended",
+        "list the recorded starts and how they ended",
         "With --diff: what changed since the last earlier start that became ready. No value of a variable is recorded.",
         named=False,
     )
