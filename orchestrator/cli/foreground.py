@@ -250,7 +250,8 @@ def _stage(console: Console, system: System, home: Home, here: Surroundings) -> 
         log_size=here.view.log_size or logfile.SIZE,
         log_files=here.view.log_files or logfile.KEPT,
     )
-    return Stage(Screen(console, cut if here.erases else None), presentation, system.labels, lambda: blessed().wrap)
+    screen = Screen(console, cut if here.erases else None, reflows=here.reflows)
+    return Stage(screen, presentation, system.labels, lambda: blessed().wrap)
 
 
 def log_directory(home: Home, here: Surroundings) -> Path | None:

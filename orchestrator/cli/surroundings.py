@@ -39,10 +39,11 @@ class View:
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """`environment` is what components start from; `colours` whether to draw any, `forced` also without a terminal;
-    `term` the terminal's type, `erases` whether it can erase a row; `end_survivors` whether to end what a run left that
-    was killed together with its guardians; `stays` whether the system outlives the terminal; `ready_within` in how many
-    seconds it has to be ready, None for no limit; `exit_code_from` the component whose end ends it and whose code is
-    its own, empty for none. `notify_socket` and `watchdog` (seconds) are a service manager's (sd_notify(3))."""
+    `term` the terminal's type, `erases` whether it can erase a row, `reflows` whether it wraps rows that no longer fit;
+    `end_survivors` whether to end what a run left that was killed together with its guardians; `stays` whether the
+    system outlives the terminal; `ready_within` in how many seconds it has to be ready, None for no limit;
+    `exit_code_from` the component whose end ends it and whose code is its own, empty for none. `notify_socket` and
+    `watchdog` (seconds) are a service manager's (sd_notify(3))."""
 
     environment: dict[str, str]
     colours: bool
@@ -56,6 +57,7 @@ class Surroundings:
     exit_code_from: str = ""
     notify_socket: str = ""
     watchdog: float = 0.0
+    reflows: bool = True
 
 
 def read(options: argparse.Namespace) -> Surroundings:
@@ -96,6 +98,7 @@ def read(options: argparse.Namespace) -> Surroundings:
         exit_code_from=options.exit_code_from or "",
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         watchdog=_watchdog(environ),
+        reflows=_reflows(term, environ),
     )
 
 
@@ -111,6 +114,12 @@ def system_list() -> SystemList:
     if named := os.environ.get("ORCHESTRATE_RUNTIME_DIR"):
         return SystemList((Path(named).absolute(),))
     return SystemList(candidates(os.environ.get("XDG_RUNTIME_DIR"), os.geteuid()))
+
+
+def _reflows(term: str, environ: Mapping[str, str]) -> bool:
+    if "TMUX" in environ:
+        return True
+    return "XTERM_VERSION" not in environ and not term.startswith(("linux", "rxvt", "screen", "vt"))
 
 
 def _watchdog(environ: Mapping[str, str]) -> float:

@@ -11,30 +11,28 @@ from collections.abc import Callable, Hashable
 
 from orchestrator.output.backlog import Flow
 from orchestrator.output.console import Console, Kind
-
-ERASE = b"\r\x1b[K"
-ROOM = 3  # columns left free at the end of an unfinished line: `^C`, which the terminal echoes, has to stand there too
+from orchestrator.output.last_row import LastRow
 
 
 class Screen:
     """Collects what a turn of the loop shows; at its end everything leaves in one write.
 
-    `cut` shortens shown bytes to a number of columns; None where the terminal cannot erase, and so shows no tails.
+    `cut` shortens shown bytes to a number of columns; None if the terminal cannot erase, and so shows no tails.
+    `reflows` is LastRow's.
     """
 
-    def __init__(self, console: Console, cut: Callable[[bytes, int], bytes] | None) -> None:
+    def __init__(self, console: Console, cut: Callable[[bytes, int], bytes] | None, *, reflows: bool = True) -> None:
         self.console = console
-        self.shows_tails = console.kind is Kind.TERMINAL and cut is not None
-        self._cut = cut
+        is_terminal = console.kind is Kind.TERMINAL
+        self._row = LastRow(cut, console.size, reflows=reflows) if is_terminal and cut is not None else None
+        self.shows_tails = self._row is not None
         self._tails: dict[Hashable, bytes] = {}
-        self._drawn = False
-        self._last_cut: tuple[bytes, int, bytes] = (b"", 0, b"")
         self.written = 0
 
     def show(self, shown: bytes, flow: Flow | None = None, *, may_skip: bool = True) -> bool:
         """Show whole lines, of a component with its `flow`; False where they are skipped. `written` counts the bytes of
         those that are not."""
-        if self._drawn:
+        if self._row is not None and self._row.is_drawn:
             self._erase()
         taken = self.console.write(shown, flow, may_skip=may_skip)
         if taken:
@@ -46,7 +44,7 @@ class Screen:
         before = self._tails.pop(owner, None)
         if shown:
             self._tails[owner] = shown
-        if self._drawn and (before is not None or shown):
+        if self._row is not None and self._row.is_drawn and (before is not None or shown):
             self._erase()
 
     def begin_row(self) -> None:
@@ -54,22 +52,19 @@ class Screen:
         if self.shows_tails:
             self._erase()
 
+    def resized(self) -> None:
+        """The window has another size: draw the unfinished line again, for that."""
+        if self._row is not None and self._row.is_drawn:
+            self._erase()
+
     def end_turn(self) -> None:
         """Draw the newest unfinished line again, and write everything out."""
-        if self._tails and not self._drawn and self._cut is not None and not self.console.is_blocked:
-            self._drawn = self.console.flush(self._cut_tail())
+        row = self._row
+        if self._tails and row is not None and not row.is_drawn and not self.console.is_blocked:
+            row.is_drawn = self.console.flush(row.draw(next(reversed(self._tails.values()))))
         else:
             self.console.flush()
 
-    def _cut_tail(self) -> bytes:
-        """Return the newest unfinished line, cut to the width; while others flood it is drawn again at every turn."""
-        assert self._cut is not None
-        columns = (self.console.size() or (80, 24))[0]
-        tail = next(reversed(self._tails.values()))
-        if self._last_cut[:2] != (tail, columns):
-            self._last_cut = (tail, columns, self._cut(tail, max(1, columns - ROOM)))
-        return self._last_cut[2]
-
     def _erase(self) -> None:
-        self._drawn = False
-        self.console.write(ERASE, may_skip=False)
+        if self._row is not None:
+            self.console.write(self._row.erase(), may_skip=False)

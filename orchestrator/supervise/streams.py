@@ -93,6 +93,7 @@ class Streams:
 
     def resize(self) -> None:
         """Give every terminal the size that ours has now."""
+        self._stage.screen.resized()
         self._multiplexer.resize(*self._stage.pty_size)
 
     def hurry(self) -> None:

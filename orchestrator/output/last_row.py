@@ -1,0 +1,60 @@
+"""The row of an unfinished line on a terminal: how it is drawn, and how it is erased again.
+
+It is cut to the window, and autowrap is off while it is drawn. So it takes one row, even if the terminal counts the
+columns of a script differently (Devanagari), and a progress bar may fill the window. The cursor never stays in the last
+columns: what the terminal echoes there (`^C`) must not begin another row.
+
+Facts: when a window gets narrower, most terminals (tmux, VTE, kitty, iTerm2, Windows Terminal) wrap rows that no longer
+fit, and the cursor stays behind the same character; at a multiple of the width it stays at the end of the full row
+(tmux 3.3). xterm, rxvt, GNU screen and the Linux console cut rows off instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.text.cells import width
+from orchestrator.text.escapes import plain
+
+ERASE = b"\r\x1b[K"
+ROOM = 3  # columns at the right margin that the cursor keeps free
+_NO_WRAP, _WRAP = b"\x1b[?7l", b"\x1b[?7h"
+
+Size = Callable[[], tuple[int, int] | None]
+
+
+class LastRow:
+    """Knows whether a line is drawn and how; returns the bytes to write. `cut` shortens shown bytes to a number of
+    columns, `size` returns columns and rows of the terminal, `reflows` says whether it wraps rows that get too long."""
+
+    def __init__(self, cut: Callable[[bytes, int], bytes], size: Size, *, reflows: bool = True) -> None:
+        self._cut = cut
+        self._size = size
+        self._reflows = reflows
+        self._last: tuple[bytes, int] = (b"", 0)
+        self._bytes = b""
+        self._cursor = 0  # its column
+        self._columns = 0  # of the window, when the line was drawn
+        self.is_drawn = False
+
+    def draw(self, tail: bytes) -> bytes:
+        """Return what draws a line; while others flood it is drawn again at every turn."""
+        columns = (self._size() or (80, 24))[0]
+        if self._last != (tail, columns):
+            self._last = (tail, columns)
+            shown = self._cut(tail, columns)
+            taken = width(plain(shown).decode("utf-8", "replace"))
+            self._cursor = min(taken, max(0, columns - ROOM))
+            back = b"\x1b[%dG" % (self._cursor + 1) if taken > self._cursor else b""
+            self._bytes = _NO_WRAP + shown + _WRAP + back
+        self._columns = columns
+        return self._bytes
+
+    def erase(self) -> bytes:
+        """Return what erases the line, and leaves the cursor at the beginning of its row."""
+        was_drawn, self.is_drawn = self.is_drawn, False
+        size = self._size()
+        if was_drawn and self._reflows and size is not None and size[0] < self._columns:
+            above = max(0, self._cursor - 1) // size[0]
+            return b"\r" + (b"\x1b[%dA" % above if above else b"") + b"\x1b[J"
+        return ERASE
