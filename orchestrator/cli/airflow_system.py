@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.cli import airflow, foreground, holding, survivors
 from orchestrator.cli.airflow_part import AirflowPart
@@ -20,17 +21,21 @@ from orchestrator.runtime.home import Home
 from orchestrator.supervise.plan import Plan
 from orchestrator.supervise.scaling import More
 
+if TYPE_CHECKING:
+    from orchestrator.history import facts
+
 
 @dataclass(slots=True)
 class Start:
     """One start. `system` is what is expected, `names` the components in it; `plan` makes a system of sources.
-    `sources` are those expected until the facts are known, and then the true ones."""
+    `sources` are those expected until the facts are known, and then the true ones; `recorded` is for the record."""
 
     part: AirflowPart
     sources: Sources
     system: System
     names: Collection[str]
     plan: Callable[[Sources], System]
+    recorded: Callable[[], facts.Sources]
 
     def run(self, home: Path, here: Surroundings, birth: Birth | None, more: More) -> int:
         """Run it to its end; returns the exit status. Raises HeldError if another system holds AIRFLOW_HOME."""
@@ -49,7 +54,13 @@ class Start:
 
     def _run(self, home: Path, here: Surroundings, birth: Birth | None, more: More) -> int:
         return foreground.run_made(
-            self._make, home, here, birth=birth, more=more, airflow_home=str(self.part.home.directory)
+            self._make,
+            home,
+            here,
+            birth=birth,
+            more=more,
+            airflow_home=str(self.part.home.directory),
+            sources=self.recorded,
         )
 
     def _make(self, home: Home) -> tuple[System, Callable[[], Plan]]:

@@ -98,7 +98,8 @@ def _run_with_airflow(
     from orchestrator.cli import airflow_system
 
     chosen = {component.component for component in system.components}
-    begun = airflow_system.Start(part, read, system, chosen, lambda exact: _planned(options, exact))
+    recorded = partial(_sources, options, read, {})  # the origins of variables are not known before the start
+    begun = airflow_system.Start(part, read, system, chosen, lambda exact: _planned(options, exact), recorded)
     return detach.run(
         options,
         lambda birth: begun.run(

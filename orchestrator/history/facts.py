@@ -28,7 +28,9 @@ LOCK_FILES = (
     "pnpm-lock.yaml", "bun.lockb", "Gemfile.lock", "Cargo.lock", "go.sum", "composer.lock", "mix.lock", "flake.lock",
 )  # fmt: skip
 # These differ between two terminals and mean nothing to a component.
-_OF_THE_TERMINAL = re.compile(r"_|SHLVL|PWD|OLDPWD|WINDOWID|TERM|TMUX.*|STY|SSH_.*|XDG_SESSION_ID|LS_COLORS|PS")
+_OF_THE_TERMINAL = re.compile(
+    r"_|SHLVL|PWD|OLDPWD|WINDOWID|TERM.*|TMUX.*|INVOCATION_ID|JOURNAL_STREAM|STY|SSH_.*|XDG_SESSION_ID|LS_COLORS|PS"
+)
 
 
 class Variable(Protocol):
