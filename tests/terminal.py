@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import uuid
+from pathlib import Path
 
 import pytest
 from harness import PATIENCE, Run, children, environment, plain, pump, until
@@ -77,10 +78,17 @@ class Tmux:
         return seen["match"]
 
     def status(self):
-        """What the shell says of the command that has just ended; returns when the shell is there again."""
+        """What the shell says of the command that has just ended; returns when the shell is there again. What is typed
+        before that reaches orchestrate, or nobody."""
+        assert until(self.is_shell_in_front), self.screen()
         mark = uuid.uuid4().hex[:6]
         self.type(f"echo status-{mark[:3]}''{mark[3:]} $?")
         return int(self.wait_for(rf"^status-{mark} (\d+)$").group(1))
+
+    def is_shell_in_front(self):
+        """Whether the terminal's keys are for the shell (tpgid, proc_pid_stat(5))."""
+        shell = self.shell_pid()
+        return int(Path(f"/proc/{shell}/stat").read_text().rpartition(")")[2].split()[5]) == shell
 
     def shell_pid(self):
         return int(self("display-message", "-p", "-t", "main", "#{pane_pid}"))

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from orchestrator.supervise.stage import Stage
     from orchestrator.supervise.supervisor import Supervisor
 
+KEYS_FD = 0
 PATIENCE = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
 TERMINAL_PATIENCE = 1.0  # the same for a terminal, since it last took something: 4 KB a second are enough
 
@@ -133,6 +134,8 @@ def _supervise(
         stage.watch_logs(loop)
 
     try:
+        if birth is None and console.kind is Kind.TERMINAL and _is_same_terminal(KEYS_FD, fd):
+            supervisor.read_keys(KEYS_FD)
         outcome = supervisor.run(begun)
         reception.finish(outcome)
         if service is not None:
@@ -141,6 +144,15 @@ def _supervise(
     finally:
         reception.close()
         console.drain(PATIENCE if console.kind is not Kind.TERMINAL else TERMINAL_PATIENCE)
+        supervisor.give_terminal_back()
+
+
+def _is_same_terminal(fd: int, other_fd: int) -> bool:
+    """Say whether both are one terminal. In `orchestrate | less` the keys are for less."""
+    try:
+        return os.isatty(fd) and os.fstat(fd).st_rdev == os.fstat(other_fd).st_rdev
+    except OSError:  # closed
+        return False
 
 
 def _service(here: Surroundings, supervisor: Supervisor) -> Service | None:

@@ -128,13 +128,16 @@ class Forked(Generic[Out, In]):
         self._process.join()
 
 
-def guardian_of(launch: Launch, log: Callable[[], Log | None]) -> Forked[Down, Up]:
-    """Return a guardian to be forked, which then starts `launch`; `log` opens what it logs to once we are gone.
+def guardian_of(
+    launch: Launch, log: Callable[[], Log | None], rescue: Callable[[], None] = lambda: None
+) -> Forked[Down, Up]:
+    """Return a guardian to be forked, which then starts `launch`; once we are gone it calls `rescue`, and `log` opens
+    what it logs to.
 
     Raises OSError.
     """
     launch = dataclasses.replace(launch, environment=survivors.marked(launch.environment, launch.instance))
-    return Forked(f"guardian of {launch.instance}", guardian.run, launch, log)
+    return Forked(f"guardian of {launch.instance}", guardian.run, launch, log, rescue)
 
 
 def highest_descriptor() -> int:

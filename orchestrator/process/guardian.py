@@ -84,18 +84,20 @@ _HEARD = (
 def run(
     launch: Launch,
     log: Callable[[], Log | None],
+    rescue: Callable[[], None],
     connection: Connection[Up, Down],
     highest: int,
     parent: int,
 ) -> None:
     """Be the guardian of one incarnation: the target of a forked multiprocessing.Process, all signals blocked.
 
-    `highest` is the highest descriptor that the supervisor had open, `parent` its pid. Never returns.
+    `rescue` gives the user's terminal back if the supervisor was killed. `highest` is the highest descriptor that the
+    supervisor had open, `parent` its pid. Never returns.
     """
     channel: Channel[Up, Down] = Channel(connection)
     try:
         _isolate(highest, connection.fileno())
-        _Watch(launch, log, channel, parent).run()
+        _Watch(launch, log, rescue, channel, parent).run()
     except ChannelClosed:
         pass
     except BaseException as error:  # noqa: BLE001 - this process has no terminal to print it on
@@ -116,9 +118,17 @@ def _isolate(highest: int, channel_fd: int) -> None:
 class _Watch:
     """One incarnation, from its start until its tree is vacated."""
 
-    def __init__(self, launch: Launch, log: Callable[[], Log | None], channel: Channel[Up, Down], parent: int) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        log: Callable[[], Log | None],
+        rescue: Callable[[], None],
+        channel: Channel[Up, Down],
+        parent: int,
+    ) -> None:
         self._launch = launch
         self._open_log = log
+        self._rescue = rescue
         self._drain: Drain | None = None
         self._channel: Channel[Up, Down] | None = channel
         self._parent = parent
@@ -223,6 +233,7 @@ class _Watch:
         self._loop.remove(self._channel.fileno())
         self._channel.close()
         self._channel = None
+        self._rescue()
         if self._leader is not None:
             self._drain = Drain(self._loop, self._leader.output_fds, self._open_log())
         self._advance(Cause.STOP)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import termios
 import tty
+from collections.abc import Iterator
+from typing import Any
 
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.runtime.loop import READ, Loop
@@ -65,3 +68,106 @@ class RawTerminal:
         if is_ours:
             with contextlib.suppress(termios.error):  # hung up
                 termios.tcsetattr(self._fd, termios.TCSANOW, self._saved)
+
+
+class QuietTerminal:
+    """A terminal that echoes nothing and hands out each key at once, between `enter` and `leave`. Ctrl-C, Ctrl-Z,
+    Ctrl-\\, Ctrl-S and Ctrl-Q act as usual."""
+
+    def __init__(self, fd: int) -> None:
+        """Raise termios.error if `fd` is not a terminal."""
+        self._fd = fd
+        self._entered = False
+        self._saved = termios.tcgetattr(fd)
+        self._path = os.ttyname(fd)
+
+    @property
+    def is_in_front(self) -> bool:
+        """Whether our process group is the one that the terminal's keys are for. Another one would be stopped if it
+        read them (SIGTTIN)."""
+        try:
+            return os.tcgetpgrp(self._fd) == os.getpgrp()
+        except OSError:  # hung up, or not our controlling terminal
+            return False
+
+    def enter(self) -> bool:
+        """Make it quiet; returns whether it is. Does nothing in the background."""
+        if not self.is_in_front:
+            self._entered = False
+            return False
+        with contextlib.suppress(termios.error), _not_stopped():  # hung up
+            present = termios.tcgetattr(self._fd)
+            if not self._entered or _comparable(present) != _comparable(_quiet(self._saved)):
+                self._saved = present
+            termios.tcsetattr(self._fd, termios.TCSANOW, _quiet(self._saved))
+            self._entered = True
+        return self._entered
+
+    def leave(self) -> None:
+        """Restore the modes and drop what was typed. Does nothing in the background: the terminal is another's now."""
+        if self._entered and self.is_in_front:
+            with contextlib.suppress(termios.error), _not_stopped():  # hung up
+                _restore(self._fd, self._saved)
+        self._entered = False
+
+    def rescue(self) -> None:
+        """Do the same in a process of another session, after the owner was killed; nothing if the modes are not those
+        that the owner had set, because then somebody else has set them since."""
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # hung up
+            return
+        with contextlib.suppress(termios.error):
+            quiet = _comparable(_quiet(self._saved))
+            if _comparable(self._saved) != quiet and _comparable(termios.tcgetattr(fd)) == quiet:
+                _restore(fd, self._saved)
+        os.close(fd)
+
+
+def _restore(fd: int, modes: list[Any]) -> None:
+    termios.tcsetattr(fd, termios.TCSANOW, modes)
+    termios.tcflush(fd, termios.TCIFLUSH)  # else the shell would run what was typed here
+
+
+def _quiet(modes: list[Any]) -> list[Any]:
+    """Return these modes less echo and lines; and less IEXTEN, because Ctrl-V would take away the meaning of Ctrl-C."""
+    iflag, oflag, cflag, lflag, ispeed, ospeed, characters = modes
+    characters = list(characters)
+    characters[termios.VMIN], characters[termios.VTIME] = 1, 0
+    off = termios.ICANON | termios.ECHO | termios.ECHONL | termios.IEXTEN
+    return [iflag, oflag, cflag, lflag & ~off, ispeed, ospeed, characters]
+
+
+def _comparable(modes: list[Any]) -> list[Any]:
+    """Return modes as they compare: tcgetattr gives VMIN and VTIME as numbers or bytes, as ICANON has it."""
+    return [*modes[:6], [c if isinstance(c, int) else c[0] for c in modes[6]]]
+
+
+@contextlib.contextmanager
+def _not_stopped() -> Iterator[None]:
+    """Fail, or go on, where a process that was just put into the background would be stopped (SIGTTIN, SIGTTOU)."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTIN, signal.SIGTTOU])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+class KeysFd:
+    """The input of a terminal, as a non-blocking descriptor of our own."""
+
+    def __init__(self, fd: int) -> None:
+        """Raise OSError if it cannot be opened again: after `su` it belongs to another user."""
+        self.fd = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+
+    def read(self) -> bytes:
+        """Return what was typed, nothing if that is nothing. Raise OSError (EIO) after a hang-up."""
+        with _not_stopped():
+            try:
+                return os.read(self.fd, 1 << 12)
+            except BlockingIOError:
+                return b""
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self.fd)

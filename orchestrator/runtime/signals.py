@@ -33,8 +33,12 @@ class SignalPipe:
         os.set_blocking(self._write_fd, False)
         _signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         for number in numbers:
-            _signal.signal(number, _nothing)
-            _signal.siginterrupt(number, False)
+            self.hear(number)
+
+    def hear(self, number: int) -> None:
+        """Read this signal too."""
+        _signal.signal(number, _nothing)
+        _signal.siginterrupt(number, False)
 
     def read(self) -> list[int]:
         """Return the signals that came since the last call, in order, without waiting."""
@@ -82,6 +86,14 @@ def set_all_default() -> None:
         if _signal.getsignal(number) not in (_signal.SIG_DFL, None):  # None: a handler in C, which exec resets
             _signal.signal(number, _signal.SIG_DFL)
     restore(())
+
+
+def stop_by(number: int) -> None:
+    """Stop this process as the default action of `number` does, until SIGCONT. The kernel does not do so, and this
+    returns at once, if no shell could continue it (an orphaned process group)."""
+    handler = signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    signal.signal(number, handler)
 
 
 def die_of(number: int) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from orchestrator.model.errors import OrchestrateError
@@ -46,7 +47,7 @@ class Head(Protocol):
 
 class Household:
     """The `component.Host` of all members, which are in `roster`. `descriptors` is the soft RLIMIT_NOFILE that
-    components get."""
+    components get. `rescue` is what guardians do first if we are killed."""
 
     def __init__(self, system: System, home: Home, loop: Loop, stage: Stage, descriptors: int, head: Head) -> None:
         self.loop = loop
@@ -60,6 +61,7 @@ class Household:
         self.probers = Probers(loop, lambda member: member.handle(Event.PROBED), head.start_possible)
         self.turns = Turns(loop, self.roster, self.probers, head.start_possible)
         self._nursery = Nursery(loop)
+        self.rescue: Callable[[], None] = lambda: None
 
     def waiting(self) -> dict[str, str]:
         """For each member whose probes are asked, or whose turn to start will come, in words what it waits for."""
@@ -106,6 +108,7 @@ class Household:
                 tty=spec.tty,
             ),
             lambda: self._stage.drain_log(member.key),
+            self.rescue,
         )
         self._nursery.add(member, guardian)
         return guardian

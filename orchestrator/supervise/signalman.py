@@ -2,7 +2,7 @@
 
 INT, TERM and HUP stop; INT again, half a second later or more, skips the grace (npm and ssh deliver one Ctrl-C twice);
 QUIT has no grace from the start. Which of them it was becomes the exit status. WINCH resizes, CHLD says that somebody
-ended.
+ended. While the terminal's keys are ours, TSTP (Ctrl-Z) gives the terminal back before it stops us.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ class System(Protocol):
     def resize(self) -> None:
         """The terminal has another size."""
 
+    def suspend(self) -> None:
+        """Stop this process, as Ctrl-Z does."""
+
+    def resume(self) -> None:
+        """This process was stopped and runs again."""
+
     def tell(self, text: str, *, over_echo: bool = False) -> None:
         """Show a line of our own, over the `^C` that the terminal has echoed."""
 
@@ -64,12 +70,21 @@ class Signalman:
                     pass
                 case signal.SIGWINCH:
                     self._system.resize()
+                case signal.SIGTSTP:
+                    self._system.suspend()
+                case signal.SIGCONT:
+                    self._system.resume()
                 case signal.SIGQUIT:
                     self._stop_by(number, Outcome(QUIT_STATUS))
                     self._system.kill()
                 case _:
                     self._stop_by(number, Outcome(signal=number))
         self._system.reap()
+
+    def take_job_control(self) -> None:
+        """Let the system suspend itself on Ctrl-Z, which otherwise stops this process at once."""
+        self._signals.hear(signal.SIGTSTP)
+        self._signals.hear(signal.SIGCONT)
 
     def stop_began(self) -> None:
         """A stop is under way, whoever asked for it: an INT from now on is the second word."""

@@ -143,6 +143,11 @@ class Stage:
         """Return the log for a guardian that has lost us: it goes on where we stopped."""
         return self._log_file(instance, Faults(lambda text: None), continues=True)
 
+    def blank(self) -> None:
+        """Show an empty line; not between objects of JSON."""
+        if not self._how.json:
+            self.screen.show(b"\n")
+
     def tell(self, text: str, secret: str = "") -> None:
         """Show lines of our own, never skipped; in them `secret` is kept out of the log."""
         if self._own is None:

@@ -8,8 +8,10 @@ stop goes against the order of dependencies, what does not depend at the same ti
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from orchestrator.model.errors import NOT_READY_STATUS
 from orchestrator.model.lifecycle import Event, State
@@ -17,6 +19,7 @@ from orchestrator.model.restart import Wish
 from orchestrator.model.spec import OnExit, RestartPolicy, System
 from orchestrator.output.console import Kind
 from orchestrator.process import tree
+from orchestrator.runtime import signals
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise import news
@@ -34,6 +37,9 @@ from orchestrator.supervise.stage import Stage
 from orchestrator.supervise.stop_progress import StopProgress, in_words
 from orchestrator.supervise.streams import Streams
 from orchestrator.supervise.witness import Witness
+
+if TYPE_CHECKING:
+    from orchestrator.supervise.keyboard import Keyboard
 
 
 class Supervisor:
@@ -76,6 +82,7 @@ class Supervisor:
         self._stop_progress = StopProgress(loop, lambda: self.roster.stopping, self._report_stop)
         self.stop_reported: Callable[[list[Member]], None] = lambda members: None
         self._signalman = Signalman(loop, self, terms.hang_up_stops, lambda number: self.witness.signaled(number))
+        self._keyboard: Keyboard | None = None
         self.listen(lambda member, _: self.streams.terminals.changed(member))
 
     def run(self, begun: Callable[[], None] = lambda: None) -> Outcome:
@@ -101,6 +108,46 @@ class Supervisor:
         self._progress.limit(
             seconds, lambda: self.stop(Outcome(NOT_READY_STATUS), f"it was not ready within {seconds:g} s")
         )
+
+    # The terminal's keys
+
+    def read_keys(self, fd: int) -> None:
+        """Read the keys of the terminal `fd` until `give_terminal_back`. If it cannot be read without waiting, it stays
+        as it is."""
+        from orchestrator.supervise.keyboard import Keyboard, StreamKeys
+
+        keys = StreamKeys(self.loop.now, self._stage.blank, self.tell, self._typed_to)
+        try:
+            self._keyboard = Keyboard(self.loop, fd, keys.press)
+        except OSError:
+            return
+        self._household.rescue = self._keyboard.rescue
+        self._signalman.take_job_control()
+
+    def give_terminal_back(self) -> None:
+        """Read no more keys."""
+        if self._keyboard is not None:
+            self._keyboard.close()
+            self._keyboard = None
+
+    def suspend(self) -> None:
+        """Give the terminal back and stop, as Ctrl-Z does."""
+        if self._keyboard is not None:
+            self._keyboard.suspend()
+        signals.stop_by(signal.SIGTSTP)
+        self.resume()
+
+    def resume(self) -> None:
+        """Take the terminal again, if we are in front, and draw its last row again."""
+        if self._keyboard is not None:
+            self._keyboard.resume()
+            self._stage.screen.begin_row()
+
+    def _typed_to(self) -> str:
+        """Return the component that somebody would type to: the one that waits for input, or else the first."""
+        names = [member.name for member in self.roster.members if member.runs and member.spec.tty]
+        waiting = [name for name in names if self.streams.terminals.waiting(name)]
+        return (*waiting, *names, "")[0]
 
     # Start
 
