@@ -25,10 +25,12 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = filelock.FileLock(str(path), timeout=0, mode=0o600, **_OPTIONS)
+        self._lock = filelock.FileLock(str(path), timeout=0, **_OPTIONS)
 
     def take(self) -> bool:
         """Take the lock; False where another process holds it. Raises OSError where the path cannot be opened."""
+        # Created here, because filelock sets a mode only since 3.10.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         try:
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
