@@ -19,7 +19,7 @@ from orchestrator.config.report import Report
 from orchestrator.model.spec import System
 from orchestrator.runtime.home import Home
 from orchestrator.supervise.plan import Plan
-from orchestrator.supervise.scaling import More
+from orchestrator.supervise.scaling import Supply
 
 if TYPE_CHECKING:
     from orchestrator.history import facts
@@ -37,28 +37,28 @@ class Start:
     plan: Callable[[Sources], System]
     recorded: Callable[[], facts.Sources]
 
-    def run(self, home: Path, here: Surroundings, birth: Birth | None, more: More) -> int:
+    def run(self, home: Path, here: Surroundings, birth: Birth | None, supply: Supply) -> int:
         """Run it to its end; returns the exit status. Raises HeldError if another system holds AIRFLOW_HOME."""
         own = self.part.home
         airflow.make_home(own.directory)
         if own.directory.samefile(home):
-            return self._run(home, here, birth, more)
+            return self._run(home, here, birth, supply)
         lock = holding.take(own)
         try:
             holding.wait_for_old_trees(own)
             survivors.settle(own, here)
-            return self._run(home, here, birth, more)
+            return self._run(home, here, birth, supply)
         finally:
             own.forget_holder()
             lock.release()
 
-    def _run(self, home: Path, here: Surroundings, birth: Birth | None, more: More) -> int:
+    def _run(self, home: Path, here: Surroundings, birth: Birth | None, supply: Supply) -> int:
         return foreground.run_made(
             self._make,
             home,
             here,
             birth=birth,
-            more=more,
+            supply=supply,
             airflow_home=str(self.part.home.directory),
             sources=self.recorded,
         )

@@ -304,6 +304,7 @@ _DEFAULTS: dict[str, object] = {
     "bind": None,
     "any_port": False,
     "no_port": False,
+    "no_init": False,
     "wait_for_database": options.WAIT_FOR_DATABASE,
     "detach": False,
     "wait": None,

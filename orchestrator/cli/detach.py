@@ -45,6 +45,7 @@ class Birth:
         supervisor.herald = self._tell
         supervisor.streams.unseen = True
         supervisor.listen(self._changed)
+        self._timer = supervisor.loop.call_in(SETTLED, self._look)  # it may be that nothing starts
         if self._awaited:
             supervisor.loop.call_in(self._awaited, lambda: self._leave(LATE))
 

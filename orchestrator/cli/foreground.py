@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from orchestrator.supervise.desk import Desk
     from orchestrator.supervise.outcome import Outcome
     from orchestrator.supervise.plan import Plan
-    from orchestrator.supervise.scaling import More
+    from orchestrator.supervise.scaling import Supply
     from orchestrator.supervise.stage import Stage
     from orchestrator.supervise.supervisor import Supervisor
 
@@ -48,17 +48,17 @@ def run(
     directory: Path,
     here: Surroundings,
     birth: Birth | None = None,
-    more: More | None = None,
+    supply: Supply | None = None,
     plan: Callable[[], Plan] | None = None,
     sources: Callable[[], Sources] | None = None,
 ) -> int:
     """Take the home, run the system to its end, give the home back. Returns the exit status, or dies of a signal.
-    `more` gives the specs of a component in so many instances; `plan` is called after the initial steps, `sources` for
-    the record: what the definition was read from.
+    `supply` makes specs later; `plan` is called after the initial steps, `sources` for the record: what the definition
+    was read from.
 
     Raises HeldError where another instance holds the home.
     """
-    return run_made(lambda home: (system, plan), directory, here, birth=birth, more=more, sources=sources)
+    return run_made(lambda home: (system, plan), directory, here, birth=birth, supply=supply, sources=sources)
 
 
 def run_made(
@@ -67,7 +67,7 @@ def run_made(
     here: Surroundings,
     fd: int = 1,
     birth: Birth | None = None,
-    more: More | None = None,
+    supply: Supply | None = None,
     airflow_home: str = "",
     sources: Callable[[], Sources] | None = None,
 ) -> int:
@@ -82,7 +82,7 @@ def run_made(
         holding.wait_for_old_trees(home)
         survivors.settle(home, here)
         system, plan = make(home)
-        outcome = _supervise(system, home, here, plan, fd, birth, more, airflow_home, sources)
+        outcome = _supervise(system, home, here, plan, fd, birth, supply, airflow_home, sources)
         home.forget_holder()
     finally:
         lock.release()
@@ -98,7 +98,7 @@ def _supervise(
     plan: Callable[[], Plan] | None,
     fd: int,
     birth: Birth | None,
-    more: More | None,
+    supply: Supply | None,
     airflow_home: str,
     sources: Callable[[], Sources] | None,
 ) -> Outcome:
@@ -120,7 +120,7 @@ def _supervise(
         soft,
         Terms(not signals.inherited_ignored(signal.SIGHUP), here.stays, here.exit_code_from),
         plan,
-        more,
+        supply,
     )
     if birth is None and here.ready_within is not None:
         supervisor.be_ready_within(here.ready_within)

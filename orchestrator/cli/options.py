@@ -234,6 +234,7 @@ def selection(formation: Parser) -> Parser:
     options.add_argument(
         "--no-tty", metavar="NAMES", action=Gather, help="give these components pipes instead of a terminal"
     )
+    options.add_argument("--no-init", action="store_true", help="skip the initial steps of the definition")
     return options
 
 

@@ -6,20 +6,22 @@ import argparse
 import functools
 import os
 import sys
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from orchestrator.cli import sources as reading
 from orchestrator.cli.sources import Sources
 from orchestrator.config import commands, selection
-from orchestrator.config.definition import SHELL
+from orchestrator.config.definition import SHELL, Definition
 from orchestrator.config.environment import FROM_SHELL, Layers, Variable, Variables
 from orchestrator.config.ports import LAST
 from orchestrator.config.report import Report, did_you_mean
 from orchestrator.config.resolve import Resolved, Settings, resolve
 from orchestrator.config.selection import Selected, Wishes
 from orchestrator.config.validate import validate
-from orchestrator.model.errors import UsageError
-from orchestrator.model.spec import Component, Condition, System
+from orchestrator.model.errors import ConfigError, UsageError
+from orchestrator.model.spec import Component, Condition, OnExit, System
 
 BASE_PORT = 5000
 
@@ -31,10 +33,32 @@ def plan(options: argparse.Namespace, sources: Sources) -> tuple[Resolved, list[
     if not sources.definition.components:
         report.check()
     chosen, told = selection.select(sources.definition.components, wishes(options))
+    sources = replace(sources, definition=with_needed_steps(options, sources.definition, chosen))
     resolved = resolve_chosen(options, sources, chosen)
     check_commands(sources, chosen, resolved, report)
     report.check()
     return resolved, [*told, *report.notes]
+
+
+def with_needed_steps(options: argparse.Namespace, definition: Definition, chosen: list[Selected]) -> Definition:
+    """Return the definition with only those initial steps that the components that start need."""
+    starting = {one.member.name for one in chosen if one.starts}
+    needed = () if options.no_init else definition.init
+    return replace(definition, init=tuple(s for s in needed if not s.needed_by or starting & set(s.needed_by)))
+
+
+def with_terms(options: argparse.Namespace, component: Component) -> Component:
+    """Return a component with what the options say of its end."""
+    names = component.name, component.component
+    can_end = (
+        pattern[1:] in component.tags if pattern.startswith("+") else any(fnmatchcase(name, pattern) for name in names)
+        for pattern in split(options.can_end)
+    )
+    if any(can_end):
+        return replace(component, on_exit=OnExit.IGNORE, on_exit_is_set=True)
+    if options.on_exit is None:
+        return component
+    return replace(component, on_exit=OnExit(options.on_exit), on_exit_is_set=True)
 
 
 def tell(notes: list[str]) -> None:
@@ -188,3 +212,37 @@ def instance(options: argparse.Namespace, sources: Sources, name: str) -> Compon
     """Return the spec of one instance."""
     resolved, instance_name = _resolved(options, sources, name)
     return next(c for c in (*resolved.system.init, *resolved.system.components) if c.name == instance_name)
+
+
+class Supply:
+    """Specs for a running system that were not needed at its start; `sources` returns what was read."""
+
+    def __init__(self, options: argparse.Namespace, sources: Callable[[], Sources]) -> None:
+        self._options = options
+        self._sources = sources
+
+    def instances(self, name: str, count: int) -> tuple[Component, ...]:
+        """Return the specs of a component in `count` instances, without what it depends on. Raises ConfigError."""
+        return instances(self._options, self._sources(), name, count)
+
+    def missing(self, names: Collection[str], present: Collection[str]) -> tuple[Component, ...]:
+        """Return the specs of these components, and of what they need, that are not `present`. Their dependencies name
+        components, not instances. Raises UsageError, ConfigError."""
+        options, sources = self._options, self._sources()
+        wanted = replace(wishes(options), names=tuple(names), without=())
+        chosen, _ = selection.select(sources.definition.components, wanted)
+        new = [one for one in chosen if one.member.name not in present]
+        self._check_steps(sources.definition, {one.member.name for one in new}, present)
+        only = replace(sources, report=Report(), definition=replace(sources.definition, init=()))
+        resolved = resolve_chosen(options, only, new)
+        check_commands(only, new, resolved, only.report)
+        only.report.check()
+        needs = {one.member.name: one.member.depends_on for one in new}
+        specs = (replace(c, depends_on=needs[c.component]) for c in resolved.system.components)
+        return tuple(with_terms(options, spec) for spec in specs)
+
+    def _check_steps(self, definition: Definition, new: Collection[str], present: Collection[str]) -> None:
+        for step in () if self._options.no_init else definition.init:
+            if set(step.needed_by) & set(new) and not set(step.needed_by) & set(present):
+                those = ", ".join(name for name in step.needed_by if name in new)
+                raise ConfigError([f"{those} needs the initial step {step.name}, which did not run; name it at `up`"])

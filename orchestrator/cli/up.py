@@ -20,7 +20,7 @@ from orchestrator.cli.sources import MissingFileError, Sources
 from orchestrator.cli.surroundings import Surroundings
 from orchestrator.config import selection
 from orchestrator.model.errors import UsageError
-from orchestrator.model.spec import Component, OnExit, System
+from orchestrator.model.spec import System
 
 if TYPE_CHECKING:
     from orchestrator.cli.airflow_part import AirflowPart
@@ -48,10 +48,10 @@ def run(options: argparse.Namespace) -> int:
     home = location.home_of(options)
     if read.airflow is not None and _runs_airflow(read.airflow, system):
         return _run_with_airflow(options, read, read.airflow, system, home, here)
-    more = partial(planning.instances, options, read)
+    supply = planning.Supply(options, lambda: read)
     made = partial(_sources, options, read, resolved.variables)
     return detach.run(
-        options, lambda birth: foreground.run(system, home, here, birth, more, partial(_plan, system), made)
+        options, lambda birth: foreground.run(system, home, here, birth, supply, partial(_plan, system), made)
     )
 
 
@@ -102,9 +102,7 @@ def _run_with_airflow(
     begun = airflow_system.Start(part, read, system, chosen, lambda exact: _planned(options, exact), recorded)
     return detach.run(
         options,
-        lambda birth: begun.run(
-            home, here, birth, lambda name, count: planning.instances(options, begun.sources, name, count)
-        ),
+        lambda birth: begun.run(home, here, birth, planning.Supply(options, lambda: begun.sources)),
     )
 
 
@@ -120,13 +118,5 @@ def _with_terms(options: argparse.Namespace, system: System) -> System:
         raise UsageError(
             f"--exit-code-from {options.exit_code_from!r} is none that runs", f"there are {', '.join(known)}"
         )
-    can_end = selection.matching(planning.split(options.can_end), known, selection.tagged(system.components))
-
-    def with_terms(one: Component) -> Component:
-        if can_end & {one.name, one.component}:
-            return replace(one, on_exit=OnExit.IGNORE, on_exit_is_set=True)
-        if options.on_exit is None:
-            return one
-        return replace(one, on_exit=OnExit(options.on_exit), on_exit_is_set=True)
-
-    return replace(system, components=tuple(map(with_terms, system.components)))
+    selection.matching(planning.split(options.can_end), known, selection.tagged(system.components))
+    return replace(system, components=tuple(planning.with_terms(options, one) for one in system.components))

@@ -67,7 +67,7 @@ def _is_wrong(row: Row, causes: Causes | None) -> bool:
 
 def _chain(row: Row, causes: Causes | None) -> Chain:
     if causes is None or causes.last(row["instance"]) is None:
-        chain = causes.why(row["instance"]) if causes is not None else ()
+        chain = causes.why(row["instance"]) if causes is not None and row["state"] == "waiting" else ()
         return chain if any(", which" in step.text for step in chain) else ()
     if row["state"] in ("running", "ready", "starting") and not row["restarts"]:
         return ()

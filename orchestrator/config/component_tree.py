@@ -47,7 +47,10 @@ def of_component(component: Component, inherited: Mapping[str, str]) -> Tree:
         "cwd": escape(component.cwd),
         "environment": own,
         "color": component.colour,
-        "depends_on": {d.name: {"condition": d.condition.value, "restart": d.restart} for d in component.depends_on},
+        "depends_on": {
+            d.name: {"condition": d.condition.value, "restart": d.restart, "required": d.required}
+            for d in component.depends_on
+        },
         "start_after": list(component.start_after),
         "stop_before": list(component.stop_before),
         "ready": [_probe(probe) for probe in component.ready],

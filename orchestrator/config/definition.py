@@ -32,7 +32,7 @@ class Member:
 
     Of a component: `replicas`, `profiles`, `port` (a number, or text that becomes one), `depends_on`, `ready`,
     `failed`, `alive`, `restart`, `on_exit`, `success_exit_codes`, `expect`, `color`, `start_after`, `stop_before`.
-    Of a step: `unless`, `timeout` (seconds).
+    `autostart`. Of a step: `unless`, `timeout` (seconds), `needed_by` (components; empty for all).
     """
 
     name: str
@@ -59,6 +59,8 @@ class Member:
     success_exit_codes: frozenset[int] = frozenset({0})
     unless: Command = ()
     timeout: float | None = None
+    needed_by: tuple[str, ...] = ()
+    autostart: bool = True
     expect: tuple[Rule, ...] = ()
     color: str = ""
     start_after: tuple[str, ...] = ()

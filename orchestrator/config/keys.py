@@ -229,9 +229,10 @@ _LONG = Made(
         {
             "condition": Key(_CONDITION, "What it has to have reached.", required=True),
             "restart": Key(Flag(), "Whether this one is restarted whenever that one is (false)."),
+            "required": Key(Flag(), "false: start without it if it is left out, stopped or has failed (true)."),
         }
     ),
-    lambda read: (read["condition"], read.get("restart", False)),
+    lambda read: (read["condition"], read.get("restart", False), read.get("required", True)),
 )
 DEPENDS_ON = ByType(
     {
@@ -364,6 +365,7 @@ COMPONENT = Table(
         "tags": Key(
             ListOf(Made(Text("a tag"), _tag)), "Its tags; `+backend` names all components with the tag backend."
         ),
+        "autostart": Key(Flag(), "false: started only by name, or if a component that starts needs it (true)."),
         "profiles": Key(_TEXTS, "Started only where one of these profiles is wanted, or it is named."),
         "port": Key(ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "PORT of its first instance."),
         "depends_on": Key(DEPENDS_ON, "Whom it waits for: started, ready, completed, succeeded."),
@@ -392,6 +394,7 @@ COMPONENT = Table(
 INIT = Table(
     {
         **_COMMON,
+        "for": Key(_TEXTS, "Components that need the step; without one of these it does not run (all)."),
         "unless": Key(_COMMAND, "A command; where it succeeds, the step is skipped."),
         "timeout": Key(SOON, "Seconds after which the step has failed."),
     },

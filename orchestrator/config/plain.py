@@ -103,10 +103,12 @@ def of_member(
         "unset": list(member.unset),
     }
     if port is None:
+        plain["for"] = list(member.needed_by)
         return {**plain, "unless": _command(member.unless, "unless", texts), "timeout": member.timeout}
     return {
         **plain,
         "replicas": member.replicas,
+        "autostart": None if member.autostart else False,
         "port": port or None,
         "depends_on": {d.name: _dependency(d) for d in member.depends_on},
         "ready": _ready(member.ready, texts),
@@ -160,7 +162,11 @@ def _stop(stop: StopPlan, texts: _Texts) -> Plain:
 
 def _dependency(dependency: Dependency) -> str | Plain:
     condition = dependency.condition.value
-    return {"condition": condition, "restart": True} if dependency.restart else condition
+    if not dependency.restart and dependency.required:
+        return condition
+    plain: Plain = {"condition": condition}
+    plain |= {"restart": True} if dependency.restart else {}
+    return plain | ({} if dependency.required else {"required": False})
 
 
 def _restart(plan: RestartPlan) -> Plain:

@@ -77,12 +77,16 @@ def _names(document: Document, section: str) -> list[str]:
     return list(table) if isinstance(table, dict) else []
 
 
+_FIELDS = {"for": "needed_by"}  # of a member, if the key is a keyword of Python
+
+
 def _members(document: Document, section: str, tables: dict[str, dict[str, Any]]) -> tuple[Member, ...]:
     members = []
     for name, values in tables.items():
         root = (section, name)
         places = {path[2:]: place for path, place in document.places.items() if path[:2] == root and len(path) > 2}
-        members.append(Member(name=name, place=document.place(root), places=places, **values))
+        fields = {_FIELDS.get(key, key): value for key, value in values.items()}
+        members.append(Member(name=name, place=document.place(root), places=places, **fields))
     return tuple(members)
 
 

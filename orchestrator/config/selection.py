@@ -29,11 +29,14 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """A component that runs, in `count` instances; `index` is its place, from 0, among all that are defined."""
+    """A component of the system, in `count` instances; `index` is its place, from 0, among all that are defined.
+
+    Unless it `starts` with the system it waits for a request."""
 
     member: Member
     count: int
     index: int
+    starts: bool = True
 
     @property
     def instances(self) -> list[str]:
@@ -75,7 +78,11 @@ def select(components: Sequence[Member], wishes: Wishes) -> tuple[list[Selected]
         _pull_in(chosen, left_out, by_name, counts, notes)
     if not chosen:
         raise UsageError("nothing is left to start", f"there are: {', '.join(by_name)}")
-    chosen_ones = [Selected(m, counts[m.name], i) for i, m in enumerate(components) if m.name in chosen]
+    starting = {name for name in chosen if by_name[name].autostart or (wishes.names and name in named)}
+    _start_too(starting, chosen, by_name, notes)
+    chosen_ones = [
+        Selected(m, counts[m.name], i, m.name in starting) for i, m in enumerate(components) if m.name in chosen
+    ]
     return chosen_ones, notes
 
 
@@ -135,11 +142,22 @@ def _pull_in(
     """Add what the chosen need, and what that needs in turn; say so."""
     queue = [name for name in by_name if name in chosen]
     for name in queue:
-        for other in (d.name for d in by_name[name].depends_on if d.name in by_name):
+        for other in (d.name for d in by_name[name].depends_on if d.name in by_name and d.required):
             if other in left_out:
                 notes.append(f"{name} starts without {other}, which is left out")
             elif other not in chosen:
                 chosen.add(other)
                 queue.append(other)
                 counts[other] = max(counts[other], 1)
+                notes.append(f"{other} starts too: {name} needs it")
+
+
+def _start_too(starting: set[str], chosen: set[str], by_name: Mapping[str, Member], notes: list[str]) -> None:
+    """Add what those that start need, of the chosen."""
+    queue = [name for name in by_name if name in starting]
+    for name in queue:
+        for other in (d.name for d in by_name[name].depends_on if d.required):
+            if other in chosen and other not in starting:
+                starting.add(other)
+                queue.append(other)
                 notes.append(f"{other} starts too: {name} needs it")

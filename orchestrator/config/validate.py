@@ -17,6 +17,7 @@ def validate(definition: Definition, report: Report) -> None:
     _check_terminals(definition, report)
     _check_prompts(definition, report)
     _check_failures(definition, report)
+    _check_steps(definition, report)
 
 
 def _check_names(definition: Definition, report: Report) -> None:
@@ -99,3 +100,11 @@ def _check_failures(definition: Definition, report: Report) -> None:
                 member.where("failed"),
                 f"components.{member.name}.failed: counts until the component is ready, and it has no ready",
             )
+
+
+def _check_steps(definition: Definition, report: Report) -> None:
+    for step in definition.init:
+        for index, name in enumerate(step.needed_by):
+            if name not in definition.names:
+                why = f"is no component{did_you_mean(name, definition.names)}"
+                report.problem(step.where("for", index), f"init.{step.name}.for: {name!r} {why}")

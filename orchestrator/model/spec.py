@@ -117,11 +117,14 @@ class RestartPlan:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """`name` must have reached `condition` first. With `restart`, whoever depends on it is restarted with it."""
+    """`name` must have reached `condition` first. With `restart`, whoever depends on it is restarted with it.
+
+    If it is not `required` it is not started for this, and not waited for if it does not run or cannot reach it."""
 
     name: str
     condition: Condition = Condition.STARTED
     restart: bool = False
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +257,10 @@ class Component:
 
     `name` is the instance's; `component` the configured name, where there are several instances of it. Without `tty`
     it gets pipes instead of a terminal. A line that matches one of `failed` before it is ready means that it never will
-    be. Once it is ready its `alive` probes are asked, and when one of them fails for
-    good it is restarted, whatever `restart` says of other ends. Of an initial step: where `unless` succeeds it is
-    skipped; after `timeout` seconds it has failed.
+    be. Once it is ready its `alive` probes are asked, and when one of them fails for good it is restarted, whatever
+    `restart` says of other ends. Without `autostart` it waits for a request.
+
+    Of an initial step: where `unless` succeeds it is skipped; after `timeout` seconds it has failed.
     """
 
     name: str
@@ -282,6 +286,7 @@ class Component:
     unless: tuple[str, ...] = ()
     timeout: float | None = None
     expect: tuple[Rule, ...] = ()
+    autostart: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from orchestrator.model import exits
 from orchestrator.model.control import Reply, Request, Verb, refusal
-from orchestrator.model.errors import USAGE_STATUS, OrchestrateError
+from orchestrator.model.errors import USAGE_STATUS, ConfigError, OrchestrateError
 from orchestrator.model.lifecycle import State
 from orchestrator.model.messages import Signal
 from orchestrator.model.status import Status
@@ -121,6 +121,8 @@ class Desk:
             if request.verb not in (Verb.PS, Verb.EVENTS, Verb.WAIT, Verb.WHY, Verb.STATUS, Verb.DOWN):
                 raise LookupError(_too_early(step))
             return []
+        if request.verb in (Verb.START, Verb.SCALE) and not self._supervisor.is_stopping:
+            self._add_left_out(request.names)
         for name in request.names:
             if not roster.named(name):
                 if self._supervisor.scaling.is_scaled_to_none(name):
@@ -130,6 +132,18 @@ class Desk:
                 known = ", ".join(m.name for m in roster.members) or "none"
                 raise LookupError(f"there is no component {name!r} in this system; there are: {known}")
         return self._found(request.names)
+
+    def _add_left_out(self, names: Collection[str]) -> None:
+        """Add components that were left out at the start. Raises LookupError if one is wrong."""
+        supervisor = self._supervisor
+        for name in names:
+            if not supervisor.roster.named(name) and not supervisor.scaling.is_scaled_to_none(name):
+                try:
+                    supervisor.add((name,))
+                except ConfigError as error:
+                    raise LookupError("; ".join(error.problems)) from None
+                except OrchestrateError:
+                    pass  # there is none of this name
 
     def _found(self, names: Collection[str]) -> list[Member]:
         return self._supervisor.roster.all_named(names)

@@ -34,6 +34,8 @@ class Roster:
     def fill(self, components: tuple[Component, ...]) -> None:
         """Make a member of every component."""
         self.members = [Member(component, self._host) for component in components]
+        for member in self.members:
+            member.due = member.spec.autostart
         self._by_key = {member.key: member for member in self.members}
         self.is_filled = True
         self.dependents = order.dependents(components)
@@ -78,6 +80,8 @@ class Roster:
         if not member.due or member.state not in AT_REST:
             return ""
         for dependency, other in self._dependencies(member):
+            if not dependency.required:
+                continue
             if self.why_never(other):
                 return f"{other.name} cannot start"
             at_rest = other.state in AT_REST and other.status is not None and not other.due and not other.asked
@@ -95,8 +99,24 @@ class Roster:
 
     def waits_for(self, member: Member) -> list[str]:
         """Those of its dependencies that have not reached what it needs before it starts: `db ready`."""
-        waiting = [(d, other) for d, other in self._dependencies(member) if not _reached(other, d.condition)]
+        waiting = [
+            (d, other)
+            for d, other in self._dependencies(member)
+            if not _reached(other, d.condition) and not self._is_spared(d, other)
+        ]
         return [f"{other.name} {dependency.condition.value}" for dependency, other in waiting]
+
+    def does_without(self, member: Member) -> list[str]:
+        """Those of its dependencies that are not required and that it does not wait for, and why."""
+        spared = [other for d, other in self._dependencies(member) if self._is_spared(d, other)]
+        ends = [(m.name, m.end_as_clause if m.status is not None else "does not run") for m in spared]
+        return [f"{name}, which {end}" for name, end in ends]
+
+    def _is_spared(self, dependency: Dependency, other: Member) -> bool:
+        """Whether it is not required, and will not reach the condition by itself."""
+        if dependency.required or _reached(other, dependency.condition):
+            return False
+        return bool(self.why_never(other)) or (other.state in AT_REST and not other.due)
 
     def needed_by(self, members: Iterable[Member]) -> list[Member]:
         """These members, and what they need that has not reached what they need of it; dependencies first.
@@ -109,7 +129,7 @@ class Roster:
 
         def add(member: Member) -> None:
             for dependency, other in self._dependencies(member):
-                if other not in found and not lasts(other, dependency.condition):
+                if dependency.required and other not in found and not lasts(other, dependency.condition):
                     add(other)
             found[member] = None
 
@@ -121,7 +141,9 @@ class Roster:
             if member.stop_requested or not (member.succeeded or condition is Condition.COMPLETED):
                 return False
             if member not in lasting:
-                lasting[member] = all(lasts(other, d.condition) for d, other in self._dependencies(member))
+                lasting[member] = all(
+                    lasts(other, d.condition) for d, other in self._dependencies(member) if d.required
+                )
             return lasting[member]
 
         for member in members:
@@ -220,7 +242,7 @@ class Roster:
         """The system ends because of `culprit`. Who is at rest by now because somebody asked for that is none of those
         who have to be stopped for it."""
         self._culprit = culprit
-        self._others = [m for m in self.members if m is not culprit and not (m.incarnations and is_put_away(m))]
+        self._others = [m for m in self.members if m is not culprit and not is_put_away(m)]
 
     def _end_of_one(self, name: str) -> End | None:
         """Return how an instance ended; of a component with several, the one that ended the system, or the first."""

@@ -1,4 +1,4 @@
-"""More or fewer instances of a component while the system runs.
+"""More or fewer instances of a component while the system runs, and components that were left out at its start.
 
 Instances keep their numbers: the highest go first and come back last. A surplus instance is stopped, and removed once
 it is down: it is not listed, counted or started any more. A new instance depends on what its siblings depend on; no
@@ -7,27 +7,38 @@ other component depends on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import Protocol
 
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.spec import Component
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.roster import AT_REST, Roster
 
-More = Callable[[str, int], tuple[Component, ...]]
 Rename = Callable[[Member, str], None]
 
 _INSTANCE = "ORCHESTRATE_INSTANCE"
 
 
-class Scaling:
-    """`more` returns the specs of a component with a number of instances; None if the system cannot be scaled. It may
-    raise OrchestrateError. `rename` is called with a member that has a new name, and its old name."""
+class Supply(Protocol):
+    """Makes specs that were not needed at the start. Both may raise OrchestrateError."""
 
-    def __init__(self, roster: Roster, more: More | None, rename: Rename) -> None:
+    def instances(self, name: str, count: int) -> tuple[Component, ...]:
+        """Return the specs of a component in `count` instances, without what it depends on."""
+
+    def missing(self, names: Collection[str], present: Collection[str]) -> tuple[Component, ...]:
+        """Return the specs of these components, and of what they need, that are not `present`. Their dependencies name
+        components, not instances."""
+
+
+class Scaling:
+    """`supply` is None if the system has no other components or instances than at its start. `rename` is called with a
+    member that has a new name, and its old name."""
+
+    def __init__(self, roster: Roster, supply: Supply | None, rename: Rename) -> None:
         self._roster = roster
-        self._more = more
+        self._supply = supply
         self._rename = rename
         self._removed: dict[str, dict[int, Component]] = {}
 
@@ -36,7 +47,7 @@ class Scaling:
 
         Surplus instances that are down are removed at once. Raises OrchestrateError.
         """
-        if self._more is None:
+        if self._supply is None:
             raise OrchestrateError("unable to scale: this system has one instance of each component")
         siblings = {m.number: m for m in self._siblings(name)}
         if not siblings and name not in self._removed:
@@ -44,7 +55,7 @@ class Scaling:
         missing = [number for number in range(1, count + 1) if number not in siblings]
         if missing:
             removed = self._removed.get(name, {})
-            specs = self._more(name, count)
+            specs = self._supply.instances(name, count)
             like = next(iter(siblings.values())).spec if siblings else next(iter(removed.values()))
             for number in missing:
                 key = removed.pop(number).name if number in removed else f"{name}.{number}"
@@ -57,6 +68,22 @@ class Scaling:
             self.remove_if_down(member)
         self._name(name)
         return wanted, surplus
+
+    def add(self, names: Collection[str]) -> list[Member]:
+        """Add components that were left out at the start, and what they need; none of them starts yet. Return the new
+        members. Raises OrchestrateError."""
+        if self._supply is None:
+            raise OrchestrateError("this system has no other components")
+        present = {m.spec.component for m in self._roster.members} | self._removed.keys()
+        specs = self._supply.missing(names, present)
+        keys: dict[str, list[str]] = {}
+        for spec in (*(m.spec for m in self._roster.members), *specs):
+            keys.setdefault(spec.component, []).append(spec.name)
+        added = []
+        for spec in specs:
+            needs = (replace(d, name=key) for d in spec.depends_on for key in keys.get(d.name, ()))
+            added.append(self._roster.add(replace(spec, depends_on=tuple(needs))))
+        return added
 
     def remove_if_down(self, member: Member) -> bool:
         """Remove a surplus member once it is down. Return whether it was."""

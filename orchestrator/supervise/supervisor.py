@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from orchestrator.model.errors import NOT_READY_STATUS
@@ -31,7 +31,7 @@ from orchestrator.supervise.outcome import Outcome, Terms, of_lost_sink
 from orchestrator.supervise.plan import Plan
 from orchestrator.supervise.progress import Progress
 from orchestrator.supervise.roster import Roster
-from orchestrator.supervise.scaling import More, Scaling
+from orchestrator.supervise.scaling import Scaling, Supply
 from orchestrator.supervise.signalman import Signalman
 from orchestrator.supervise.stage import Stage
 from orchestrator.supervise.stop_progress import StopProgress, in_words
@@ -55,7 +55,7 @@ class Supervisor:
         descriptors: int,
         terms: Terms,
         plan: Callable[[], Plan] | None = None,
-        more: More | None = None,
+        supply: Supply | None = None,
     ) -> None:
         self.loop = loop
         self.title = system.title
@@ -71,7 +71,7 @@ class Supervisor:
         self.errands.decided = lambda verb, members, leaders: self.witness.decided(verb, members, leaders)
         self.witness = Witness()
         self._household.probers.flipped = lambda *report: self.witness.probed(*report)
-        self.scaling = Scaling(self.roster, more, self.streams.rename)
+        self.scaling = Scaling(self.roster, supply, self.streams.rename)
         self.herald: Callable[[str], None] | None = None
         self._listeners: list[Callable[[Member, State], None]] = []
         self._outcome: Outcome | None = None
@@ -165,7 +165,9 @@ class Supervisor:
             self.tell(line)
         self._household.probers.fork_if_needed(plan.components)
         self.start_possible()
-        if not self.roster.members:
+        if self.roster.members:
+            self._check_ready()  # perhaps none of them starts by itself
+        else:
             self.stop(None)
 
     def _step_timed_out(self, step: Member, limit: float) -> None:
@@ -181,6 +183,8 @@ class Supervisor:
             return
         for member in self.roster.startable():
             if not self._household.turns.gives_way(member):
+                for reason in self.roster.does_without(member):
+                    self.tell(f"{member.name} starts without {reason}")
                 member.handle(Event.START)
 
     # What somebody may ask of one member, and hear of all
@@ -195,6 +199,10 @@ class Supervisor:
         wanted, surplus = self.scaling.scale(name, count)
         self._stage.make_room(member.name for member in wanted)
         return wanted, surplus
+
+    def add(self, names: Collection[str]) -> None:
+        """Add components that were left out at the start; they do not start yet. Raises OrchestrateError."""
+        self._stage.make_room(member.name for member in self.scaling.add(names))
 
     def waiting(self) -> dict[str, str]:
         """For each member whose probes are asked, or whose turn to start will come, in words what it waits for."""
