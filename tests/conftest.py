@@ -7,8 +7,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import lateness
 import pytest
+
+# A submission is judged on what it changes, not on what a random search happens to find that day.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if "CI" in os.environ:
+    hypothesis.settings.load_profile("ci")
 
 if sys.platform == "linux":
     import harness

@@ -108,7 +108,9 @@ class Multiplexer:
     def _end_line(self, stream: Stream) -> None:
         self._tails.hide(stream)
         rest = stream.splitter.flush()
-        if no_escapes(replay(rest[:-1])):  # a colour that is reset, a row that is erased: nothing to show
+        is_blank_rows = rest != b"" and not rest.strip(b"\n")  # which waited for what follows
+        # A color that is reset, a row that is erased: nothing to show.
+        if is_blank_rows or no_escapes(replay(rest[:-1])):
             self._show(stream, rest)
 
     def resize(self, rows: int, columns: int) -> None:

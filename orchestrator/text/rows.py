@@ -118,7 +118,7 @@ class RowSplitter(BlockSplitter):
             or b"\f" in chunk
             or b"\v" in chunk
             or chunk.endswith(_BLANK_END)
-            or (len(chunk) < 3 and not self._size)
+            or (chunk[:1] in (b"\r", b"\n", b"") and not self._size and not chunk.strip(b"\r\n"))
         ):
             if (text := self._without_motions(chunk)) is not None:
                 return self._plain(text)
@@ -142,8 +142,8 @@ class RowSplitter(BlockSplitter):
                 return None
         if b"\f" in chunk or b"\v" in chunk:
             return None
-        if size == len(chunk) and chunk.endswith(b"\r"):
-            size = len(chunk.rstrip(b"\r"))
+        if chunk[:size].endswith(b"\r"):
+            size = len(chunk[:size].rstrip(b"\r"))
         self._blank, self._carry = b"", chunk[size:]
         return chunk[:size] if self._carry else chunk
 
@@ -240,10 +240,12 @@ class RowSplitter(BlockSplitter):
         styles = b"".join(SGR.findall(first))
         if end:
             self._end_blank(out)
+            if styles:
+                self._feed(styles, out)
             out.append(self.end_row())
             self._away = self._saved = -1
             self._above = _ABOVE_UNKNOWN
-            return styles + rest
+            return rest
         self._away = column(b"\r\x1b[%dC" % self._away + first) if self._away else column(first)
         return styles
 
