@@ -27,9 +27,10 @@ def test_timestamps_stand_before_the_prefix(home):
 def test_no_prefix(home):
     run = home.write(web="echo one; exec cat").up("--no-prefix")
     run.wait_for("^one$")
+    run.wait_for("^1 component started$")
     run.stop()
-    assert run.text.splitlines() == [
-        "one",
+    assert sorted(run.text.splitlines()[:2]) == ["1 component started", "one"]
+    assert run.text.splitlines()[2:] == [
         "SIGTERM received",
         "Shutting down components",
         "web stopped (killed by SIGTERM)",

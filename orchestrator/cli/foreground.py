@@ -191,6 +191,7 @@ class _Reception:
         """Listen. Where no socket can be made (some file systems have none) the system runs without."""
         from orchestrator.control.server import Server
         from orchestrator.supervise.desk import Desk
+        from orchestrator.supervise.stage import Tone
 
         self._record()
         self._desk = Desk(self._supervisor, log_directory(self._home, self._here))
@@ -201,7 +202,8 @@ class _Reception:
                 Entry(str(self._home.directory), self._supervisor.title, os.getpid(), _now(), self._airflow_home)
             )
         except OSError as error:
-            self._supervisor.tell(f"unable to listen on {path}: {error.strerror}; ps, stop and so on will not work")
+            why = f"unable to listen on {path}: {error.strerror}; ps, stop and so on will not work"
+            self._supervisor.tell(why, tone=Tone.WARNING)
 
     def _record(self) -> None:
         view = self._here.view

@@ -47,7 +47,7 @@ class Counter(Protocol):
     def type(self, data: bytes) -> bool:
         """Type into it; False where it does not take any more."""
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str, *, warns: bool = False) -> None:
         """Say a line of our own in the merged stream."""
 
 
@@ -154,7 +154,7 @@ class Dialogue:
         elif turn is Turn.ACT and rule.do is Do.ANSWER:
             self._answer(rule, prompt)
         elif turn is Turn.ACT and rule.do is Do.FAIL:
-            self._counter.tell(f"{name} failed: it asks {shortened(prompt)}")
+            self._counter.tell(f"{name} failed: it asks {shortened(prompt)}", warns=True)
             self._member.fail(f"failed, because it asked {shortened(prompt)}")
         return True
 
@@ -185,4 +185,4 @@ class Dialogue:
         self._silent.waiting = prompt
         self._overtaken.told(prompt)
         if not self._counter.is_attended:
-            self._counter.tell(text)
+            self._counter.tell(text, warns=True)

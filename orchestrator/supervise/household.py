@@ -24,7 +24,7 @@ from orchestrator.supervise.multiplexer import Multiplexer
 from orchestrator.supervise.nursery import Nursery
 from orchestrator.supervise.probes import Probers
 from orchestrator.supervise.roster import Roster
-from orchestrator.supervise.stage import Stage
+from orchestrator.supervise.stage import Stage, Tone
 from orchestrator.supervise.streams import Streams
 from orchestrator.supervise.turns import Turns
 
@@ -41,7 +41,7 @@ class Head(Protocol):
     def say_stuck(self, members: list[Member], why: str) -> None:
         """Something of these members cannot be killed."""
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str, *, tone: Tone) -> None:
         """Show a line of our own."""
 
 
@@ -119,7 +119,8 @@ class Household:
             self._home.make()
         self._head.tell(
             f"{self._home.corner} was removed: commands in a second terminal do not find this system any more, and"
-            " another start on this home is not refused; start it again when you can"
+            " another start on this home is not refused; start it again when you can",
+            tone=Tone.WARNING,
         )
 
     def attach(self, member: Member, master_fd: int) -> None:
@@ -162,7 +163,7 @@ class Household:
 
     def remarked(self, member: Member, text: str) -> None:
         """Its guardian has something to say."""
-        self._head.tell(text)
+        self._head.tell(text, tone=Tone.WARNING)
 
     def adopt(self, member: Member) -> None:
         """Empty what a dead guardian left."""

@@ -11,9 +11,16 @@ EVERY = 5.0  # seconds between two words
 
 class Progress:
     """`waiting` returns in words, by name, what each one that is not ready waits for; empty ends the reports.
-    `arrived` says whether all has been ready."""
+    `arrived` says whether all has been ready. `tell` shows a report, `fail` a failure."""
 
-    def __init__(self, loop: Loop, waiting: Callable[[], Mapping[str, str]], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        waiting: Callable[[], Mapping[str, str]],
+        tell: Callable[[str], None],
+        fail: Callable[[str], None],
+    ) -> None:
+        self._fail = fail
         self.arrived = False
         self._loop = loop
         self._waiting = waiting
@@ -51,7 +58,7 @@ class Progress:
     def _be_late(self, seconds: float, late: Callable[[], None]) -> None:
         if waiting := self._waiting():
             self._tell(in_words(waiting))
-        self._tell(f"not ready within {seconds:g} s")
+        self._fail(f"not ready within {seconds:g} s")
         late()
 
 

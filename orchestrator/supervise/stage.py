@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -41,6 +42,14 @@ class Presentation:
     log_files: int = KEPT
 
 
+class Tone(enum.Enum):
+    """How grave a line of our own is: its color on a terminal."""
+
+    PLAIN = ""
+    WARNING = "yellow"
+    FAILURE = "red"
+
+
 class Stage:
     """Prefixes lines. `palette` returns the function that colours a prefix; it is called at the first line, when the
     components have been forked already, because it imports blessed."""
@@ -60,7 +69,7 @@ class Stage:
         self._colours: dict[str, str] = {}
         self._wrap: Wrap | None = None
         self._own: Painter | None = None
-        self._faults = Faults(self.tell)
+        self._faults = Faults(lambda text: self.tell(text, tone=Tone.WARNING))
         self._logs: dict[str, LogFile] = {}  # by the file's name; of each instance that of its last run
         self._own_log = self._kept_log(OWN_NAME)
         self.make_room(names)
@@ -148,12 +157,10 @@ class Stage:
         if not self._how.json:
             self.screen.show(b"\n")
 
-    def tell(self, text: str, secret: str = "") -> None:
+    def tell(self, text: str, secret: str = "", *, tone: Tone = Tone.PLAIN) -> None:
         """Show lines of our own, never skipped; in them `secret` is kept out of the log."""
-        if self._own is None:
-            self._own = self._painter(OWN_NAME, OWN_NAME, "")
         lines = "".join(f"{line}\n" for line in text.split("\n"))
-        self.screen.show(self._own.paint(lines.encode()), may_skip=False)
+        self.screen.show(self._paint_own(lines, tone), may_skip=False)
         if self._own_log is not None:
             self._own_log.write((lines.replace(secret, "…") if secret else lines).encode())
 
@@ -172,11 +179,21 @@ class Stage:
         path = how.logs / f"{instance}.log"
         return LogFile(path, faults, continues=continues, size=how.log_size, kept=how.log_files)
 
+    def _paint_own(self, lines: str, tone: Tone) -> bytes:
+        if self._own is None:
+            self._own = self._painter(OWN_NAME, OWN_NAME, "")
+        if tone is Tone.PLAIN or self._how.json or self._how.style is not Style.COLOURS:
+            return self._own.paint(lines.encode())
+        if self._wrap is None:
+            self._wrap = self._palette()
+        colored = (self._wrap(tone.value, line) for line in lines.split("\n")[:-1])
+        return self._own.paint(b"".join(line + b"\n" for line in colored))
+
     def _skipped_note(self, lines: int, size: int) -> bytes:
         who = "the terminal" if self.screen.console.kind is Kind.TERMINAL else "the reader of this"
         where = f"; {self._how.logs} has them" if self._how.logs else ""
-        own = self._own or self._painter(OWN_NAME, OWN_NAME, "")
-        return own.paint(f"{who} did not keep up: skipped {lines:,} lines ({size:,} bytes){where}\n".encode())
+        note = f"{who} did not keep up: skipped {lines:,} lines ({size:,} bytes){where}\n"
+        return self._paint_own(note, Tone.WARNING)
 
     def _prefix(self, name: str, colour: str, *, is_error: bool) -> bytes:
         label = padded(name, self._width)

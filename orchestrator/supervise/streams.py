@@ -7,7 +7,7 @@ import os
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.multiplexer import Multiplexer
-from orchestrator.supervise.stage import Stage
+from orchestrator.supervise.stage import Stage, Tone
 from orchestrator.supervise.stream import Stream
 from orchestrator.supervise.terminals import Terminals
 
@@ -107,9 +107,9 @@ class Streams:
         """Rows and columns of a pty to which nobody is attached."""
         return self._stage.pty_size
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str, *, warns: bool = False) -> None:
         """Say a line of our own."""
-        self._stage.tell(text)
+        self._stage.tell(text, tone=Tone.WARNING if warns else Tone.PLAIN)
 
     def lend(self, stream: Stream, *, lent: bool) -> None:
         """Hold a stream's lines back while somebody is attached."""

@@ -23,6 +23,7 @@ from orchestrator.runtime import signals
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise import news
+from orchestrator.supervise.arrival import Arrival
 from orchestrator.supervise.banner import Banner
 from orchestrator.supervise.component import Member
 from orchestrator.supervise.errands import Errands
@@ -33,7 +34,7 @@ from orchestrator.supervise.progress import Progress
 from orchestrator.supervise.roster import Roster
 from orchestrator.supervise.scaling import Scaling, Supply
 from orchestrator.supervise.signalman import Signalman
-from orchestrator.supervise.stage import Stage
+from orchestrator.supervise.stage import Stage, Tone
 from orchestrator.supervise.stop_progress import StopProgress, in_words
 from orchestrator.supervise.streams import Streams
 from orchestrator.supervise.witness import Witness
@@ -78,7 +79,8 @@ class Supervisor:
         self.is_stopping = False
         self._finished = False
         self._exits_told: dict[str, int] = {}  # which incarnation's, by key
-        self._progress = Progress(loop, self.waiting, self.tell)
+        self._progress = Progress(loop, self.waiting, self.tell, lambda text: self.tell(text, tone=Tone.FAILURE))
+        self._arrival = Arrival(loop.now, self.tell)
         self._stop_progress = StopProgress(loop, lambda: self.roster.stopping, self._report_stop)
         self.stop_reported: Callable[[list[Member]], None] = lambda members: None
         self._signalman = Signalman(loop, self, terms.hang_up_stops, lambda number: self.witness.signaled(number))
@@ -173,7 +175,7 @@ class Supervisor:
     def _step_timed_out(self, step: Member, limit: float) -> None:
         if step.runs and step.status is None and not self.is_stopping:
             step.reason = f"took longer than {limit:g} s"
-            self.tell(f"{step.name} {step.reason}")
+            self.tell(f"{step.name} {step.reason}", tone=Tone.FAILURE)
             step.handle(Event.STOP)
             step.wish = Wish.NONE  # its end is a failure of its own: 1, and not 143 for our own signal
 
@@ -220,6 +222,8 @@ class Supervisor:
         for listener in self._listeners:
             listener(member, before)
         self.errands.go_on()
+        if not self.is_stopping:
+            self._arrival.see(member, self.roster.members)
         self._follow(member, before)
 
     def _follow(self, member: Member, before: State) -> None:
@@ -238,12 +242,12 @@ class Supervisor:
                 self.streams.catch_up(member)
                 self._tell_exit(member)
             if member.own_end and (line := news.left_behind(member)):
-                self.tell(line)
+                self.tell(line, tone=Tone.WARNING)
         elif member.state is State.BACKOFF and self.is_stopping:
             self._stop_possible()
         elif member.state is State.BACKOFF:
             self._tell_last_lines(member)
-            self.tell(news.comeback(member))
+            self.tell(news.comeback(member), tone=Tone.WARNING)
             if followers := self.errands.follow(member):
                 self.tell(f"restarting with it: {', '.join(m.name for m in followers)}")
             self.start_possible()
@@ -279,10 +283,11 @@ class Supervisor:
         else:
             self._tell_last_lines(member)
             if is_given_up(member):
-                self.tell(f"{news.surrender(member)}; `orchestrate start {member.name}` tries again")
+                again = f"`orchestrate start {member.name}` tries again"
+                self.tell(f"{news.surrender(member)}; {again}", tone=Tone.FAILURE)
             self.start_possible()
             for name, reason in self.roster.hopeless().items():
-                self.tell(f"{name} is not started: {reason}")
+                self.tell(f"{name} is not started: {reason}", tone=Tone.WARNING)
             self._check_ready()
             if not self.roster.anyone_active and not self.roster.anyone_put_away and not self.scaling.has_removed_all:
                 self.stop(None)
@@ -304,7 +309,7 @@ class Supervisor:
         """Report the exit of this incarnation, once."""
         if self._exits_told.get(member.key) != member.incarnations:
             self._exits_told[member.key] = member.incarnations
-            self.tell(news.death(member))
+            self.tell(news.death(member), tone=Tone.PLAIN if member.succeeded else Tone.FAILURE)
 
     def _tell_last_lines(self, member: Member) -> None:
         recent = self.streams.last_words(member)
@@ -313,7 +318,7 @@ class Supervisor:
 
     def _tell_surrender(self, member: Member) -> None:
         if is_given_up(member):
-            self.tell(news.surrender(member))
+            self.tell(news.surrender(member), tone=Tone.FAILURE)
 
     def stop(self, outcome: Outcome | None, reason: str = "", culprit: Member | None = None) -> None:
         """End the system; without an outcome, with that of its members. `reason` and `culprit` say why, if it is
@@ -370,7 +375,7 @@ class Supervisor:
 
     def say_stuck(self, members: list[Member], why: str) -> None:
         """Say what cannot be killed, and do not wait for it."""
-        self.tell(f"unable to kill what is left of {', '.join(m.name for m in members)}: {why}")
+        self.tell(f"unable to kill what is left of {', '.join(m.name for m in members)}: {why}", tone=Tone.FAILURE)
         for member in members:
             for listener in self._listeners:
                 listener(member, member.state)
@@ -380,13 +385,14 @@ class Supervisor:
         if not self.is_ready and not self.is_stopping and self.roster.all_ready:
             self._progress.arrive()
             self.witness.became_ready()
+            self._arrival.all_ready(self.roster.members)
             self._banner = Banner(self.loop, self._stage, self._plan, self.herald)
 
-    def tell(self, text: str, *, over_echo: bool = False) -> None:
+    def tell(self, text: str, *, over_echo: bool = False, tone: Tone = Tone.PLAIN) -> None:
         """Show a line of our own, over what the terminal itself has echoed (`^C`) where that is asked for."""
         if over_echo:
             self._stage.screen.begin_row()
-        self._stage.tell(text)
+        self._stage.tell(text, tone=tone)
         if self.herald is not None:
             self.herald(text)
 

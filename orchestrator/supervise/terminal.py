@@ -44,7 +44,7 @@ class House(Protocol):
     def pty_size(self) -> tuple[int, int]:
         """Rows and columns of a pty to which nobody is attached."""
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str, *, warns: bool = False) -> None:
         """Say a line of our own in the merged stream."""
 
     def lend(self, stream: Stream, *, lent: bool) -> None:
@@ -196,9 +196,9 @@ class Terminal:
         self.typed()
         return True
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str, *, warns: bool = False) -> None:
         """Say a line of our own in the merged stream."""
-        self._house.tell(text)
+        self._house.tell(text, warns=warns)
 
     # Who is attached (viewer.Room)
 
