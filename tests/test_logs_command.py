@@ -8,6 +8,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from harness import Run, command_under_test, environment, until
 
+from orchestrator.output import runs
+
 
 def at(seconds):
     """A timestamp so many seconds ago."""
@@ -122,8 +124,25 @@ def test_colours_are_as_asked_for(home):
 
 @pytest.mark.usefixtures("three")
 def test_timestamps(home):
-    lines = printed(home, "-T", "-n", "2")
-    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z (web\.1|api  ) \| ", line) for line in lines), lines
+    clock = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}"
+    for option in ("-t", "-T", "--timestamps"):
+        found = printed(home, option, "-n", "2", env=environment(TZ="Asia/Kolkata"))
+        assert all(re.match(clock + r"\+05:30 (web\.1|api  ) \| ", line) for line in found), found
+        utc = printed(home, option, "--utc", "-n", "2", env=environment(TZ="Asia/Kolkata"))
+        assert all(re.match(clock + r"Z (web\.1|api  ) \| ", line) for line in utc), utc
+        times = [
+            [datetime.fromisoformat(line.split()[0].replace("Z", "+00:00")) for line in each] for each in (found, utc)
+        ]
+        assert times[0] == times[1]
+
+
+@pytest.mark.usefixtures("three")
+def test_words_of_other_tools(home):
+    assert printed(home, "--tail", "3") == ALL[-3:]
+    assert printed(home, "--no-prefix", "-n", "2") == ["web 5", "api 3"]
+    run = logs(home, "--color", "always", "api")
+    assert run.wait() == 0
+    assert b"\x1b[31mapi\x1b[m 3" in run.out
 
 
 @pytest.mark.parametrize(
@@ -196,3 +215,114 @@ def test_our_own_messages_are_in_a_log_of_their_own(home):
     assert run.wait() == 3
     assert until(lambda: printed(home, "orchestrate"))
     assert any(re.fullmatch(r"orchestrate \| web exited with status 3 after [\d.]+ s", line) for line in printed(home))
+
+
+def test_colors_go_by_the_definition_in_up_and_logs_and_stay(home):
+    """Also if not all are started, and with those that come later."""
+    (home.path / "orchestrate.toml").write_text(
+        "".join(f"[components.{name}]\ncommand = 'echo x; exec sleep 1000'\n{more}" for name, more in COLORED)
+    )
+    words = ["up", "--color", "always", "-f", home.path / "orchestrate.toml"]
+    seen = []
+    for names in ((), ("four", "two")):
+        run = Run([*command_under_test(), *words, *names], env=environment(TERM="xterm-256color"))
+        for name in names or ("one", "two", "three", "four"):
+            run.wait_for(rf"^{name} +\| x$")
+        if names:
+            scale = Run([*command_under_test(), "scale", "four=2"], cwd=home.path)
+            assert scale.wait() == 0, str(scale)
+            run.wait_for(r"^four\.2 +\| x$")
+        reader = logs(home, "--color", "always", env=environment(TERM="xterm-256color"))
+        assert reader.wait() == 0
+        run.stop()
+        for out in (run.out, reader.out):
+            seen.append(dict(re.findall(rb"^(?:\x1b\[K|\r)*(\x1b\[[0-9;]*m)([\w.]+) +\| \x1b\[mx", out, re.MULTILINE)))
+            seen[-1] = {name: color for color, name in seen[-1].items()}
+    assert set(seen[0]) == {b"one", b"two", b"three", b"four"}
+    assert seen[0][b"three"] == b"\x1b[31m"
+    assert seen[1] == seen[0]
+    for found in seen[2:]:
+        assert {b"two", b"four", b"four.2"} <= set(found)
+        assert all(seen[0].get(name, color) == color for name, color in found.items()), seen
+    assert seen[2][b"four.2"] == seen[3][b"four.2"] not in seen[0].values()
+
+
+COLORED = (("one", ""), ("two", ""), ("three", "color = 'red'\n"), ("four", ""))
+
+
+def test_standard_error_is_marked_everywhere(home):
+    text = "[components.web]\ncommand = 'echo out; echo err >&2; exec sleep 1000'\ntty = false\n"
+    (home.path / "orchestrate.toml").write_text(text)
+    for options in ([], ["--json"]):
+        run = home.up(*options, file="orchestrate.toml")
+        assert until(lambda run=run: b"out" in run.out and b"err" in run.out)
+        run.stop()
+        shown = [line for line in run.text.splitlines() if re.search(r"(out|err)\"?\}?$", line)]
+        printed_too = printed(home, "-n", "2", *options, "web")
+        for lines in (shown, printed_too):
+            if options:
+                entries = {entry["text"]: entry for entry in map(json.loads, lines)}
+                assert entries["err"]["stream"] == "stderr"
+                assert "stream" not in entries["out"]
+            else:
+                assert {re.sub(" +", " ", line) for line in lines} == {"web | out", "web ! err"}
+    log = (home.path / ".orchestrate/logs/web.log").read_text()
+    assert re.search(r"^\S+Z out$", log, re.MULTILINE)
+    assert re.search(r"^\S+Z! err$", log, re.MULTILINE)
+
+
+def test_the_run_before_the_current_one(home, directory):
+    write(directory / "web.log", (at(9), "zero"), (at(7), "one"), (at(6), "and more"), (at(4), "two"))
+    write(directory / "api.log", (at(6), "api"))
+    for instance, times in (("web", (8, 5, 3)), ("api", (8,))):
+        (directory / f"{instance}.runs").write_text("".join(f"{at(seconds)}\n" for seconds in times))
+    assert printed(home, "--previous") == ["web | two"]
+    assert printed(home, "--previous", "-n", "5") == ["web | two"]
+    (directory / "web.runs").write_text(f"{at(8)}\n{at(5)}\n")
+    assert printed(home, "--previous", "web") == ["web | one", "web | and more"]
+    assert printed(home, "--previous", "-n", "1", "web") == ["web | and more"]
+    refused = logs(home, "--previous", "api")
+    assert refused.wait() == 1
+    assert refused.err.decode() == "orchestrate: cannot print the previous run of api: there was only one run\n"
+    refused = logs(home, "--previous", "-f")
+    assert refused.wait() == 2
+
+
+def test_runs_are_kept_and_bounded(tmp_path):
+    for _ in range(400):
+        runs.begin(tmp_path, "web")
+    found = runs.starts(tmp_path, "web")
+    assert found == sorted(set(found))
+    assert 50 <= len(found) < 400
+    (tmp_path / "web.runs").write_bytes(b"nonsense\n" + found[-1] + b"\n")
+    assert runs.starts(tmp_path, "web") == [found[-1]]
+    assert runs.starts(tmp_path, "api") == []
+    runs.begin(tmp_path / "nowhere", "web")
+
+
+def test_a_restart_begins_a_run(home):
+    run = home.write(web="echo $$; exec sleep 1000").up()
+    run.wait_for(r"^web +\| \d+$")
+    first = re.search(r"^web +\| (\d+)", run.text, re.MULTILINE).group(1)
+    again = Run([*command_under_test(), "restart", "--home", home.path, "web"])
+    assert again.wait() == 0
+    assert until(lambda: len(set(re.findall(r"^web +\| (\d+)", run.text, re.MULTILINE))) == 2)
+    assert printed(home, "--previous", "web") == [f"web | {first}"]
+    run.stop()
+
+
+def test_what_is_positioned_is_shown_as_in_the_stream(home, directory):
+    texts = [
+        "row 1\x1b[?1049hvalue",
+        "\x1b[2;1Hvalue\x1b[?1049lafter",
+        "",
+        "",
+        "\x1b[H\x1b[Jtop\x1b[5;1Hdown",
+        "\x1b(0lqk\x1b(B",
+    ]
+    (directory / "web.log").write_text("".join(f"{at(9)} {text}\n" for text in texts))
+    expected = [f"web | {text}" for text in ("row 1after", "top", "down", "┌─┐")]
+    assert printed(home) == expected
+    assert printed(home, "-n", "3") == expected[-3:]
+    texts = [json.loads(line)["text"] for line in printed(home, "--json")]
+    assert texts == ["row 1after", "top", "down", "┌─┐"]

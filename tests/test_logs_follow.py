@@ -180,3 +180,45 @@ def test_older_files_are_not_followed_again_after_a_move_or_a_removal(tmp_path):
     write(tmp_path / "web.log", (at(1), "three"))
     assert [line.text for line in reader.news()] == [b"three"]
     assert not reader.missed
+
+
+def test_a_component_that_has_printed_nothing_yet_is_waited_for(home):
+    run = home.write(
+        web="until [ -e go ]; do sleep 0.05; done; echo here; exec sleep 1000", api="echo a; exec cat"
+    ).up()
+    run.wait_for(r"^api +\\| a")
+    reader = follow(home, "web", "--no-color")
+    once = logs(home, "web")
+    assert once.wait() == 0
+    assert once.text == ""
+    (home.path / "go").touch()
+    reader.wait_for(r"^web \\| here$")
+    reader.signal(signal.SIGINT)
+    reader.wait()
+    unknown = follow(home, "nobody")
+    assert unknown.wait() == 1
+    run.stop()
+
+
+@pytest.mark.parametrize("words", ["logs -f", "attach"])
+def test_unfinished_lines_are_shown_on_a_terminal(words, home, tmux):
+    parts = "; ".join(f"until [ -e go{n} ]; do sleep 0.05; done; printf {text}" for n, text in enumerate(STEPS))
+    run = home.write(
+        web=f"{parts}; exec sleep 1000", api="until [ -e go9 ]; do sleep 0.05; done; echo x; exec cat"
+    ).up()
+    assert until((home.path / ".orchestrate" / "control.sock").exists)
+    terminal = tmux(columns=80, rows=20)
+    command = " ".join(map(str, command_under_test()))
+    terminal.type(f"clear; {command} {words} --home {home.path}")
+    for number, shown in ((0, r"^web +\| \.$"), (1, r"^web +\| \.\.$"), (9, r"^api +\| x\nweb +\| \.\.$")):
+        (home.path / f"go{number}").touch()
+        terminal.wait_for(shown)
+    (home.path / "go2").touch()
+    terminal.wait_for(r"^web +\| \.\. done\nweb +\| Name\?$")
+    assert terminal.screen().count("..") == 1
+    terminal.keys("C-c")
+    assert terminal.status() == 130
+    run.stop()
+
+
+STEPS = ("'.'", "'.'", r"' done\nName? '")

@@ -212,11 +212,15 @@ def _add_logs(add: Add) -> Parser:
     )
     logs.add_argument("names", nargs="*", metavar="NAME", help="a component's name, or a pattern like 'web*'")
     logs.add_argument("-f", "--follow", action="store_true", help="follow the logs until Ctrl-C")
-    logs.add_argument("-n", "--lines", metavar="N", type=options.count, help="print only the last N lines")
+    logs.add_argument("-n", "--lines", "--tail", metavar="N", type=options.count, help="print only the last N lines")
+    logs.add_argument("--previous", action="store_true", help="print the run before the current one")
     logs.add_argument("--since", metavar="TIME", help="print only lines since TIME: 5m, 1h30m, 14:05, 2026-01-31T14:05")
     logs.add_argument("--until", metavar="TIME", help="print only lines until TIME")
     logs.add_argument("--grep", metavar="RE", help="print only lines that match a regular expression")
-    logs.add_argument("-T", "--timestamps", action="store_true", help="print the time before each line")
+    logs.add_argument("-t", "-T", "--timestamps", action="store_true", help="print the time before each line")
+    logs.add_argument("--utc", action="store_true", help="print times in UTC (default: local time)")
+    logs.add_argument("--no-prefix", action="store_true", help="print lines without the component's name")
+    logs.add_argument("--color", choices=options.COLOURS, help="when to print colors (default: auto)")
     logs.add_argument("--json", action="store_true", help="print one JSON object per line")
     logs.add_argument("--no-color", action="store_const", const="never", dest="color", help="print no colors")
     options.which_system(logs)
@@ -296,6 +300,8 @@ _DEFAULTS: dict[str, object] = {
     "lines": None,
     "since": None,
     "until": None,
+    "utc": False,
+    "previous": False,
     "grep": None,
     "airflow": None,
     "executor": None,

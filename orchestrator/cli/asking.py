@@ -20,6 +20,7 @@ from orchestrator.text import harmless
 from orchestrator.text.cells import padded, width
 
 Row = dict[str, Any]
+_TIMES = frozenset(("time", "since", "started", "ready_since", "ended"))
 
 
 class Refused(OrchestrateError):
@@ -87,9 +88,22 @@ def ask(options: argparse.Namespace, request: Request, limit: float | None = Non
 
 
 def print_json(rows: tuple[Row, ...]) -> None:
-    """One object a line."""
+    """Print one object per line, with times in ISO 8601, as `logs --json` has them."""
     for row in rows:
-        print(json.dumps(row), flush=True)
+        print(json.dumps(_with_times(row)), flush=True)
+
+
+def _with_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: iso_time(each) if key in _TIMES else _with_times(each) for key, each in value.items()}
+    return [_with_times(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def iso_time(seconds: Any) -> Any:
+    """Return UTC in ISO 8601 with microseconds and `Z`, for seconds since the epoch; anything else as it is."""
+    if not isinstance(seconds, int | float):
+        return seconds
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def table(heads: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:

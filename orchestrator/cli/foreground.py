@@ -265,7 +265,7 @@ def _stage(console: Console, system: System, home: Home, here: Surroundings) -> 
         log_files=here.view.log_files or logfile.KEPT,
     )
     screen = Screen(console, cut if here.erases else None, reflows=here.reflows)
-    return Stage(screen, presentation, system.labels, lambda: blessed().wrap)
+    return Stage(screen, presentation, system.labels, lambda: blessed().wrap, system.colors)
 
 
 def log_directory(home: Home, here: Surroundings) -> Path | None:

@@ -7,25 +7,23 @@ import fnmatch
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 from orchestrator.cli import asking, location, surroundings
+from orchestrator.cli.log_view import Follower, Keep, Rows, Shower, component_of, print_lines
 from orchestrator.config.times import parse_time
 from orchestrator.model.errors import OrchestrateError, UsageError
-from orchestrator.output import logreader
+from orchestrator.output import labels, logreader, runs
 from orchestrator.output.logreader import Line, Logs
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.watch import DirectoryWatch
 from orchestrator.text import escapes
-from orchestrator.text.cells import padded, width
-from orchestrator.text.prefix import OWN_NAME, SEPARATOR, JsonPainter, PrefixPainter, Style
+from orchestrator.text.prefix import OWN_NAME
 
 STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
-_REPLICA = re.compile(r"\.\d+$")
-
-Show = Callable[[Line], bytes]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,22 +38,38 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.previous and options.follow:
+        raise UsageError("--previous cannot be combined with --follow", "the run before the current one has ended")
     directory = _directory(options)
     since, until = _time(options.since, "--since"), _time(options.until, "--until")
-    keep = _filter(options.grep, since, until)
-    wants = _wants(_without_tags(options), directory)
+    greps = _grep(options.grep)
+    known = [*logreader.instances(directory), *labels.read(directory)]
+    names = _without_tags(options)
+    wants = _wants(names, list(dict.fromkeys(known)))
     watch = DirectoryWatch(directory) if options.follow else None
     logs = Logs(directory, wants)
-    show = shower(options, list(logs.readers))
-    print_lines(map(show, _history(logs, options, since, keep)))
-    while watch is not None:
-        watch.wait()
-        print_lines(show(line) for line in logs.news() if keep(line))
-        if logs.missed:
-            print("orchestrate: some lines were rotated away before they could be read", file=sys.stderr)
-            for reader in logs.readers.values():
-                reader.missed = False
+    in_time = _in_time(since, until)
+    if options.previous:
+        in_time = _in_previous_run(directory, [name for name in logs.readers if name != OWN_NAME], in_time)
+    show = Shower(options, directory, [name for name in {*known, *logs.readers} if wants(name)])
+    rows, lines = _history(logs, options, since, in_time, greps)
+    print_lines(map(show, lines))
+    if watch is not None:
+        _follow(logs, watch, Follower(logs, rows, show, lambda line: in_time(line) and greps(line)))
     return 0
+
+
+def _follow(logs: Logs, watch: DirectoryWatch, follower: Follower) -> None:
+    try:
+        while True:
+            follower.look()
+            if logs.missed:
+                print("orchestrate: some lines were rotated away before they could be read", file=sys.stderr)
+                for reader in logs.readers.values():
+                    reader.missed = False
+            follower.wait(watch)
+    finally:
+        follower.close()
 
 
 def _directory(options: argparse.Namespace) -> Path:
@@ -90,37 +104,54 @@ def _without_tags(options: argparse.Namespace) -> list[str]:
     ]
 
 
-def _wants(patterns: list[str], directory: Path) -> Callable[[str], bool]:
-    """Return whether an instance is wanted: it, or the component it is an instance of, matches one of the patterns."""
-    found = list(logreader.instances(directory))
+def _wants(patterns: list[str], known: list[str]) -> Callable[[str], bool]:
+    """Return whether an instance is wanted: it, or the component it is an instance of, matches one of the patterns.
+
+    `known` are those that have a log or that were started, and may not have printed anything yet.
+    """
 
     def matches(instance: str, pattern: str) -> bool:
-        names = (instance, _component(instance)) if _REPLICA.search(instance) else (instance, f"{instance}.1")
+        component = component_of(instance)
+        names = (instance, component) if component != instance else (instance, f"{instance}.1")
         return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
     for pattern in patterns:
-        if not any(matches(name, pattern) for name in found):
-            raise OrchestrateError(f"unable to find a log of {pattern!r}", f"there are: {', '.join(found) or 'none'}")
+        if not any(matches(name, pattern) for name in known):
+            raise OrchestrateError(f"unable to find a log of {pattern!r}", f"there are: {', '.join(known) or 'none'}")
     return lambda instance: not patterns or any(matches(instance, pattern) for pattern in patterns)
 
 
-def _component(instance: str) -> str:
-    return _REPLICA.sub("", instance)
-
-
-def _filter(grep: str | None, since: datetime | None, until: datetime | None) -> Callable[[Line], bool]:
+def _in_time(since: datetime | None, until: datetime | None) -> Keep:
     first, last = _stamp(since), _stamp(until)
-    try:
-        pattern = re.compile(os.fsencode(grep)) if grep else None
-    except re.error as error:
-        raise UsageError(f"--grep {grep!r} is no regular expression: {error}") from None
+    return lambda line: not ((first and line.stamp < first) or (last and line.stamp > last))
+
+
+def _in_previous_run(directory: Path, instances: list[str], in_time: Keep) -> Keep:
+    """Return whether a line was written by the run before the current one, or before the last one."""
+    times: dict[str, tuple[bytes, bytes]] = {}
+    for instance in instances:
+        begun = runs.starts(directory, instance)
+        if len(begun) > 1:
+            times[instance] = begun[-2], begun[-1]
+    if not times:
+        which = f" of {', '.join(instances)}" if instances else ""
+        raise OrchestrateError(f"cannot print the previous run{which}: there was only one run")
 
     def keep(line: Line) -> bool:
-        if (first and line.stamp < first) or (last and line.stamp > last):
-            return False
-        return pattern is None or bool(pattern.search(escapes.no_escapes(line.text)))
+        first, last = times.get(line.instance, (b"", b""))
+        return first <= line.stamp < last and in_time(line)
 
     return keep
+
+
+def _grep(text: str | None) -> Keep:
+    if not text:
+        return lambda line: True
+    try:
+        pattern = re.compile(os.fsencode(text))
+    except re.error as error:
+        raise UsageError(f"--grep {text!r} is no regular expression: {error}") from None
+    return lambda line: bool(pattern.search(escapes.no_escapes(line.text)))
 
 
 def _time(text: str | None, option: str) -> datetime | None:
@@ -137,59 +168,26 @@ def _stamp(time: datetime | None) -> bytes:
 
 
 def _history(
-    logs: Logs, options: argparse.Namespace, since: datetime | None, keep: Callable[[Line], bool]
-) -> Iterable[Line]:
+    logs: Logs, options: argparse.Namespace, since: datetime | None, in_time: Keep, greps: Keep
+) -> tuple[Rows, Iterable[Line]]:
+    """Return the lines there were, as they are shown, and with --follow what of them may still change."""
     count, whole = options.lines, options.follow
-    if count is None:
-        return filter(keep, logs.history(since.timestamp() if since else 0.0, whole=whole))
+    rows = Rows()
+    if count is None or (options.previous and count):
+        lines = _shown(rows, filter(in_time, logs.history(since.timestamp() if since else 0.0, whole=whole)), whole)
+        kept = filter(greps, lines)
+        return rows, kept if count is None else deque(kept, count)
     wanted, before = count, -1
-    while True:  # the filter may drop lines: look further back until there are enough, or no more
+    while True:  # lines may be dropped: look further back until there are enough, or no more
         ends = list(logs.last(wanted, whole=whole))
-        lines = list(filter(keep, ends))
-        if len(lines) >= count or len(ends) == before:
-            return lines[len(lines) - min(count, len(lines)) :]
+        rows = Rows()
+        found = list(filter(greps, _shown(rows, filter(in_time, ends), whole)))
+        if len(found) >= count or len(ends) == before:
+            return rows, found[len(found) - min(count, len(found)) :]
         wanted, before = wanted * 4, len(ends)
 
 
-def shower(options: argparse.Namespace, names: list[str]) -> Show:
-    """Return what makes a line into what is printed; `names` are those that there are, for width and colours."""
-    if options.json:
-        return _as_json
-    here = surroundings.read(options)
-    painters: dict[str, PrefixPainter] = {}
-    style = Style.COLOURS if here.colours else Style.NO_COLOURS if os.isatty(1) else Style.BYTES
-    columns = max(map(width, names), default=0)
-    wrap = _wrap(here, [name for name in names if name != OWN_NAME])
-
-    def show(line: Line) -> bytes:
-        painter = painters.get(line.instance)
-        if painter is None:
-            prefix = wrap(line.instance, f"{padded(line.instance, columns)}{SEPARATOR}")
-            painter = painters[line.instance] = PrefixPainter(prefix, style, expand_tabs=os.isatty(1))
-        time = line.stamp + b" " if options.timestamps else b""
-        return time + (painter.paint(line.text + b"\n") if line.ends else painter.paint_piece(line.text))
-
-    return show
-
-
-def _wrap(here: surroundings.Surroundings, names: list[str]) -> Callable[[str, str], bytes]:
-    if not here.colours:
-        return lambda instance, text: text.encode()
-    from orchestrator.output.palette import Palette, colour_of
-
-    wrap = Palette(here.term, here.forced).wrap
-    return lambda instance, text: wrap(colour_of(instance, names, len(names)), text)
-
-
-def _as_json(line: Line) -> bytes:
-    painter = JsonPainter(_component(line.instance), line.instance, lambda: 0.0)
-    more = {} if line.ends else {"cut": True}
-    return painter.entry(line.stamp.decode(), line.text, **more)
-
-
-def print_lines(shown: Iterable[bytes]) -> None:
-    """Print them, at once."""
-    out = sys.stdout.buffer
-    for line in shown:
-        out.write(line)
-    out.flush()
+def _shown(rows: Rows, lines: Iterable[Line], whole: bool) -> Iterator[Line]:
+    yield from rows.take(lines)
+    if not whole:
+        yield from rows.rest()

@@ -11,26 +11,33 @@ import socket
 import sys
 from pathlib import Path
 
-from orchestrator.cli import logs
+from orchestrator.cli.log_view import Follower, Rows, Shower, print_lines
+from orchestrator.output import labels
 from orchestrator.output.logreader import Logs
 from orchestrator.runtime.watch import DirectoryWatch
 
 FEW = 10  # lines to begin with at least
 
 
-def follow(directory: Path, connection: socket.socket, rows: int, options: argparse.Namespace) -> int:
+def follow(directory: Path, connection: socket.socket, height: int, options: argparse.Namespace) -> int:
     """Print the last screenful and then what comes, until the supervisor closes the connection, or Ctrl-C."""
     watch = DirectoryWatch(directory, connection.fileno())
     files = Logs(directory, lambda instance: True)
-    show = logs.shower(options, list(files.readers))
-    lines = list(files.last(max(FEW, rows - 2), whole=True))
+    rows = Rows()
+    show = Shower(options, directory, {*files.readers, *labels.read(directory)})
+    wanted = max(FEW, height - 2)
+    lines = list(rows.take(files.last(wanted, whole=True)))
     print("orchestrate: the merged stream; Ctrl-C leaves it, and the system runs on", file=sys.stderr, flush=True)
-    logs.print_lines(map(show, lines[-max(FEW, rows - 2) :]))
+    print_lines(map(show, lines[-wanted:]))
+    follower = Follower(files, rows, show)
     connection.setblocking(False)
-    while not _has_ended(connection):
-        watch.wait()
-        logs.print_lines(map(show, files.news()))
-    logs.print_lines(map(show, files.news()))
+    try:
+        while not _has_ended(connection):
+            follower.look()
+            follower.wait(watch)
+        follower.look()
+    finally:
+        follower.close()
     return 0
 
 

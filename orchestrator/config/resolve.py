@@ -320,5 +320,8 @@ def resolve(
             components.append(replace(spec, autostart=one.starts))
     check_twice(same, report)
     labels = tuple(c.name for c in (*steps, *components))
-    system = System(title=definition.title, init=steps, components=tuple(components), labels=labels)
+    colors = {step.name: "" for step in steps}
+    for member in definition.components:
+        colors.update(dict.fromkeys(instances.get(member.name, (member.name,)), member.color))
+    system = System(title=definition.title, init=steps, components=tuple(components), labels=labels, colors=colors)
     return Resolved(system, resolver.variables)

@@ -294,13 +294,15 @@ class System:
     """All that is run under one supervisor: initial steps, one after another, then components.
 
     `title` is how the system is called in messages. `members` may be empty while a preset still has to learn them
-    from what its initial steps report; `labels` are the names the prefix leaves room for.
+    from what its initial steps report; `labels` are the names the prefix leaves room for, and `colors` has
+    in order all that are defined, also those that are not started, with the color of each (empty for the next one).
     """
 
     title: str
     init: tuple[Component, ...] = ()
     components: tuple[Component, ...] = ()
     labels: tuple[str, ...] = ()
+    colors: Mapping[str, str] = field(default_factory=dict)
 
 
 def split_unix_url(url: str) -> tuple[str, str]:

@@ -10,8 +10,10 @@ LINE_MAX = 1 << 20  # bytes of an unfinished line that are kept; a longer one is
 class LineLog:
     """Collects the chunks of one stream into lines for a log that it shares."""
 
-    def __init__(self, log: LogFile) -> None:
+    def __init__(self, log: LogFile, *, is_error: bool = False) -> None:
+        """`is_error` marks the lines as those of standard error."""
         self._log = log
+        self._write = log.write_errors if is_error else log.write
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -19,7 +21,7 @@ class LineLog:
         """Take a chunk, which may end anywhere in a line. What is whole of it is written at once: returns False."""
         end = chunk.rfind(b"\n") + 1
         if end:
-            self._log.write(b"".join((*self._parts, chunk[:end])))
+            self._write(b"".join((*self._parts, chunk[:end])))
             self._parts, self._size = [], 0
         if end < len(chunk):
             self._parts.append(chunk[end:])
@@ -38,5 +40,5 @@ class LineLog:
         self._log.finish()
 
     def _end_line(self) -> None:
-        self._log.write(b"".join((*self._parts, b"\n")))
+        self._write(b"".join((*self._parts, b"\n")))
         self._parts, self._size = [], 0

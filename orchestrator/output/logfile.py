@@ -1,5 +1,7 @@
 """One instance's log: each line as it was written, after a UTC timestamp. Rotated by size, by rename.
 
+A line of standard error that is separate (`tty = false`) has `!` behind the timestamp.
+
 A fault (disk full, read-only) is reported once and costs nobody but the log: writing is tried again, and when it works
 again, what was lost is said, and marked in the file. Rotation happens between two lines, so no line is doubled or
 torn: `web.log` becomes `web.log.1`, and so on; who follows the old file by its descriptor reads it to its end. Only a
@@ -23,6 +25,7 @@ UNENDED_MAX = 1 << 20  # bytes above the size at which a file ends within a line
 WRITE_SIZE = 1 << 16  # bytes of one write, where more comes at once: half the time of one of 40 KB (ext4, 6.18)
 TRY_AGAIN = 5.0  # seconds after a fault
 LOOK_AGAIN = 0.5  # seconds between two looks whether the file was removed or moved, while lines are written
+ERROR = b"!"  # stands right behind the timestamp of a line of standard error
 STAMP_WIDTH = len("2026-01-01T00:00:00.000000Z ")
 
 
@@ -114,7 +117,14 @@ class LogFile:
         self.flush()
         return False
 
-    def _wait(self, chunk: bytes) -> None:
+    def write_errors(self, lines: bytes) -> bool:
+        """Append whole lines of standard error, which is separate from the rest."""
+        self.flush()
+        self._wait(lines, ERROR)
+        self.flush()
+        return False
+
+    def _wait(self, chunk: bytes, mark: bytes = b"") -> None:
         now = time.time()
         if not self._waiting:
             self._look_for_removal(now)
@@ -122,8 +132,9 @@ class LogFile:
                 self._lost += len(chunk)
                 return
         time_mark = stamp(now)
-        mark = b"\n" + time_mark
-        body = _without_line_end_cr(chunk).replace(b"\n", mark)
+        if mark:
+            time_mark = time_mark[:-1] + mark + b" "
+        body = _without_line_end_cr(chunk).replace(b"\n", b"\n" + time_mark)
         if self._at_start:
             body = time_mark + body
         self._at_start = chunk.endswith(b"\n")

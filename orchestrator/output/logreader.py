@@ -17,9 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.output.logfile import STAMP_WIDTH
-
-_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ")
+_STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)(!?) ")
 _OLDER = re.compile(r"(?P<name>.+)\.log(?:\.(?P<age>\d{1,6}))?")
 _BLOCK = 1 << 18
 LINE_MAX = 1 << 21  # bytes of a line that are held; a longer one comes in pieces
@@ -28,12 +26,13 @@ LINE_MAX = 1 << 21  # bytes of a line that are held; a longer one comes in piece
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line: `stamp` is the timestamp's text, which sorts as the time does; `text` is raw, without its LF. Where it
-    does not end (`ends`) its next piece follows."""
+    does not end (`ends`) its next piece follows. `is_error` is one of standard error, if that is separate."""
 
     stamp: bytes
     instance: str
     text: bytes
     ends: bool = True
+    is_error: bool = False
 
 
 def instances(directory: Path) -> dict[str, int]:
@@ -69,6 +68,7 @@ class LogReader:
         self._offset = self._parts[-1].size if self._parts else 0
         self._rest = b""
         self._stamp = b""
+        self._is_error = False
 
     def close(self) -> None:
         """Close all files."""
@@ -202,10 +202,19 @@ class LogReader:
             self._rest = b""
 
     def _parse(self, raw: bytes, *, ends: bool = True) -> Line:
-        if _STAMP.match(raw):
-            self._stamp = raw[: STAMP_WIDTH - 1]
-            raw = raw[STAMP_WIDTH:]
-        return Line(self._stamp, self._instance, raw, ends)
+        if match := _STAMP.match(raw):
+            self._stamp, self._is_error = match[1], bool(match[2])
+            raw = raw[match.end() :]
+        return Line(self._stamp, self._instance, raw, ends, self._is_error)
+
+    @property
+    def unfinished(self) -> Line | None:
+        """The line that has no end yet, once all before it was read."""
+        if not self._rest:
+            return None
+        match = _STAMP.match(self._rest)
+        text = self._rest[match.end() :] if match else self._rest
+        return Line(match[1] if match else self._stamp, self._instance, text)
 
 
 def _oldest_beside(path: Path) -> int:

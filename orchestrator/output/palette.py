@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
 
 from orchestrator.text.escapes import RESET
-from orchestrator.text.prefix import OWN_NAME
 
 # Readable on dark and on light grounds; black, white and plain blue are not. Neighbours differ strongly.
 CYCLE = (
@@ -30,14 +28,6 @@ CYCLE = (
     "red",
 )
 OWN = "bold"
-
-
-def colour_of(name: str, names: Sequence[str], others: int = 0) -> str:
-    """Return the colour of a prefix: by the order of `names`; where it is none of them, the one after `others` names
-    that have theirs."""
-    if name == OWN_NAME:
-        return OWN
-    return CYCLE[(names.index(name) if name in names else others) % len(CYCLE)]
 
 
 class Palette:

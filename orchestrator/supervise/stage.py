@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.model.spec import Component
+from orchestrator.output import runs
 from orchestrator.output.console import Kind
+from orchestrator.output.labels import Labels
 from orchestrator.output.linelog import LineLog
 from orchestrator.output.logfile import KEPT, SIZE, Faults, LogFile
-from orchestrator.output.palette import colour_of
 from orchestrator.output.screen import Screen
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervise.stream import Stream
@@ -60,13 +61,16 @@ class Stage:
         presentation: Presentation,
         names: Iterable[str],
         palette: Callable[[], Wrap],
+        colors: Mapping[str, str] | None = None,
     ) -> None:
+        """`colors` has the color of each name, or nothing for the next one, in an order in which `names` may be
+        missing; the prefix has room for `names`."""
         self.screen = screen
         self._how = presentation
         self._palette = palette
+        self._labels = Labels(colors or {}, presentation.logs)
         self._names: list[str] = []
         self._width = 0
-        self._colours: dict[str, str] = {}
         self._wrap: Wrap | None = None
         self._own: Painter | None = None
         self._faults = Faults(lambda text: self.tell(text, tone=Tone.WARNING))
@@ -76,8 +80,9 @@ class Stage:
         screen.console.skipped_note = self._skipped_note
 
     def make_room(self, names: Iterable[str]) -> None:
-        """Pad all prefixes from now on to the longest of these names too; colours go by their order."""
+        """Pad all prefixes from now on to the longest of these names too; those that are new get the next colors."""
         self._names = list(dict.fromkeys([*self._names, *names]))
+        self._labels.add(self._names)
         self._width = max(map(width, [OWN_NAME, *self._names]))
         self._own = None
 
@@ -96,6 +101,8 @@ class Stage:
 
         `instance` is the name in the prefix; the log file is named after the component's own, which never changes.
         """
+        if self._how.logs is not None:
+            runs.begin(self._how.logs, component.name)
         return Stream(
             master_fd,
             self._painter(component.component or component.name, instance, component.colour),
@@ -114,7 +121,7 @@ class Stage:
         """Return the stream of a component's standard error, beside `output`: a mark, the same log, line by line."""
         log = None
         if isinstance(output.log, LogFile):
-            log, output.log = LineLog(output.log), LineLog(output.log)
+            log, output.log = LineLog(output.log, is_error=True), LineLog(output.log)
         painter = self._painter(component.component or component.name, instance, component.colour, is_error=True)
         output.terminal = False
         return Stream(error_fd, painter, log=log, shown=output.shown, terminal=False)
@@ -122,8 +129,7 @@ class Stage:
     def rename(self, before: str, instance: str) -> None:
         """Give a new name the color of the one that it replaces."""
         self._names = [instance if name == before else name for name in self._names]
-        if before in self._colours:
-            self._colours[instance] = self._colours.pop(before)
+        self._labels.rename(before, instance)
         self.make_room([instance])
 
     def repaint(self, stream: Stream, component: Component, instance: str, *, errors: bool = False) -> None:
@@ -198,12 +204,11 @@ class Stage:
     def _prefix(self, name: str, colour: str, *, is_error: bool) -> bytes:
         label = padded(name, self._width)
         separator = ERROR_SEPARATOR if is_error else SEPARATOR
+        color = self._labels.color(name, colour)
         if self._how.style is not Style.COLOURS:
             return (label + separator).encode()
         if self._wrap is None:
             self._wrap = self._palette()
-        if name not in self._colours:
-            self._colours[name] = colour or colour_of(name, self._names, len(self._colours))
         if is_error:
-            return self._wrap(self._colours[name], label) + self._wrap(ERRORS, separator)
-        return self._wrap(self._colours[name], label + separator)
+            return self._wrap(color, label) + self._wrap(ERRORS, separator)
+        return self._wrap(color, label + separator)

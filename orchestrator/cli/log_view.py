@@ -1,0 +1,283 @@
+"""Lines of log files as `logs` and `attach` print them: as the merged stream shows them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from orchestrator.cli import surroundings
+from orchestrator.output import labels
+from orchestrator.output.console import Kind, kind_of
+from orchestrator.output.last_row import LastRow
+from orchestrator.output.logreader import Line, Logs
+from orchestrator.runtime.watch import DirectoryWatch
+from orchestrator.supervise.tails import REDRAW_AFTER, TAIL_AFTER
+from orchestrator.text.block import ROWS_MAX
+from orchestrator.text.cells import padded, width
+from orchestrator.text.escapes import ESC
+from orchestrator.text.prefix import ERROR_SEPARATOR, SEPARATOR, JsonPainter, PrefixPainter, Style
+from orchestrator.text.row import rewrites
+from orchestrator.text.rows import RowSplitter
+
+_REPLICA = re.compile(r"\.\d+$")
+
+Keep = Callable[[Line], bool]
+
+
+def component_of(instance: str) -> str:
+    """Return the component that an instance is one of."""
+    return _REPLICA.sub("", instance)
+
+
+class _Rows:
+    """One stream of lines, less what is positioned instead of written (`text.rows`)."""
+
+    def __init__(self) -> None:
+        self._splitter = RowSplitter()
+        self._above: deque[bytes] = deque(maxlen=ROWS_MAX)
+        self._waiting: deque[Line] = deque(maxlen=ROWS_MAX)  # of which nothing was handed on so far
+
+    def take(self, line: Line) -> list[Line]:
+        """Return the lines that are complete with this one. If there are several, each has the time of its own."""
+        if not line.ends:
+            return [*self.rest(), line]
+        above = b"".join(self._above) if ESC in line.text else b""
+        whole = self._splitter.feed(line.text + b"\n", above)
+        self._splitter.overwritten.clear()
+        if self._splitter.piece:
+            self._splitter.piece = b""
+        return self._handed_on(whole, line)
+
+    def rest(self) -> list[Line]:
+        """Return what was held back, because what follows might have changed it."""
+        return self._handed_on(self._splitter.flush(), None)
+
+    @property
+    def holds(self) -> bool:
+        """Whether blank lines are held back."""
+        return self._splitter.holds
+
+    def settle(self) -> list[Line]:
+        """Return blank lines that nothing has taken back for a while."""
+        return self._handed_on(self._splitter.settle(b"".join(self._above)), None) if self.holds else []
+
+    def unfinished(self, text: bytes) -> bytes:
+        """Return what a line without an end shows so far; nothing under a full-screen program."""
+        if self._splitter.full_screen:
+            return b""
+        one = RowSplitter()
+        one.feed(text)
+        return one.pending
+
+    def _handed_on(self, whole: bytes, line: Line | None) -> list[Line]:
+        if line is not None:
+            self._waiting.append(line)
+        if not whole:
+            return []
+        texts = whole.split(b"\n")[:-1]
+        self._above.extend(text + b"\n" for text in texts)
+        times = list(self._waiting)
+        self._waiting.clear()
+        times = [times[0]] * (len(texts) - len(times)) + times[-len(texts) :] if times else []
+        return [replace(one, text=text) for one, text in zip(times, texts, strict=False)]
+
+
+class Rows:
+    """The same for all instances; standard error that is separate is a stream of its own."""
+
+    def __init__(self) -> None:
+        self._streams: dict[tuple[str, bool], _Rows] = {}
+
+    def take(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Yield lines as they are shown."""
+        for line in lines:
+            yield from self._of(line).take(line)
+
+    def rest(self) -> list[Line]:
+        """Return what was held back, by time."""
+        return sorted((line for one in self._streams.values() for line in one.rest()), key=lambda line: line.stamp)
+
+    @property
+    def hold(self) -> bool:
+        """Whether blank lines are held back."""
+        return any(one.holds for one in self._streams.values())
+
+    def settle(self) -> list[Line]:
+        """Return blank lines that nothing has taken back for a while."""
+        return [line for one in self._streams.values() for line in one.settle()]
+
+    def unfinished(self, line: Line) -> Line:
+        """Return a line without an end as it is shown."""
+        return replace(line, text=self._of(line).unfinished(line.text))
+
+    def _of(self, line: Line) -> _Rows:
+        key = line.instance, line.is_error
+        if key not in self._streams:
+            self._streams[key] = _Rows()
+        return self._streams[key]
+
+
+class Shower:
+    """Makes a line into what is printed. `directory` is where the logs and labels are, `names` the instances that may
+    be shown, for the width of the prefix."""
+
+    def __init__(self, options: argparse.Namespace, directory: Path, names: Iterable[str]) -> None:
+        here = surroundings.read(options)
+        self._json = options.json
+        self._timestamps, self._utc, self._has_prefix = options.timestamps, options.utc, not options.no_prefix
+        self._is_terminal = kind_of(1) is Kind.TERMINAL
+        if here.colours:
+            self._style = Style.COLOURS
+        else:
+            self._style = Style.NO_COLOURS if self._is_terminal else Style.BYTES
+        self._labels = labels.read(directory)
+        self._labels.add(sorted(names))
+        self._columns = max(map(width, names), default=0)
+        self._painters: dict[tuple[str, bool], PrefixPainter] = {}
+        self._wrap: Callable[[str, str], bytes] = lambda color, text: text.encode()
+        self.row: LastRow | None = None
+        if here.colours or here.erases:
+            from orchestrator.output.palette import Palette
+
+            palette = Palette(here.term, here.forced)
+            if here.colours:
+                self._wrap = palette.wrap
+            if here.erases:
+                self.row = LastRow(palette.cut, _size, reflows=here.reflows)
+
+    def __call__(self, line: Line) -> bytes:
+        """Return what is printed of a line."""
+        if self._json:
+            return _as_json(line)
+        painter = self._painter(line)
+        return self._time(line) + (painter.paint(line.text + b"\n") if line.ends else painter.paint_piece(line.text))
+
+    def unfinished(self, line: Line) -> bytes:
+        """Return what is printed of a line without an end."""
+        return self._time(line) + self._painter(line).paint_tail(line.text)
+
+    def _time(self, line: Line) -> bytes:
+        if not self._timestamps or not line.stamp:
+            return b""
+        if self._utc:
+            return line.stamp + b" "
+        moment = datetime.strptime(line.stamp.decode(), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+        return moment.astimezone().isoformat(timespec="microseconds").encode() + b" "
+
+    def _painter(self, line: Line) -> PrefixPainter:
+        key = line.instance, line.is_error
+        painter = self._painters.get(key)
+        if painter is None:
+            prefix = self._prefix(*key) if self._has_prefix else b""
+            painter = self._painters[key] = PrefixPainter(prefix, self._style, expand_tabs=self._is_terminal)
+        return painter
+
+    def _prefix(self, instance: str, is_error: bool) -> bytes:
+        name = padded(instance, self._columns)
+        color = self._labels.color(instance)
+        if is_error:
+            return self._wrap(color, name) + self._wrap("bright_red", ERROR_SEPARATOR)
+        return self._wrap(color, name + SEPARATOR)
+
+
+def _size() -> tuple[int, int] | None:
+    try:
+        columns, rows = os.get_terminal_size(1)
+    except OSError:
+        return None
+    return (columns, rows) if columns and rows else None
+
+
+def _as_json(line: Line) -> bytes:
+    painter = JsonPainter(component_of(line.instance), line.instance, lambda: 0.0, is_error=line.is_error)
+    more = {} if line.ends else {"cut": True}
+    return painter.entry(line.stamp.decode(), line.text, **more)
+
+
+class Follower:
+    """Prints what is written from now on; on a terminal the newest unfinished line stands below it."""
+
+    def __init__(self, logs: Logs, rows: Rows, show: Shower, keep: Keep = lambda line: True) -> None:
+        self._logs = logs
+        self._rows = rows
+        self._show = show
+        self._keep = keep
+        self._tails: dict[str, Line] = {}  # the newest last
+        self._drawn_at = 0.0
+        self._due: float | None = None  # when the newest is to be drawn, or drawn again
+        self._settle_at: float | None = None  # when blank lines are to be printed that are held back
+
+    def look(self) -> None:
+        """Print what is new; a first look only learns what is unfinished."""
+        now = time.monotonic()
+        lines = list(filter(self._keep, self._rows.take(self._logs.news())))
+        if not self._rows.hold:
+            self._settle_at = None
+        elif self._settle_at is None:
+            self._settle_at = now + TAIL_AFTER
+        elif now >= self._settle_at:
+            self._settle_at = None
+            lines += filter(self._keep, self._rows.settle())
+        self._look_at_tails(now)
+        shown = b"".join(map(self._show, lines))
+        row = self._show.row
+        if row is None:
+            _print(shown)
+            return
+        is_due = self._due is not None and now >= self._due
+        if row.is_drawn and (shown or is_due or not self._tails):
+            shown = row.erase() + shown
+        if self._tails and not row.is_drawn and (is_due or self._drawn_at):
+            shown += row.draw(self._show.unfinished(next(reversed(self._tails.values()))))
+            row.is_drawn, self._due, self._drawn_at = True, None, now
+        _print(shown)
+
+    def _look_at_tails(self, now: float) -> None:
+        if self._show.row is None:
+            return
+        for name, reader in self._logs.readers.items():
+            line = reader.unfinished
+            line = self._rows.unfinished(line) if line is not None else None
+            if line is None or not line.text or not self._keep(line):
+                self._tails.pop(name, None)
+            elif self._tails.get(name) != line:
+                self._tails.pop(name, None)
+                self._tails[name] = line
+                wait = REDRAW_AFTER if rewrites(line.text.rstrip(b"\r")) else TAIL_AFTER
+                due = max(now + TAIL_AFTER, self._drawn_at + wait)
+                self._due = due if self._due is None else min(self._due, due)
+        if not self._tails:
+            self._due, self._drawn_at = None, 0.0
+
+    def wait(self, watch: DirectoryWatch) -> None:
+        """Wait until there is something to look at."""
+        times = [when for when in (self._due, self._settle_at) if when is not None]
+        watch.wait(max(0.0, min(times) - time.monotonic()) if times else None)
+
+    def close(self) -> None:
+        """Leave the cursor on a row of its own."""
+        if self._show.row is not None and self._show.row.is_drawn:
+            self._show.row.is_drawn = False
+            _print(b"\n")
+
+
+def _print(shown: bytes) -> None:
+    if shown:
+        sys.stdout.buffer.write(shown)
+        sys.stdout.buffer.flush()
+
+
+def print_lines(shown: Iterable[bytes]) -> None:
+    """Print them, at once."""
+    out = sys.stdout.buffer
+    for line in shown:
+        out.write(line)
+    out.flush()
