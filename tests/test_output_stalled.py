@@ -142,10 +142,10 @@ def orchestrate(home, *options):
 
 def test_head_ends_the_system_in_order_with_the_status_of_sigpipe(home):
     home.write(web=voice("slowly"))
-    run = shell(f"{orchestrate(home)} | head -1; echo ${{PIPESTATUS[0]}}", home)
+    run = shell(f"{orchestrate(home)} | head -2; echo ${{PIPESTATUS[0]}}", home)
     assert run.wait() == 0
-    first, status = run.text.splitlines()
-    assert first == "web         | line 0"
+    *shown, status = run.text.splitlines()
+    assert sorted(shown) == ["orchestrate | 1 component started", "web         | line 0"]
     assert status == str(128 + signal.SIGPIPE)
     assert run.survivors(2) == []
     assert run.err == b""
@@ -166,7 +166,8 @@ def test_a_full_disk_under_stdout_ends_the_system_in_order(where, home):
         else ["orchestrate: unable to write to standard output: No space left on device; stopping"]
     )
     log = log_of(home, "web")
-    assert log.endswith(b"last %d\n" % len(numbers(log)))
+    if log:  # our own first line fails too, perhaps before the component can hear a signal
+        assert log.endswith(b"last %d\n" % len(numbers(log)))
 
 
 @pytest.mark.parametrize("kind", ["terminal", "pipe", "socket", "file"])

@@ -107,8 +107,9 @@ class Multiplexer:
 
     def _end_line(self, stream: Stream) -> None:
         self._tails.hide(stream)
+        is_held = stream.splitter.holds
         rest = stream.splitter.flush()
-        is_blank_rows = rest != b"" and not rest.strip(b"\n")  # which waited for what follows
+        is_blank_rows = is_held and not rest.strip(b"\r\n")  # which waited for what follows
         # A color that is reset, a row that is erased: nothing to show.
         if is_blank_rows or no_escapes(replay(rest[:-1])):
             self._show(stream, rest)
