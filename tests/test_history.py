@@ -155,7 +155,7 @@ def is_answered(here, *names):
 
 @pytest.mark.parametrize("who", ["supervisor", "guardians", "both"])
 def test_a_sigkill_loses_nothing_that_happened_before(who, here):
-    run = here.begin(CRASHING, "db", "web")
+    run = here.begin(CRASHING + "stop = { timeout = 600 }\n", "db", "web")  # no grace period has to pass
     here.crash(run)
     if who == "supervisor":
         run.signal(signal.SIGKILL)

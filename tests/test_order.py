@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model.order import dependents, find_cycle, may_stop
+from orchestrator.model.order import dependents, find_cycle, may_stop, start_order
 from orchestrator.model.spec import Component, Dependency
 
 
@@ -36,6 +36,21 @@ def components(**wants):
 )
 def test_cycle(system, cycle):
     assert find_cycle(system) == cycle
+
+
+@pytest.mark.parametrize(
+    ("system", "names"),
+    [
+        (components(web="db", db="", other=""), "db web other"),
+        (components(a="b", b="c", c=""), "c b a"),
+        (components(a="", b="a", c="a b"), "a b c"),
+        (components(a="nobody"), "a"),
+        (components(a="b", b="a"), "b a"),
+    ],
+    ids=str,
+)
+def test_start_order(system, names):
+    assert start_order(system) == names.split()
 
 
 def test_dependents_are_the_other_direction():

@@ -32,6 +32,22 @@ def _walk(name: str, wants: Mapping[str, list[str]], path: list[str], done: set[
     return ()
 
 
+def start_order(components: Iterable[Component]) -> list[str]:
+    """Return the names so that each comes after all that it depends on; otherwise in their order."""
+    needs = {c.name: [d.name for d in c.depends_on] for c in components}
+    found: dict[str, None] = {}
+
+    def add(name: str) -> None:
+        if name in needs and name not in found:
+            for other in needs.pop(name):  # popped: a cycle, which the definition excludes, ends here
+                add(other)
+            found[name] = None
+
+    for name in list(needs):
+        add(name)
+    return list(found)
+
+
 def dependents(components: Iterable[Component]) -> dict[str, frozenset[str]]:
     """Map each name to those that have to be down before it is asked to stop."""
     all_components = tuple(components)

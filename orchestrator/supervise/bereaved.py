@@ -11,9 +11,21 @@ from orchestrator.supervise.orphans import Orphanage
 
 
 class Bereaved:
-    """`own` returns the pids of our own children; `stuck` is told instances and what cannot be killed of them."""
+    """`own` returns the pids of our own children; `stuck` is told instances and what cannot be killed of them.
 
-    def __init__(self, loop: Loop, own: Callable[[], set[int]], stuck: Callable[[list[Member], str], None]) -> None:
+    `ordered` sorts instances so that each comes after what it depends on. In this order they are reported as gone: if a
+    component and its dependency lose their guardians at once, the dependency restarts, and the component follows it.
+    In another order the exit of the component could stop the system first.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        own: Callable[[], set[int]],
+        stuck: Callable[[list[Member], str], None],
+        ordered: Callable[[list[Member]], list[Member]],
+    ) -> None:
+        self._ordered = ordered
         self._loop = loop
         self._orphanage = Orphanage(loop, own, self._gone, self._stay)
         self._stuck = stuck
@@ -39,7 +51,9 @@ class Bereaved:
             plans = {member.session or member.pid: member.spec.stop for member in self._members if member.pid}
             told = {member.session or member.pid for member in self._members if member.was_told_to_stop}
             signals = {session: 0 if session in told else plan.stop_signal for session, plan in plans.items()}
-            self._orphanage.empty(signals, max((self._grace(m) for m in self._members), default=StopPlan().grace))
+            leaders = {member.session for member in self._members if member.session}
+            grace = max((self._grace(m) for m in self._members), default=StopPlan().grace)
+            self._orphanage.empty(signals, leaders, grace)
 
     def _grace(self, member: Member) -> float:
         """Return its grace period in seconds, or what is left of one that runs already."""
@@ -55,7 +69,7 @@ class Bereaved:
         self._orphanage.check()
 
     def _gone(self) -> None:
-        members, self._members = self._members, []
+        members, self._members = self._ordered(self._members), []
         for member in members:
             member.gone()
 

@@ -57,7 +57,7 @@ class Household:
         self._head = head
         self.roster = Roster(system.init, self)
         self.streams = Streams(loop, Multiplexer(loop, stage.screen), stage)
-        self.bereaved = Bereaved(loop, self._own_pids, head.say_stuck)
+        self.bereaved = Bereaved(loop, self._own_pids, head.say_stuck, self.roster.in_start_order)
         self.probers = Probers(loop, lambda member: member.handle(Event.PROBED), head.start_possible)
         self.turns = Turns(loop, self.roster, self.probers, head.start_possible)
         self._nursery = Nursery(loop)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from orchestrator.model.ending import Act, Cause, Ending, KillTree, ReportStuck, SendRest, SendStep
 from orchestrator.model.spec import StopPlan, StopStep
@@ -31,15 +31,18 @@ class Orphanage:
         self._ending: Ending | None = None
         self._timer: Timer | None = None
         self._signals: dict[int, int] = {}
+        self._leaders: frozenset[int] = frozenset()
         self._told: set[tuple[int, int]] = set()
 
-    def empty(self, signals: Mapping[int, int], grace: float) -> None:
+    def empty(self, signals: Mapping[int, int], leaders: Collection[int], grace: float) -> None:
         """Guardians were killed: begin, or begin again, with all that is adopted now, and kill after `grace` seconds.
 
-        `signals` is the stop signal of each session; 0 where it has been sent, so that nobody gets it twice. What is in
-        another session gets SIGTERM.
+        `signals` is the stop signal of each session; 0 if it has been sent, so that no process gets it twice. What is
+        in another session gets SIGTERM. `leaders` are the pids of our session leaders: in its first second such a
+        process cannot be told from a component by its command line (`process.session`).
         """
         self._signals.update(signals)
+        self._leaders |= frozenset(leaders)
         self._ending = Ending(StopPlan((StopStep(signal.SIGTERM, grace),)))
         self._advance(Cause.LEADER_GONE)
         self.check()
@@ -53,7 +56,7 @@ class Orphanage:
         if self._ending is None:
             return
         orphans = [member.pid for member in tree.descendants(os.getpid(), self._own())]
-        leaders = [pid for pid in orphans if session.leads_a_session(pid)]
+        leaders = [pid for pid in orphans if pid in self._leaders or session.leads_a_session(pid)]
         if len(leaders) < len(orphans):
             self._advance(Cause.CHILD_GONE)
         elif leaders:
@@ -62,6 +65,7 @@ class Orphanage:
         else:
             self._ending = None
             self._signals.clear()
+            self._leaders = frozenset()
             self._told.clear()
             self._disarm()
             self._done()

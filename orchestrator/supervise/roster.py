@@ -175,6 +175,11 @@ class Roster:
         there = {m.key: m for m in members}
         return [there[key] for key in order.may_stop(there, self.dependents)]
 
+    def in_start_order(self, members: Iterable[Member]) -> list[Member]:
+        """Return these members, each after what it depends on."""
+        rank = {key: number for number, key in enumerate(order.start_order(m.spec for m in self.everyone))}
+        return sorted(members, key=lambda member: rank.get(member.key, -1))
+
     def hope_again(self, members: Iterable[Member]) -> None:
         """Somebody wants these members started: what was said of their never starting is void."""
         self._told -= {m.key for m in members}
