@@ -20,7 +20,7 @@ def here(tmp_path):
         (["staus"], "unknown command 'staus'; did you mean 'status'?"),
         (["web", "wbe"], "there is no component 'wbe'; did you mean 'web'?"),
         (["quux"], "unknown command or component 'quux'; there are: web, db"),
-        (["help", "restrat"], "unknown command 'restrat'; did you mean 'restart'?"),
+        (["help", "restrat"], "unknown command or topic 'restrat'; did you mean 'restart'?"),
     ],
 )
 def test_the_wrong_word_is_blamed(words, message, here):
@@ -33,7 +33,7 @@ def test_a_wrong_command_is_blamed_where_there_is_no_definition(tmp_path):
     assert empty.output("quux", status=2) == "orchestrate: unknown command 'quux'; see `orchestrate --help`\n"
 
 
-@pytest.mark.parametrize("command", [[], ["logs"], ["up"], ["airflow"], ["airflow", "info"]])
+@pytest.mark.parametrize("command", [["ps"], ["up"], ["airflow", "info"]])
 def test_help_of_a_command(command, here):
     assert here.output("help", *command) == here.output(*command, "--help")
 

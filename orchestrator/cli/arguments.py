@@ -82,8 +82,14 @@ def build() -> Parser:
     ls = add("ls", "list your running systems in all directories")
     ls.add_argument("--json", action="store_true", help="print one JSON object per line")
     add("version", "print the version")
-    help_ = add("help", "print the help of a command")
-    help_.add_argument("words", nargs="*", metavar="COMMAND", help="a command, such as `logs` or `airflow info`")
+    help_ = add(
+        "help",
+        "print a page of the manual, or the help of a command",
+        description="Print a page of the manual, the help of a command, or the lines that contain a word."
+        " Without TOPIC, list the topics. On a terminal, show it with $PAGER (default: less).",
+    )
+    help_.add_argument("words", nargs="*", metavar="TOPIC", help="a topic, a command, or a word to search for")
+    help_.add_argument("--color", choices=options.COLOURS, help="when to print colors (default: auto)")
     return parser
 
 

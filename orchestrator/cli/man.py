@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from orchestrator import __version__
-from orchestrator.cli import commands
+from orchestrator.cli import commands, manual
 from orchestrator.cli.commands import Command, Option
+from orchestrator.cli.manual import Page
 
 STATUSES = (
     ("0", "ended by down, or all components ended well"),
@@ -21,11 +22,11 @@ STATUSES = (
 
 def run(options: argparse.Namespace) -> int:
     """Print it."""
-    print(page(commands.read()))
+    print(page(commands.read(), tuple(manual.pages().values())))
     return 0
 
 
-def page(found: tuple[Command, ...]) -> str:
+def page(found: tuple[Command, ...], topics: tuple[Page, ...] = ()) -> str:
     """Return the source of the page."""
     bare, *others = found
     lines = [
@@ -50,6 +51,9 @@ def page(found: tuple[Command, ...]) -> str:
     lines.append(".SH EXIT STATUS")
     for status, text in STATUSES:
         lines += [".TP", f".B {status}", _text(text)]
+    lines += [".SH MANUAL", "A page of the manual is printed by", '.BR "orchestrate help" " \\fITOPIC\\fR."']
+    for topic in topics:
+        lines += [".TP", f".B {_text(topic.topic)}", _text(topic.summary)]
     return "\n".join(lines)
 
 

@@ -28,7 +28,7 @@ Options:
   -V, --version  print the version
 
 Options of `up` work without a command too; `orchestrate up --help` lists them.
-`orchestrate help COMMAND` describes a command.
+`orchestrate help COMMAND` describes a command, `orchestrate help` the manual.
 """
 
 

@@ -43,7 +43,8 @@ class Surroundings:
     `end_survivors` whether to end what a run left that was killed together with its guardians; `stays` whether the
     system outlives the terminal; `ready_within` in how many seconds it has to be ready, None for no limit;
     `exit_code_from` the component whose end ends it and whose code is its own, empty for none. `notify_socket` and
-    `watchdog` (seconds) are a service manager's (sd_notify(3))."""
+    `watchdog` (seconds) are a service manager's (sd_notify(3)). `hyperlinks`: whether
+    the terminal shows them (OSC 8)."""
 
     environment: dict[str, str]
     colours: bool
@@ -58,6 +59,7 @@ class Surroundings:
     notify_socket: str = ""
     watchdog: float = 0.0
     reflows: bool = True
+    hyperlinks: bool = False
 
 
 def read(options: argparse.Namespace) -> Surroundings:
@@ -99,6 +101,7 @@ def read(options: argparse.Namespace) -> Surroundings:
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         watchdog=_watchdog(environ),
         reflows=_reflows(term, environ),
+        hyperlinks=terminal and not view.json and _shows_hyperlinks(term, environ),
     )
 
 
@@ -120,6 +123,31 @@ def _reflows(term: str, environ: Mapping[str, str]) -> bool:
     if "TMUX" in environ:
         return True
     return "XTERM_VERSION" not in environ and not term.startswith(("linux", "rxvt", "screen", "vt"))
+
+
+# Terminals that show OSC 8 hyperlinks, by the variables that they set. There is no query that all of them answer.
+_LINKING = {
+    "TERM_PROGRAM": ("iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "rio", "WarpTerminal"),
+    "TERM": ("xterm-kitty", "xterm-ghostty", "foot", "foot-extra", "alacritty", "contour", "wezterm"),
+}
+_VTE = 5000  # VTE_VERSION since which VTE (GNOME Terminal and others) shows them
+
+
+def _shows_hyperlinks(term: str, environ: Mapping[str, str]) -> bool:
+    """Return whether the terminal shows OSC 8 hyperlinks. FORCE_HYPERLINK, as other tools read it, overrides this.
+
+    tmux from 3.4 on passes hyperlinks on only if its terminal-features have them, which we cannot see: not there.
+    """
+    if forced := environ.get("FORCE_HYPERLINK"):
+        return forced != "0"
+    if term in ("", "dumb") or "TMUX" in environ or term.startswith(("screen", "tmux")):
+        return False
+    version = environ.get("VTE_VERSION", "")
+    if version.isascii() and version.isdecimal() and int(version) >= _VTE:
+        return True
+    if "WT_SESSION" in environ or "KONSOLE_VERSION" in environ:
+        return True
+    return any(environ.get(name) in values for name, values in _LINKING.items())
 
 
 def _watchdog(environ: Mapping[str, str]) -> float:
