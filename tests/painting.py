@@ -1,6 +1,6 @@
 """One component's bytes to what is shown of them, in the chunks in which they are read."""
 
-from orchestrator.text.lines import LineSplitter
+from orchestrator.terminal.lines import LineSplitter
 
 
 def streamed(data, size, painter):

@@ -10,22 +10,23 @@ from airflow_rest import free_port
 from definitions import STAY, Directory
 from test_airflow_preset import Fake
 
-from orchestrator.config import component_tree, plain, selection, toml, writer
+from orchestrator.config import component_dump, dump, selection, toml, writer
+from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.document import Document, merge
 from orchestrator.config.environment import Layers, Variable
-from orchestrator.config.reader import read
-from orchestrator.config.report import Place, Report
+from orchestrator.config.loading import read
 from orchestrator.config.resolve import Settings, resolve
 from orchestrator.config.validate import validate
 from orchestrator.model.spec import RestartPolicy
-from orchestrator.presets.airflow import network, plan
+from orchestrator.presets.airflow import components as airflow_components
+from orchestrator.presets.airflow import network
 
 SHELL = {"PATH": "/v/bin:/bin", "ODD": "$HOME ${x} $$", "PORT": "1234"}
 
 
 def components_of(version, bind=None, **options):
     found = facts(version, options)
-    request = plan.Request(
+    request = airflow_components.Request(
         command="/v $x/bin/airflow",
         directory="/p $$",
         private="/h $$/run",
@@ -35,12 +36,14 @@ def components_of(version, bind=None, **options):
         bind=bind,
     )
     changed = {**SHELL, "OWN": "a $HOME ${x:-y} $$"}
-    made = plan.components(found, plan.names(found, frozenset(), frozenset()), request, network.ports(found, 81))
+    made = airflow_components.components(
+        found, airflow_components.names(found, frozenset(), frozenset()), request, network.ports(found, 81)
+    )
     return tuple(replace(c, environment={**c.environment, "OWN": changed["OWN"]}) for c in made)
 
 
 def document_of(components):
-    trees = {c.name: component_tree.of_component(c, SHELL) for c in components}
+    trees = {c.name: component_dump.of_component(c, SHELL) for c in components}
     return Document(Place("preset", 0, "/"), {"components": trees})
 
 
@@ -77,8 +80,8 @@ def test_what_config_prints_gives_the_components_again(version):
     report = Report()
     tree = {
         "components": {
-            member.name: plain.trim(
-                plain.of_member(member, member.port or 0, Layers(SHELL), None, definition.names, report)
+            member.name: dump.trim(
+                dump.of_member(member, member.port or 0, Layers(SHELL), None, definition.names, report)
             )
             for member in definition.components
         }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.presets.airflow import find
+from orchestrator.presets.airflow import installation
 
 
 def command(path, first_lines, *pythons):
@@ -22,7 +22,7 @@ def bin_directory(tmp_path):
 
 def test_the_interpreter_is_in_the_first_line(tmp_path):
     path = command(tmp_path / "bin" / "airflow", f"#!{tmp_path}/bin/python3.11\n", "python", "python3.11")
-    assert find.find(str(path), None) == find.Installation(str(path), f"{tmp_path}/bin/python3.11")
+    assert installation.find(str(path), None) == installation.Installation(str(path), f"{tmp_path}/bin/python3.11")
 
 
 @pytest.mark.parametrize("quote", ['"', ""])
@@ -35,28 +35,30 @@ def test_or_in_the_shell_line_that_long_paths_get(bin_directory, quote):
     )
     if not quote:
         command(name, "")
-    assert find.find(str(path), None).python == str(name)
+    assert installation.find(str(path), None).python == str(name)
 
 
 def test_or_beside_the_command_as_with_shims(tmp_path):
     path = command(tmp_path / "shims" / "airflow", "#!/usr/bin/env bash\nexec pyenv exec airflow\n", "python3")
-    assert find.find(str(path), None).python == f"{tmp_path}/shims/python3"
+    assert installation.find(str(path), None).python == f"{tmp_path}/shims/python3"
 
 
 def test_an_environment_can_be_named_too(bin_directory):
     path = command(bin_directory / "airflow", f"#!{bin_directory}/python\n", "python")
-    assert find.find(str(bin_directory.parent), None).command == str(path)
+    assert installation.find(str(bin_directory.parent), None).command == str(path)
 
 
 def test_path_comes_first(bin_directory):
     path = command(bin_directory / "airflow", "#!/nonexistent/python\n", "python")
-    assert find.find(None, str(bin_directory)) == find.Installation(str(path), str(bin_directory / "python"))
+    assert installation.find(None, str(bin_directory)) == installation.Installation(
+        str(path), str(bin_directory / "python")
+    )
 
 
 def test_a_relative_path_becomes_absolute(tmp_path, monkeypatch):
     path = command(tmp_path / "airflow", "", "python")
     monkeypatch.chdir(tmp_path)
-    assert find.find("./airflow", None).command == str(path)
+    assert installation.find("./airflow", None).command == str(path)
 
 
 @pytest.mark.parametrize(
@@ -66,15 +68,17 @@ def test_a_relative_path_becomes_absolute(tmp_path, monkeypatch):
 def test_what_is_none_is_one_clear_line(tmp_path, named, words):
     (tmp_path / "plain").write_text("")
     command(tmp_path / "alone", "#!/bin/sh\n")
-    with pytest.raises(find.NotFoundError, match=words) as caught:
-        find.find(str(tmp_path / named), None)
+    with pytest.raises(installation.NotFoundError, match=words) as caught:
+        installation.find(str(tmp_path / named), None)
     assert caught.value.status == 2
 
 
 def test_no_airflow_at_all_says_how_to_install_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(find.sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(find.NotFoundError, match=r"no airflow on PATH; install one .*pip install apache-airflow"):
-        find.find(None, str(tmp_path))
+    monkeypatch.setattr(installation.sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(
+        installation.NotFoundError, match=r"no airflow on PATH; install one .*pip install apache-airflow"
+    ):
+        installation.find(None, str(tmp_path))
 
 
 def test_the_version_is_read_from_the_packages(tmp_path):
@@ -82,9 +86,9 @@ def test_the_version_is_read_from_the_packages(tmp_path):
     (packages / "apache_airflow-3.3.2.dist-info").mkdir(parents=True)
     (packages / "apache_airflow_core-3.3.1.dist-info").mkdir()
     python = command(tmp_path / "bin" / "python", "")
-    assert find.version(str(python)) == "3.3.2"
-    assert find.site_packages(str(python)) == packages
-    assert find.version(str(tmp_path / "other" / "bin" / "python")) == ""
+    assert installation.version(str(python)) == "3.3.2"
+    assert installation.site_packages(str(python)) == packages
+    assert installation.version(str(tmp_path / "other" / "bin" / "python")) == ""
 
 
 @pytest.mark.parametrize(
@@ -104,4 +108,4 @@ def test_the_version_is_read_from_the_packages(tmp_path):
     ],
 )
 def test_which_of_two_versions_is_older(version, than, older):
-    assert find.is_older(version, than) is older
+    assert installation.is_older(version, than) is older

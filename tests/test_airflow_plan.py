@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 from airflow_reports import VERSIONS, facts
 
-from orchestrator.model import order
+from orchestrator.model import scheduling
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import ExecProbe, HttpProbe, LogProbe, Ownership, RestartPolicy, Scope
-from orchestrator.presets.airflow import network, plan
+from orchestrator.presets.airflow import components as airflow_components
+from orchestrator.presets.airflow import network
 from orchestrator.presets.airflow.network import Use
 
 NOBODY = frozenset()
-REQUEST = plan.Request(
+REQUEST = airflow_components.Request(
     command="/v/bin/airflow",
     directory="/p",
     private="/h/.orchestrate/run",
@@ -26,13 +27,15 @@ REQUEST = plan.Request(
 
 
 def made(found, chosen=None, only=NOBODY, without=NOBODY, request=REQUEST):
-    running = plan.names(found, only, without)
-    return {c.name: c for c in plan.components(found, running, request, chosen or network.ports(found, None))}
+    running = airflow_components.names(found, only, without)
+    return {
+        c.name: c for c in airflow_components.components(found, running, request, chosen or network.ports(found, None))
+    }
 
 
 def environment(found, chosen=None, bind=None, without=NOBODY, given=(), own_hosts=NOBODY):
     """What a start adds to the environment it was given."""
-    running = plan.names(found, NOBODY, without)
+    running = airflow_components.names(found, NOBODY, without)
     ports = chosen or network.ports(found, None)
     complete = network.environment(found, dict(given), ports, bind, running, own_hosts)
     return {
@@ -116,11 +119,11 @@ def test_the_control_socket_of_gunicorn_is_switched_off_in_all_processes_of_2():
 
 def test_on_3_the_scheduler_is_down_before_the_api_server_is_stopped():
     components = made(facts("3.3.2")).values()
-    dependents = order.dependents(components)
+    dependents = scheduling.dependents(components)
     names = [c.name for c in components]
-    assert sorted(order.may_stop(names, dependents)) == ["dag-processor", "scheduler", "triggerer"]
-    assert order.may_stop(["api-server"], dependents) == ["api-server"]
-    assert set(order.may_stop([c.name for c in made(facts("2.6.3")).values()], {})) == {
+    assert sorted(scheduling.may_stop(names, dependents)) == ["dag-processor", "scheduler", "triggerer"]
+    assert scheduling.may_stop(["api-server"], dependents) == ["api-server"]
+    assert set(scheduling.may_stop([c.name for c in made(facts("2.6.3")).values()], {})) == {
         "scheduler",
         "webserver",
         "triggerer",
@@ -130,15 +133,22 @@ def test_on_3_the_scheduler_is_down_before_the_api_server_is_stopped():
 
 def test_a_choice_of_components():
     found = facts("3.3.2")
-    assert plan.names(found, frozenset({"scheduler", "api-server"}), NOBODY) == ("scheduler", "api-server")
-    assert plan.names(found, NOBODY, frozenset({"triggerer"})) == ("scheduler", "api-server", "dag-processor")
+    assert airflow_components.names(found, frozenset({"scheduler", "api-server"}), NOBODY) == (
+        "scheduler",
+        "api-server",
+    )
+    assert airflow_components.names(found, NOBODY, frozenset({"triggerer"})) == (
+        "scheduler",
+        "api-server",
+        "dag-processor",
+    )
     with pytest.raises(
         UsageError,
         match=r"unable to choose webserver: Airflow 3.3.2 has no such component; it has scheduler, api-server",
     ):
-        plan.names(found, frozenset({"webserver"}), NOBODY)
+        airflow_components.names(found, frozenset({"webserver"}), NOBODY)
     with pytest.raises(UsageError, match="leave no component"):
-        plan.names(found, frozenset({"triggerer"}), frozenset({"triggerer"}))
+        airflow_components.names(found, frozenset({"triggerer"}), frozenset({"triggerer"}))
 
 
 def test_readiness_on_3():
@@ -346,7 +356,7 @@ def test_what_was_forced_is_in_the_environment_and_said():
     )
     assert environment(forced)["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
     ports = network.ports(forced, None)
-    assert "Forcing executor to LocalExecutor: CeleryExecutor is not local" in plan.notes(
+    assert "Forcing executor to LocalExecutor: CeleryExecutor is not local" in airflow_components.notes(
         forced, "/v/bin/airflow", ports, ports
     )
 
@@ -362,13 +372,13 @@ def test_new_dag_files_are_looked_for_every_10_seconds_unless_that_is_configured
     found = facts(version, refresh_option=option)
     assert environment(found)[variable] == "10"
     ports = network.ports(found, None)
-    (line,) = [line for line in plan.notes(found, "/v/bin/airflow", ports, ports) if "DAG files" in line]
+    (line,) = [line for line in airflow_components.notes(found, "/v/bin/airflow", ports, ports) if "DAG files" in line]
     assert line.startswith(f"Looking for new DAG files every 10 s: {said}")
     assert variable not in environment(facts(version))
 
 
 def test_ports_that_were_chosen_are_said():
-    lines = plan.notes(facts("2.6.3"), "/v/bin/airflow", moved(), moved(web=9090, trigger_log=9091))
+    lines = airflow_components.notes(facts("2.6.3"), "/v/bin/airflow", moved(), moved(web=9090, trigger_log=9091))
     assert lines == (
         "Airflow 2.6.3 (/v/bin/airflow), home /h, SequentialExecutor, sqlite:////h/airflow.db",
         "Port 8080 is taken: webserver gets 9090",
@@ -391,35 +401,45 @@ def test_which_ports_are_needed():
 
 
 def test_login():
-    assert plan.login_line(facts("2.6.3"), "secret", shown=True) == "Login with username: admin  password: secret"
     assert (
-        plan.login_line(facts("2.6.3"), "secret", shown=False)
+        airflow_components.login_line(facts("2.6.3"), "secret", shown=True)
+        == "Login with username: admin  password: secret"
+    )
+    assert (
+        airflow_components.login_line(facts("2.6.3"), "secret", shown=False)
         == "Login with username: admin  password: in /h/standalone_admin_password.txt"
     )
-    assert "not known" in plan.login_line(facts("2.6.3"), "", shown=True)
-    assert plan.login_line(facts("3.3.2", login="open"), "", shown=True) == "No login is needed: everybody is an admin"
-    assert plan.login_line(facts("3.3.2", login="elsewhere"), "", shown=True) == ""
+    assert "not known" in airflow_components.login_line(facts("2.6.3"), "", shown=True)
+    assert (
+        airflow_components.login_line(facts("3.3.2", login="open"), "", shown=True)
+        == "No login is needed: everybody is an admin"
+    )
+    assert airflow_components.login_line(facts("3.3.2", login="elsewhere"), "", shown=True) == ""
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_banner_names_the_url_only_with_a_web_component(version):
     found = facts(version)
-    lines = plan.banner(found, plan.names(found, NOBODY, NOBODY), "http://localhost:8080", "Login …")
+    lines = airflow_components.banner(
+        found, airflow_components.names(found, NOBODY, NOBODY), "http://localhost:8080", "Login …"
+    )
     assert lines[1:-1] == (
         "Airflow is ready",
         "http://localhost:8080/",
         "Login …",
         "Airflow Standalone is for development purposes only. Do not use this in production!",
     )
-    assert not any("http" in line for line in plan.banner(found, ("scheduler",), "http://localhost:8080", "Login …"))
+    assert not any(
+        "http" in line for line in airflow_components.banner(found, ("scheduler",), "http://localhost:8080", "Login …")
+    )
 
 
 def test_every_choice_of_components_makes_a_plan_without_a_cycle():
     for version in VERSIONS:
         found = facts(version)
-        everybody = plan.names(found, NOBODY, NOBODY)
+        everybody = airflow_components.names(found, NOBODY, NOBODY)
         for count in range(1, len(everybody) + 1):
             for some in itertools.combinations(everybody, count):
                 components = made(found, only=frozenset(some)).values()
                 assert tuple(c.name for c in components) == some
-                assert order.find_cycle(components) == ()
+                assert scheduling.find_cycle(components) == ()

@@ -5,8 +5,7 @@ import socket
 
 import pytest
 
-from orchestrator.presets.airflow import ports
-from orchestrator.process import proc, sockets
+from orchestrator.process import procfs, socket_owner, tcp_ports
 
 
 @pytest.fixture
@@ -29,24 +28,24 @@ def listener():
 @pytest.mark.parametrize("asked", ["0.0.0.0", "127.0.0.1", "::", "*", "", "localhost"])
 def test_a_port_that_is_taken_is_said_with_pid_and_command(listener, asked):
     port = listener("127.0.0.1")
-    fault = ports.fault(asked, port)
+    fault = tcp_ports.fault(asked, port)
     assert fault.startswith(f"is taken by pid {os.getpid()} ("), fault
     assert own_command() in fault
-    assert sockets.listener(port) == os.getpid()
+    assert socket_owner.listener(port) == os.getpid()
 
 
 def test_a_free_port_has_no_fault_and_stays_free(listener):
     taken = listener("127.0.0.1")
-    port = ports.free("0.0.0.0", {taken})
+    port = tcp_ports.free("0.0.0.0", {taken})
     assert port != taken
     for host in ("0.0.0.0", "127.0.0.1", "::", ""):
-        assert ports.fault(host, port) == ""
-    assert sockets.listener(port) == 0
+        assert tcp_ports.fault(host, port) == ""
+    assert socket_owner.listener(port) == 0
 
 
 def test_faults_that_are_not_somebody_elses():
-    assert "cannot be listened on" in ports.fault("192.0.2.1", 8080)
-    assert "cannot be listened on" in ports.fault("no such host.", 8080)
+    assert "cannot be listened on" in tcp_ports.fault("192.0.2.1", 8080)
+    assert "cannot be listened on" in tcp_ports.fault("no such host.", 8080)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -58,7 +57,7 @@ def test_an_unprivileged_user_is_told_without_the_pid(listener):
         try:
             os.closerange(3, write_fd)  # the listening socket is in them
             os.setuid(65534)
-            os.write(write_fd, ports.fault("127.0.0.1", port).encode())
+            os.write(write_fd, tcp_ports.fault("127.0.0.1", port).encode())
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
@@ -73,5 +72,5 @@ def own_command():
 
 
 def test_commands_by_pid():
-    assert proc.command_of(os.getpid()) == own_command()
-    assert proc.command_of(2**22 + 1) == "?"
+    assert procfs.command_of(os.getpid()) == own_command()
+    assert procfs.command_of(2**22 + 1) == "?"

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from airflow_reports import facts
 
-from orchestrator.presets.airflow import password, paths, preset, stamp
-from orchestrator.presets.airflow.find import Installation
+from orchestrator.presets.airflow import cache, password, paths, preset
+from orchestrator.presets.airflow.installation import Installation
 
 ENVIRONMENT = {"AIRFLOW__CORE__LOAD_EXAMPLES": "False", "LANG": "C.UTF-8", "DATA": "/d"}
 
@@ -44,10 +44,10 @@ class Place:
 
     def write(self, *, valid=True):
         this_start = {"url": "http://localhost:8080", "components": ("scheduler",)}
-        stamp.write(self.path, self.facts, self.installation, ENVIRONMENT, valid=valid, **this_start)
+        cache.write(self.path, self.facts, self.installation, ENVIRONMENT, valid=valid, **this_start)
 
     def read(self, environment=ENVIRONMENT):
-        return stamp.read(self.path, self.installation, environment)
+        return cache.read(self.path, self.installation, environment)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_what_was_changed_meanwhile_or_is_kept_elsewhere_is_not_stamped(place):
     place.facts = replace(place.facts, stampable=False)
     place.write()
     assert place.read() is None
-    assert stamp.load(place.path)["url"] == "http://localhost:8080", "but `info` finds it"
+    assert cache.load(place.path)["url"] == "http://localhost:8080", "but `info` finds it"
 
 
 def test_passwords(tmp_path):

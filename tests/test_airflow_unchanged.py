@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.presets.airflow import unchanged
+from orchestrator.presets.airflow import database_fingerprint
 
 URL = "postgresql+psycopg2://airflow:s3%cr3t@db/airflow"
 
 
 def test_the_record_has_no_url_and_no_two_records_are_alike():
-    first, second = unchanged.digest(URL), unchanged.digest(URL)
+    first, second = database_fingerprint.digest(URL), database_fingerprint.digest(URL)
     assert first != second
     assert "s3" not in first.partition("$")[2] or "cr3t" not in first
     for known in (first, second):
-        assert unchanged.is_digest_of(URL, known)
-        assert not unchanged.is_digest_of(URL + "2", known)
-    assert not unchanged.is_digest_of(URL, "")
+        assert database_fingerprint.is_digest_of(URL, known)
+        assert not database_fingerprint.is_digest_of(URL + "2", known)
+    assert not database_fingerprint.is_digest_of(URL, "")
 
 
 @pytest.mark.parametrize(
@@ -34,21 +34,21 @@ def test_the_record_has_no_url_and_no_two_records_are_alike():
 def test_the_url_is_found_where_airflow_finds_it(tmp_path, config, environment):
     path = tmp_path / "airflow.cfg"
     path.write_text(config)
-    known = unchanged.digest(URL)
-    found = list(unchanged.configured(str(path), environment))
-    assert next(url for url in found if unchanged.is_digest_of(url, known)) == URL
+    known = database_fingerprint.digest(URL)
+    found = list(database_fingerprint.configured(str(path), environment))
+    assert next(url for url in found if database_fingerprint.is_digest_of(url, known)) == URL
 
 
 def test_variables_in_the_url_are_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("DB_HOST", "db")
     path = tmp_path / "airflow.cfg"
     path.write_text("[database]\nsql_alchemy_conn = mysql://$DB_HOST/airflow\n")
-    assert "mysql://db/airflow" in list(unchanged.configured(str(path), {}))
-    assert "" in list(unchanged.configured(str(tmp_path / "none"), {}))
+    assert "mysql://db/airflow" in list(database_fingerprint.configured(str(path), {}))
+    assert "" in list(database_fingerprint.configured(str(tmp_path / "none"), {}))
 
 
 def test_it_keeps_to_python_3_8_and_imports_nothing_of_ours():
-    text = Path(unchanged.__file__).read_text()
+    text = Path(database_fingerprint.__file__).read_text()
     ast.parse(text, feature_version=(3, 8))
     assert "import orchestrator" not in text
     assert "from orchestrator" not in text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.cli import arguments
+from orchestrator.cli import parser
 from orchestrator.model.errors import UsageError
 
 
@@ -24,13 +24,13 @@ from orchestrator.model.errors import UsageError
 )
 def test_an_unknown_option_is_reported_and_not_what_follows_it(words, option):
     with pytest.raises(UsageError, match=rf"^unrecognized option '{option}'"):
-        arguments.parse(words.split())
+        parser.parse(words.split())
 
 
 @pytest.mark.parametrize("words", ["-f x.toml airflow", "--only web airflow info", "-p5000 airflow", "-e=a airflow"])
 def test_airflow_takes_no_options_of_a_definition(words):
     with pytest.raises(UsageError, match=r"^airflow does not take -"):
-        arguments.parse(words.split())
+        parser.parse(words.split())
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_airflow_takes_no_options_of_a_definition(words):
     ],
 )
 def test_what_only_looks_like_an_option_is_left_alone(words, name, value):
-    assert getattr(arguments.parse(words.split()), name) == value
+    assert getattr(parser.parse(words.split()), name) == value

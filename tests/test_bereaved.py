@@ -8,7 +8,7 @@ from facts import children
 
 from orchestrator.model.spec import StopPlan
 from orchestrator.runtime.loop import Loop
-from orchestrator.supervise.bereaved import Bereaved
+from orchestrator.supervisor.bereaved import Bereaved
 
 
 class Member:

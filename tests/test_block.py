@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lateness import cheap
 
-from orchestrator.text.escapes import no_escapes
-from orchestrator.text.row import replay
-from orchestrator.text.rows import RowSplitter
+from orchestrator.terminal.escapes import no_escapes
+from orchestrator.terminal.row import replay
+from orchestrator.terminal.row_splitter import RowSplitter
 
 
 def handed_on(chunks, above=b""):

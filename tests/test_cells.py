@@ -6,9 +6,9 @@ from harness import Run, command_under_test, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.text.cells import expand_tabs, padded, width
-from orchestrator.text.escapes import plain
-from orchestrator.text.prefix import PrefixPainter, Style
+from orchestrator.terminal.escapes import plain
+from orchestrator.terminal.painter import PrefixPainter, Style
+from orchestrator.terminal.width import expand_tabs, padded, width
 
 
 @pytest.mark.parametrize(

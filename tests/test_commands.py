@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config.commands import line_fault, program_fault
+from orchestrator.config.command_check import line_fault, program_fault
 
 
 @pytest.fixture

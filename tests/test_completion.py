@@ -14,7 +14,8 @@ import pytest
 from definitions import Directory, component
 from harness import PATIENCE, Run, command_under_test, environment, until
 
-from orchestrator.cli import arguments, commands
+from orchestrator.cli import help_model
+from orchestrator.cli import parser as cli_parser
 
 
 def output(*words, cwd=None):
@@ -172,7 +173,7 @@ def test_bash_gets_what_follows_its_word_breaks(here):
 
 
 def test_every_option_with_choices_is_completed(here):
-    for words, parser in parsers(arguments.build(), []):
+    for words, parser in parsers(cli_parser.build(), []):
         for action in parser._actions:
             if action.choices and action.option_strings:
                 assert candidates(here.path, *words, action.option_strings[-1], "") == list(action.choices)
@@ -214,7 +215,7 @@ def test_the_manual_page_has_every_command_and_option():
         )
         assert done.stderr == ""
     plain = source.replace("\\-", "-").replace("\\e", "\\")
-    for command in commands.read():
+    for command in help_model.read():
         assert not command.name or f".SS {command.name}\n" in plain
         for option in command.options:
             assert all(f"\\fB{string}\\fR" in plain.replace("\\f", "\\f") for string in option.strings)
@@ -223,4 +224,4 @@ def test_the_manual_page_has_every_command_and_option():
 
 def test_help_and_manual_page_name_the_same_commands():
     listed = sorted(re.findall(r"^  ([a-z]+) ", output("--help"), re.MULTILINE))
-    assert listed == sorted(command.name for command in commands.read()[1:])
+    assert listed == sorted(command.name for command in help_model.read()[1:])

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.config import definition, keys, schema, toml
+from orchestrator.config import definition, toml
 from orchestrator.config.definition import EnvFile
+from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.document import merge
+from orchestrator.config.loading import read
 from orchestrator.config.locator import locate
-from orchestrator.config.reader import read
-from orchestrator.config.report import Place, Report
+from orchestrator.config.schema import component as schema_component
+from orchestrator.config.schema import json_schema
 from orchestrator.config.validate import validate
 from orchestrator.model.spec import (
     Condition,
@@ -480,13 +482,13 @@ def test_any_text_is_read_or_reported(text):
 
 
 WORDS = st.sampled_from(["x", "TERM", "ready", "always"])
-NAMES = st.sampled_from(["a", "b", "condition", *keys.STOP.shape.keys])
+NAMES = st.sampled_from(["a", "b", "condition", *schema_component.STOP.shape.keys])
 VALUES = st.recursive(
     st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=5,
 )
-ANY_MEMBER = st.dictionaries(st.sampled_from([*keys.COMPONENT.keys, "unknown"]), VALUES, max_size=6)
+ANY_MEMBER = st.dictionaries(st.sampled_from([*schema_component.COMPONENT.keys, "unknown"]), VALUES, max_size=6)
 
 
 @settings(deadline=None)
@@ -508,19 +510,19 @@ def test_any_values_are_read_or_reported(components, init):
 
 def test_the_shipped_schema_is_up_to_date():
     """Else: orchestrate config --schema > orchestrator/config/orchestrate.schema.json"""
-    shipped = Path(schema.__file__).with_name("orchestrate.schema.json").read_text(encoding="utf-8")
-    assert json.loads(shipped) == json.loads(schema.text())
+    shipped = Path(json_schema.__file__).parent.with_name("orchestrate.schema.json").read_text(encoding="utf-8")
+    assert json.loads(shipped) == json.loads(json_schema.text())
 
 
 def test_the_schema_is_one():
     jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.Draft202012Validator.check_schema(json.loads(schema.text()))
+    jsonschema.Draft202012Validator.check_schema(json.loads(json_schema.text()))
 
 
 def test_each_key_is_a_field():
     known = {field.name for field in fields(definition.Member)} - {"name", "place", "places"}
     named = {"for": "needed_by"}  # a keyword of Python
-    assert {named.get(key, key) for key in (*keys.COMPONENT.keys, *keys.INIT.keys)} == known
+    assert {named.get(key, key) for key in (*schema_component.COMPONENT.keys, *schema_component.INIT.keys)} == known
 
 
 @pytest.mark.parametrize(
@@ -538,7 +540,7 @@ def test_each_key_is_a_field():
 def test_the_schema_agrees_with_the_reader(web, right):
     jsonschema = pytest.importorskip("jsonschema")
     tree = {"components": {"web": web, "web2": {"command": "y"}}}
-    assert jsonschema.Draft202012Validator(json.loads(schema.text())).is_valid(tree) == right
+    assert jsonschema.Draft202012Validator(json.loads(json_schema.text())).is_valid(tree) == right
     from orchestrator.config.document import Document
 
     report = Report()

@@ -5,9 +5,9 @@ import re
 import pytest
 from definitions import STAY, Directory, component, lines_of
 
+from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.document import merge
-from orchestrator.config.reader import read
-from orchestrator.config.report import Place, Report
+from orchestrator.config.loading import read
 from orchestrator.config.toml import parse
 
 

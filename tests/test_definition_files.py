@@ -8,7 +8,7 @@ from definitions import STAY, Directory, component
 from harness import Run, command_under_test, environment
 from privileges import unprivileged
 
-from orchestrator.config import foreign
+from orchestrator.config import foreign_formats
 from orchestrator.config.encoding import as_utf8
 
 
@@ -43,10 +43,12 @@ def test_a_file_of_ours_with_another_name_is_named(name, here):
     assert message(here)[1] == f"hint: found {name}; use it with `-f {name}`"
 
 
-@pytest.mark.parametrize("name", foreign.NAMES)
+@pytest.mark.parametrize("name", foreign_formats.NAMES)
 def test_a_definition_of_another_tool_is_named(name, here):
     (here.path / name).write_text("")
-    assert message(here)[1].startswith(f"hint: {name} is for {foreign.tool_of(name)}; write a file named Procfile")
+    assert message(here)[1].startswith(
+        f"hint: {name} is for {foreign_formats.tool_of(name)}; write a file named Procfile"
+    )
 
 
 def test_of_package_json_the_script_is_shown(here):

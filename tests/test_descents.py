@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.text.cursor import Screen
-from orchestrator.text.descents import less_descents
+from orchestrator.terminal.cursor import Screen
+from orchestrator.terminal.descents import less_descents
 
 PROMPT = b"\x1b[0mIn [1]:\x1b[0m"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.text.detachkeys import ALONE, DEFAULT, ESCAPE, has_ctrl_c, parse
+from orchestrator.terminal.detach_keys import ALONE, DEFAULT, ESCAPE, has_ctrl_c, parse
 
 PREFIX = b"\x1c"
 KITTY, KITTY_D = b"\x1b[92;5u", b"\x1b[100u"

@@ -8,9 +8,9 @@ from dotenv import dotenv_values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.config.diagnostics import Report
 from orchestrator.config.dotenv import parse
 from orchestrator.config.environment import Layers
-from orchestrator.config.report import Report
 
 
 def read(text, shell=None, override=False):

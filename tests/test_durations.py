@@ -5,7 +5,7 @@ from definitions import STAY, Directory, component
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cli import arguments
+from orchestrator.cli import parser
 from orchestrator.config.durations import parse_duration
 
 
@@ -45,8 +45,8 @@ def here(tmp_path):
 
 @pytest.mark.parametrize("value", ["7", "7s", "7000ms"])
 def test_the_grace_period_takes_units(value, here):
-    assert arguments.parse(["-t", value]).timeout == 7
-    assert arguments.parse(["wait", "--timeout", value]).limit == 7
+    assert parser.parse(["-t", value]).timeout == 7
+    assert parser.parse(["wait", "--timeout", value]).limit == 7
     assert "web" in here.output("check", env={"ORCHESTRATE_TIMEOUT": value})
     assert "invalid duration 'soon'" in here.output("check", env={"ORCHESTRATE_TIMEOUT": "soon"}, status=2)
 

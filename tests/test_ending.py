@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model.ending import (
+from orchestrator.model.spec import StopPlan, StopStep
+from orchestrator.model.stop_sequence import (
     AGAIN,
     STUCK_AFTER,
     STUCK_AGAIN,
@@ -19,7 +20,6 @@ from orchestrator.model.ending import (
     SendStep,
     TypeKeys,
 )
-from orchestrator.model.spec import StopPlan, StopStep
 
 TERM, KILL, INT = signal.SIGTERM, signal.SIGKILL, signal.SIGINT
 PLAIN = StopPlan((StopStep(TERM, 10.0),))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lateness import cheap
 
-from orchestrator.text.escapes import keep_colours, no_escapes, open_link, open_style, plain
+from orchestrator.terminal.escapes import keep_colours, no_escapes, open_link, open_style, plain
 
 LINK = b"\x1b]8;id=1;https://example.org/a?b=c;d\x1b\\"
 LINK_BEL = b"\x1b]8;;file:///tmp/x\x07"

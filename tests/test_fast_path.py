@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.text.prefix import PrefixPainter, Style
+from orchestrator.terminal.painter import PrefixPainter, Style
 
 PREFIX = b"web | "
 

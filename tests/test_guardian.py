@@ -13,7 +13,7 @@ from facts import LIBC_SIGNALS, PATIENCE
 
 from orchestrator.model.messages import Kill, Launch, LeaderExited, Signal, Started, StartFailed, Stop, Vacated
 from orchestrator.model.spec import StopPlan, StopStep
-from orchestrator.process import proc, tree
+from orchestrator.process import procfs, tree
 from orchestrator.process.channel import ChannelClosed
 from orchestrator.process.fork import guardian_of, highest_descriptor
 from orchestrator.runtime.lock import holder
@@ -172,7 +172,7 @@ def test_a_program_without_arguments_may_have_blanks_and_quotes_in_its_path(guar
 )
 def test_a_stop_is_a_sequence_and_a_kill_waits_for_nothing(guard, line, plan, message, status, output):
     guarded = guard(line, stop=plan).started(b"ready")
-    while "STOP" in line and proc.describe(guarded.leader)[-2] != "T":
+    while "STOP" in line and procfs.describe(guarded.leader)[-2] != "T":
         pass
     guarded.channel.send(message)
     assert guarded.rest() == [LeaderExited(status, asked=True), Vacated(), "end"]

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from definitions import Directory
 
-from orchestrator.cli import manual, markdown
-from orchestrator.cli import surroundings as settings
+from orchestrator.cli import manual, markdown, settings
 from orchestrator.cli.markdown import Style
 from orchestrator.config import toml
+from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.document import merge
-from orchestrator.config.reader import read
-from orchestrator.config.report import Place, Report
+from orchestrator.config.loading import read
 from orchestrator.config.validate import validate
 
 ROOT = Path(manual.__file__).parents[2]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.history import git
-from orchestrator.history.facts import Describer, Sources, differences, key_of, program_of
+from orchestrator.history.inputs import Describer, Sources, differences, key_of, program_of
 from orchestrator.model.spec import Component, Condition, Dependency
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.text.key_encoding import Event, begun_at, split_keys
+from orchestrator.terminal.key_encoding import Event, begun_at, split_keys
 
 PREFIX = 0x1C  # Ctrl-\
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.text.lines import LINE_MAX, LineSplitter, lf_for_crlf
-from orchestrator.text.row import replay, rewrites
+from orchestrator.terminal.lines import LINE_MAX, LineSplitter, lf_for_crlf
+from orchestrator.terminal.row import replay, rewrites
 
 
 def fed(chunks, splitter=None):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from harness import Run, command_under_test, environment, until
 
-from orchestrator.output import runs
+from orchestrator.output import run_starts
 
 
 def at(seconds):
@@ -290,14 +290,14 @@ def test_the_run_before_the_current_one(home, directory):
 
 def test_runs_are_kept_and_bounded(tmp_path):
     for _ in range(400):
-        runs.begin(tmp_path, "web")
-    found = runs.starts(tmp_path, "web")
+        run_starts.begin(tmp_path, "web")
+    found = run_starts.starts(tmp_path, "web")
     assert found == sorted(set(found))
     assert 50 <= len(found) < 400
     (tmp_path / "web.runs").write_bytes(b"nonsense\n" + found[-1] + b"\n")
-    assert runs.starts(tmp_path, "web") == [found[-1]]
-    assert runs.starts(tmp_path, "api") == []
-    runs.begin(tmp_path / "nowhere", "web")
+    assert run_starts.starts(tmp_path, "web") == [found[-1]]
+    assert run_starts.starts(tmp_path, "api") == []
+    run_starts.begin(tmp_path / "nowhere", "web")
 
 
 def test_a_restart_begins_a_run(home):

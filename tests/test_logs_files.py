@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lateness import in_time
 from log_files import STAMP, logs, parts, text
 
-from orchestrator.output.logfile import Faults, LogFile
+from orchestrator.output.log_file import Faults, LogFile
 
 
 class Told(list):

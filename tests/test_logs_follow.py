@@ -8,8 +8,8 @@ import pytest
 from harness import Run, command_under_test, until
 from test_logs_command import at, directory, logs, write
 
-from orchestrator.output.logfile import Faults, LogFile
-from orchestrator.output.logreader import Logs
+from orchestrator.output.log_file import Faults, LogFile
+from orchestrator.output.log_reader import Logs
 
 __all__ = ["directory"]
 

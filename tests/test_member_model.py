@@ -15,7 +15,7 @@ from orchestrator.model.messages import Kill, LeaderExited, Started, StartFailed
 from orchestrator.model.spec import Component, RestartPlan, RestartPolicy
 from orchestrator.process.channel import ChannelClosed
 from orchestrator.runtime.loop import Timer
-from orchestrator.supervise.component import Member
+from orchestrator.supervisor.instance import Member
 
 _fds = itertools.count(100)
 RARELY = st.sampled_from([False] * 5 + [True])

@@ -16,9 +16,9 @@ import pytest
 from facts import PATIENCE, children, pump
 from harness import environment
 
+from orchestrator.output.stream import Stream
 from orchestrator.runtime.loop import Loop
-from orchestrator.supervise.stream import Stream
-from orchestrator.supervise.terminal import Terminal
+from orchestrator.supervisor.attach.session import Terminal
 
 LIMIT = 2.5e6  # bytes; 2.2 on CPython 3.11
 COUNT = 50

@@ -5,7 +5,7 @@ import re
 import pytest
 from definitions import STAY, Directory, component
 
-from orchestrator.config.report import folded
+from orchestrator.config.diagnostics import folded
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.text.modes import CARRY_MAX, Modes
+from orchestrator.terminal.modes import CARRY_MAX, Modes
 
 VIM = b"\x1b[?1049h\x1b[22;0;0t\x1b[>4;2m\x1b[?1h\x1b=\x1b[?2004h\x1b[?1004h\x1b[1;30r\x1b[?25l~ text\x1b[?25h\x1b[2 q"
 VIM_ENDS = b"\x1b[r\x1b[23;0;0t\x1b[?1004l\x1b[?2004l\x1b[?1l\x1b>\x1b[>4;m\x1b[?1049l\x1b[0 q"

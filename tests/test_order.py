@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model.order import dependents, find_cycle, may_stop, start_order
+from orchestrator.model.scheduling import dependents, find_cycle, may_stop, start_order
 from orchestrator.model.spec import Component, Dependency
 
 

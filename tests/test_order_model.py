@@ -14,7 +14,7 @@ from test_member_model import RARELY, Guardian, Loop
 from orchestrator.model.lifecycle import RUNNING, Event, State
 from orchestrator.model.messages import LeaderExited, Started, StartFailed, Vacated
 from orchestrator.model.spec import Component, Condition, Dependency, RestartPlan, RestartPolicy
-from orchestrator.supervise.roster import Roster
+from orchestrator.supervisor.registry import Roster
 
 MOST = 5
 LIVE = [Condition.STARTED, Condition.READY]

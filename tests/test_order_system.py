@@ -284,7 +284,8 @@ def test_a_procfile_pays_for_nothing_it_does_not_use(here):
     imported = set(re.findall(r"[| ](\S+)$", run.err.decode(), re.MULTILINE))
     assert "orchestrator.config.procfile" in imported
     dear = {
-        f"orchestrator.config.{name}" for name in "toml keys shapes tables reader locator schema plain dotenv".split()
+        f"orchestrator.config.{name}"
+        for name in "toml schema.component schema.fields loading schema dump dotenv".split()
     }
     assert not imported & {*dear, "tomllib", "tomli", "difflib", "orchestrator.process.pipes"}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.supervise.outcome import End, Outcome, of_all, of_culprit
+from orchestrator.model.outcome import End, Outcome, of_all, of_culprit
 
 WELL = End(0, own=True, succeeded=True)
 STOPPED = End(-15, own=False, succeeded=False)

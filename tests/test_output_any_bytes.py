@@ -7,9 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_output_escapes import LEFT, PREFIX, painted
 
-from orchestrator.text import escapes
-from orchestrator.text.lines import LineSplitter
-from orchestrator.text.prefix import PrefixPainter, Style
+from orchestrator.terminal import escapes
+from orchestrator.terminal.lines import LineSplitter
+from orchestrator.terminal.painter import PrefixPainter, Style
 
 BAD = "�"
 PIECES = st.sampled_from(

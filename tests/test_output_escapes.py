@@ -6,8 +6,8 @@ import pytest
 from lateness import cheap
 from painting import streamed
 
-from orchestrator.text.prefix import PrefixPainter, Style
-from orchestrator.text.sgr import open_style
+from orchestrator.terminal.painter import PrefixPainter, Style
+from orchestrator.terminal.sgr import open_style
 
 PREFIX = b"web | "
 LEFT = re.compile(rb"\x1b\[[0-9;:]*m|\x1b\]8;[ -~]*(?:\x07|\x1b\\)")

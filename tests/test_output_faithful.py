@@ -11,7 +11,7 @@ import unicodedata
 import pytest
 
 from orchestrator.output.console import HIGH_WATER
-from orchestrator.supervise.multiplexer import READ_SIZE
+from orchestrator.output.multiplexer import READ_SIZE
 
 only_linux = pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="only Linux widens a pipe")
 

@@ -3,9 +3,9 @@
 import pytest
 
 from orchestrator.process.asleep import UNKNOWN as UNKNOWN_COUNT
-from orchestrator.process.waiting import Sleeper
-from orchestrator.supervise.overtaken import Overtaken
-from orchestrator.supervise.prompts import NO_TEXT
+from orchestrator.process.input_wait import Sleeper
+from orchestrator.supervisor.prompts.detectors import NO_TEXT
+from orchestrator.supervisor.prompts.overtaken import Overtaken
 
 
 class History:

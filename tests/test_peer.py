@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
+from orchestrator.runtime.connection import Peer
 from orchestrator.runtime.loop import Loop
-from orchestrator.runtime.peer import Peer
 
 LONG = bytes(range(256)) * 8192
 

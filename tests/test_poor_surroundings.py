@@ -13,11 +13,11 @@ from harness import until
 
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.spec import Component, Ownership, TcpProbe
-from orchestrator.process import proc, tree
+from orchestrator.process import procfs, tree
 from orchestrator.runtime.edge import EdgeWatch
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
-from orchestrator.supervise.probes import Probers
+from orchestrator.supervisor.probes import Probers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and mount namespaces")
 in_namespace = pytest.mark.skipif(
@@ -70,7 +70,7 @@ def test_a_tree_is_seen_and_ended_where_no_descriptor_is_left(no_descriptor_left
             assert len(tree.descendants(process.pid)) == 1
             tree.kill_tree(process.pid)
             no_descriptor_left.give_back()
-            assert until(lambda: all(proc.is_zombie(m.pid) for m in tree.descendants(process.pid)))
+            assert until(lambda: all(procfs.is_zombie(m.pid) for m in tree.descendants(process.pid)))
         finally:
             no_descriptor_left.give_back()
             tree.kill_tree(process.pid)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from lateness import cheap
 from painting import streamed
 
-from orchestrator.text.escapes import LINK_END, RESET, keep_colours, no_escapes, plain
-from orchestrator.text.prefix import CUT, JsonPainter, PrefixPainter, Style, for_file
+from orchestrator.terminal.escapes import LINK_END, RESET, keep_colours, no_escapes, plain
+from orchestrator.terminal.painter import CUT, JsonPainter, PrefixPainter, Style, for_file
 
 COLOURS, NO_COLOURS, BYTES = Style.COLOURS, Style.NO_COLOURS, Style.BYTES
 PREFIX = b"\x1b[36mweb | \x1b[m"

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from programs.escapes import QUERIES
 
-from orchestrator.text.cursor import Cursor, Screen
-from orchestrator.text.modes import Modes
-from orchestrator.text.query_answers import CHUNKS_MAX, KEPT, QueryAnswers
+from orchestrator.terminal.cursor import Cursor, Screen
+from orchestrator.terminal.modes import Modes
+from orchestrator.terminal.query_answers import CHUNKS_MAX, KEPT, QueryAnswers
 
 ROWS, COLUMNS = 24, 80
 

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from orchestrator.process.relay import passes_on, status_of
+from orchestrator.process.shell_status import passes_on, status_of
 
 WORKER = ["/usr/bin/python3", "worker.py"]
 

@@ -8,10 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lateness import cheap
 
-from orchestrator.text.block import ROWS_MAX
-from orchestrator.text.escapes import no_escapes
-from orchestrator.text.row import replay
-from orchestrator.text.rows import BLANK_MAX, RowSplitter
+from orchestrator.terminal.escapes import no_escapes
+from orchestrator.terminal.redraw import ROWS_MAX
+from orchestrator.terminal.row import replay
+from orchestrator.terminal.row_splitter import BLANK_MAX, RowSplitter
 
 
 def handed_on(chunks):

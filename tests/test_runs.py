@@ -8,7 +8,7 @@ from test_guardian import GENTLE, STAY, guard  # noqa: F401 - the fixture
 
 from orchestrator.model.messages import Answer, Kill, LeaderExited, Remark, Run, Stop, Vacated
 from orchestrator.model.spec import StopPlan, StopStep
-from orchestrator.process import proc, tree
+from orchestrator.process import procfs, tree
 
 HUP_SAYS = "trap 'echo hup; exit 3' HUP; echo ready; while :; do sleep 0.01; done"
 
@@ -51,8 +51,8 @@ def test_one_that_takes_too_long_is_killed_and_told_once(guard):  # noqa: F811
     assert guarded.next() == Answer(("web", 1), False, "took longer than 0.1 s")
     guarded.channel.send(sh("echo next", key=2))
     assert guarded.next() == Answer(("web", 2), True, "next")
-    left = [m.pid for m in tree.descendants(guarded.pid) if not proc.is_zombie(m.pid)]
-    assert not [pid for pid in left if "60.125" in proc.describe(pid)]
+    left = [m.pid for m in tree.descendants(guarded.pid) if not procfs.is_zombie(m.pid)]
+    assert not [pid for pid in left if "60.125" in procfs.describe(pid)]
 
 
 def test_nothing_of_it_outlives_the_component(guard):  # noqa: F811

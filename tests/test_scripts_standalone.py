@@ -282,9 +282,9 @@ def test_a_command_for_what_runs_installs_no_airflow(world: World) -> None:
 
 
 def test_standalone_has_every_command_of_orchestrate_airflow() -> None:
-    from orchestrator.cli import commands
+    from orchestrator.cli import help_model
 
-    (airflow,) = (command for command in commands.read() if command.name == "airflow")
+    (airflow,) = (command for command in help_model.read() if command.name == "airflow")
     text = (SCRIPTS / "standalone").read_text()
     (listed,) = re.findall(r"^    (attach \|[^)]*)\)", text, re.M)
     assert set(re.split(r"[|\s\\]+", listed)) >= set(airflow.commands)

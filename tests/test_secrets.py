@@ -9,10 +9,10 @@ from harness import until
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.dotenv import parse
 from orchestrator.config.environment import Layers, Values, expand_at
-from orchestrator.config.report import Place, Report
-from orchestrator.config.secrets import MASK, is_secret, mask
+from orchestrator.config.redaction import MASK, is_secret, mask
 from orchestrator.model.masked import Masked, masked, plain
 
 SECRET = "hunter2"

@@ -3,14 +3,14 @@
 import pytest
 
 from orchestrator.config.definition import Definition, Member
+from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.environment import Layers, Variable
-from orchestrator.config.expansion import ExpansionError, expand
-from orchestrator.config.report import Place, Report
+from orchestrator.config.interpolation import ExpansionError, expand
+from orchestrator.config.redaction import MASK, mask
 from orchestrator.config.resolve import Settings, resolve
-from orchestrator.config.secrets import MASK, mask
 from orchestrator.config.selection import Selected, Wishes, parse_formation, select
 from orchestrator.model.errors import UsageError
-from orchestrator.model.expect import Do, Rule
+from orchestrator.model.prompt_rules import Do, Rule
 from orchestrator.model.spec import Condition, Dependency, HttpProbe, LogProbe, PromptProbe
 
 HERE = Place("f.toml", 1, "/here")

@@ -9,7 +9,7 @@ import sys
 import pytest
 from harness import PYTHON
 
-from orchestrator.process.sockets import Owner, Verdict, listener, look, owner
+from orchestrator.process.socket_owner import Owner, Verdict, listener, look, owner
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 

@@ -13,7 +13,7 @@ from harness import until
 from orchestrator.model.lifecycle import State
 from orchestrator.model.spec import Component
 from orchestrator.model.status import Status, of_system
-from orchestrator.supervise.component import Member
+from orchestrator.supervisor.instance import Member
 
 WORDS = {status.value for status in Status}
 SYSTEM = """

@@ -12,7 +12,7 @@ import sys
 import pytest
 from harness import describe, stat_of, tree, until
 
-from orchestrator.process import proc, survivors
+from orchestrator.process import leftovers, procfs
 from orchestrator.process import tree as engine
 from orchestrator.runtime.loop import Loop
 
@@ -164,13 +164,13 @@ def stranger():
 
 def record(directory, leader, start, token="0" * 32, boot=None):
     path = directory / f"web.{token}.tree"
-    path.write_text(f"{boot or survivors._boot()} {leader} {start}\n")
+    path.write_text(f"{boot or leftovers._boot()} {leader} {start}\n")
     return path
 
 
 CASES = {
-    "its pid was another's": lambda pid: {"leader": pid, "start": proc.start_time(pid) - 1},
-    "another boot": lambda pid: {"leader": pid, "start": proc.start_time(pid), "boot": "another"},
+    "its pid was another's": lambda pid: {"leader": pid, "start": procfs.start_time(pid) - 1},
+    "another boot": lambda pid: {"leader": pid, "start": procfs.start_time(pid), "boot": "another"},
     "the mark of another run": lambda pid: {"leader": 0, "start": 0},
 }
 
@@ -179,25 +179,25 @@ CASES = {
 def test_a_stranger_is_not_found_nor_ended(case, stranger, tmp_path):
     pid = stranger(ORCHESTRATE_RUN="1" * 32 + ".web", ORCHESTRATE_INSTANCE="web")
     path = record(tmp_path, **CASES[case](pid))
-    assert survivors.find(tmp_path) == ([], [path])
+    assert leftovers.find(tmp_path) == ([], [path])
     loop = Loop()
-    assert survivors.end(tmp_path, 0.1, loop) == []
+    assert leftovers.end(tmp_path, 0.1, loop) == []
     loop.close()
 
 
 def test_a_pid_whose_process_is_another_by_now_is_not_signalled(stranger):
     pid = stranger()
-    engine.send_exact(pid, proc.start_time(pid) - 1, signal.SIGKILL)
-    engine.send_exact(pid, proc.start_time(pid), 0)
+    engine.send_exact(pid, procfs.start_time(pid) - 1, signal.SIGKILL)
+    engine.send_exact(pid, procfs.start_time(pid), 0)
 
 
 def test_the_mark_finds_it_and_what_is_above_us_is_left_alone(stranger, tmp_path):
     pid = stranger(ORCHESTRATE_RUN="0" * 32 + ".web")
     path = record(tmp_path, 0, 0)
-    found, empty = survivors.find(tmp_path)
+    found, empty = leftovers.find(tmp_path)
     assert ([s.pid for s in found], empty) == ([pid], [])
-    ours = record(tmp_path, os.getpid(), proc.start_time(os.getpid()), token="2" * 32)
-    found, empty = survivors.find(tmp_path)
+    ours = record(tmp_path, os.getpid(), procfs.start_time(os.getpid()), token="2" * 32)
+    found, empty = leftovers.find(tmp_path)
     assert ([s.pid for s in found], empty) == ([pid], [ours])
     path.unlink()
 
@@ -206,13 +206,13 @@ def test_the_mark_finds_it_and_what_is_above_us_is_left_alone(stranger, tmp_path
 def test_a_record_that_cannot_be_read_is_dropped(content, tmp_path):
     path = tmp_path / f"web.{'0' * 32}.tree"
     path.write_bytes(content)
-    assert survivors.find(tmp_path) == ([], [path])
+    assert leftovers.find(tmp_path) == ([], [path])
 
 
 def test_a_symlink_in_place_of_the_record_is_not_followed(home):
     """Its name has a token that nobody can foresee; and where somebody does, the open refuses."""
     target = home.path / "target"
     lock = home.path / "web.lock"
-    os.symlink(target, survivors.record_path(str(lock)))
-    survivors.write_record(str(lock), os.getpid())
+    os.symlink(target, leftovers.record_path(str(lock)))
+    leftovers.write_record(str(lock), os.getpid())
     assert not target.exists()

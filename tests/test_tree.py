@@ -10,9 +10,9 @@ import sys
 import pytest
 from facts import PATIENCE
 
-from orchestrator.process import proc, tree
+from orchestrator.process import procfs, tree
 
-pytestmark = pytest.mark.skipif(not proc.LINUX, reason="reads /proc")
+pytestmark = pytest.mark.skipif(not procfs.LINUX, reason="reads /proc")
 
 LEAD = """
 import os, select, signal, sys, threading
@@ -109,7 +109,7 @@ def family(program):
     """A tree of seven: children, grandchildren, one of a thread, a zombie; once all of it stands."""
     root = program(FAMILY)
     assert sorted(root.line() for _ in range(3)) == ["ready", "stands", "stands"]
-    while len(found := parents_below(root.pid)) < 6 or not any(map(proc.is_zombie, found)):
+    while len(found := parents_below(root.pid)) < 6 or not any(map(procfs.is_zombie, found)):
         pass
     return root, found
 
@@ -134,18 +134,18 @@ def test_the_spared_are_left_out_with_all_below_them(program):
 def test_what_is_gone_has_no_parent_no_children_and_is_like_a_zombie():
     process = subprocess.Popen(["true"])
     process.wait()
-    assert (proc.parent_of(process.pid), tree.descendants(process.pid)) == (0, [])
-    assert proc.is_zombie(process.pid)
-    assert proc.describe(process.pid) == f"{process.pid} (?, state ?)"
+    assert (procfs.parent_of(process.pid), tree.descendants(process.pid)) == (0, [])
+    assert procfs.is_zombie(process.pid)
+    assert procfs.describe(process.pid) == f"{process.pid} (?, state ?)"
     tree.send_group(process.pid, signal.SIGTERM)
 
 
 def test_a_name_with_brackets_and_blanks_does_not_confuse(program):
     stopped = program('open("/proc/self/comm", "w").write(") Z 1 (x"); os.kill(os.getpid(), signal.SIGSTOP)')
     os.waitid(os.P_PID, stopped.pid, os.WSTOPPED)
-    assert (proc.parent_of(stopped.pid), proc.is_zombie(stopped.pid)) == (os.getpid(), False)
+    assert (procfs.parent_of(stopped.pid), procfs.is_zombie(stopped.pid)) == (os.getpid(), False)
     assert re.fullmatch(
-        rf"{stopped.pid} \({re.escape(sys.executable)} -S -E -c .*, state T\)", proc.describe(stopped.pid), re.DOTALL
+        rf"{stopped.pid} \({re.escape(sys.executable)} -S -E -c .*, state T\)", procfs.describe(stopped.pid), re.DOTALL
     )
 
 
@@ -191,7 +191,7 @@ def test_a_tree_that_forks_while_it_is_killed_does_not_get_away(program, body):
     for _ in range(50):
         if not root.says_within(0.1):
             tree.kill_tree(root.pid)
-    assert root.says_within(0), [proc.describe(m.pid) for m in tree.descendants(root.pid)]
+    assert root.says_within(0), [procfs.describe(m.pid) for m in tree.descendants(root.pid)]
     assert root.line() == "vacant"
 
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.model.lifecycle import State
-from orchestrator.supervise.progress import in_words
-from orchestrator.supervise.turns import PATIENCE, Turns
+from orchestrator.supervisor.staggered_start import PATIENCE, Turns
+from orchestrator.supervisor.startup_progress import in_words
 
 
 class Stage:

@@ -13,7 +13,7 @@ import termios
 import pytest
 from facts import PATIENCE, until
 
-from orchestrator.process import proc, tree, waiting
+from orchestrator.process import input_wait, procfs, tree
 
 PYTHON = [sys.executable, "-c"]
 SHOWN = "import sys, os, time; sys.stdout.write('42% '); sys.stdout.flush(); "
@@ -41,7 +41,7 @@ class AtTerminal:
         return [self.pid, *(member.pid for member in tree.descendants(self.pid))]
 
     def reader(self):
-        return waiting.find_reader(self.fd, self.tree())
+        return input_wait.find_reader(self.fd, self.tree())
 
     def is_waited_for(self):
         """Whether somebody is blocked."""
@@ -139,7 +139,7 @@ EPOLL = "e = select.epoll(); e.register(0, 1); "
 def test_a_sleeper_is_found_and_has_not_run(at_terminal, code, alone):
     program = at_terminal(*PYTHON, code)
     program.read_until(b"a key? " if "a key? " in code else b"(Pdb) ")
-    look = lambda before=None: waiting.find_sleeper(program.fd, program.tree(), before)  # noqa: E731
+    look = lambda before=None: input_wait.find_sleeper(program.fd, program.tree(), before)  # noqa: E731
     assert until(look)
     assert look().alone == alone
     assert until(lambda: look() == look())
@@ -158,7 +158,7 @@ def test_a_sleeper_that_ran_has_written_or_not(at_terminal, writes):
 
     def ran():
         """Often it is not asleep when it is looked at."""
-        if found := waiting.find_sleeper(program.fd, program.tree(), None):
+        if found := input_wait.find_sleeper(program.fd, program.tree(), None):
             seen.append(found)
         return len(seen) > 1 and seen[-1].has_run_since(seen[0])
 
@@ -187,12 +187,12 @@ def test_who_is_raw_and_waits_for_something_else_is_no_sleeper(at_terminal, wait
 
     assert until(stands)
     assert program.reader() is None
-    assert waiting.find_sleeper(program.fd, program.tree(), None) is None
+    assert input_wait.find_sleeper(program.fd, program.tree(), None) is None
 
 
 def test_who_reads_in_the_background_is_not_waited_for(at_terminal):
     program = at_terminal("bash", "-c", "set -m; cat & read -t 1000 < <(exec sleep 1000)")
-    stopped = lambda: any("state T" in proc.describe(pid) for pid in program.tree())  # noqa: E731
+    stopped = lambda: any("state T" in procfs.describe(pid) for pid in program.tree())  # noqa: E731
     assert until(stopped)
     assert not program.is_waited_for()
 
@@ -203,7 +203,7 @@ def test_another_terminal_does_not_count(at_terminal):
     asks.read_until(b"Name: ")
     silent.read_until(b"42% ")
     assert until(asks.is_waited_for)
-    assert waiting.find_reader(silent.fd, asks.tree()) is None
+    assert input_wait.find_reader(silent.fd, asks.tree()) is None
 
 
 def test_a_hidden_prompt_is_known(at_terminal):
@@ -211,14 +211,14 @@ def test_a_hidden_prompt_is_known(at_terminal):
     hidden.read_until(b"Password: ")
     shown = at_terminal("sh", "-c", "printf 'Name: '; read name")
     shown.read_until(b"Name: ")
-    assert (waiting.is_hidden(hidden.fd), waiting.is_hidden(shown.fd)) == (True, False)
+    assert (input_wait.is_hidden(hidden.fd), input_wait.is_hidden(shown.fd)) == (True, False)
 
 
 def test_a_pipe_is_no_terminal():
     read_fd, write_fd = os.pipe()
     try:
-        assert waiting.find_reader(read_fd, [os.getpid()]) is None
-        assert not waiting.is_hidden(read_fd)
+        assert input_wait.find_reader(read_fd, [os.getpid()]) is None
+        assert not input_wait.is_hidden(read_fd)
     finally:
         os.close(read_fd)
         os.close(write_fd)
@@ -253,7 +253,7 @@ def test_a_raw_terminal_that_nobody_reads_is_not_waited_for(at_terminal):
     program = at_terminal("sh", "-c", "printf '42%% '; exec sleep 1000")
     program.read_until(b"42% ")
     set_raw(program)
-    assert waiting.is_edited(program.fd), "modes are asked of the master"
+    assert input_wait.is_edited(program.fd), "modes are asked of the master"
     assert program.reader() is None
 
 
@@ -275,14 +275,14 @@ def test_a_raw_terminal_that_nobody_reads_is_not_waited_for(at_terminal):
 def test_who_wakes_up_by_itself_is_not_blocked(at_terminal, code, blocked):
     program = at_terminal(*PYTHON, RAW + code)
     program.read_until(b"a key? ")
-    assert until(program.reader) == waiting.Reader(blocked)
+    assert until(program.reader) == input_wait.Reader(blocked)
 
 
 def test_who_may_read_in_another_thread_is_known(at_terminal):
     code = "import threading; threading.Thread(target=input, args=['thread? ']).start(); import time; time.sleep(1000)"
     program = at_terminal(*PYTHON, code)
     program.read_until(b"thread? ")
-    assert until(program.reader) == waiting.Reader(blocked=True, is_main=False, threads=2)
+    assert until(program.reader) == input_wait.Reader(blocked=True, is_main=False, threads=2)
 
 
 def test_a_read_that_returns_after_a_time_is_not_blocked(at_terminal):
@@ -291,7 +291,7 @@ def test_a_read_that_returns_after_a_time_is_not_blocked(at_terminal):
     assert until(program.is_waited_for)
     set_raw(program, minimum=0)
     os.write(program.fd, b"x")  # the next read sees the modes
-    assert until(lambda: program.reader() == waiting.Reader(blocked=False))
+    assert until(lambda: program.reader() == input_wait.Reader(blocked=False))
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs to become another user")
@@ -306,6 +306,6 @@ def test_what_the_kernel_does_not_show_may_be_a_prompt_if_the_modes_say_so(at_te
         os.write(writer, repr(program.reader()).encode())
         os._exit(0)
     os.waitpid(child, 0)
-    assert os.read(reader, 100).decode() == repr(waiting.Reader(blocked=False))
+    assert os.read(reader, 100).decode() == repr(input_wait.Reader(blocked=False))
     os.close(reader)
     os.close(writer)

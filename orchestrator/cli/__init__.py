@@ -1,4 +1,4 @@
-"""Floor 6: argv to one request; one small module a command, imported only when that command runs.
+"""Floor 7: argv to one request; one small module a command, imported only when that command runs.
 
 This is the one place that wires rooms together, and the one that turns errors into a line and an exit status.
 """
@@ -13,10 +13,10 @@ import sys
 from importlib import import_module
 from typing import NoReturn
 
-from orchestrator.cli import arguments, surroundings
-from orchestrator.config.report import folded
+from orchestrator.cli import parser, settings
+from orchestrator.config.diagnostics import folded
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
-from orchestrator.text.harmless import lines
+from orchestrator.terminal.harmless import lines
 
 
 def main(argv: list[str]) -> NoReturn:
@@ -28,8 +28,8 @@ def main(argv: list[str]) -> NoReturn:
     _write_any_text()
     try:
         _look_where_we_are()
-        options = surroundings.with_defaults(arguments.parse(argv))
-        status = import_module(f"orchestrator.cli.{options.module}").run(options)
+        options = settings.with_defaults(parser.parse(argv))
+        status = import_module(f"orchestrator.cli.commands.{options.module}").run(options)
     except ConfigError as error:
         for problem in folded(error.problems):
             print(f"orchestrate: {lines(problem)}", file=sys.stderr)

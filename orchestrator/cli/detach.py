@@ -20,8 +20,8 @@ from orchestrator.model.lifecycle import State
 
 if TYPE_CHECKING:
     from orchestrator.runtime.loop import Timer
-    from orchestrator.supervise.component import Member
-    from orchestrator.supervise.supervisor import Supervisor
+    from orchestrator.supervisor.instance import Member
+    from orchestrator.supervisor.supervisor import Supervisor
 
 STANDS = b"\0"
 LATE = b"\1"  # it runs, and is not ready in time

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.encoding import as_utf8
 from orchestrator.config.environment import Layers
-from orchestrator.config.report import Place, Report
 
 
 class EnvFiles:

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import holding, surroundings, survivors
-from orchestrator.cli.surroundings import Surroundings
+from orchestrator.cli import home_claim, leftover_prompt, settings
+from orchestrator.cli.settings import Surroundings
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.spec import System
-from orchestrator.runtime import descriptors, signals
+from orchestrator.runtime import fd_limit, signals
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
 from orchestrator.runtime.system_list import Entry
@@ -26,17 +26,17 @@ from orchestrator.runtime.system_list import Entry
 if TYPE_CHECKING:
     from orchestrator.cli.detach import Birth
     from orchestrator.cli.recording import Recording
-    from orchestrator.cli.service import Service
+    from orchestrator.cli.systemd import Service
+    from orchestrator.control.handler import Desk
     from orchestrator.control.server import Server
-    from orchestrator.history.facts import Sources
+    from orchestrator.history.inputs import Sources
+    from orchestrator.model.outcome import Outcome
+    from orchestrator.model.plan import Plan
     from orchestrator.output.console import Console
     from orchestrator.output.palette import Palette
-    from orchestrator.supervise.desk import Desk
-    from orchestrator.supervise.outcome import Outcome
-    from orchestrator.supervise.plan import Plan
-    from orchestrator.supervise.scaling import Supply
-    from orchestrator.supervise.stage import Stage
-    from orchestrator.supervise.supervisor import Supervisor
+    from orchestrator.output.presenter import Stage
+    from orchestrator.supervisor.scaling import Supply
+    from orchestrator.supervisor.supervisor import Supervisor
 
 KEYS_FD = 0
 PATIENCE = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
@@ -77,10 +77,10 @@ def run_made(
     if sys.platform == "linux" and not os.path.exists("/proc/self/stat"):
         raise OrchestrateError("unable to start: there is no /proc", "mount it: mount -t proc proc /proc")
     home = Home(directory)
-    lock = holding.take(home)
+    lock = home_claim.take(home)
     try:
-        holding.wait_for_old_trees(home)
-        survivors.settle(home, here)
+        home_claim.wait_for_old_trees(home)
+        leftover_prompt.settle(home, here)
         system, plan = make(home)
         outcome = _supervise(system, home, here, plan, fd, birth, supply, airflow_home, sources)
         home.forget_holder()
@@ -102,11 +102,11 @@ def _supervise(
     airflow_home: str,
     sources: Callable[[], Sources] | None,
 ) -> Outcome:
+    from orchestrator.model.outcome import Terms
     from orchestrator.output.console import Console, Kind
-    from orchestrator.supervise.outcome import Terms
-    from orchestrator.supervise.supervisor import Supervisor
+    from orchestrator.supervisor.supervisor import Supervisor
 
-    soft = descriptors.set_some_apart()
+    soft = fd_limit.set_some_apart()
     if here.stays:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     loop = Loop()
@@ -159,8 +159,8 @@ def _service(here: Surroundings, supervisor: Supervisor) -> Service | None:
     """Tell the service manager that has started us, where one has."""
     if not here.notify_socket:
         return None
-    from orchestrator.cli.service import Service
-    from orchestrator.runtime.notify import Notifier
+    from orchestrator.cli.systemd import Service
+    from orchestrator.runtime.sd_notify import Notifier
 
     return Service(Notifier(here.notify_socket), here.watchdog, supervisor)
 
@@ -179,7 +179,7 @@ class _Reception:
     ) -> None:
         self._home = home
         self._airflow_home = airflow_home
-        self._list = surroundings.system_list()
+        self._list = settings.system_list()
         self._here = here
         self._supervisor = supervisor
         self._desk: Desk | None = None
@@ -189,9 +189,9 @@ class _Reception:
 
     def open(self) -> None:
         """Listen. Where no socket can be made (some file systems have none) the system runs without."""
+        from orchestrator.control.handler import Desk
         from orchestrator.control.server import Server
-        from orchestrator.supervise.desk import Desk
-        from orchestrator.supervise.stage import Tone
+        from orchestrator.output.presenter import Tone
 
         self._record()
         self._desk = Desk(self._supervisor, log_directory(self._home, self._here))
@@ -210,7 +210,7 @@ class _Reception:
         if view.history == 0:
             return
         from orchestrator.cli.recording import Recording
-        from orchestrator.history.facts import Sources
+        from orchestrator.history.inputs import Sources
 
         sources = self._sources() if self._sources is not None else Sources()
         self._recording = Recording(self._supervisor, self._home, sources, view.history, view.history_size)
@@ -235,11 +235,11 @@ def _now() -> str:
 
 
 def _stage(console: Console, system: System, home: Home, here: Surroundings) -> Stage:
-    from orchestrator.output import logfile
+    from orchestrator.output import log_file
     from orchestrator.output.console import Kind
+    from orchestrator.output.presenter import Presentation, Stage
     from orchestrator.output.screen import Screen
-    from orchestrator.supervise.stage import Presentation, Stage
-    from orchestrator.text.prefix import Style
+    from orchestrator.terminal.painter import Style
 
     @functools.cache
     def blessed() -> Palette:
@@ -261,8 +261,8 @@ def _stage(console: Console, system: System, home: Home, here: Surroundings) -> 
         json=here.view.json,
         quiet=here.view.quiet,
         logs=log_directory(home, here),
-        log_size=here.view.log_size or logfile.SIZE,
-        log_files=here.view.log_files or logfile.KEPT,
+        log_size=here.view.log_size or log_file.SIZE,
+        log_files=here.view.log_files or log_file.KEPT,
     )
     screen = Screen(console, cut if here.erases else None, reflows=here.reflows)
     return Stage(screen, presentation, system.labels, lambda: blessed().wrap, system.colors)

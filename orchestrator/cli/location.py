@@ -11,10 +11,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.cli import surroundings
+from orchestrator.cli import settings
 from orchestrator.cli.env_files import EnvFiles
+from orchestrator.config.diagnostics import Report
 from orchestrator.config.environment import FROM_SHELL, Layers
-from orchestrator.config.report import Report
 from orchestrator.model.errors import UsageError
 from orchestrator.model.masked import plain
 from orchestrator.model.spec import name_fault
@@ -152,7 +152,7 @@ def _procfile_variable(options: argparse.Namespace, base: Path, env_files: EnvFi
 
     The default .env counts if it is a regular file: to open a pipe only in order to find the home could block `ps`.
     """
-    layers = Layers({"PROCFILE": value} if (value := surroundings.variable("PROCFILE")) else {}, options.env_override)
+    layers = Layers({"PROCFILE": value} if (value := settings.variable("PROCFILE")) else {}, options.env_override)
     default = base / DOTENV
     paths = [default] if options.env is None and default.is_file() else []
     for path in (*(path for path, _ in named_env_files(options, base)), *paths):

@@ -13,19 +13,19 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from orchestrator.cli import surroundings
+from orchestrator.cli import settings
 from orchestrator.output import labels
 from orchestrator.output.console import Kind, kind_of
 from orchestrator.output.last_row import LastRow
-from orchestrator.output.logreader import Line, Logs
-from orchestrator.runtime.watch import DirectoryWatch
-from orchestrator.supervise.tails import REDRAW_AFTER, TAIL_AFTER
-from orchestrator.text.block import ROWS_MAX
-from orchestrator.text.cells import padded, width
-from orchestrator.text.escapes import ESC
-from orchestrator.text.prefix import ERROR_SEPARATOR, SEPARATOR, JsonPainter, PrefixPainter, Style
-from orchestrator.text.row import rewrites
-from orchestrator.text.rows import RowSplitter
+from orchestrator.output.log_reader import Line, Logs
+from orchestrator.output.unfinished_lines import REDRAW_AFTER, TAIL_AFTER
+from orchestrator.runtime.inotify import DirectoryWatch
+from orchestrator.terminal.escapes import ESC
+from orchestrator.terminal.painter import ERROR_SEPARATOR, SEPARATOR, JsonPainter, PrefixPainter, Style
+from orchestrator.terminal.redraw import ROWS_MAX
+from orchestrator.terminal.row import rewrites
+from orchestrator.terminal.row_splitter import RowSplitter
+from orchestrator.terminal.width import padded, width
 
 _REPLICA = re.compile(r"\.\d+$")
 
@@ -38,7 +38,7 @@ def component_of(instance: str) -> str:
 
 
 class _Rows:
-    """One stream of lines, less what is positioned instead of written (`text.rows`)."""
+    """One stream of lines, less what is positioned instead of written (`terminal.row_splitter`)."""
 
     def __init__(self) -> None:
         self._splitter = RowSplitter()
@@ -130,7 +130,7 @@ class Shower:
     be shown, for the width of the prefix."""
 
     def __init__(self, options: argparse.Namespace, directory: Path, names: Iterable[str]) -> None:
-        here = surroundings.read(options)
+        here = settings.read(options)
         self._json = options.json
         self._timestamps, self._utc, self._has_prefix = options.timestamps, options.utc, not options.no_prefix
         self._is_terminal = kind_of(1) is Kind.TERMINAL

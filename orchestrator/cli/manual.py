@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orchestrator
-from orchestrator.cli import markdown
-from orchestrator.cli import surroundings as settings
+from orchestrator.cli import markdown, settings
 from orchestrator.cli.markdown import Style
 
 DIRECTORY = Path(orchestrator.__file__).parent / "manual"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from orchestrator.text.cells import padded, width
+from orchestrator.terminal.width import padded, width
 
 _INLINE = re.compile(
     r"(?P<tick>`+)(?P<code>.+?)(?P=tick)(?!`)|\*\*(?P<bold>.+?)\*\*|!?\[(?P<text>[^\]]*)\]\((?P<target>[^)]*)\)"

@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
+from orchestrator.config.diagnostics import did_you_mean
 from orchestrator.config.durations import parse_duration
-from orchestrator.config.report import did_you_mean
 from orchestrator.model.errors import UsageError
 
 DAY = 86400

@@ -12,11 +12,11 @@ from fnmatch import fnmatchcase
 
 from orchestrator.cli import sources as reading
 from orchestrator.cli.sources import Sources
-from orchestrator.config import commands, selection
+from orchestrator.config import command_check, selection
 from orchestrator.config.definition import SHELL, Definition
+from orchestrator.config.diagnostics import Report, did_you_mean
 from orchestrator.config.environment import FROM_SHELL, Layers, Variable, Variables
 from orchestrator.config.ports import LAST
-from orchestrator.config.report import Report, did_you_mean
 from orchestrator.config.resolve import Resolved, Settings, resolve
 from orchestrator.config.selection import Selected, Wishes
 from orchestrator.config.validate import validate
@@ -115,12 +115,12 @@ _chosen: set[int] = set()  # ports that were taken, and those chosen instead
 @functools.cache
 def _free_port(port: int) -> int:
     """Return the port, or a free one if some process listens on it."""
-    from orchestrator.presets.airflow import ports  # and socket, which only this option pays for
+    from orchestrator.process import tcp_ports  # and socket, which only this option pays for
 
-    if not ports.fault("::", port):
+    if not tcp_ports.fault("::", port):
         return port
     _chosen.add(port)
-    other = ports.free("::", _chosen)
+    other = tcp_ports.free("::", _chosen)
     _chosen.add(other)
     return other
 
@@ -131,7 +131,7 @@ def taken_ports(system: System) -> tuple[str, ...]:
     if not uses:
         return ()
     from orchestrator.process import listening
-    from orchestrator.process.proc import command_of
+    from orchestrator.process.procfs import command_of
 
     return tuple(
         f"port {port} of {uses[port]} is in use by {f'pid {pid} ({command_of(pid)})' if pid else 'another process'};"
@@ -154,7 +154,7 @@ def check_commands(sources: Sources, chosen: list[Selected], resolved: Resolved,
         spec = specs[name]
         if not os.path.isdir(spec.cwd) and spec.cwd not in made:
             report.problem(member.where("cwd"), f"{member.name}: there is no directory {spec.cwd}")
-        elif fault := commands.fault(
+        elif fault := command_check.fault(
             member.command if member.shell == SHELL else (), spec.argv[0], spec.cwd, spec.environment.get("PATH")
         ):  # the words of another shell are its own affair, but it has to be there
             report.problem(member.where("command"), f"{member.name}: {fault}")

@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestrator import __version__
-from orchestrator.history import facts
+from orchestrator.control import rows
+from orchestrator.history import inputs
 from orchestrator.history.record import Kind, Link, Origin
 from orchestrator.history.recorder import SIZE, STARTS, Recorder
 from orchestrator.model import exits
 from orchestrator.model.control import Request, Verb
 from orchestrator.model.lifecycle import RUNNING, State
-from orchestrator.process import origin, proc
+from orchestrator.model.outcome import Outcome
+from orchestrator.process import origin, procfs
 from orchestrator.runtime.home import Home
-from orchestrator.supervise import rows
-from orchestrator.supervise.component import Member
-from orchestrator.supervise.outcome import Outcome
-from orchestrator.supervise.supervisor import Supervisor
-from orchestrator.supervise.witness import Peer, Witness
+from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.observer import Peer, Witness
+from orchestrator.supervisor.supervisor import Supervisor
 
 # The others only look: `ps -w` alone would fill a record.
 CHANGING = frozenset(
@@ -74,14 +74,14 @@ class Recording(Witness):
     """Records one supervisor from `open` to `close`; before and after that it does nothing."""
 
     def __init__(
-        self, supervisor: Supervisor, home: Home, sources: facts.Sources, starts: int | None, size: int | None
+        self, supervisor: Supervisor, home: Home, sources: inputs.Sources, starts: int | None, size: int | None
     ) -> None:
         self._supervisor = supervisor
         self._home = home
         self._sources = sources
         self._starts, self._size = starts or STARTS, size or SIZE
         self._recorder: Recorder | None = None
-        self._describer: facts.Describer | None = None
+        self._describer: inputs.Describer | None = None
         self._described = 0
         self._request = self._signal = self._stop = self._signal_number = 0
         self._intents: dict[str, _Why] = {}
@@ -105,7 +105,7 @@ class Recording(Witness):
         """Begin the record, with what has been started already. The caller holds the lock on the home."""
         directory = self._home.history
         self._home.make_private(directory)
-        self._describer = facts.Describer(facts.key_of(directory), self._sources, self._home.directory)
+        self._describer = inputs.Describer(inputs.key_of(directory), self._sources, self._home.directory)
         self._recorder = Recorder(
             directory, self._facts(), self._lost, starts=self._starts, size=self._size, age=self._age()
         )
@@ -137,7 +137,7 @@ class Recording(Witness):
 
     # What a start is
 
-    def _facts(self) -> facts.Facts:
+    def _facts(self) -> inputs.Facts:
         assert self._describer is not None
         members = self._supervisor.roster.everyone
         self._described = len(members)
@@ -235,7 +235,7 @@ class Recording(Witness):
         }
         return why, more
 
-    # What is reported beside (supervise.witness)
+    # What is reported beside (supervisor.observer)
 
     @_harmless
     def requested(self, request: Request, peer: Peer) -> None:
@@ -311,7 +311,7 @@ class Recording(Witness):
 
 def _origin(peer: Peer, command: tuple[str, ...] | None) -> Origin:
     pid, uid = peer
-    words = _command(tuple(proc.arguments_of(pid))) if command is None and pid else command or ()
+    words = _command(tuple(procfs.arguments_of(pid))) if command is None and pid else command or ()
     return Origin(uid, pid, words, origin.terminal_of(pid), origin.tmux_pane_of(pid)) if pid else Origin(uid)
 
 

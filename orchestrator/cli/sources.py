@@ -14,18 +14,18 @@ from orchestrator.cli import location
 from orchestrator.cli.env_files import EnvFiles
 from orchestrator.cli.location import DOTENV, PROCFILE, TOML, File, Location
 from orchestrator.cli.location import STDIN as STDIN_FILE
-from orchestrator.cli.surroundings import Surroundings
+from orchestrator.cli.settings import Surroundings
 from orchestrator.config import procfile
 from orchestrator.config.definition import Definition, EnvFile, Member
+from orchestrator.config.diagnostics import Place, Report, did_you_mean
 from orchestrator.config.encoding import as_utf8
 from orchestrator.config.environment import Layers
-from orchestrator.config.report import Place, Report, did_you_mean
 from orchestrator.model.errors import ConfigError, UsageError
 from orchestrator.model.masked import masked, plain
 from orchestrator.model.spec import name_fault
 
 if TYPE_CHECKING:
-    from orchestrator.cli.airflow_part import AirflowPart
+    from orchestrator.cli.airflow_table import AirflowPart
     from orchestrator.config.document import Document
 
 STDIN = "standard input"
@@ -123,13 +123,13 @@ def _read_source(where: Location, file: File) -> _Source:
 
 def _checked(source: _Source) -> _Source:
     """Return the source; raises ConfigError if it is in the format of another tool."""
-    from orchestrator.config import foreign
+    from orchestrator.config import foreign_formats
 
     name = os.path.basename(source.name)
-    if kind := foreign.format_of(name, source.data):
-        tool = foreign.tool_of(name)
+    if kind := foreign_formats.format_of(name, source.data):
+        tool = foreign_formats.tool_of(name)
         what = f"{kind}, the format of {tool}" if tool else kind
-        example = foreign.line_for(name, source.data)
+        example = foreign_formats.line_for(name, source.data)
         raise ConfigError(
             [f"cannot read {source.name}: it is {what}, neither a Procfile nor TOML"],
             f"write a Procfile, one line for each program, like `{example}`",
@@ -139,7 +139,7 @@ def _checked(source: _Source) -> _Source:
 
 def _what_is_there(where: Location) -> str:
     """Return a hint for a directory without a definition: what to use instead, or how to write one."""
-    from orchestrator.config import foreign
+    from orchestrator.config import foreign_formats
 
     directory = where.base
     try:
@@ -151,11 +151,11 @@ def _what_is_there(where: Location) -> str:
         return f"found {ours[0]}{others}; use it with `-f {ours[0]}`"
     if where.foreign:
         return f"{where.foreign[0]} belongs to another user; if you trust it, name it: `-f {where.foreign[0]}`"
-    example, about = foreign.EXAMPLE, ""
-    if theirs := [name for name in foreign.NAMES if name in names]:
-        about = f"{theirs[0]} is for {foreign.tool_of(theirs[0])}; "
-        example = foreign.line_for(theirs[0], (directory / theirs[0]).read_bytes())
-    more = "" if example != foreign.EXAMPLE else "\n    worker: python worker.py"
+    example, about = foreign_formats.EXAMPLE, ""
+    if theirs := [name for name in foreign_formats.NAMES if name in names]:
+        about = f"{theirs[0]} is for {foreign_formats.tool_of(theirs[0])}; "
+        example = foreign_formats.line_for(theirs[0], (directory / theirs[0]).read_bytes())
+    more = "" if example != foreign_formats.EXAMPLE else "\n    worker: python worker.py"
     return f"{about}write a file named {PROCFILE} with one line for each program:\n    {example}{more}"
 
 
@@ -200,9 +200,9 @@ def _document(sources: list[_Source], where: Location, report: Report, *, own_en
 def _define(sources: list[_Source], document: Document | None, where: Location, report: Report) -> Definition:
     if document is None:
         return _define_procfile(sources[0], _title(sources), report)
-    from orchestrator.config import reader
+    from orchestrator.config import loading
 
-    return replace(reader.read(document, _title(sources), report), directory=str(where.directory))
+    return replace(loading.read(document, _title(sources), report), directory=str(where.directory))
 
 
 # The Airflow preset
@@ -210,24 +210,25 @@ def _define(sources: list[_Source], document: Document | None, where: Location, 
 
 def _read_preset(options: argparse.Namespace, here: Surroundings, exact: bool) -> Sources:
     """Read `orchestrate airflow` as a definition that consists of nothing but the table [airflow]."""
-    from orchestrator.cli import airflow_part
+    from orchestrator.cli import airflow_table
     from orchestrator.config import document
 
-    tree: dict[str, object] = {"airflow": airflow_part.table_of(options)}
-    alone = document.Document(Place(airflow_part.SOURCE, 0, os.getcwd()), tree)
+    tree: dict[str, object] = {"airflow": airflow_table.table_of(options)}
+    alone = document.Document(Place(airflow_table.SOURCE, 0, os.getcwd()), tree)
     return _with_airflow(alone, "Airflow", options, here, exact, Report())
 
 
 def _with_airflow(
     document: Document, title: str, options: argparse.Namespace, here: Surroundings, exact: bool, report: Report
 ) -> Sources:
-    from orchestrator.cli import airflow_info, airflow_part
+    from orchestrator.cli import airflow_table
+    from orchestrator.cli.commands import airflow_info
     from orchestrator.config import document as documents
-    from orchestrator.config import reader
+    from orchestrator.config import loading
 
     early: dict[str, object] = {key: document.tree[key] for key in ("env_file", "airflow") if key in document.tree}
     stand_in: dict[str, object] = {**early, "components": {"_": {"command": ":"}}}
-    definition = reader.read(documents.Document(document.root, stand_in, document.places), title, report)
+    definition = loading.read(documents.Document(document.root, stand_in, document.places), title, report)
     report.check()
     assert definition.airflow is not None
     where = location.locate(options)
@@ -235,7 +236,7 @@ def _with_airflow(
     wanted = [] if options.preset else _wanted_env_files(options, where, definition, layers, report)
     for file in wanted:
         layers = where.env_files.add(layers, file.path, file.by, report, required=file.required)
-    part = airflow_part.read(
+    part = airflow_table.read(
         document,
         title,
         definition.airflow,

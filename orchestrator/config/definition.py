@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.config.report import Place, nearest
-from orchestrator.model.expect import Rule
+from orchestrator.config.diagnostics import Place, nearest
+from orchestrator.model.prompt_rules import Rule
 from orchestrator.model.spec import AskedProbe, Dependency, LogProbe, OnExit, Probe, RestartPlan, StopPlan
 
 Command = str | tuple[str, ...]  # a line for SHELL, or an argv that no shell sees

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.config.definition import Path
-from orchestrator.config.report import Place, nearest
+from orchestrator.config.diagnostics import Place, nearest
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from orchestrator.config.expansion import escape
+from orchestrator.config.interpolation import escape
 
 _START = re.compile(
     r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][\w.-]*)[ \t]*(?:(?P<sign>=|:(?=[ \t]))[ \t]*)?", re.ASCII

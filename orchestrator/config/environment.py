@@ -12,9 +12,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from orchestrator.config.definition import Member
-from orchestrator.config.expansion import ExpansionError, Lookup, expand
-from orchestrator.config.report import Place, Report
-from orchestrator.config.secrets import mask
+from orchestrator.config.diagnostics import Place, Report
+from orchestrator.config.interpolation import ExpansionError, Lookup, expand
+from orchestrator.config.redaction import mask
 from orchestrator.model.masked import masked, plain
 
 if TYPE_CHECKING:

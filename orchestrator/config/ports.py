@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestrator.config.definition import Member
+from orchestrator.config.diagnostics import Report, did_you_mean
 from orchestrator.config.environment import Variable
-from orchestrator.config.report import Report, did_you_mean
 
 STEP = 100  # between components
 LAST = 65535

@@ -10,13 +10,13 @@ from typing import TypeVar
 
 from orchestrator.config import environment
 from orchestrator.config.definition import SHELL, Command, Definition, Member
+from orchestrator.config.diagnostics import Report
 from orchestrator.config.environment import Layers, Values, Variable, Variables, expand_at, values_of
 from orchestrator.config.ports import LAST, REFERENCE, Ports, Replace, check_twice, check_use
-from orchestrator.config.report import Report
-from orchestrator.config.secrets import MASK
+from orchestrator.config.redaction import MASK
 from orchestrator.config.selection import Selected
-from orchestrator.model.expect import Do, Rule
 from orchestrator.model.masked import Masked, masked, plain
+from orchestrator.model.prompt_rules import Do, Rule
 from orchestrator.model.spec import (
     Component,
     ExecProbe,
@@ -154,7 +154,7 @@ class _Resolver:
 
     def rule(self, member: Member, index: int, rule: Rule, values: Values) -> Rule:
         """Return a rule for prompts with its texts expanded; what it answers with has to be there."""
-        from orchestrator.config import keys  # whose shapes a Procfile does not pay for
+        from orchestrator.config.schema import component  # whose shapes a Procfile does not pay for
 
         key = ("expect", index)
         if rule.answer_env and values.get(rule.answer_env) is None:
@@ -166,7 +166,7 @@ class _Resolver:
             path = self.expand(member, (*key, "answer_file"), path, values)
             path = _path(member.where(*key).directory, path)
         place = (*key, "prompt")
-        prompt = self.checked(member, place, keys.prompt_pattern, self.expand(member, place, rule.prompt, values))
+        prompt = self.checked(member, place, component.prompt_pattern, self.expand(member, place, rule.prompt, values))
         return replace(rule, prompt=prompt, answer_file=path)
 
     def argv(self, member: Member, key: str, command: Command, values: Values) -> tuple[str, ...]:
@@ -203,9 +203,9 @@ class _Resolver:
 
     def pattern(self, member: Member, key: tuple[str | int, ...], text: str, values: Values) -> str:
         """Return a regular expression, expanded."""
-        from orchestrator.config import probekeys  # whose shapes a Procfile does not pay for
+        from orchestrator.config.schema import probes  # whose shapes a Procfile does not pay for
 
-        return self.checked(member, key, probekeys.pattern, self.expand(member, key, text, values))
+        return self.checked(member, key, probes.pattern, self.expand(member, key, text, values))
 
     def checked(self, member: Member, key: tuple[str | int, ...], check: Callable[[str], object], text: str) -> str:
         """Return what was expanded; if `check` raises ValueError, report it without the secrets in the text."""
@@ -218,7 +218,7 @@ class _Resolver:
 
     def probe(self, member: Member, key: str, probe: P, values: Values, cwd: str) -> P:
         """Return a probe with its texts expanded; its paths are relative to `cwd`."""
-        from orchestrator.config import probekeys  # whose shapes a Procfile does not pay for
+        from orchestrator.config.schema import probes  # whose shapes a Procfile does not pay for
 
         def expand(text: str, *path: str) -> str:
             return self.expand(member, (key, *path), text, values)
@@ -228,7 +228,7 @@ class _Resolver:
 
         match probe:
             case HttpProbe():
-                url = self.checked(member, (key, "http"), probekeys.url, expand(probe.url, "http"))
+                url = self.checked(member, (key, "http"), probes.url, expand(probe.url, "http"))
                 return replace(
                     probe,
                     url=url,
@@ -240,9 +240,9 @@ class _Resolver:
                     body=pattern(probe.body, "body"),
                 )
             case TcpProbe():
-                text = self.checked(member, (key, "tcp"), probekeys.address, expand(probe.host, "tcp"))
+                text = self.checked(member, (key, "tcp"), probes.address, expand(probe.host, "tcp"))
                 try:
-                    host, port = probekeys.address(plain(text))
+                    host, port = probes.address(plain(text))
                 except ValueError:
                     return probe
                 return replace(probe, host=masked(host, MASK) if isinstance(text, Masked) else host, port=port)

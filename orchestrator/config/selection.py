@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.config.definition import Member
-from orchestrator.config.report import did_you_mean
+from orchestrator.config.diagnostics import did_you_mean
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import Component
 

@@ -6,9 +6,9 @@ import re
 import sys
 
 from orchestrator.config.definition import Path
+from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.document import Document
 from orchestrator.config.locator import locate
-from orchestrator.config.report import Place, Report
 from orchestrator.model.spec import composed
 
 if sys.version_info >= (3, 11):
@@ -35,9 +35,9 @@ def parse(data: bytes, root: Place, report: Report) -> Document | None:
     except ValueError as error:  # TOMLDecodeError, and what int() says of a number with thousands of digits
         words, match = str(error), _WHERE.search(str(error))
         line = int(match["line"] or text.count("\n") + 1) if match else 0
-        from orchestrator.config import toml_faults
+        from orchestrator.config import toml_errors
 
-        _problem(report, root, line, f"not TOML: {toml_faults.explain(_WHERE.sub('', words), text, line)}")
+        _problem(report, root, line, f"not TOML: {toml_errors.explain(_WHERE.sub('', words), text, line)}")
         return None
     text = text.replace("\r\n", "\n")
     places = {_composed(path): Place(root.file, line, root.directory) for path, line in locate(text).items()}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.config.definition import Definition
-from orchestrator.config.report import Report, did_you_mean
-from orchestrator.model import order
+from orchestrator.config.diagnostics import Report, did_you_mean
+from orchestrator.model import scheduling
 from orchestrator.model.spec import Component, Condition, RestartPolicy
 
 
@@ -41,7 +41,7 @@ def _check_circles(definition: Definition, report: Report) -> None:
             Component(name=m.name, argv=(), cwd="", depends_on=m.depends_on, stop_before=m.stop_before)
             for m in members.values()
         ]
-        circle = order.find_cycle(specs)
+        circle = scheduling.find_cycle(specs)
         if not circle:
             return
         first = members.pop(circle[0])

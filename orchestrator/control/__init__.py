@@ -1,1 +1,1 @@
-"""Floor 4: the socket in the home, for the second terminal."""
+"""Floor 5: the socket in the home, for the second terminal."""

@@ -22,8 +22,8 @@ from pathlib import Path
 from orchestrator.control.address import short_path
 from orchestrator.model.control import MalformedRequest, Reply, Request, decode_request, refusal
 from orchestrator.model.errors import USAGE_STATUS
+from orchestrator.runtime.connection import Peer
 from orchestrator.runtime.loop import READ, Loop
-from orchestrator.runtime.peer import Peer
 
 LINE_MAX = 1 << 16
 BACKLOG_MAX = 1 << 20

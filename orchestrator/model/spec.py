@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from orchestrator.model.expect import Rule
+from orchestrator.model.prompt_rules import Rule
 
 NAME_PATTERN = re.compile(r"\w[\w.-]*")
 NAME_MAX = 64  # bytes: a name is also a file name, and a label in the prefix of every line

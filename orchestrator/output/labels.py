@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.output.palette import CYCLE, OWN
-from orchestrator.text.prefix import OWN_NAME
+from orchestrator.terminal.painter import OWN_NAME
 
 FILE = "labels.json"
 _COLOR = re.compile("(bright_)?(black|red|green|yellow|blue|magenta|cyan|white)")

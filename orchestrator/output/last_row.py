@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.text.cells import width
-from orchestrator.text.escapes import plain
+from orchestrator.terminal.escapes import plain
+from orchestrator.terminal.width import width
 
 ERASE = b"\r\x1b[K"
 ROOM = 3  # columns at the right margin that the cursor keeps free

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import warnings
 
-from orchestrator.text.escapes import RESET
+from orchestrator.terminal.escapes import RESET
 
 # Readable on dark and on light grounds; black, white and plain blue are not. Neighbours differ strongly.
 CYCLE = (

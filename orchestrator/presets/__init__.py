@@ -1,1 +1,1 @@
-"""Floor 5: facts about an installed system, turned into a spec."""
+"""Floor 4: facts about an installed system, turned into a spec."""

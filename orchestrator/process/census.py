@@ -3,9 +3,9 @@
 Three marks tell one, each of which another process may lack:
 
 - The leader, by pid and start time (proc_pid_stat(5)): the pair names one process for as long as the machine runs.
-- Its session (`process.session`): what the leader forked stays in it, and its number is no other process's pid while it
-  has a process. So gunicorn and postgres are found too, whose titles overwrite the environment that they were started
-  with.
+- Its session (`process.session_leader`): what the leader forked stays in it, and its number is no other process's pid
+  while it has a process. So gunicorn and postgres are found too, whose titles overwrite the environment that they
+  were started with.
 - MARK in the environment, with the token of the run and the instance: it is inherited across setsid(2) and double
   forks, and nobody else's by accident. The home's name would not do: a container beside us may have one of that name.
 
@@ -22,7 +22,7 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from orchestrator.process import proc, tree
+from orchestrator.process import procfs, tree
 
 MARK = "ORCHESTRATE_RUN"
 _PREFIX = f"{MARK}=".encode()
@@ -50,12 +50,12 @@ class Survivor:
     start: int
 
     def __str__(self) -> str:
-        return f"{self.instance}: {proc.describe(self.pid)}"
+        return f"{self.instance}: {procfs.describe(self.pid)}"
 
     @property
     def lives(self) -> bool:
         """Whether it has not ended yet."""
-        return proc.start_time(self.pid) == self.start and not proc.is_zombie(self.pid)
+        return procfs.start_time(self.pid) == self.start and not procfs.is_zombie(self.pid)
 
 
 def mark_of(instance: str, token: str) -> str:
@@ -73,7 +73,7 @@ class Census:
         # Started by hand in a component's shell that has survived: what we stand on is not ours to end.
         self._above = frozenset(_above(os.getpid()))
         self._seen = set(self._above)
-        self._own_session = proc.session_of(os.getpid())
+        self._own_session = procfs.session_of(os.getpid())
         self._of_pid: dict[int, Record] = {}
         self._found: dict[Survivor, Record] = {}
         self._living: set[Survivor] = set()
@@ -105,10 +105,10 @@ class Census:
         return living
 
     def _add(self, pid: int, record: Record) -> list[Survivor]:
-        if pid in self._of_pid or pid in self._above or proc.session_of(pid) == self._own_session:
+        if pid in self._of_pid or pid in self._above or procfs.session_of(pid) == self._own_session:
             return []
-        survivor = Survivor(record.instance, pid, proc.start_time(pid))
-        if not survivor.start or proc.is_zombie(pid):
+        survivor = Survivor(record.instance, pid, procfs.start_time(pid))
+        if not survivor.start or procfs.is_zombie(pid):
             return []
         self._of_pid[pid] = self._found[survivor] = record
         return [survivor]
@@ -117,19 +117,19 @@ class Census:
         environment = _environment(pid)
         marks = (entry[len(_PREFIX) :] for entry in environment if entry.startswith(_PREFIX))
         named = next((self._by_mark[mark] for mark in marks if mark in self._by_mark), None)
-        return named or self._of_pid.get(proc.parent_of(pid)) or self._of_session(pid, environment)
+        return named or self._of_pid.get(procfs.parent_of(pid)) or self._of_session(pid, environment)
 
     def _of_session(self, pid: int, environment: list[bytes]) -> Record | None:
         """Return whose leader it is, or whose session it is in."""
-        if (record := self._by_leader.get(pid)) and proc.start_time(pid) == record.start:
+        if (record := self._by_leader.get(pid)) and procfs.start_time(pid) == record.start:
             return record
-        record = self._by_session.get(proc.session_of(pid))
-        if record is None or proc.start_time(pid) < record.session_start:
+        record = self._by_session.get(procfs.session_of(pid))
+        if record is None or procfs.start_time(pid) < record.session_start:
             return None
         # The number is a session's for as long as it has members; a stranger can have it only once ours were gone, and
         # then either its leader is there, under another start time, or its environment is whole and has no mark of
         # ours.
-        if session_start := proc.start_time(record.session):
+        if session_start := procfs.start_time(record.session):
             return record if session_start == record.session_start else None
         is_whole = bool(environment) and all(b"=" in entry for entry in environment)
         return None if is_whole else record
@@ -140,7 +140,7 @@ def _above(pid: int) -> set[int]:
     found = set()
     while pid:
         found.add(pid)
-        pid = proc.parent_of(pid)
+        pid = procfs.parent_of(pid)
     return found
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.model.masked import plain
-from orchestrator.runtime.unix_address import short_path
+from orchestrator.runtime.unix_socket import short_path
 
 
 class Deadline:

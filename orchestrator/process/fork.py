@@ -25,7 +25,7 @@ from multiprocessing.context import ForkProcess
 from typing import Any, Generic, TypeVar
 
 from orchestrator.model.messages import Down, Launch, Up
-from orchestrator.process import guardian, survivors, tree
+from orchestrator.process import guardian, leftovers, tree
 from orchestrator.process.channel import Channel
 from orchestrator.process.drain import Log
 from orchestrator.runtime import signals
@@ -136,7 +136,7 @@ def guardian_of(
 
     Raises OSError.
     """
-    launch = dataclasses.replace(launch, environment=survivors.marked(launch.environment, launch.instance))
+    launch = dataclasses.replace(launch, environment=leftovers.marked(launch.environment, launch.instance))
     return Forked(f"guardian of {launch.instance}", guardian.run, launch, log, rescue)
 
 

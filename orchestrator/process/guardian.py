@@ -21,18 +21,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.model.ending import (
-    Act,
-    Cause,
-    Ending,
-    KillTree,
-    Phase,
-    ReportStuck,
-    RunCommand,
-    SendRest,
-    SendStep,
-    TypeKeys,
-)
 from orchestrator.model.messages import (
     Answer,
     Down,
@@ -50,21 +38,33 @@ from orchestrator.model.messages import (
     Vacated,
 )
 from orchestrator.model.spec import Scope
-from orchestrator.process import proc, relay, survivors, tree
+from orchestrator.model.stop_sequence import (
+    Act,
+    Cause,
+    Ending,
+    KillTree,
+    Phase,
+    ReportStuck,
+    RunCommand,
+    SendRest,
+    SendStep,
+    TypeKeys,
+)
+from orchestrator.process import leftovers, procfs, shell_status, tree
 from orchestrator.process.channel import Channel, ChannelClosed
 from orchestrator.process.drain import Drain, Log
 from orchestrator.process.isolation import cut_loose
-from orchestrator.process.pty import Pty
+from orchestrator.process.launch import Pty
 from orchestrator.runtime import signals
 from orchestrator.runtime.lock import InstanceLock, holder
 from orchestrator.runtime.loop import READ, Loop, Timer
 
 if TYPE_CHECKING:
+    from orchestrator.process.commands import Runs
     from orchestrator.process.pipes import Pipes
-    from orchestrator.process.runs import Runs
 
 # Ours alone, so that it cannot be mistaken for a signal that somebody sends to a whole group.
-PARENT_DEATH = signal.SIGRTMAX if proc.LINUX else signal.SIGUSR1
+PARENT_DEATH = signal.SIGRTMAX if procfs.LINUX else signal.SIGUSR1
 
 _SIGNAL_ROUNDS = 20  # of looking for processes that were forked while others were being signaled
 
@@ -172,17 +172,17 @@ class _Watch:
             pid = holder(Path(self._lock.path))
             self._say(StartFailed(f"the tree of an earlier {launch.instance} is still there (guardian {pid or '?'})"))
             return False
-        survivors.write_record(launch.lock_path)  # before there is anything that could survive us
+        leftovers.write_record(launch.lock_path)  # before there is anything that could survive us
         try:
             os.chdir(launch.cwd)
             self._leader = _start_leader(launch)
         except OSError as error:
-            survivors.forget_record(launch.lock_path)
+            leftovers.forget_record(launch.lock_path)
             self._say(StartFailed(_reason(error)))
             return False
         os.chdir("/")
         self._session = self._leader.session
-        survivors.write_record(launch.lock_path, self._leader.pid, self._session or self._leader.pid)
+        leftovers.write_record(launch.lock_path, self._leader.pid, self._session or self._leader.pid)
         fds = self._leader.output_fds
         self._say(Started(self._leader.pid, errors_apart=len(fds) > 1, session=self._session), *fds)
         return True
@@ -217,7 +217,7 @@ class _Watch:
     def _run(self, argv: tuple[str, ...], timeout: float, then: Callable[[bool, str], None]) -> None:
         """Run a command in the tree; `then` is told whether it ended well, and what it last printed."""
         if self._runs is None:
-            from orchestrator.process.runs import Runs  # and subprocess: who runs none does not pay for it
+            from orchestrator.process.commands import Runs  # and subprocess: who runs none does not pay for it
 
             self._runs = Runs(self._loop, self._launch)
         self._runs.start(argv, timeout, then)
@@ -260,7 +260,7 @@ class _Watch:
         if self._empty and self._session:
             tree.send(self._session, signal.SIGKILL)  # its exit is the last
         if self._vacated:
-            survivors.forget_record(self._launch.lock_path)
+            leftovers.forget_record(self._launch.lock_path)
             self._say(Vacated())
 
     def _on_leader_exit(self, status: int) -> None:
@@ -268,9 +268,9 @@ class _Watch:
         by_itself = self._ending.phase is Phase.RUN and -status not in self._sent
         left = []
         if by_itself and not self._empty:
-            left = [member.pid for member in self._tree() if not proc.is_zombie(member.pid)]
+            left = [member.pid for member in self._tree() if not procfs.is_zombie(member.pid)]
         session = self._session or self._leader.pid
-        away = any(proc.session_of(pid) != session for pid in left)
+        away = any(procfs.session_of(pid) != session for pid in left)
         asked = self._ending.phase is not Phase.RUN
         self._exit = LeaderExited(status, asked, len(left), daemons=away)
         self._statuses[self._leader.pid] = status
@@ -281,7 +281,7 @@ class _Watch:
         """Report the leader's exit, once, as soon as it is known whose status counts."""
         if self._exit is None:
             return
-        status = relay.status_of(self._chain, self._statuses, self._sent, proc.exists)
+        status = shell_status.status_of(self._chain, self._statuses, self._sent, procfs.exists)
         if status is not None:
             self._say(dataclasses.replace(self._exit, status=status))
             self._exit = None
@@ -310,8 +310,8 @@ class _Watch:
             case KillTree():
                 tree.kill_tree(os.getpid())
             case ReportStuck():
-                left = [m.pid for m in self._tree() if not proc.is_zombie(m.pid)]
-                self._say(Stuck(tuple(left), ", ".join(map(proc.describe, left[:5]))))
+                left = [m.pid for m in self._tree() if not procfs.is_zombie(m.pid)]
+                self._say(Stuck(tuple(left), ", ".join(map(procfs.describe, left[:5]))))
 
     def _tree(self) -> list[tree.Descendant]:
         """Return the component's process tree, without the session leader."""
@@ -342,13 +342,13 @@ class _Watch:
         self._note_sent(number)
         tree.send_group(group, number)
         if number == self._launch.stop.stop_signal:
-            self._told.update(_identity(m.pid) for m in self._tree() if proc.group_of(m.pid) == group)
+            self._told.update(_identity(m.pid) for m in self._tree() if procfs.group_of(m.pid) == group)
 
     def _send_rest(self, number: int) -> None:
         """Signal whoever has got no signal of this stop, also what is forked while they are being signaled."""
         self._sent.add(number)
         for _ in range(_SIGNAL_ROUNDS):
-            fresh = [m for m in self._tree() if _identity(m.pid) not in self._told and not proc.is_zombie(m.pid)]
+            fresh = [m for m in self._tree() if _identity(m.pid) not in self._told and not procfs.is_zombie(m.pid)]
             if not fresh:
                 break
             self._signal_members(number, fresh)
@@ -363,7 +363,7 @@ class _Watch:
         assert self._leader is not None
         self._sent.add(number)
         if not self._ending.leader_gone:
-            self._chain = relay.relayed_by(self._leader.pid)
+            self._chain = shell_status.relayed_by(self._leader.pid)
 
     def _type(self, keys: str) -> None:
         """Type into the component's terminal; one that is full of what nobody reads takes nothing more."""
@@ -374,7 +374,7 @@ class _Watch:
 
 def _identity(pid: int) -> tuple[int, int]:
     """Return what names one process for as long as the machine runs: its pid and start time."""
-    return pid, proc.start_time(pid)
+    return pid, procfs.start_time(pid)
 
 
 def _start_leader(launch: Launch) -> Pty | Pipes:
@@ -385,10 +385,10 @@ def _start_leader(launch: Launch) -> Pty | Pipes:
 
         return Pipes(launch.argv, launch.environment, launch.descriptors)
     except OSError:
-        from orchestrator.config import commands
+        from orchestrator.config import command_check
 
         # execve(2) reports a missing interpreter and a missing program in the same way.
-        if fault := commands.program_fault(launch.argv[0], os.getcwd(), launch.environment.get("PATH")):
+        if fault := command_check.program_fault(launch.argv[0], os.getcwd(), launch.environment.get("PATH")):
             raise OSError(fault) from None
         raise
 

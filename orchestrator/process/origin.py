@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.process import proc
+from orchestrator.process import procfs
 
 _PTS = range(136, 144)  # major numbers of /dev/pts (devices.txt of the kernel), 256 terminals each
 _TTY = 4
@@ -13,7 +13,7 @@ _ENVIRONMENT_MAX = 1 << 20
 
 def terminal_of(pid: int) -> str:
     """Return the controlling terminal, like `pts/3`; empty if it has none."""
-    fields = proc.stat_fields(pid)
+    fields = procfs.stat_fields(pid)
     device = int(fields[4]) if fields else 0
     major, minor = os.major(device & 0xFFFFFFFF), os.minor(device & 0xFFFFFFFF)
     if major in _PTS:

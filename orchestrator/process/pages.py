@@ -19,7 +19,7 @@ from typing import Any
 
 from orchestrator.model.spec import HttpProbe, split_unix_url
 from orchestrator.process.deadline import Deadline, TimedSocket, connect, connect_unix
-from orchestrator.process.sockets import Evidence, look
+from orchestrator.process.socket_owner import Evidence, look
 
 BODY_MAX = 1 << 20
 REDIRECTS_MAX = 5

@@ -17,11 +17,11 @@ from multiprocessing.connection import Connection
 from orchestrator.model.masked import plain
 from orchestrator.model.messages import Answer, Question
 from orchestrator.model.spec import FileProbe, HttpProbe, TcpProbe, UnixProbe
-from orchestrator.process import proc, sockets, tree
+from orchestrator.process import procfs, socket_owner, tree
 from orchestrator.process.deadline import Deadline, connect, connect_unix
 from orchestrator.process.isolation import cut_loose
 from orchestrator.process.pages import Page, fetch, judge
-from orchestrator.process.sockets import Evidence, Owner
+from orchestrator.process.socket_owner import Evidence, Owner
 from orchestrator.runtime import signals
 
 TICK = 0.02  # seconds by which a file's time may be behind the clock
@@ -50,9 +50,9 @@ def _answer(connection: Connection[Answer, Question], fetcher: _Fetcher, questio
     fault, evidence = _ask(fetcher, question)
     text = fault or "healthy"
     if not fault and question.root and evidence.local:
-        verdict = sockets.owner(evidence, question.root)
+        verdict = socket_owner.owner(evidence, question.root)
         if verdict.owner is Owner.FOREIGN:
-            fault = text = f"somebody else answers there: {proc.describe(verdict.pid)}"
+            fault = text = f"somebody else answers there: {procfs.describe(verdict.pid)}"
         elif verdict.owner is Owner.UNKNOWN:
             text = f"healthy ({verdict.owner.value})"
     try:
@@ -90,7 +90,7 @@ def _connect(probe: TcpProbe | UnixProbe) -> tuple[str, Evidence]:
         else:
             connection = connect(probe.host, probe.port, deadline)
         with connection:
-            return "", sockets.look(connection)
+            return "", socket_owner.look(connection)
     except OSError as error:
         return (error.strerror or str(error)).lower(), Evidence()
 

@@ -14,12 +14,12 @@ import functools
 import os
 from multiprocessing import Pipe
 
-from orchestrator.model.ending import Cause, Ending
 from orchestrator.model.messages import Down, Started, Up
 from orchestrator.model.spec import StopPlan
-from orchestrator.process import proc
+from orchestrator.model.stop_sequence import Cause, Ending
+from orchestrator.process import procfs
 from orchestrator.process.channel import Channel, ChannelClosed
-from orchestrator.process.pty import rehearse_spawn
+from orchestrator.process.launch import rehearse_spawn
 from orchestrator.runtime.loop import READ, Loop
 
 ROUNDS = 9
@@ -28,7 +28,7 @@ ROUNDS = 9
 @functools.cache
 def rehearse() -> None:
     """Go through it; only once, and before the first fork. Does nothing where there are too few descriptors."""
-    if not proc.LINUX:  # elsewhere who sends a descriptor waits for an answer, and here is nobody to give it
+    if not procfs.LINUX:  # elsewhere who sends a descriptor waits for an answer, and here is nobody to give it
         return
     with contextlib.suppress(OSError, ChannelClosed):
         rehearse_spawn(ROUNDS)
@@ -36,7 +36,7 @@ def rehearse() -> None:
             ours, theirs = Pipe(duplex=True)
             with ours, theirs:
                 _talk(Channel(ours), Channel(theirs))
-            proc.start_time(os.getpid())
+            procfs.start_time(os.getpid())
             Ending(StopPlan()).advance(Cause.CHILD_GONE, 0.0)
 
 

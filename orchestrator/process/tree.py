@@ -20,8 +20,8 @@ import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from orchestrator.process.proc import LINUX, parent_of, start_time, stat_fields
-from orchestrator.runtime.descriptors import LastOnes
+from orchestrator.process.procfs import LINUX, parent_of, start_time, stat_fields
+from orchestrator.runtime.fd_limit import LastOnes
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36

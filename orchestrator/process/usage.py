@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from orchestrator.process import proc, session, tree
+from orchestrator.process import procfs, session_leader, tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,14 @@ class Usage:
 def usage_of(guardian: int) -> Usage | None:
     """Return what the tree below a guardian uses, without the session leader, which is ours. None if there is no tree,
     or it cannot be seen from here."""
-    members = [m.pid for m in tree.descendants(guardian) if not session.leads_a_session(m.pid)]
+    members = [m.pid for m in tree.descendants(guardian) if not session_leader.leads_a_session(m.pid)]
     if not members:
         return None
     return Usage(sum(map(_cpu, members)), sum(map(_memory, members)))
 
 
 def _cpu(pid: int) -> float:
-    fields = proc.stat_fields(pid)
+    fields = procfs.stat_fields(pid)
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") if len(fields) > 14 else 0.0
 
 

@@ -18,12 +18,12 @@ from facts import PATIENCE
 
 from orchestrator.model.spec import Component
 from orchestrator.output.console import Console
+from orchestrator.output.multiplexer import Multiplexer
 from orchestrator.output.palette import Palette
+from orchestrator.output.presenter import Presentation, Stage
 from orchestrator.output.screen import Screen
 from orchestrator.runtime.loop import READ, Loop
-from orchestrator.supervise.multiplexer import Multiplexer
-from orchestrator.supervise.stage import Presentation, Stage
-from orchestrator.text.prefix import Style
+from orchestrator.terminal.painter import Style
 
 STAMP = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ", re.MULTILINE)
 

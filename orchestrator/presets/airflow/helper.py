@@ -97,7 +97,7 @@ def beside(name: str) -> Any:
 
 
 diagnosis = beside("diagnosis")
-unchanged = beside("unchanged")
+unchanged = beside("database_fingerprint")
 
 
 def say(text: str) -> None:

@@ -15,15 +15,27 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
+from orchestrator.model.plan import Plan
 from orchestrator.model.spec import Component, StopPlan, System
+from orchestrator.presets.airflow import (
+    cache,
+    generated_secrets,
+    network,
+    password,
+    paths,
+)
+from orchestrator.presets.airflow import (
+    components as airflow_components,
+)
 from orchestrator.presets.airflow import facts as facts_module
-from orchestrator.presets.airflow import find, generated, network, password, paths, plan, ports, stamp
+from orchestrator.presets.airflow import (
+    installation as airflow_installation,
+)
 from orchestrator.presets.airflow.facts import NAMES, Facts
-from orchestrator.presets.airflow.find import Installation
 from orchestrator.presets.airflow.foresight import foresee
-from orchestrator.process import proc
+from orchestrator.presets.airflow.installation import Installation
+from orchestrator.process import procfs, tcp_ports
 from orchestrator.runtime.home import Home
-from orchestrator.supervise.plan import Plan
 
 HELPER = Path(__file__).with_name("helper.py")
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -49,12 +61,12 @@ class Wishes:
     any_port: bool = False
     bind: str | None = None
     wait_for_database: float = 0.0
-    stop: StopPlan = plan.STOP
+    stop: StopPlan = airflow_components.STOP
     show_password: bool = False
 
     def names(self, facts: Facts) -> tuple[str, ...]:
         """The components to run. Raises UsageError."""
-        return plan.names(facts, self.only, self.without)
+        return airflow_components.names(facts, self.only, self.without)
 
     def ports(self, facts: Facts) -> network.Ports:
         """The ports as they are configured, before it is known which are taken."""
@@ -88,18 +100,18 @@ class Preset:
     def expected(self, home: Home, facts: Facts) -> tuple[Component, ...]:
         """Return the components as they are configured, before it is known which ports are taken. Raises UsageError."""
         running = self._wishes.names(facts)
-        request = self._request(home, facts, generated.stored(home) if facts.generated else {})
-        return plan.components(facts, running, request, self._wishes.ports(facts))
+        request = self._request(home, facts, generated_secrets.stored(home) if facts.generated else {})
+        return airflow_components.components(facts, running, request, self._wishes.ports(facts))
 
-    def _request(self, home: Home, facts: Facts, secrets: Mapping[str, str]) -> plan.Request:
+    def _request(self, home: Home, facts: Facts, secrets: Mapping[str, str]) -> airflow_components.Request:
         python = self._installation.python
-        return plan.Request(
+        return airflow_components.Request(
             command=self._installation.command,
             directory=self._directory,
             private=str(home.corner / "run"),
             task_call=(python, str(TASK_CALL)),
             own_hosts=own_hosts(facts, self._environment),
-            launcher=(python, str(LAUNCHER)) if find.has_gunicorn_control_socket(python) else (),
+            launcher=(python, str(LAUNCHER)) if airflow_installation.has_gunicorn_control_socket(python) else (),
             environment={**self._environment, **secrets},
             processors=processors(),
             bind=self._wishes.bind,
@@ -111,8 +123,8 @@ class Preset:
 
         Raises UsageError or NotFreeError where something already stands in the way, as far as can be told so early.
         """
-        refuse_older(home, find.version(self._installation.python))
-        if plan.is_wished("webserver", self._wishes.only, self._wishes.without):
+        refuse_older(home, airflow_installation.version(self._installation.python))
+        if airflow_components.is_wished("webserver", self._wishes.only, self._wishes.without):
             refuse_foreign_webserver(home)
         run_directory(home)
         stamped = stamped_facts(home, self._installation, self._environment)
@@ -122,7 +134,7 @@ class Preset:
         if stamped is not None and stamped.sqlite_file:
             facts = stamped
             return System(title="Airflow", labels=NAMES), lambda: self._plan(home, facts, fresh=False)
-        before = stamp.config_digest(str(config_file(self._environment, home.directory)))
+        before = cache.config_digest(str(config_file(self._environment, home.directory)))
         wishes = self._wishes
         task = [f"{wishes.wait_for_database:g}"]
         if stamped is not None:
@@ -137,15 +149,15 @@ class Preset:
 
     def _foresee(self, home: Home) -> Facts | None:
         config = _content(config_file(self._environment, home.directory))
-        version = find.version(self._installation.python)
+        version = airflow_installation.version(self._installation.python)
         return foresee(version, str(home.directory), self._environment, config)
 
     def _plan(self, home: Home, facts: Facts, *, fresh: bool, before: str = "") -> Plan:
         wishes = self._wishes
         running, configured = wishes.names(facts), wishes.ports(facts)
-        unchanged = not before or before == stamp.config_digest(facts.config_file)
+        unchanged = not before or before == cache.config_digest(facts.config_file)
         keep = functools.partial(
-            stamp.write,
+            cache.write,
             facts_path(home),
             facts,
             self._installation,
@@ -159,20 +171,22 @@ class Preset:
             keep(url=wishes.url(facts, configured))
             raise
         url = wishes.url(facts, chosen)
-        request = self._request(home, facts, generated.read(home, facts))
-        Path(plan.pid_file(request.private)).unlink(missing_ok=True)
+        request = self._request(home, facts, generated_secrets.read(home, facts))
+        Path(airflow_components.pid_file(request.private)).unlink(missing_ok=True)
         secret = password.read(facts)
-        components = plan.components(facts, running, request, chosen)
+        components = airflow_components.components(facts, running, request, chosen)
         keep(url=url, changes=changes(self._given, components[0].environment))
         return Plan(
             components=components,
             notes=(
                 *(() if fresh else ("Database ready: nothing has changed since the last start",)),
-                *plan.notes(facts, self._installation.command, configured, chosen),
+                *airflow_components.notes(facts, self._installation.command, configured, chosen),
                 *network.notes(facts, self._environment, components[0].environment),
-                *filter(None, (generated.in_words(facts, home), missing_dags(facts, self._directory))),
+                *filter(None, (generated_secrets.in_words(facts, home), missing_dags(facts, self._directory))),
             ),
-            banner=plan.banner(facts, running, url, plan.login_line(facts, secret, shown=wishes.show_password)),
+            banner=airflow_components.banner(
+                facts, running, url, airflow_components.login_line(facts, secret, shown=wishes.show_password)
+            ),
             secret=secret,
         )
 
@@ -189,9 +203,9 @@ def processors() -> int:
 
 def refuse_older(home: Home, version: str) -> None:
     """Raise OrchestrateError if a newer Airflow has used this home: the older one cannot read its database."""
-    record = stamp.load(facts_path(home))
+    record = cache.load(facts_path(home))
     last = str(record["facts"].get("version", "")) if record and isinstance(record.get("facts"), dict) else ""
-    if find.is_older(version, last):
+    if airflow_installation.is_older(version, last):
         raise OrchestrateError(
             f"cannot start Airflow {version}: Airflow {last} has used {home.directory}",
             f"name another home with --home DIR; to go back, downgrade the database with Airflow {last}"
@@ -206,8 +220,8 @@ def refuse_foreign_webserver(home: Home) -> None:
         pid = int(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError):
         return
-    command = proc.command_of(pid)
-    if not proc.is_zombie(pid) and ("airflow" in command or "gunicorn" in command):
+    command = procfs.command_of(pid)
+    if not procfs.is_zombie(pid) and ("airflow" in command or "gunicorn" in command):
         refuse(
             {f"the webserver of {home.directory}": f"runs already as pid {pid} ({command}), says {path}"},
             f"end it with `kill {pid}`",
@@ -243,7 +257,9 @@ def _content(path: Path) -> str:
 def own_hosts(facts: Facts, environment: Mapping[str, str]) -> frozenset[str]:
     """Return the host of the configured execution API if it is this machine; looked up only if a proxy is set."""
     host = urlsplit(network.execution_url(facts, environment)).hostname or ""
-    ours = host and facts.major > 2 and network.proxy(environment) and host not in network.LOCAL and ports.is_own(host)
+    ours = (
+        host and facts.major > 2 and network.proxy(environment) and host not in network.LOCAL and tcp_ports.is_own(host)
+    )
     return frozenset((host,)) if ours else frozenset()
 
 
@@ -289,8 +305,8 @@ def read_facts(home: Home, stamped: Facts | None = None) -> Facts:
 
 def stamped_facts(home: Home, installation: Installation, environment: Mapping[str, str]) -> Facts | None:
     """Return the facts of the last start if they still hold, and the secrets that it generated are there."""
-    facts = stamp.read(facts_path(home), installation, environment)
-    return facts if facts is not None and generated.are_there(home, facts) else None
+    facts = cache.read(facts_path(home), installation, environment)
+    return facts if facts is not None and generated_secrets.are_there(home, facts) else None
 
 
 def facts_path(home: Home) -> Path:
@@ -313,7 +329,7 @@ def run_directory(home: Home) -> Path:
 def choose_ports(facts: Facts, configured: network.Ports, running: tuple[str, ...], wishes: Wishes) -> network.Ports:
     """Return the configured ports, or with --any-port free ones for those that are taken. Raises NotFreeError."""
     uses = network.listeners(facts, configured, running, wishes.bind)
-    faults = {use: ports.fault(host, port) for use, (host, port) in uses.items()}
+    faults = {use: tcp_ports.fault(host, port) for use, (host, port) in uses.items()}
     if not wishes.any_port:
         refuse(
             {f"port {uses[use][1]} of {network.in_words(use, facts)}": fault for use, fault in faults.items()},
@@ -324,7 +340,7 @@ def choose_ports(facts: Facts, configured: network.Ports, running: tuple[str, ..
     replaced: dict[network.Use, int] = {}
     for use, fault in faults.items():
         if fault:
-            replaced[use] = ports.free(uses[use][0], avoid)
+            replaced[use] = tcp_ports.free(uses[use][0], avoid)
             avoid.add(replaced[use])
     return configured.moved(replaced)
 

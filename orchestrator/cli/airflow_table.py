@@ -1,0 +1,228 @@
+"""The Airflow preset as a part of a definition: the table [airflow] of orchestrate.toml, or `orchestrate airflow`.
+
+Which components there are depends on the installed Airflow and on its configuration. Before a start they are those of
+the last one if nothing has changed, else what configuration file and environment let expect; once the helper has
+reported, the definition is read again with what is true. The user's tables are merged over the preset's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli.options import WAIT_FOR_DATABASE
+from orchestrator.config import component_dump, loading
+from orchestrator.config.definition import Definition, PresetTable
+from orchestrator.config.diagnostics import Place, Report, did_you_mean
+from orchestrator.config.document import Document, merge
+from orchestrator.config.environment import Layers, expand_at
+from orchestrator.model.errors import ConfigError
+from orchestrator.model.masked import plain
+from orchestrator.model.spec import Component, System
+from orchestrator.presets.airflow import (
+    generated_secrets,
+    preset,
+)
+from orchestrator.presets.airflow import (
+    installation as airflow_installation,
+)
+from orchestrator.presets.airflow.facts import NAMES, Facts
+from orchestrator.presets.airflow.foresight import foresee
+from orchestrator.presets.airflow.preset import Preset, Wishes
+from orchestrator.runtime.home import Home
+
+if TYPE_CHECKING:
+    from orchestrator.model.plan import Plan
+
+SOURCE = "the Airflow preset"
+Ask = Callable[[Home, airflow_installation.Installation, dict[str, str]], Facts]
+
+
+def table_of(options: argparse.Namespace) -> dict[str, object]:
+    """Take the options of `orchestrate airflow` as the table [airflow] that says the same."""
+    lists = {"only": options.only, "except": options.without}
+    texts = {"home": options.home, "airflow": options.airflow, "executor": options.executor, "bind": options.bind}
+    table: dict[str, object] = {key: text.replace("$", "$$") for key, text in texts.items() if text is not None}
+    table |= {key: [n.strip() for n in text.split(",") if n.strip()] for key, text in lists.items() if text is not None}
+    if options.port is not None:
+        table["port"] = options.port
+    if options.any_port:
+        table["any_port"] = True
+    options.home = options.only = options.without = None
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class AirflowPart:
+    """`document` is what the user wrote, `environment` what Airflow starts from, `shell` the same without .env files
+    and the table. `home` is AIRFLOW_HOME, `directory` where components run. `version` and `components` are what is
+    expected to run."""
+
+    document: Document
+    title: str
+    installation: airflow_installation.Installation
+    home: Home
+    directory: str
+    environment: Mapping[str, str]
+    shell: Mapping[str, str]
+    wishes: Wishes
+    version: str = ""
+    components: tuple[Component, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The components of the preset."""
+        return frozenset(component.name for component in self.components)
+
+    def foreseen(self, ask: Ask | None = None) -> AirflowPart:
+        """Return it with its version and components, as they are configured. With `ask`, which runs the helper,
+        exactly; else as far as can be told without running Airflow. Raises ConfigError."""
+        environment = preset.prepared(self.environment, self.installation, self.home.directory, self.directory)
+        facts = preset.stamped_facts(self.home, self.installation, environment)
+        if facts is None and ask is not None:
+            facts = ask(self.home, self.installation, environment)
+        if facts is None:
+            version = airflow_installation.version(self.installation.python)
+            home, config = str(self.home.directory), _content(environment, self.home)
+            facts = foresee(version, home, environment, config) or foresee(version, home, {}, "")
+        if facts is None:
+            raise ConfigError([f"cannot tell which version of Airflow {self.installation.command} is"])
+        components = self._preset(self.wishes).expected(self.home, facts)
+        return replace(self, version=facts.version, components=components)
+
+    def database_step(self) -> dict[str, Any]:
+        """Return the keys of an initial step that does for the database what the helper does, by Airflow's own
+        command."""
+        spec = self.components[0]
+        verb = "init" if tuple(map(int, self.version.split(".")[:2])) < (2, 7) else "migrate"
+        tree = self._tree(spec)
+        kept: dict[str, Any] = {key: tree[key] for key in ("environment", "env_file") if key in tree}
+        return {"command": [tree["command"][0], "db", verb], **kept}
+
+    def _tree(self, component: Component) -> dict[str, Any]:
+        """Return a component as keys. Generated secrets stay in their file: what we print would show them."""
+        secrets = generated_secrets.stored(self.home)
+        used = {name: value for name, value in secrets.items() if component.environment.get(name) == value}
+        tree = component_dump.of_component(component, {**self._inherited, **used})
+        if used:
+            tree["env_file"] = [str(generated_secrets.path(self.home))]
+        return tree
+
+    @property
+    def _inherited(self) -> dict[str, str]:
+        """What components get unchanged. AIRFLOW_HOME is written down: another shell may have another."""
+        return {name: value for name, value in self.environment.items() if name != "AIRFLOW_HOME"}
+
+    def definition(self, components: tuple[Component, ...], report: Report) -> Definition:
+        """Return the definition with these components of the preset under what the user wrote."""
+        trees = {component.name: self._tree(component) for component in components}
+        tables = self.document.tree.get("components")
+        mine = dict(tables) if isinstance(tables, dict) else {}
+        for name in [name for name in mine if name in NAMES and name not in trees]:
+            if isinstance(mine[name], dict) and "command" not in mine[name]:
+                there = f"Airflow {self.version} runs {', '.join(trees)} here"
+                place = self.document.place(("components", name))
+                report.problem(place, f"components.{name}: {there}, so this one needs a command")
+                del mine[name]
+        for name, tree in trees.items():
+            if name in mine:
+                mine[name] = _fitted(tree, mine[name])
+        below = Document(Place(SOURCE, 0, str(self.home.directory)), {"components": trees})
+        below.places = {("components", name): below.root for name in trees}
+        above = Document(self.document.root, {**self.document.tree, "components": mine}, self.document.places)
+        merged = merge([below, above])
+        merged.root = self.document.root
+        return loading.read(merged, self.title, report)
+
+    def start(self, names: Collection[str]) -> tuple[System, Callable[[], Plan] | None]:
+        """Return the preset's part of a system in which only the components of these `names` run. The home has to be
+        held."""
+        wishes = replace(self.wishes, only=frozenset(names) & frozenset(NAMES), without=frozenset())
+        return self._preset(wishes).make(self.home)
+
+    def _preset(self, wishes: Wishes) -> Preset:
+        return Preset(self.installation, self.home.directory, self.environment, wishes, self.directory, self.shell)
+
+
+def _fitted(tree: dict[str, Any], mine: object) -> object:
+    """Return the user's keys so that they can be merged over the preset's `tree`, and remove from that what
+    contradicts them: a stop sequence says signal and timeout already. A list replaces ours, but env_file adds to it."""
+    if not isinstance(mine, dict):
+        return mine
+    stop, files = mine.get("stop"), mine.get("env_file")
+    if isinstance(stop, dict) and {"signal", "timeout", "keys", "command"} & set(stop):
+        tree["stop"].pop("sequence", None)
+    if "env_file" in tree and isinstance(files, str | list):
+        return {**mine, "env_file": [*tree["env_file"], *([files] if isinstance(files, str) else files)]}
+    return mine
+
+
+def _content(environment: Mapping[str, str], home: Home) -> str:
+    path = environment.get("AIRFLOW_CONFIG") or str(home.directory / "airflow.cfg")
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def read(
+    document: Document,
+    title: str,
+    table: PresetTable,
+    layers: Layers,
+    shell: Mapping[str, str],
+    report: Report,
+    *,
+    shows_password: bool,
+) -> AirflowPart:
+    """Return the preset that the table describes; `shell` is the environment without files.
+
+    Raises OrchestrateError if there is no Airflow; what is wrong in the table goes to `report`.
+    """
+
+    def text(key: str) -> str | None:
+        value = table.values.get(key)
+        return None if value is None else plain(expand_at(table.where(key), str(value), layers.values, report))
+
+    environment = {name: plain(variable.value) for name, variable in layers.flat().items()}
+    if executor := text("executor"):
+        environment["AIRFLOW__CORE__EXECUTOR"] = executor
+    base = table.place.directory
+    home = os.path.expanduser(text("home") or environment.get("AIRFLOW_HOME") or "~/airflow")
+    command = text("airflow")
+    if command is not None:
+        command = os.path.normpath(os.path.join(base, os.path.expanduser(command)))
+    for key in ("only", "except"):
+        for index, name in enumerate(table.values.get(key, ())):
+            if name not in NAMES:
+                near = did_you_mean(name, NAMES) or f"; there are {', '.join(NAMES)}"
+                report.problem(table.where(key, index), f"airflow.{key}: {name!r} is no component of Airflow{near}")
+    port = text("port")
+    if port is not None and not (port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):
+        report.problem(table.where("port"), f"airflow.port: has to be 1 to 65535, not {port!r:.40}")
+        port = None
+    report.check()
+    wishes = Wishes(
+        only=frozenset(table.values.get("only", ())),
+        without=frozenset(table.values.get("except", ())),
+        port=None if port is None else int(port),
+        any_port=table.values.get("any_port", False),
+        bind=text("bind"),
+        wait_for_database=table.values.get("wait_for_database", WAIT_FOR_DATABASE),
+        show_password=shows_password,
+    )
+    installation = airflow_installation.find(command, environment.get("PATH"))
+    return AirflowPart(
+        document,
+        title,
+        installation,
+        Home(Path(os.path.normpath(os.path.join(base, home)))),
+        os.path.abspath(base),
+        environment,
+        shell,
+        wishes,
+    )

@@ -1,0 +1,82 @@
+"""`orchestrate airflow`: all of Apache Airflow in the foreground, and commands about it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+# First, as in `up`: so that what guardians use lies together in memory.
+import orchestrator.process.rehearsal  # noqa: F401
+
+# isort: split
+from orchestrator.cli import detach, foreground, settings, system_lookup
+from orchestrator.cli.settings import Surroundings
+from orchestrator.model.errors import OrchestrateError, UsageError
+from orchestrator.presets.airflow import components
+from orchestrator.presets.airflow import installation as airflow_installation
+from orchestrator.presets.airflow.facts import NAMES
+from orchestrator.presets.airflow.preset import Preset, Wishes
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run one of the command's actions; returns the exit status."""
+    shell = settings.read(options)
+    here = _with_executor(shell, options.executor)
+    wishes = read_wishes(options, here)
+    if options.action:
+        from orchestrator.cli.commands import airflow_info
+
+        return airflow_info.run(options, wishes, here)
+    installation = airflow_installation.find(options.airflow, here.environment.get("PATH"))
+    home = home_directory(options.home)
+    make = Preset(installation, home, here.environment, wishes, os.getcwd(), shell.environment).make
+    return detach.run(options, lambda birth: foreground.run_made(make, home, here, birth=birth, airflow_home=str(home)))
+
+
+def _with_executor(here: Surroundings, executor: str | None) -> Surroundings:
+    if executor is None:
+        return here
+    return replace(here, environment={**here.environment, "AIRFLOW__CORE__EXECUTOR": executor})
+
+
+def read_wishes(options: argparse.Namespace, here: Surroundings) -> Wishes:
+    """Return what the command line asks for. Raises UsageError."""
+    return Wishes(
+        only=component_names(options.only, "--only"),
+        without=component_names(options.without, "--except"),
+        port=options.port,
+        any_port=options.any_port,
+        bind=options.bind,
+        wait_for_database=options.wait_for_database,
+        stop=components.STOP if options.timeout is None else components.STOP.with_grace(options.timeout),
+        show_password=os.isatty(1) and not here.view.json and not options.detach,
+    )
+
+
+def component_names(text: str | None, option: str) -> frozenset[str]:
+    """Return the names in a comma-separated list. Raises UsageError where no version of Airflow has such a one."""
+    names = frozenset(name.strip() for name in (text or "").split(",") if name.strip())
+    for name in sorted(names - set(NAMES)):
+        raise UsageError(f"argument {option}: {name!r} is no component of Airflow", f"there are {', '.join(NAMES)}")
+    if text is not None and not names:
+        raise UsageError(f"argument {option}: no component is named")
+    return names
+
+
+def home_directory(named: str | None) -> Path:
+    """Return AIRFLOW_HOME; make it if it is missing. Raises OrchestrateError."""
+    path = system_lookup.airflow_home(named)
+    make_home(path)
+    return path
+
+
+def make_home(path: Path) -> None:
+    """Make AIRFLOW_HOME if it is missing. Raises OrchestrateError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OrchestrateError(
+            f"unable to make AIRFLOW_HOME {path}: {error.strerror}", "name another with --home DIR"
+        ) from None

@@ -1,0 +1,85 @@
+"""`orchestrate attach NAME`: this terminal at a component's; without a name, the merged stream again."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+
+from orchestrator.cli import client
+from orchestrator.cli.client import Refused
+from orchestrator.control.attachment import open_attachment
+from orchestrator.control.client import NotRunning
+from orchestrator.model.control import Reply, Request, Verb
+from orchestrator.model.errors import OrchestrateError, UsageError
+from orchestrator.model.frames import Seat
+from orchestrator.runtime import signals
+from orchestrator.runtime.home import Home
+from orchestrator.terminal import detach_keys
+
+
+def run(options: argparse.Namespace) -> int:
+    """Attach until the user leaves, or it ends; returns the exit status."""
+    home = client.system_of(options)
+    if options.name is None:
+        return _follow(home, options)
+    return _sit(home, options)
+
+
+def _follow(home: Home, options: argparse.Namespace) -> int:
+    from orchestrator.cli.commands import merged
+
+    reply, connection, _ = _ask(home, Request(Verb.ATTACH), "the merged stream", options)
+    rows = os.get_terminal_size(1).lines if os.isatty(1) else 0
+    with connection:
+        return merged.follow(Path(reply.rows[0]["logs"]), connection, rows, options)
+
+
+def _sit(home: Home, options: argparse.Namespace) -> int:
+    from orchestrator.cli import attach_session
+    from orchestrator.cli.attach_session import Detached, Ended, Lost, Signalled, Sitting
+
+    keys = _keys(options.detach_keys)
+    if not attach_session.is_at_terminal():
+        raise UsageError(
+            f"unable to attach to {options.name}: standard input and output are no terminal",
+            "`orchestrate logs -f` follows what it writes",
+        )
+    seat = Seat(*attach_session.terminal_size(), read_only=options.read_only, takes_over=options.take_over)
+    reply, connection, rest = _ask(home, Request(Verb.ATTACH, (options.name,), seat.encode()), options.name, options)
+    name = reply.rows[0]["instance"]
+    leave = f"{keys.name} or Ctrl-C leaves" if options.read_only else f"{keys.name} detaches"
+    match Sitting(connection, keys, options.read_only, rest).run(f"attached to {name}; {leave}"):
+        case Detached():
+            print(f"orchestrate: detached from {name}", file=sys.stderr)
+            return 0
+        case Ended(status, why):
+            print(f"orchestrate: {why}", file=sys.stderr)
+            return status
+        case Lost():
+            raise OrchestrateError(f"lost {name}: the supervisor has gone")
+        case Signalled(number):
+            signals.die_of(number)
+            return 128 + number
+
+
+def _ask(home: Home, request: Request, what: str, options: argparse.Namespace) -> tuple[Reply, socket.socket, bytes]:
+    try:
+        reply, connection, rest = open_attachment(home.control_path, request, client.tell_if_stopped)
+    except NotRunning:
+        raise client.not_running(home, options) from None
+    except OSError as error:
+        raise OrchestrateError(f"unable to attach to {what}: {error.strerror or error}") from None
+    if not reply.ok:
+        connection.close()
+        raise Refused(reply)
+    return reply, connection, rest
+
+
+def _keys(wanted: str | None) -> detach_keys.DetachKeys:
+    try:
+        return detach_keys.parse(wanted or detach_keys.DEFAULT)
+    except ValueError as error:
+        raise UsageError(f"invalid detach keys {wanted!r}: {error}", "write them like ctrl-p,ctrl-q") from None

@@ -1,0 +1,79 @@
+"""`orchestrate graph`: who waits for whom, as text or as a diagram."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from orchestrator.cli import planning, settings, sources
+from orchestrator.model.spec import Component, System
+from orchestrator.terminal.width import padded, width
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the graph; returns the exit status."""
+    read = sources.read(options, settings.read(options))
+    resolved, notes = planning.plan(options, read)
+    planning.tell(notes)
+    draw = {"text": as_text, "mermaid": as_mermaid, "dot": as_dot}[options.shape]
+    print(draw(resolved.system), end="")
+    return 0
+
+
+def as_text(system: System) -> str:
+    """A line for each, in the order in which they can start."""
+    lines = [
+        (step.name, "an initial step" + (f", after {before.name}" if before else "")) for step, before in _steps(system)
+    ]
+    for component in _in_order(system):
+        after = ", ".join(f"{d.name} ({d.condition.value})" for d in component.depends_on)
+        lines.append((component.name, f"after {after}" if after else "at once"))
+    columns = max(width(name) for name, _ in lines)
+    return "".join(f"{padded(name, columns)}  {text}\n" for name, text in lines)
+
+
+def as_mermaid(system: System) -> str:
+    """A flowchart; arrows go from what starts first to what waits for it."""
+    names = [spec.name for spec in (*system.init, *system.components)]
+    ids = {name: f"n{number}" for number, name in enumerate(names)}
+    lines = ["flowchart LR"]
+    lines += [f'    {ids[step.name]}(["{step.name}"])' for step in system.init]
+    lines += [f'    {ids[component.name]}["{component.name}"]' for component in system.components]
+    lines += [f"    {ids[a]} -->|{label}| {ids[b]}" for a, b, label in _edges(system)]
+    return "\n".join(lines) + "\n"
+
+
+def as_dot(system: System) -> str:
+    """The same for Graphviz."""
+    quote = json.dumps
+    lines = ["digraph orchestrate {", "    rankdir=LR;"]
+    lines += [f"    {quote(step.name, ensure_ascii=False)} [shape=oval];" for step in system.init]
+    lines += [f"    {quote(component.name, ensure_ascii=False)} [shape=box];" for component in system.components]
+    for a, b, label in _edges(system):
+        ends = f"{quote(a, ensure_ascii=False)} -> {quote(b, ensure_ascii=False)}"
+        lines.append(f"    {ends} [label={quote(label)}];")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _steps(system: System) -> list[tuple[Component, Component | None]]:
+    return list(zip(system.init, [None, *system.init], strict=False))
+
+
+def _in_order(system: System) -> list[Component]:
+    left, done = list(system.components), set[str]()
+    ordered: list[Component] = []
+    while left:  # the definition was validated: there is no circle
+        free = [component for component in left if all(d.name in done for d in component.depends_on)]
+        ordered += free
+        done |= {component.name for component in free}
+        left = [component for component in left if component.name not in done]
+    return ordered
+
+
+def _edges(system: System) -> list[tuple[str, str, str]]:
+    edges = [(before.name, step.name, "succeeded") for step, before in _steps(system) if before]
+    for component in system.components:
+        edges += [(d.name, component.name, d.condition.value) for d in component.depends_on]
+        if system.init and not component.depends_on:
+            edges.append((system.init[-1].name, component.name, "succeeded"))
+    return edges

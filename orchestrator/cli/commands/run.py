@@ -1,0 +1,70 @@
+"""`orchestrate run`: one command in a component's environment, in the user's own terminal. It replaces this process."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from orchestrator.cli import planning, settings, sources
+from orchestrator.cli.settings import Surroundings
+from orchestrator.cli.sources import Sources
+from orchestrator.config.definition import SHELL
+from orchestrator.model.errors import OrchestrateError, UsageError
+from orchestrator.model.masked import plain
+
+NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as sh(1) has it
+
+
+def run(options: argparse.Namespace) -> int:
+    """Execute the command; returns only by an error."""
+    here = settings.read(options)
+    read = sources.read(options, here, needs_components=False, exact=bool(options.words))
+    name, argv = _what(options, read)
+    variables = planning.variables_of(options, read, name)
+    cwd = read.definition.directory
+    if name is not None:
+        spec = planning.instance(options, read, name)
+        argv, cwd = argv or spec.argv, spec.cwd
+    planning.tell(read.report.notes)
+    execute(argv, cwd, at_terminal(here, {key: plain(variable.value) for key, variable in variables.items()}))
+
+
+def at_terminal(here: Surroundings, environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment with the type of this terminal, not of a pty of ours."""
+    others = {name: value for name, value in environment.items() if name != "TERM"}
+    return {**others, "TERM": here.term} if here.term else others
+
+
+def _what(options: argparse.Namespace, read: Sources) -> tuple[str | None, tuple[str, ...]]:
+    """Return whose environment it is, None for no component's, and the command, empty for the component's own."""
+    words, command = tuple(options.words), options.command
+    known = {member.name for member in (*read.definition.init, *read.definition.components)}
+    if not words and not command:
+        raise UsageError("nothing to run", "name a component, or a command after --")
+    if words and (words[0] in known or words[0].rpartition(".")[0] in known):
+        if len(words) > 1:
+            raise UsageError(f"{words[1]!r} follows the component {words[0]}", "write a command of your own after --")
+        return words[0], command
+    if words and command:
+        planning.find(options, read, words[0])
+    return None, (*words, *command)
+
+
+def execute(argv: tuple[str, ...], cwd: str, environment: dict[str, str]) -> NoReturn:
+    """Become the command. Raises OrchestrateError."""
+    try:
+        os.chdir(cwd)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # CPython ignores them, and exec would keep that
+            signal.signal(number, signal.SIG_DFL)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execvpe(argv[0], argv, environment)
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        reason = getattr(error, "strerror", None) or str(error)
+        what = argv[0] if argv[0] != SHELL[0] else argv[-1]
+        status = NOT_FOUND if missing else NOT_EXECUTABLE
+        raise OrchestrateError(f"unable to run {what}: {reason.lower()}", status=status) from None

@@ -1,0 +1,147 @@
+"""`orchestrate why`: the cause of a component's state or last restart, and its chain; also after the system's exit."""
+
+from __future__ import annotations
+
+import argparse
+
+from orchestrator.cli import client, history_reports, system_lookup
+from orchestrator.history.causes import Causes, Chain, Step
+from orchestrator.history.record import Kind, Record
+from orchestrator.model.control import Request, Verb
+from orchestrator.model.errors import NotRunningError
+from orchestrator.runtime.home import Home
+
+Row = client.Row
+FINE = ("running", "ready", "completed", "stopped")
+OVER = ("failed", "completed", "stopped")  # the chain says all that the sentence of the supervisor does
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print it."""
+    home = client.system_of(options)
+    if options.start is not None:
+        _of_the_past(options, home, history_reports.read(home, options.start))
+        return 0
+    try:
+        rows = client.ask(options, Request(Verb.WHY, tuple(options.names))).rows
+    except NotRunningError:
+        if not history_reports.is_recorded(home):
+            raise
+        found = history_reports.read(home)
+        history_reports.note(home, found)
+        _of_the_past(options, home, found)
+        return 0
+    _of_the_present(options, home, rows, history_reports.current(home))
+    return 0
+
+
+# While it runs
+
+
+def _of_the_present(options: argparse.Namespace, home: Home, rows: tuple[Row, ...], found: Record | None) -> None:
+    causes = Causes(found, history_reports.words(found)) if found is not None else None
+    shown = [row for row in rows if options.names or _is_wrong(row, causes)]
+    chains = {row["instance"]: _chain(row, causes) + _changes(home, found, causes, row["instance"]) for row in shown}
+    stopping = causes.why_stopped() if causes is not None and not options.names else ()
+    if options.json:
+        client.print_json(
+            tuple({**row, "chain": history_reports.chain_as_json(chains[row["instance"]])} for row in shown)
+        )
+        return
+    said: set[str] = set()
+    history_reports.print_chain(stopping, said)
+    if not shown and not stopping:
+        count = f"all {len(rows)} components are" if len(rows) > 1 else "the only component is"
+        print(f"{count} in the desired state; `orchestrate why NAME` explains one")
+    for index, row in enumerate(shown):
+        if index or stopping:
+            print()
+        _print(row, chains[row["instance"]], said)
+
+
+def _is_wrong(row: Row, causes: Causes | None) -> bool:
+    """Whether it is not in the desired state, or was restarted without a request."""
+    if row["state"] not in FINE or row["waiting"]:
+        return True
+    restarted = row["restarts"] and row["state"] in ("running", "ready")
+    return bool(restarted and (causes is None or not causes.is_restart_requested(row["instance"])))
+
+
+def _chain(row: Row, causes: Causes | None) -> Chain:
+    if causes is None or causes.last(row["instance"]) is None:
+        chain = causes.why(row["instance"]) if causes is not None and row["state"] == "waiting" else ()
+        return chain if any(", which" in step.text for step in chain) else ()
+    if row["state"] in ("running", "ready", "starting") and not row["restarts"]:
+        return ()
+    return causes.why(row["instance"])
+
+
+def _changes(home: Home, found: Record | None, causes: Causes | None, instance: str) -> Chain:
+    return (
+        history_reports.changes_since_good(home, found, causes, instance)
+        if found is not None and causes is not None
+        else ()
+    )
+
+
+def _print(row: Row, chain: Chain, said: set[str]) -> None:
+    if not chain or row["state"] not in OVER:
+        print(client.printable(row["reason"]))
+    history_reports.print_chain(chain, said)
+    if not chain and row["restarts"] and row["last_exit"]:
+        print(f"last exit: {client.printable(row['last_exit'])} at {client.clock(row['ended'])}")
+    lines = tuple(row["lines"])
+    if lines and all(step.lines != lines for step in chain):
+        print(f"{row['instance']}'s last output:")
+        for line in lines:
+            print(f"    {client.printable(line)}")
+
+
+# After the end
+
+
+def _of_the_past(options: argparse.Namespace, home: Home, found: Record) -> None:
+    causes = Causes(found, history_reports.words(found))
+    names = history_reports.chosen(causes, found, options.names)
+    system = () if options.names else _system(home, causes, found)
+    shown = [name for name in names if options.names or (name != causes.culprit and _failed(causes, name))]
+    chains = {name: causes.why(name) + history_reports.changes_since_good(home, found, causes, name) for name in shown}
+    if causes.culprit and system:
+        system += history_reports.changes_since_good(home, found, causes, causes.culprit)
+    if options.json:
+        rows = {row["instance"]: row for row in history_reports.rows(causes, found, shown)} if shown else {}
+        head = {
+            "instance": None,
+            "start": found.number,
+            "state": "stopped",
+            "chain": history_reports.chain_as_json(system),
+        }
+        more = [
+            {**rows[name], "start": found.number, "chain": history_reports.chain_as_json(chain)}
+            for name, chain in chains.items()
+        ]
+        client.print_json((*([head] if system else []), *more))
+        return
+    said: set[str] = set()
+    history_reports.print_chain(system, said)
+    for index, chain in enumerate(chains.values()):
+        if index or system:
+            print()
+        history_reports.print_chain(chain, said)
+
+
+def _system(home: Home, causes: Causes, found: Record) -> Chain:
+    chain = causes.why_stopped()
+    if found.first(Kind.END) is None and not _runs(home, found):
+        chain = (Step(f"the system did not exit in an orderly way: {history_reports.end_of(found)}"), *chain)
+    return chain or (Step("the system is running"),)
+
+
+def _runs(home: Home, found: Record) -> bool:
+    current = history_reports.current(home) if system_lookup.is_running(home) else None
+    return current is not None and current.number == found.number
+
+
+def _failed(causes: Causes, name: str) -> bool:
+    exited, last = causes.last_exit(name), causes.last(name)
+    return last is not None and last.state in ("failed", "stuck") and exited is not None and not exited.is_requested

@@ -1,0 +1,204 @@
+"""Answers from the record of a start: for a system that has exited, or for what a running one has been through."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import pwd
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from orchestrator.cli import client
+from orchestrator.history import inputs, record
+from orchestrator.history.causes import Causes, Chain, Step, Words
+from orchestrator.history.record import Event, Kind, Record, RecordError
+from orchestrator.model.errors import OrchestrateError, UsageError
+from orchestrator.runtime.home import Home
+
+Row = dict[str, Any]
+CHANGES_MAX = 8
+
+
+def words(found: Record) -> Words:
+    """Return how times and users of a record are written: the names of users are those of the machine it is from."""
+    is_ours = found.facts.get("host") == os.uname().nodename
+
+    def user(uid: int) -> str:
+        try:
+            return pwd.getpwuid(uid).pw_name if is_ours else f"uid {uid}"
+        except (KeyError, OverflowError):
+            return f"uid {uid}"
+
+    return Words(client.clock, user)
+
+
+def read(home: Home, start: int = -1) -> Record:
+    """Return the record of a start: its number, or -1 for the last one, -2 for the one before. Raises
+    OrchestrateError."""
+    known = record.numbers(home.history)
+    if not known:
+        raise OrchestrateError(
+            f"cannot read the history of {home.directory}: no start is recorded", "start the system: orchestrate up"
+        )
+    if start < 0:
+        if -start > len(known):
+            raise UsageError(f"invalid --start '{start}': expected -1 to -{len(known)}", "see `orchestrate history`")
+        start = known[start]
+    elif start not in known:
+        raise UsageError(
+            f"invalid --start '{start}': expected {known[0]} to {known[-1]}, or -1 for the last",
+            "see `orchestrate history`",
+        )
+    try:
+        return record.read(home.history, start)
+    except RecordError as error:
+        raise OrchestrateError(str(error), "move the directory away to begin a new history") from None
+
+
+def current(home: Home) -> Record | None:
+    """Return the record of the start that runs; None if it keeps none, or if it cannot be read."""
+    holder = home.read_holder()
+    try:
+        found = read(home)
+    except OrchestrateError:
+        return None
+    return found if holder is not None and found.facts.get("pid") == holder.pid else None
+
+
+def last_good(home: Home, before: int, component: str = "") -> Record | None:
+    """Return the last start before another that became ready, or in which a component did."""
+    for number in reversed([one for one in record.numbers(home.history) if one < before]):
+        try:
+            found = record.read(home.history, number)
+        except RecordError:
+            continue
+        causes = Causes(found, words(found))
+        if causes.was_ready(component) if component else causes.became_ready():
+            return found
+    return None
+
+
+def changes_since_good(home: Home, found: Record, causes: Causes, instance: str) -> Chain:
+    """Return what changed since an instance was ready in an earlier start; nothing if it was in this one too."""
+    last = causes.last(instance)
+    if last is None or causes.was_ready(instance) or last.state not in ("failed", "restarting", "starting"):
+        return ()
+    if last.state == "starting" and last.run < 2:
+        return ()
+    good = last_good(home, found.number, instance)
+    if good is None:
+        return ()
+    changes = inputs.differences(good.facts, found.facts, instance)
+    since = f"since the last good start ({good.number})"
+    if len(changes) == 1:
+        return (Step(f"{since}: {changes[0]}"),)
+    shown = tuple(changes[:CHANGES_MAX])
+    more = (f"… and {len(changes) - CHANGES_MAX} more: orchestrate history --diff",) if changes[CHANGES_MAX:] else ()
+    return (Step(f"{since}:", (*shown, *more)),) if changes else (Step(f"{since}: nothing that is recorded changed"),)
+
+
+def is_recorded(home: Home) -> bool:
+    """Whether any start left a record."""
+    return bool(record.numbers(home.history))
+
+
+def chosen(causes: Causes, found: Record, names: Iterable[str]) -> list[str]:
+    """Return the instances that are named, as instance, component or pattern; all without a name. Raises UsageError."""
+    known = causes.instances
+    result: list[str] = []
+    for name in names:
+        here = [
+            one for one in known if name in (one, causes.component_of(one)) or fnmatch.fnmatchcase(one, name)
+        ]  # fmt: skip
+        if not here:
+            raise UsageError(
+                f"there is no component {name!r} in the record of start {found.number}",
+                f"there are: {', '.join(known) or 'none'}",
+            )
+        result += here
+    return list(dict.fromkeys(result)) if names else list(known)
+
+
+def print_chain(chain: Chain, said: set[str] | None = None) -> None:
+    """Print each sentence on a line, with the output that belongs to it. It ends where it joins a chain that was
+    printed before, whose sentences are in `said`."""
+    said = set() if said is None else said
+    for index, step in enumerate(chain):
+        if index and step.text in said:
+            break
+        said.add(step.text)
+        print(client.printable(step.text))
+        for line in step.lines:
+            print(f"    {client.printable(line)}")
+
+
+def chain_as_json(chain: Chain) -> list[Row]:
+    """Return the chain as plain fields."""
+    return [{"text": step.text, "lines": list(step.lines), "time": step.time} for step in chain]
+
+
+def rows(causes: Causes, found: Record, names: Iterable[str]) -> list[Row]:
+    """Return what `ps` shows of the instances of a start that has exited."""
+    ended = found.first(Kind.END) is not None
+    return [_row(causes, name, ended) for name in chosen(causes, found, names)]
+
+
+def _row(causes: Causes, name: str, ended: bool) -> Row:
+    last, exited = causes.last(name), causes.last_exit(name)
+    lost = last is not None and not ended and last.phase not in ("down", "failed")
+    return {
+        "instance": name,
+        "component": causes.component_of(name),
+        "state": "stopped" if lost or last is None else _state(last),
+        "restarts_in": None,
+        "pid": None,
+        "guardian": None,
+        "started": None,
+        "ready_since": None,
+        "restarts": max(0, causes.runs(name) - 1),
+        "port": None,
+        "last_exit": "unknown: the supervisor was killed"
+        if lost
+        else exited.exit.removeprefix("was ")
+        if exited
+        else None,
+        "ended": last.time if last is not None else None,
+        "waits_for": [],
+        "waiting": None,
+    }
+
+
+def _state(last: Event) -> str:
+    return "stopped" if last.state in ("waiting", "restarting") else last.state or last.phase
+
+
+def end_of(found: Record) -> str:
+    """Return in words how a start ended that does not run."""
+    end = found.first(Kind.END)
+    if end is not None:
+        return f"exited {end.reason}" if end.reason else "exited"
+    last = found.events[-1] if found.events else None
+    restarted = found.facts.get("host") == os.uname().nodename and found.facts.get("boot") not in (None, "", boot_id())
+    what = "the machine stopped" if restarted else "the supervisor was killed"
+    return f"{what} after {client.clock(last.time)}" if last is not None else what
+
+
+def boot_id() -> str:
+    """Return what names this boot of the machine; empty if the kernel does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def note(home: Home, found: Record) -> None:
+    """Say that the answer is about the past."""
+    began = found.first(Kind.START)
+    at = f" at {client.clock(began.time)}" if began is not None else ""
+    print(
+        f"orchestrate: no system is running in {home.directory}; this is from the record of start {found.number}{at}",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -1,0 +1,49 @@
+"""What a service manager is told (systemd's `Type=notify`): ready, stopping, a word on the state, and that we live."""
+
+from __future__ import annotations
+
+from orchestrator.model.lifecycle import State
+from orchestrator.runtime.sd_notify import Notifier
+from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.supervisor import Supervisor
+
+
+class Service:
+    """Tells after each change. `watchdog` is the time in seconds after which the manager takes us for dead, 0 for
+    never; only with it there is a timer."""
+
+    def __init__(self, notifier: Notifier, watchdog: float, supervisor: Supervisor) -> None:
+        self._notifier = notifier
+        self._watchdog = watchdog
+        self._supervisor = supervisor
+        self._told: tuple[str, ...] = ()
+        self._was_ready = False
+        supervisor.listen(self._changed)
+        if watchdog:
+            self._beat()
+
+    def finish(self) -> None:
+        """The system has ended."""
+        self._tell("STOPPING=1", "STATUS=stopped")
+
+    def _changed(self, member: Member, before: State) -> None:
+        supervisor, roster = self._supervisor, self._supervisor.roster
+        if supervisor.is_stopping:
+            self._tell("STOPPING=1", f"STATUS=stopping: {sum(m.runs for m in roster.everyone)} left")
+            return
+        ready = sum(m.state is State.READY for m in roster.members)
+        status = f"STATUS={ready} of {len(roster.members)} components ready"
+        if roster.members and roster.all_ready and not self._was_ready:
+            self._was_ready = True
+            self._tell("READY=1", status)
+        else:
+            self._tell(status)
+
+    def _tell(self, *assignments: str) -> None:
+        if assignments != self._told:
+            self._told = assignments
+            self._notifier.send(*assignments)
+
+    def _beat(self) -> None:
+        self._notifier.send("WATCHDOG=1")
+        self._supervisor.loop.call_in(self._watchdog / 2, self._beat)

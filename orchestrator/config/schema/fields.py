@@ -1,0 +1,186 @@
+"""What a value in a definition may look like: each shape reads one kind of value, and describes it as JSON Schema.
+
+A shape reads plain values (what TOML has) into what the engine wants. A fault is told with the place of the value and
+never stops the reading of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, Protocol
+
+from orchestrator.config.definition import Path
+from orchestrator.config.diagnostics import Report, did_you_mean
+from orchestrator.config.document import Document
+from orchestrator.config.durations import PATTERN, parse_duration
+
+Schema = dict[str, Any]
+
+TYPES = {
+    bool: "true or false",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "a table",
+}
+
+
+class Fault(Exception):
+    """A value is not what it should be; it has been reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """A position in a document."""
+
+    document: Document
+    report: Report
+    path: Path = ()
+
+    def child(self, key: str | int) -> At:
+        """Return the position of an element."""
+        return At(self.document, self.report, (*self.path, key))
+
+    def problem(self, text: str) -> None:
+        """Report a problem here."""
+        name = ".".join(map(str, self.path))
+        self.report.problem(self.document.place(self.path), f"{name}: {text}" if name else text)
+
+    def fault(self, text: str) -> NoReturn:
+        """Report a problem here and give the value up."""
+        self.problem(text)
+        raise Fault
+
+    def mismatch(self, expected: str, value: object) -> NoReturn:
+        """Say what was expected and what there is."""
+        shown = repr(value) if isinstance(value, str) and len(value) < 40 else TYPES.get(type(value), "a date or time")
+        if isinstance(value, bool | int | float):
+            shown = str(value).lower() if isinstance(value, bool) else f"{value!r:.40}"
+        self.fault(f"has to be {expected}, not {shown}")
+
+
+class Shape(Protocol):
+    """One kind of value."""
+
+    def read(self, value: object, at: At) -> Any:
+        """Return what the value means; raises Fault, having reported it."""
+
+    def schema(self) -> Schema:
+        """Describe it as JSON Schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text without NUL bytes; `meaning` says what of, `empty` whether it may be empty."""
+
+    meaning: str = "a text"
+    empty: bool = False
+
+    def read(self, value: object, at: At) -> str:
+        """Return the text."""
+        if not isinstance(value, str):
+            at.mismatch(self.meaning, value)
+        if "\0" in value:
+            at.fault("has a NUL byte in it")
+        if not value.strip() and not self.empty:
+            at.fault(f"is empty; it has to be {self.meaning}")
+        return value
+
+    def schema(self) -> Schema:
+        """Describe it."""
+        return {"type": "string"} if self.empty else {"type": "string", "minLength": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false."""
+
+    def read(self, value: object, at: At) -> bool:
+        """Return the flag."""
+        return value if isinstance(value, bool) else at.mismatch("true or false", value)
+
+    def schema(self) -> Schema:
+        """Describe it."""
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number between two others, both included; a `whole` one, or any."""
+
+    low: float
+    high: float
+    whole: bool = False
+    unit: str = ""
+
+    def read(self, value: object, at: At) -> Any:
+        """Return an int where it is a whole number, else a float."""
+        is_number = isinstance(value, int if self.whole else int | float) and not isinstance(value, bool)
+        if not is_number or not self.low <= value <= self.high:  # type: ignore[operator]
+            kind = "a whole number" if self.whole else "a number"
+            at.mismatch(f"{kind}{self.unit and f' of {self.unit}'} from {self.low:g} to {self.high:g}", value)
+        return value if self.whole else float(value)  # type: ignore[arg-type]
+
+    def schema(self) -> Schema:
+        """Describe it."""
+        return {"type": "integer" if self.whole else "number", "minimum": self.low, "maximum": self.high}
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A number of seconds, or a text with units, such as `1m30s`, between two numbers of seconds, both included."""
+
+    low: float
+    high: float
+
+    def read(self, value: object, at: At) -> float:
+        """Return the seconds."""
+        seconds = parse_duration(value) if isinstance(value, str) else value
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not is_number or not self.low <= seconds <= self.high:  # type: ignore[operator]
+            at.mismatch(f'a number of seconds from {self.low:g} to {self.high:g}, or a text such as "1m30s"', value)
+        return float(seconds)  # type: ignore[arg-type]
+
+    def schema(self) -> Schema:
+        """Describe it."""
+        number = {"type": "number", "minimum": self.low, "maximum": self.high}
+        return {"anyOf": [number, {"type": "string", "pattern": PATTERN}]}
+
+
+DAY = 86400.0
+SECONDS = Duration(0, DAY)
+SOON = Duration(0.01, DAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of some words. `aliases` are words of other tools that are understood and not advertised, `elsewhere` those
+    that are not, each with the word to use instead."""
+
+    words: Mapping[str, Any]
+    aliases: Mapping[str, Any]
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, value: object, at: At) -> Any:
+        """Return what the word stands for."""
+        known = {**self.aliases, **self.words}
+        if not isinstance(value, str):
+            at.mismatch(self._expected, value)
+        if value not in known:
+            at.fault(f"has to be {self._expected}, not {value!r:.40}{self._instead(value)}")
+        return known[value]
+
+    def _instead(self, value: str) -> str:
+        if value in self.elsewhere:
+            return f"; did you mean {self.elsewhere[value]}?"
+        return did_you_mean(value, self.words)
+
+    @property
+    def _expected(self) -> str:
+        return " | ".join(f'"{word}"' for word in self.words)
+
+    def schema(self) -> Schema:
+        """Describe it."""
+        return {"enum": [*self.words, *self.aliases]}

@@ -1,0 +1,294 @@
+"""The keys `ready` and `alive` of a component: what is asked, and how often.
+
+A new probe is one entry of PROBES. What is expanded later stays a text until then: a command, and an address
+`HOST:PORT`, which is kept in `TcpProbe.host`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.config.definition import SHELL
+from orchestrator.config.http_status import HIGH, LOW, read_status
+from orchestrator.config.interpolation import is_template
+from orchestrator.config.schema.fields import SECONDS, SOON, Choice, Flag, Number, Shape, Text
+from orchestrator.config.schema.tables import ByType, Key, ListOf, Made, MapOf, Table
+from orchestrator.model.spec import (
+    AskedProbe,
+    DelayProbe,
+    ExecProbe,
+    FileProbe,
+    HttpProbe,
+    LogProbe,
+    NotifyProbe,
+    Ownership,
+    Probe,
+    PromptProbe,
+    TcpProbe,
+    UnixProbe,
+    split_unix_url,
+)
+
+_ALIVE = {"interval": 5.0, "timeout": 5.0, "retries": 3}  # where nothing else is said
+
+
+def pattern(text: str) -> str:
+    """Return a regular expression that is one. Raises ValueError."""
+    try:
+        re.compile(text.encode("utf-8", "surrogateescape"))
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return text
+
+
+def url(text: str) -> str:
+    """Return a URL that can be asked. Raises ValueError."""
+    if text.startswith("http+unix://"):
+        split_unix_url(text)
+        return text
+    if not re.match(r"https?://[^/\s]", text):
+        raise ValueError(f"has to begin with http:// or https:// and a host, or with http+unix://, not {text!r:.40}")
+    from urllib.parse import urlsplit  # which a definition without such a probe does not pay for
+
+    try:
+        port = urlsplit(text).port
+    except ValueError as error:
+        raise ValueError(f"is no URL: {error}") from None
+    if port == 0:
+        raise ValueError("is no URL: nobody listens on port 0")
+    return text
+
+
+def template(check: Callable[[str], str]) -> Callable[[str], str]:
+    """Let a text with variables pass for now: what it says is known once they are expanded."""
+    return lambda text: text if is_template(text) else check(text)
+
+
+def address(text: str) -> tuple[str, int]:
+    """Read `HOST:PORT`, `[HOST]:PORT` or `PORT`, which is on 127.0.0.1. Raises ValueError."""
+    host, _, port = text.strip().rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"has to be HOST:PORT, with [HOST] for IPv6, not {text!r:.60}")
+    if not (port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):
+        raise ValueError(f"has to be HOST:PORT or PORT, not {text!r:.60}")
+    return host or "127.0.0.1", int(port)
+
+
+def _address(value: str | int) -> str:
+    text = str(value)
+    if "$" not in text:
+        address(text)
+    return text
+
+
+def pointer(text: str) -> str:
+    """Return a JSON pointer (RFC 6901) that is one. Raises ValueError."""
+    if not text.startswith("/") or re.search(r"~(?![01])", text):
+        raise ValueError(f"has to be a JSON pointer like /scheduler/status, not {text!r:.40}")
+    return text
+
+
+def _program_first(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not words[0].strip():
+        raise ValueError("begins with an empty word, not with a program")
+    return words
+
+
+def _is_true(flag: bool) -> bool:
+    if not flag:
+        raise ValueError("has to be true; leave it out for false")
+    return flag
+
+
+def _field_fault(name: str) -> str:
+    return "" if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) else "a header field has no blanks or colons"
+
+
+_TEXT = Made(Text("a regular expression"), template(pattern))
+_FIELDS = r"^[^\s:]+$"
+WORDS = Made(ListOf(Text("an argument", empty=True), least=1), _program_first)
+ARGV = ByType(  # of what is run beside a component
+    {str: Made(Text("a command"), lambda text: (*SHELL, text)), list: WORDS}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One probe: the shape of its key, what it means, the options that go with it, and how it is built."""
+
+    shape: Shape
+    help: str
+    options: frozenset[str]
+    build: Callable[[Any, Mapping[str, Any]], Probe]
+
+
+_TIMES = frozenset({"interval", "timeout", "start_period", "retries"})
+PROBES: dict[str, Kind] = {
+    "log": Kind(
+        _TEXT,
+        "Once a line of its own output matches this regular expression.",
+        frozenset({"about"}),
+        lambda pattern, options: LogProbe(pattern, **options),
+    ),
+    "prompt": Kind(
+        _TEXT,
+        "Once an unfinished line of its own output matches this regular expression.",
+        frozenset(),
+        lambda pattern, options: PromptProbe(pattern),
+    ),
+    "notify": Kind(
+        Made(Flag(), _is_true),
+        "Once it sends READY=1 to NOTIFY_SOCKET, as to systemd.",
+        frozenset(),
+        lambda wanted, options: NotifyProbe(),
+    ),
+    "delay": Kind(
+        SECONDS,
+        "So many seconds after the start, or after its log and prompt probes have held.",
+        frozenset(),
+        lambda seconds, options: DelayProbe(seconds),
+    ),
+    "tcp": Kind(
+        Made(ByType({str: Text("HOST:PORT"), int: Number(1, 65535, whole=True)}), _address),
+        "When HOST:PORT, or PORT of 127.0.0.1, takes a connection.",
+        _TIMES | {"owner"},
+        lambda where, options: TcpProbe(where, 0, **options),
+    ),
+    "unix": Kind(
+        Text("the path of a socket"),
+        "When this unix socket takes a connection; relative to the component's directory.",
+        _TIMES | {"owner"},
+        lambda path, options: UnixProbe(path, **options),
+    ),
+    "file": Kind(
+        Text("a file"),
+        "When this file exists and was written after the start; relative to the component's directory.",
+        _TIMES,
+        lambda path, options: FileProbe(path, **options),
+    ),
+    "http": Kind(
+        Made(Text("a URL"), template(url)),
+        "When GET on this URL answers as `status`, `header` and `body` say; http+unix://run%2Fapp.sock/PATH: a socket.",
+        _TIMES | {"owner", "status", "headers", "body", "request_headers", "healthy", "fresh"},
+        lambda url, options: HttpProbe(url, **options),
+    ),
+    "exec": Kind(
+        ARGV,
+        "When this command, run beside the component in its environment, exits with 0.",
+        _TIMES | {"about"},
+        lambda argv, options: ExecProbe(argv, **options),
+    ),
+}
+_STATUS = Made(ByType({int: Number(LOW, HIGH, whole=True), str: Text("a status")}), read_status)
+STATUS = ByType(
+    {
+        int: Made(_STATUS, lambda status: (status,)),
+        str: Made(_STATUS, lambda status: (status,)),
+        list: ListOf(_STATUS, least=1),
+    }
+)
+_POINTERS = ListOf(Made(Text("a JSON pointer"), pointer), least=1)
+OPTIONS = {
+    "about": Key(
+        Text(), "What such a line says, or the command checks, for messages (the expression or command itself)."
+    ),
+    "healthy": Key(_POINTERS, 'JSON pointers into the answer to strings that have to be "healthy".'),
+    "fresh": Key(_POINTERS, "JSON pointers into the answer to ISO 8601 times that have to be later than the start."),
+    "status": Key(STATUS, 'The HTTP statuses that count: 204, "2xx" (the default), "200-299", or a list.'),
+    "header": Key(
+        Made(MapOf(_TEXT, _field_fault, _FIELDS), lambda read: tuple(read.items())),
+        "Header fields of the answer, each with a regular expression that has to match.",
+    ),
+    "body": Key(_TEXT, "A regular expression that has to match the body of the answer."),
+    "request_headers": Key(
+        Made(MapOf(Text(empty=True), _field_fault, _FIELDS), lambda read: tuple(read.items())),
+        "Header fields that are sent along.",
+    ),
+    "owner": Key(
+        Choice({owner.value: owner for owner in Ownership}, {}),
+        "Whose socket may answer on this machine: one of the component's own tree (the default), or any.",
+    ),
+    "interval": Key(SOON, "Seconds between an answer and the next question (0.5; exec 1; alive 5)."),
+    "timeout": Key(SOON, "Seconds from the connection to the end of one answer (30; tcp, unix, file and alive 5)."),
+    "start_period": Key(SECONDS, "Seconds after the start in which a failure does not count (0)."),
+    "retries": Key(
+        Number(0, 1000000, whole=True),
+        "So many failures in a row are a failure of the component (0: none is; alive 3).",
+    ),
+}
+_FIELD_OF = {"header": "headers"}  # of the engine's probe, where it has another name
+
+
+def _build(read: dict[str, Any], defaults: Mapping[str, Any]) -> tuple[Probe, ...]:
+    named = [name for name in PROBES if name in read]
+    given = {_FIELD_OF.get(key, key): read[key] for key in OPTIONS if key in read}
+    for key in OPTIONS:
+        option = _FIELD_OF.get(key, key)
+        if option in given and not any(option in PROBES[name].options for name in named):
+            fitting = [name for name, kind in PROBES.items() if option in kind.options]
+            raise ValueError(f"{key} goes with {', '.join(fitting)} only")
+    options = {**defaults, **given}
+    return tuple(
+        PROBES[name].build(read[name], {k: v for k, v in options.items() if k in PROBES[name].options})
+        for name in named
+    )
+
+
+def _ready(read: dict[str, Any]) -> tuple[Probe, ...]:
+    if not any(name in read for name in PROBES):
+        raise ValueError(f"says nothing to wait for; there are: {', '.join(PROBES)}")
+    return _build(read, {})
+
+
+def _alive(read: dict[str, Any]) -> tuple[AskedProbe, ...]:
+    asked = [name for name, kind in PROBES.items() if kind.options & _TIMES]
+    if not any(name in read for name in asked):
+        raise ValueError(f"says nothing to ask; there are: {', '.join(asked)}")
+    return tuple(probe for probe in _build(read, _ALIVE) if isinstance(probe, AskedProbe))
+
+
+def _keys(wanted: Callable[[Kind], bool]) -> dict[str, Key]:
+    return {name: Key(kind.shape, kind.help) for name, kind in PROBES.items() if wanted(kind)}
+
+
+_ELSEWHERE = {  # what docker compose, process-compose and Kubernetes call it
+    "test": "'exec'",
+    "cmd": "'exec'",
+    "command": "'exec'",
+    "url": "'http'",
+    "http_get": "'http'",
+    "httpget": "'http'",
+    "port": "'tcp'",
+    "tcp_socket": "'tcp'",
+    "tcpsocket": "'tcp'",
+    "log_line": "'log'",
+    "ready_log_line": "'log'",
+    "headers": "'header' (of the answer) or 'request_headers'",
+    "status_code": "'status'",
+    "initial_delay_seconds": "'start_period'",
+    "initialdelayseconds": "'start_period'",
+    "period_seconds": "'interval'",
+    "periodseconds": "'interval'",
+    "timeout_seconds": "'timeout'",
+    "timeoutseconds": "'timeout'",
+    "failure_threshold": "'retries'",
+    "failurethreshold": "'retries'",
+}
+_READY = Made(Table({**_keys(lambda kind: True), **OPTIONS}, _ELSEWHERE), _ready)
+READY = ByType(
+    {
+        dict: _READY,
+        list: Made(ListOf(_READY, least=1), lambda read: tuple(probe for probes in read for probe in probes)),
+    }
+)
+_FAILED = Made(
+    Table({"log": Key(_TEXT, "The regular expression.", required=True), "about": OPTIONS["about"]}),
+    lambda read: LogProbe(read["log"], read.get("about", "")),
+)
+FAILED = ByType({dict: Made(_FAILED, lambda probe: (probe,)), list: ListOf(_FAILED, least=1)})
+ALIVE = Made(Table({**_keys(lambda kind: bool(kind.options & _TIMES)), **OPTIONS}, _ELSEWHERE), _alive)

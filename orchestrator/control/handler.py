@@ -1,0 +1,278 @@
+"""Answers a second terminal: each request of `model.control`, about one supervisor.
+
+Who asks for something that takes time is answered when it has come to be, or cannot any more: what he waits for is
+looked at after every change of a member's state. Nothing here has a timer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Protocol
+
+from orchestrator.control import rows, waiters
+from orchestrator.control.admission import Admission, Guest
+from orchestrator.control.reports import Bulletin
+from orchestrator.control.waiters import Look
+from orchestrator.model import exits
+from orchestrator.model.control import Reply, Request, Verb, refusal
+from orchestrator.model.errors import USAGE_STATUS, ConfigError, OrchestrateError
+from orchestrator.model.lifecycle import State
+from orchestrator.model.messages import Signal
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.status import Status
+from orchestrator.supervisor.change_requests import ENDING
+from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.observer import Peer
+from orchestrator.supervisor.stop_progress import in_words
+from orchestrator.supervisor.supervisor import Supervisor
+
+_STOPPING_VERBS = (Verb.DOWN, Verb.STOP, Verb.RESTART, Verb.SCALE)
+INSTANCES_MAX = 1000  # of one component
+
+
+class Asker(Guest, Protocol):
+    """Who asks: takes replies until it goes, which `on_close` tells, once."""
+
+    on_close: Callable[[], None] | None
+    peer: Peer
+
+
+class Desk:
+    """`handle` takes a request; `finish` answers all who still wait when the system has ended."""
+
+    def __init__(self, supervisor: Supervisor, logs: Path | None = None) -> None:
+        """`logs` is where the log files are, None where none are kept."""
+        self._supervisor = supervisor
+        self._admission = Admission(supervisor, logs)
+        self._history = rows.History()
+        self._bulletin = Bulletin(supervisor, self._history)
+        self._waiting: dict[Asker, tuple[Request, Look]] = {}
+        self._listening: dict[Asker, tuple[str, ...]] = {}
+        supervisor.listen(self._changed)
+        supervisor.stop_reported = self._report_stop
+
+    def handle(self, request: Request, asker: Asker) -> None:
+        """Answer now, or when there is an answer."""
+        witness = self._supervisor.witness
+        witness.requested(request, asker.peer)
+        self._handle(request, asker)
+        witness.handled()
+
+    def _handle(self, request: Request, asker: Asker) -> None:
+        if request.verb is Verb.ATTACH:
+            self._admission.handle(request, asker)
+            return
+        try:
+            members = self._members(request)
+        except LookupError as error:
+            asker.send(refusal(str(error), USAGE_STATUS))
+            return
+        match request.verb:
+            case Verb.STATUS:
+                asker.send(Reply(rows=(self._bulletin.status(),)))
+            case Verb.PS:
+                asker.send(Reply(rows=tuple(map(self._bulletin.row, self._with_step(members)))))
+            case Verb.WHY:
+                asker.send(Reply(rows=tuple(map(self._bulletin.why, self._with_step(members)))))
+            case Verb.EVENTS:
+                asker.send(Reply(last=False))  # from now on nothing is missed
+                self._listening[asker] = request.names
+                asker.on_close = lambda: self._forget(asker)
+            case Verb.WAIT:
+                self._wait(request, members, asker)
+            case Verb.DOWN:
+                self._supervisor.tell("down is asked for")
+                self._keep(asker, request, lambda: None)
+                self._supervisor.stop(Outcome())
+            case Verb.SIGNAL:
+                asker.send(self._signal(request.argument, members))
+            case Verb.SEND:
+                asker.send(self._send(request.argument, request.names, members))
+            case _:
+                self._act(request, members, asker)
+
+    def finish(self, outcome: Outcome) -> None:
+        """The system has ended: tell it to all who wait."""
+        status = outcome.code
+        for asker, (request, _) in list(self._waiting.items()):
+            asker.send(self._last_word(request, status))
+        for asker in list(self._listening):
+            asker.send(Reply(rows=({"time": time.time(), "state": Status.STOPPED.value, "status": status},)))
+
+    def _last_word(self, request: Request, status: int) -> Reply:
+        match request.verb:
+            case Verb.DOWN if self._supervisor.roster.anyone_stuck:
+                return refusal("something of it cannot be killed; `orchestrate logs orchestrate` names it")
+            case Verb.DOWN | Verb.STOP | Verb.KILL:
+                return Reply()
+            case Verb.WAIT if request.argument == "exit":
+                return Reply(status=status, rows=tuple(map(self._history.row, self._found(request.names))))
+            case _:
+                return refusal(f"the system ended first (status {status})")
+
+    # Who is meant
+
+    def _members(self, request: Request) -> list[Member]:
+        """Raises LookupError, with a message, for a name that nobody has."""
+        roster = self._supervisor.roster
+        if request.names and not roster.is_filled and (step := roster.steps.running):
+            if request.verb not in (Verb.PS, Verb.EVENTS, Verb.WAIT, Verb.WHY, Verb.STATUS, Verb.DOWN):
+                raise LookupError(_too_early(step))
+            return []
+        if request.verb in (Verb.START, Verb.SCALE) and not self._supervisor.is_stopping:
+            self._add_left_out(request.names)
+        for name in request.names:
+            if not roster.named(name):
+                if self._supervisor.scaling.is_scaled_to_none(name):
+                    if request.verb is Verb.SCALE:
+                        continue
+                    raise LookupError(f"{name} was scaled to 0 instances; run `orchestrate scale {name}=1` first")
+                known = ", ".join(m.name for m in roster.members) or "none"
+                raise LookupError(f"there is no component {name!r} in this system; there are: {known}")
+        return self._found(request.names)
+
+    def _add_left_out(self, names: Collection[str]) -> None:
+        """Add components that were left out at the start. Raises LookupError if one is wrong."""
+        supervisor = self._supervisor
+        for name in names:
+            if not supervisor.roster.named(name) and not supervisor.scaling.is_scaled_to_none(name):
+                try:
+                    supervisor.add((name,))
+                except ConfigError as error:
+                    raise LookupError("; ".join(error.problems)) from None
+                except OrchestrateError:
+                    pass  # there is none of this name
+
+    def _found(self, names: Collection[str]) -> list[Member]:
+        return self._supervisor.roster.all_named(names)
+
+    def _with_step(self, members: list[Member]) -> list[Member]:
+        step = self._supervisor.roster.steps.running
+        return members if step is None else [step, *members]
+
+    # What is done
+
+    def _act(self, request: Request, members: list[Member], asker: Asker) -> None:
+        supervisor, verb = self._supervisor, request.verb
+        if supervisor.is_stopping and verb in (Verb.START, Verb.RESTART, Verb.SCALE):
+            asker.send(refusal("the system is being stopped"))
+            return
+        if not supervisor.roster.is_filled and (step := supervisor.roster.steps.running):
+            asker.send(refusal(_too_early(step)))
+            return
+        if verb is Verb.SCALE:
+            self._scale(request, asker)
+            return
+        if not supervisor.is_stopping:
+            supervisor.tell(f"{verb.value} of {', '.join(m.name for m in members)} is asked for")
+        match verb:
+            case Verb.START:
+                look = waiters.started(supervisor.roster, members, self._history.row)
+                supervisor.errands.start(members)
+            case Verb.RESTART:
+                look = waiters.started_again(supervisor.roster, members, self._history.row)
+                supervisor.errands.restart(members)
+            case Verb.KILL:
+                look = waiters.stopped(members, self._history.row, supervisor.errands)
+                supervisor.errands.kill(members)
+            case _:
+                look = waiters.stopped(members, self._history.row, supervisor.errands)
+                if not supervisor.is_stopping:
+                    supervisor.errands.stop(members)
+        self._keep(asker, request, look)
+
+    def _scale(self, request: Request, asker: Asker) -> None:
+        supervisor, count = self._supervisor, request.argument
+        if len(request.names) != 1 or not count.isdecimal() or int(count) > INSTANCES_MAX:
+            asker.send(refusal(f"unable to scale: name a component and a number up to {INSTANCES_MAX}", USAGE_STATUS))
+            return
+        try:
+            wanted, surplus = supervisor.scale(request.names[0], int(count))
+        except OrchestrateError as error:
+            asker.send(refusal(str(error), USAGE_STATUS))
+            return
+        supervisor.tell(f"scaling {request.names[0]} to {count}")
+        asleep = [m for m in wanted if m.state in ENDING or supervisor.errands.is_leaving(m)]
+        look = waiters.both(
+            waiters.started(supervisor.roster, asleep, self._history.row),
+            waiters.stopped(surplus, self._history.row, supervisor.errands),
+        )
+        supervisor.errands.start(asleep)
+        supervisor.errands.stop(surplus)
+        self._keep(asker, request, look)
+
+    def _wait(self, request: Request, members: list[Member], asker: Asker) -> None:
+        if request.argument not in ("ready", "exit"):
+            asker.send(refusal(f"unable to wait for {request.argument!r}: ready or exit", USAGE_STATUS))
+        elif request.argument == "exit":
+            self._keep(asker, request, waiters.ended(members, self._history.row) if request.names else lambda: None)
+        else:
+            roster = self._supervisor.roster
+            self._keep(asker, request, waiters.ready(roster, request.names, self._history.row))
+
+    def _signal(self, name: str, members: Iterable[Member]) -> Reply:
+        number = exits.signal_number(name)
+        if number is None:
+            return refusal(f"{name!r} is no signal", USAGE_STATUS)
+        there = [m for m in members if m.pid and m.runs]
+        if not there:
+            return refusal(f"unable to send {exits.signal_name(number)}: none of these runs")
+        self._supervisor.witness.decided(Verb.SIGNAL, there)
+        for member in there:
+            member.send(Signal(number))
+        return Reply(rows=tuple(map(self._history.row, there)))
+
+    def _send(self, text: str, names: tuple[str, ...], members: list[Member]) -> Reply:
+        if len(members) != 1 and len(names) == 1:
+            members = self._supervisor.roster.instance(names[0])
+        if len(members) != 1:
+            return refusal("unable to send: name one instance", USAGE_STATUS)
+        (member,) = members
+        if not member.spec.tty:
+            return refusal(f"unable to send to {member.name}: it has no terminal (tty = false)")
+        if not member.pid or not member.runs:
+            return refusal(f"unable to send to {member.name}: it does not run")
+        data = text.encode("utf-8", "surrogateescape")
+        taken = self._supervisor.streams.type(member, data)
+        if taken < len(data):
+            return refusal(f"the terminal of {member.name} took {taken} of {len(data)} bytes: nobody reads there")
+        return Reply()
+
+    # Who waits
+
+    def _keep(self, asker: Asker, request: Request, look: Look) -> None:
+        self._waiting[asker] = request, look
+        asker.on_close = lambda: self._forget(asker)
+        self._look_again()
+
+    def _forget(self, asker: Asker) -> None:
+        self._waiting.pop(asker, None)
+        self._listening.pop(asker, None)
+
+    def _look_again(self) -> None:
+        for asker, (_, look) in list(self._waiting.items()):
+            if (reply := look()) is not None:
+                self._waiting.pop(asker, None)
+                asker.send(reply)
+
+    def _report_stop(self, members: list[Member]) -> None:
+        """Tell those whose request waits for a stop what it waits for."""
+        progress = in_words(members, self._supervisor.loop.now())
+        for asker, (request, _) in list(self._waiting.items()):
+            if request.verb in _STOPPING_VERBS:
+                asker.send(Reply(progress=progress, last=False))
+
+    def _changed(self, member: Member, before: State) -> None:
+        row = self._history.changed(member, before)
+        for asker, names in list(self._listening.items()):
+            if row is None:
+                break
+            if not names or self._supervisor.roster.is_called(member, names):
+                asker.send(Reply(rows=(row,), last=False))
+        self._look_again()
+
+
+def _too_early(step: Member) -> str:
+    return f"nothing is started before the initial step {step.name} has succeeded; try again"

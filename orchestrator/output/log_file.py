@@ -1,0 +1,300 @@
+"""One instance's log: each line as it was written, after a UTC timestamp. Rotated by size, by rename.
+
+A line of standard error that is separate (`tty = false`) has `!` behind the timestamp.
+
+A fault (disk full, read-only) is reported once and costs nobody but the log: writing is tried again, and when it works
+again, what was lost is said, and marked in the file. Rotation happens between two lines, so no line is doubled or
+torn: `web.log` becomes `web.log.1`, and so on; who follows the old file by its descriptor reads it to its end. Only a
+line without an end goes on in the next file, where it has no timestamp of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+from orchestrator.terminal.lines import lf_for_crlf
+
+SIZE = 50 * 1000 * 1000
+KEPT = 5
+UNENDED_MAX = 1 << 20  # bytes above the size at which a file ends within a line
+WRITE_SIZE = 1 << 16  # bytes of one write, where more comes at once: half the time of one of 40 KB (ext4, 6.18)
+TRY_AGAIN = 5.0  # seconds after a fault
+LOOK_AGAIN = 0.5  # seconds between two looks whether the file was removed or moved, while lines are written
+ERROR = b"!"  # stands right behind the timestamp of a line of standard error
+STAMP_WIDTH = len("2026-01-01T00:00:00.000000Z ")
+
+
+def stamp(now: float) -> bytes:
+    """UTC with microseconds, and a blank; `now` is seconds since the epoch."""
+    return b"%b.%06dZ " % (_second(int(now)), int(now % 1 * 1_000_000))
+
+
+@functools.lru_cache(maxsize=2)
+def _second(now: int) -> bytes:
+    """What all stamps of a second begin with: strftime costs as much as a read of a pty."""
+    return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S").encode()
+
+
+def _without_line_end_cr(chunk: bytes) -> bytes:
+    chunk = lf_for_crlf(chunk)
+    return chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
+
+
+class Faults:
+    """Tells, in words, what keeps logs from being written: each reason once, however many logs it hits."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._hit: dict[str, set[Path]] = {}
+
+    def failed(self, path: Path, reason: str, what: str = "write") -> None:
+        """Take note that `path` cannot be written, or rotated."""
+        key = f"{what}: {reason}"
+        is_new = key not in self._hit
+        self._hit.setdefault(key, set()).add(path)
+        if is_new:
+            self._tell(f"unable to {what} {path}: {reason}; components go on, trying again")
+
+    def recovered(self, path: Path, lost: int) -> None:
+        """Take note that `path` is written again."""
+        self._forget(path)
+        self._tell(f"{path} is written again" + (f"; {lost:,} bytes are missing in it" if lost else ""))
+
+    def given_up(self, path: Path, lost: int) -> None:
+        """Take note that `path` was still not written when the incarnation ended."""
+        self._forget(path)
+        self._tell(f"{lost:,} bytes are missing in {path}")
+
+    def _forget(self, path: Path) -> None:
+        for paths in self._hit.values():
+            paths.discard(path)
+        self._hit = {key: paths for key, paths in self._hit.items() if paths}
+
+
+class LogFile:
+    """Appends chunks of a terminal's bytes to `path`; `faults` is told when that fails and when it works again."""
+
+    def __init__(
+        self, path: Path, faults: Faults, *, continues: bool = False, size: int = SIZE, kept: int = KEPT
+    ) -> None:
+        """`size` is the bytes after which a new file is begun, `kept` how many files there are in all. `continues`
+        says that an unfinished line at the end of the file goes on with the first chunk."""
+        self.path = path
+        self._faults = faults
+        self._continues = continues
+        self._limit = size
+        self._kept = kept
+        self._fd = -1
+        self._written = 0
+        self._at_start = True
+        self._held = b""
+        self._waiting: list[bytes] = []
+        self._waiting_size = self._waiting_counted = 0
+        self._lost = 0
+        self._is_faulty = False
+        self._retry_at = 0.0
+        self._look_at = 0.0
+
+    def write(self, chunk: bytes, *, more: bool = False) -> bool:
+        """Append a chunk, which may end anywhere in a line.
+
+        Where there is `more` to come at once it may wait for that; returns whether anything waits. An empty chunk is
+        no more.
+        """
+        if self._held and chunk:
+            chunk, self._held = self._held + chunk, b""
+        if chunk.endswith(b"\r"):
+            chunk, self._held = chunk[:-1], b"\r"
+        if chunk:
+            self._wait(chunk)
+        if more and self._waiting_size < WRITE_SIZE:
+            return self._waiting_size > 0
+        self.flush()
+        return False
+
+    def write_errors(self, lines: bytes) -> bool:
+        """Append whole lines of standard error, which is separate from the rest."""
+        self.flush()
+        self._wait(lines, ERROR)
+        self.flush()
+        return False
+
+    def _wait(self, chunk: bytes, mark: bytes = b"") -> None:
+        now = time.time()
+        if not self._waiting:
+            self._look_for_removal(now)
+            if self._fd < 0 and not self._open():
+                self._lost += len(chunk)
+                return
+        time_mark = stamp(now)
+        if mark:
+            time_mark = time_mark[:-1] + mark + b" "
+        body = _without_line_end_cr(chunk).replace(b"\n", b"\n" + time_mark)
+        if self._at_start:
+            body = time_mark + body
+        self._at_start = chunk.endswith(b"\n")
+        if self._at_start:
+            body = body[: -len(time_mark)]
+        self._waiting.append(body)
+        self._waiting_size += len(body)
+        self._waiting_counted += len(chunk)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if not self._waiting:
+            return
+        body, counted = b"".join(self._waiting), self._waiting_counted
+        self._waiting.clear()
+        self._waiting_size = self._waiting_counted = 0
+        if self._written + len(body) < self._limit:
+            self._append(body, counted)
+        else:
+            self._append_over(body, counted)
+
+    def finish(self) -> None:
+        """End an unfinished line and close the file; a later write opens it again."""
+        self.flush()
+        if self._held and (self._fd >= 0 or self._open()):
+            self._append(stamp(time.time()) + self._held if self._at_start else self._held, 1)
+            self._held, self._at_start = b"", False
+        if self._fd >= 0 and not self._at_start:
+            self._append(b"\n", 0)
+        if self._is_faulty:
+            self._retry_at = 0.0
+            if not self._open() and self._lost:
+                self._faults.given_up(self.path, self._lost)
+                self._lost = 0
+        self._at_start = True
+        self._close()
+
+    def _open(self) -> bool:
+        """Open the file, at the beginning of a line where the last fault or the last run tore one."""
+        if self._is_faulty and time.monotonic() < self._retry_at:
+            return False
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._fd = os.open(self.path, flags, 0o600)
+            self._written = os.lseek(self._fd, 0, os.SEEK_END)
+            torn = self._written > 0 and os.pread(self._fd, 1, self._written - 1) != b"\n"
+            self._at_start = not (torn and self._continues and not self._is_faulty)
+            if torn and self._at_start:
+                self._write_all(b"\n")
+            if self._lost:
+                missing = f"[orchestrate: {self._lost:,} bytes are missing here]\n"
+                self._write_all(stamp(time.time()) + missing.encode())
+        except OSError as error:
+            self._fault(error)
+            return False
+        if self._is_faulty:
+            lost, self._lost, self._is_faulty = self._lost, 0, False
+            self._faults.recovered(self.path, lost)  # may lead back here: our own messages are logged too
+        return True
+
+    def _append(self, body: bytes, counted: int) -> None:
+        if self._fd < 0:
+            self._lost += counted
+            return
+        before = self._written
+        try:
+            self._write_all(body)
+        except OSError as error:
+            whole = body.rfind(b"\n", 0, self._written - before) + 1
+            self._lost += counted - counted * whole // len(body)
+            self._take_back(before + whole)
+            self._fault(error)
+
+    def _append_over(self, body: bytes, counted: int) -> None:
+        """Append what goes beyond the size: begin a new file after the last whole line of it."""
+        cut = body.rfind(b"\n") + 1
+        if cut:
+            self._append(body[:cut], counted * cut // len(body))
+        elif self._written + len(body) < self._limit + UNENDED_MAX:
+            self._append(body, counted)
+            return
+        if self._fd >= 0:
+            self._rotate()
+        if rest := body[cut:]:
+            if self._fd < 0:
+                self._continue_in_new_file()
+            self._append(rest, counted - counted * cut // len(body))
+
+    def _write_all(self, body: bytes) -> None:
+        view = memoryview(body)
+        while view:
+            done = os.write(self._fd, view)
+            self._written += done
+            view = view[done:]
+
+    def _take_back(self, size: int) -> None:
+        """Remove the beginning of a line whose rest could not be written."""
+        try:
+            os.ftruncate(self._fd, size)
+        except OSError:
+            pass
+
+    def _fault(self, error: OSError) -> None:
+        self._close()
+        self._retry_at = time.monotonic() + TRY_AGAIN
+        if not self._is_faulty:
+            self._is_faulty = True
+            self._faults.failed(self.path, error.strerror or str(error))
+
+    def renew(self) -> None:
+        """Continue in a new file if the present one was moved away (logrotate without copytruncate).
+
+        All that was written before goes to the moved file, so who reads that to its end and then the new one misses
+        nothing.
+        """
+        if self._fd >= 0 and not self._is_in_place():
+            self.flush()
+            self._continue_in_new_file()
+
+    def _look_for_removal(self, now: float) -> None:
+        if self._fd >= 0 and not self._look_at <= now < self._look_at + LOOK_AGAIN:
+            self._look_at = now
+            if os.fstat(self._fd).st_nlink == 0:
+                self._close()
+            elif not self._is_in_place():
+                self._continue_in_new_file()
+
+    def _is_in_place(self) -> bool:
+        ours = os.fstat(self._fd)
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+        except OSError:
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def _continue_in_new_file(self) -> None:
+        """An unfinished line goes on there, without a timestamp of its own."""
+        at_start = self._at_start
+        self._close()
+        if self._open():
+            self._at_start = at_start
+
+    def _rotate(self) -> None:
+        try:
+            if self._kept < 2:
+                self.path.unlink()
+            for number in range(self._kept - 2, 0, -1):
+                older = self.path.with_name(f"{self.path.name}.{number}")
+                if older.exists():
+                    older.rename(self.path.with_name(f"{self.path.name}.{number + 1}"))
+            if self._kept >= 2:
+                self.path.rename(self.path.with_name(f"{self.path.name}.1"))
+        except OSError as error:
+            self._faults.failed(self.path, error.strerror or str(error), "rotate")
+            self._written = 0  # tried again after as much again
+            return
+        self._close()
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

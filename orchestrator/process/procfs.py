@@ -1,0 +1,93 @@
+"""What the kernel tells of one process: its entry in /proc (proc(5)). Linux; elsewhere nothing is known."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from orchestrator.runtime.fd_limit import LastOnes
+from orchestrator.terminal.harmless import one_line
+
+LINUX = sys.platform.startswith("linux")
+
+
+def stat_fields(pid: int) -> list[bytes]:
+    """Return the fields of /proc/PID/stat from the state on; empty where there is no such process."""
+    with LastOnes():
+        try:
+            fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return []
+        try:
+            return os.read(fd, 4096).rpartition(b")")[2].split()
+        except ProcessLookupError:
+            return []
+        finally:
+            os.close(fd)
+
+
+def exists(pid: int) -> bool:
+    """Say whether there is such a process, if only a zombie."""
+    return bool(stat_fields(pid))
+
+
+def parent_of(pid: int) -> int:
+    """Return the parent's pid; 0 where the process has gone."""
+    fields = stat_fields(pid)
+    return int(fields[1]) if fields else 0
+
+
+def session_of(pid: int) -> int:
+    """Return the session's number; 0 where the process has gone."""
+    fields = stat_fields(pid)
+    return int(fields[3]) if fields else 0
+
+
+def group_of(pid: int) -> int:
+    """Return the process group; 0 if the process has exited."""
+    fields = stat_fields(pid)
+    return int(fields[2]) if fields else 0
+
+
+def arguments_of(pid: int) -> list[str]:
+    """Return the argument list; empty for a zombie, and if it cannot be read."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return [os.fsdecode(argument) for argument in file.read(65536).split(b"\0")[:-1]]
+    except OSError:
+        return []
+
+
+def start_time(pid: int) -> int:
+    """Return when it started, in clock ticks since boot; 0 where it has gone. With the pid that names one process."""
+    fields = stat_fields(pid)
+    return int(fields[19]) if fields else 0
+
+
+def is_zombie(pid: int) -> bool:
+    """Say whether only the exit status of `pid` is left, or not even that."""
+    fields = stat_fields(pid)
+    return LINUX and (not fields or fields[0] in (b"Z", b"X"))
+
+
+def is_stopped(pid: int) -> bool:
+    """Say whether it stands still: by a signal, as after Ctrl-Z, or by a debugger."""
+    return stat_fields(pid)[:1] in ([b"T"], [b"t"])
+
+
+def command_of(pid: int) -> str:
+    """Return the beginning of a process's command line, fit for a message; `?` where it cannot be read.
+
+    A process may call itself what it likes: what could steer the terminal on which that is told is taken out.
+    """
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return one_line(file.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()) or "?"
+    except OSError:
+        return "?"
+
+
+def describe(pid: int) -> str:
+    """Return pid, command line and state, for a message about a process that does not end."""
+    fields = stat_fields(pid)
+    return f"{pid} ({command_of(pid)}, state {fields[0].decode() if fields else '?'})"

@@ -1,0 +1,1 @@
+"""Attached terminals: the sessions of one instance, and their clients."""

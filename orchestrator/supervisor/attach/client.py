@@ -1,0 +1,84 @@
+"""One attached client: a socket that takes the terminal's output, and gives what is typed.
+
+Nobody waits for it. Beyond BACKLOG_MAX bytes that it has not read it is behind: nothing more is kept for it, and once
+it has read everything it is shown the present state instead.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Protocol
+
+from orchestrator.model.frames import Frame, FrameReader, Kind, MalformedFrame, Seat
+from orchestrator.runtime.connection import Peer
+from orchestrator.runtime.loop import Loop
+
+BACKLOG_MAX = 1 << 18
+
+
+class Room(Protocol):
+    """What a viewer tells of."""
+
+    def hear(self, viewer: Viewer, frame: Frame) -> None:
+        """It has typed, or its terminal has another size."""
+
+    def caught_up(self, viewer: Viewer) -> None:
+        """It has read everything after it had been behind."""
+
+    def left(self, viewer: Viewer) -> None:
+        """Its connection has gone."""
+
+
+class Viewer:
+    """Owns the socket."""
+
+    def __init__(self, connection: socket.socket, seat: Seat, loop: Loop, room: Room) -> None:
+        self.seat = seat
+        self.rows, self.columns = seat.rows, seat.columns
+        self.skipped = 0
+        self._room = room
+        self._reader = FrameReader()
+        self._peer = Peer(connection, loop, self._take, lambda: room.left(self), self._caught_up)
+
+    def show(self, output: bytes) -> None:
+        """Give it output."""
+        self.give(Frame(Kind.OUTPUT, output).encode(), len(output))
+
+    def give(self, encoded: bytes, size: int) -> bool:
+        """Give it a whole output frame, encoded once for everybody, of `size` bytes. Return whether it is taken."""
+        if not self._peer.hears:
+            return False
+        if self.skipped or self._peer.waiting + len(encoded) > BACKLOG_MAX:
+            self.skipped += size
+            return False
+        self._peer.send(encoded)
+        return True
+
+    def note(self, text: str) -> None:
+        """Say a line to whoever sits there."""
+        self._send(Frame(Kind.NOTE, text.encode()))
+
+    def end(self, status: int, why: str) -> None:
+        """Say that it is over; the connection closes once that is read."""
+        self._send(Frame(Kind.END, f"{status} {why}".encode()))
+        self._peer.end()
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._peer.close()
+
+    def _send(self, frame: Frame) -> None:
+        if self._peer.hears:
+            self._peer.send(frame.encode())  # a few bytes, and few times: not counted
+
+    def _caught_up(self) -> None:
+        if self.skipped:
+            self._room.caught_up(self)
+
+    def _take(self, data: bytes) -> None:
+        try:
+            for frame in self._reader.feed(data):
+                if self._peer.open:
+                    self._room.hear(self, frame)
+        except MalformedFrame:
+            self.close()

@@ -1,0 +1,311 @@
+"""One instance's terminal as people see it: who is attached, and who of them types.
+
+It lives as long as the system; incarnations come and go in it, and who is attached stays. The supervisor is the only
+reader of the master: what it reads it also gives to the viewers, byte by byte as it came. (To pass the master itself
+to a client was rejected: two readers would take each other's bytes, and a client that is suspended, or outlives the
+supervisor, would hold the terminal open.)
+
+Several look, one types. The writer's terminal gives the pty its size, and alone answers queries: what other viewers'
+terminals send is dropped. Without a writer, or while its terminal does not keep up, we answer (query_answers.py). While
+there is a writer the lines are held back from the merged stream (`Stream.lent`).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from orchestrator.model.frames import Frame, Kind, MalformedFrame, Seat, parse_size
+from orchestrator.output.stream import Stream
+from orchestrator.process import input_wait
+from orchestrator.runtime.loop import Loop, Timer
+from orchestrator.supervisor.attach.client import Viewer
+from orchestrator.supervisor.attach.pty_writer import Typist
+from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.prompts.responder import Dialogue
+from orchestrator.terminal.modes import Modes
+from orchestrator.terminal.query_answers import QueryAnswers
+from orchestrator.terminal.screenful import screenful
+
+VIEWERS_MAX = 16
+PAUSE_TOLD = 2.0  # seconds
+ANSWERS_MAX = 4096  # bytes that are not read yet
+ANSWER_AFTER = (0.02, 0.1, 0.5)  # seconds between looks whether the terminal is ready for an answer
+WIGGLE = 0.15  # seconds with one row less, so that a full-screen program notices, and draws everything anew
+
+
+class House(Protocol):
+    """What a terminal needs of the system around it."""
+
+    loop: Loop
+
+    @property
+    def pty_size(self) -> tuple[int, int]:
+        """Rows and columns of a pty to which nobody is attached."""
+
+    def tell(self, text: str, *, warns: bool = False) -> None:
+        """Say a line of our own in the merged stream."""
+
+    def lend(self, stream: Stream, *, lent: bool) -> None:
+        """Take a stream's lines out of the merged one, or let them in again."""
+
+
+class Terminal:
+    """Open while `stream` is one; between two incarnations it has none."""
+
+    def __init__(self, name: str, house: House) -> None:
+        self.name = name
+        self._house = house
+        self._stream: Stream | None = None
+        self._modes = Modes()
+        self._answers: QueryAnswers | None = None
+        self._unanswered = b""
+        self._late: Timer | None = None  # looks again whether answers can be typed
+        self._typist: Typist | None = None
+        self._dialogue: Dialogue | None = None
+        self._viewers: list[Viewer] = []
+        self._writer: Viewer | None = None
+        self._wiggle: Timer | None = None
+        self._end = ""  # how the last run ended, which its attached users have not been told yet
+
+    # An incarnation
+
+    def open(self, member: Member, stream: Stream, tree: Callable[[], Iterable[int]]) -> None:
+        """Take note of a new incarnation's stream, before it is read; `tree` returns the pids of its processes."""
+        self._stream = stream
+        self._modes = Modes()
+        self._answers = QueryAnswers(self._modes, lambda: stream.size)
+        self._typist = Typist(self._house.loop, stream.master_fd)
+        self._dialogue = Dialogue(member, stream, tree, self._house.loop, self)
+        stream.tap = self
+        how = f"{self._end}; started again" if self._end else f"{self.name} started"
+        self._end = ""
+        for viewer in list(self._viewers):
+            viewer.note(f"{how} (pid {member.pid})")
+        if self._writer is not None:
+            self._lend()
+
+    def close(self, end: str = "") -> None:
+        """The incarnation has ended, and what it wrote has been read: after this its master is closed.
+
+        `end` says in words how it ended.
+        """
+        self._end = end
+        if self._typist is not None and self._dialogue is not None:
+            self._typist.close()
+            self._dialogue.close()
+        if self._wiggle is not None:
+            self._wiggle.cancel()
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+        self._unanswered = b""
+        if self._stream is not None:
+            self._stream.tap = None
+            self._tell_held()
+        self._stream = self._answers = self._typist = self._dialogue = None
+        for viewer in list(self._viewers):
+            viewer.show(self._modes.leave + b"\r\n")
+
+    def pause(self, seconds: float) -> None:
+        """Tell those who are attached if it takes a while until the next run."""
+        if seconds >= PAUSE_TOLD:
+            for viewer in list(self._viewers):
+                viewer.note(f"{self._end}; starting it again in {seconds:.0f} s")
+            self._end = ""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may look."""
+        return len(self._viewers) < VIEWERS_MAX
+
+    def end(self, status: int, why: str) -> None:
+        """No other incarnation follows: whoever is attached is sent home."""
+        for viewer in list(self._viewers):
+            viewer.end(status, why)
+
+    @property
+    def waiting(self) -> str:
+        """The prompt at which it waits for input; empty while it does not."""
+        return self._dialogue.waiting if self._dialogue is not None else ""
+
+    def take(self, data: bytes) -> bytes:
+        """Take a chunk of its output, before it is logged or shown; return what of it may be."""
+        assert self._dialogue is not None
+        assert self._answers is not None
+        escapes, whole, seen = self._modes.feed(data), data, False
+        data = self._dialogue.take(data)
+        if self._viewers:
+            encoded = Frame(Kind.OUTPUT, data).encode()
+            for viewer in list(self._viewers):
+                seen |= viewer.give(encoded, len(data)) and viewer is self._writer
+        if answers := self._answers.take(whole, escapes=escapes, seen=seen):
+            self._answer(answers)
+        return data
+
+    def _answer(self, answers: bytes) -> None:
+        """Type answers to queries, once the component can read them: with ECHO or ICANON off.
+
+        Otherwise the terminal would echo them, and a query in a line that is only printed would be typed into whoever
+        reads the next one.
+        """
+        self._unanswered = (self._unanswered + answers)[-ANSWERS_MAX:]
+        if self._late is None:
+            self._try_to_answer(0)
+
+    def _try_to_answer(self, tries: int) -> None:
+        self._late = None
+        if self._stream is None or self._typist is None or not self._stream.open:
+            self._unanswered = b""
+        elif input_wait.is_edited(self._stream.master_fd):
+            answers, self._unanswered = self._unanswered, b""
+            if self._typist.waiting + len(answers) <= ANSWERS_MAX:  # otherwise it does not read them
+                self._typist.type(answers)
+        elif tries < len(ANSWER_AFTER):
+            self._late = self._house.loop.call_in(ANSWER_AFTER[tries], lambda: self._try_to_answer(tries + 1))
+        else:
+            self._unanswered = b""
+
+    def typed(self) -> None:
+        """Something was typed: what is asked next is news."""
+        if self._dialogue is not None:
+            self._dialogue.typed()
+
+    # What its dialogue asks for (dialogue.Counter)
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether somebody is attached who can type."""
+        return self._writer is not None
+
+    @property
+    def is_full_screen(self) -> bool:
+        """Whether a full-screen program has the terminal."""
+        return self._modes.full_screen
+
+    @property
+    def row_before_cursor(self) -> str:
+        """The text on the cursor's row, to the cursor."""
+        return self._answers.row_before_cursor if self._answers is not None else ""
+
+    def type(self, data: bytes) -> bool:
+        """Type into it; False where it does not take any more, or nothing runs."""
+        if self._typist is None or not self._typist.type(data):
+            return False
+        self.typed()
+        return True
+
+    def tell(self, text: str, *, warns: bool = False) -> None:
+        """Say a line of our own in the merged stream."""
+        self._house.tell(text, warns=warns)
+
+    # Who is attached (viewer.Room)
+
+    def admit(self, connection: socket.socket, seat: Seat) -> None:
+        """Let somebody look, and type if nobody else does; the connection is ours from here on."""
+        viewer = Viewer(connection, seat, self._house.loop, self)
+        self._viewers.append(viewer)
+        if seat.takes_over and self._writer is not None:
+            self._writer.note("the keyboard was taken over from another terminal; from now on you are looking on")
+            self._writer = None
+        elif self._writer is not None:
+            viewer.note("another terminal has the keyboard: you are looking on (--take-over takes it)")
+        elif seat.read_only:
+            viewer.note("you are looking on")
+        self._show_state(viewer)
+        if self._writer is None and not seat.read_only:
+            self._make_writer(viewer)
+
+    def hear(self, viewer: Viewer, frame: Frame) -> None:
+        """Do what a viewer's frame says; only the writer's counts."""
+        if frame.kind is Kind.SIZE:
+            try:
+                viewer.rows, viewer.columns = parse_size(frame.body)
+            except MalformedFrame:
+                viewer.close()
+                return
+            if viewer is self._writer and self._stream is not None:
+                if self._stream.size == (viewer.rows, viewer.columns):  # it was suspended: draw anew
+                    self._show_state(viewer)
+                self._take_size()
+        elif frame.kind is not Kind.INPUT:
+            viewer.close()
+        elif viewer is self._writer and self._stream is not None and not self.type(frame.body):
+            viewer.note(f"{self.name} does not read what is typed: {len(frame.body)} bytes dropped")
+
+    def caught_up(self, viewer: Viewer) -> None:
+        """Show the present state to somebody who has missed something."""
+        skipped, viewer.skipped = viewer.skipped, 0
+        viewer.show(b"\x18" + self._modes.leave + b"\r\n")  # CAN ends a sequence that was cut
+        viewer.note(f"your terminal did not keep up: skipped {skipped:,} bytes")
+        self._show_state(viewer)
+        self._redraw()
+
+    def left(self, viewer: Viewer) -> None:
+        """Forget a viewer; after the writer the next one has the keyboard."""
+        self._viewers.remove(viewer)
+        if viewer is self._writer:
+            self._writer = None
+            heir = next((v for v in self._viewers if not v.seat.read_only), None)
+            if heir is not None:
+                heir.note("the keyboard is yours now")
+                self._make_writer(heir)
+            elif self._stream is not None:
+                self._tell_held()
+                self._resize(*self._house.pty_size)
+
+    def _make_writer(self, viewer: Viewer) -> None:
+        self._writer = viewer
+        if self._stream is not None:
+            self._lend()
+
+    def _lend(self) -> None:
+        assert self._stream is not None
+        assert self._writer is not None
+        if not self._stream.lent:
+            self._house.lend(self._stream, lent=True)
+            self._house.tell(f"somebody is attached to {self.name}: its lines are held back here")
+        self._take_size()
+
+    def _take_size(self) -> None:
+        """Give the pty the size of the writer's terminal; where it has that already the program draws anew."""
+        assert self._stream is not None
+        assert self._writer is not None
+        if self._stream.size == (self._writer.rows, self._writer.columns):
+            self._redraw()
+        else:
+            self._resize(self._writer.rows, self._writer.columns)
+
+    def _tell_held(self) -> None:
+        assert self._stream is not None
+        if self._stream.lent:
+            self._house.lend(self._stream, lent=False)
+            held, self._stream.held = self._stream.held, 0
+            lines = f"{held:,} lines were" if held != 1 else "1 line was"
+            self._house.tell(f"nobody is attached to {self.name} any more: {lines} held back here")
+
+    def _show_state(self, viewer: Viewer) -> None:
+        if self._stream is None:
+            viewer.note(f"{self.name} is not running; what is started next is shown here")
+        elif self._modes.full_screen:
+            viewer.show(self._modes.enter)
+        else:
+            viewer.show(screenful(self._stream.recent, self._stream.splitter.pending, viewer.rows) + self._modes.enter)
+
+    def _resize(self, rows: int, columns: int) -> None:
+        if self._wiggle is not None:
+            self._wiggle.cancel()
+            self._wiggle = None
+        if self._stream is not None and self._stream.open:
+            self._stream.resize(rows, columns)
+            if self._modes.has_in_band_size and self._writer is None:  # the writer's terminal reports it itself
+                self._answer(b"\x1b[48;%d;%d;0;0t" % (rows, columns))
+
+    def _redraw(self) -> None:
+        """Make the program draw anew: the kernel sends SIGWINCH when the size changes, and programs look at it."""
+        if self._stream is None or self._wiggle is not None or not self._stream.open:
+            return
+        rows, columns = self._stream.size
+        self._resize(rows - 1 or 2, columns)
+        self._wiggle = self._house.loop.call_in(WIGGLE, lambda: self._resize(rows, columns))

@@ -1,0 +1,105 @@
+"""What somebody in a second terminal wants of members, stopped, started, started again, and what follows from it.
+
+The last word counts: a stop takes back a start that is still to come, a start makes a stop a restart. A stop goes
+against the order of dependencies among those that it is asked for; a restart begins to start what it stops only when
+that is down, dependencies first (`Member.due`, which the roster looks at). Who is restarted, or comes back by itself,
+takes along whoever depends on it and wants that (`restart = true` in `depends_on`), and so on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from orchestrator.model.control import Verb
+from orchestrator.model.lifecycle import Event, State
+from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.registry import STARTABLE, Roster
+
+ENDING = STARTABLE | {State.STOPPING, State.KILLING}
+
+
+class Errands:
+    """`start_possible` starts every member that is due and may start. `decided` is told what is decided about which
+    members, and which ones they follow, before it is carried out."""
+
+    def __init__(self, roster: Roster, start_possible: Callable[[], None]) -> None:
+        self._roster = roster
+        self._start_possible = start_possible
+        self._leaving: set[Member] = set()
+        self.decided: Callable[[Verb, Collection[Member], Collection[Member]], None] = lambda *_: None
+
+    def start(self, members: Collection[Member]) -> None:
+        """Start these and what they need; those that run already go on."""
+        members = [m for m in members if not m.surplus]
+        self._leaving -= {m for m in members if not m.asked and not m.due}
+        wanted = [m for m in self._roster.needed_by(members) if m.state in ENDING or m in self._leaving]
+        self.decided(Verb.START, wanted, ())
+        for member in wanted:
+            member.due = True
+        self._roster.hope_again(wanted)
+        self._start_possible()
+
+    def stop(self, members: Collection[Member]) -> None:
+        """Stop these; they stay down until they are asked for again."""
+        self.decided(Verb.STOP, members, ())
+        for member in members:
+            member.due, member.stop_requested = False, True
+        self._leaving |= {m for m in members if m.runs or m.state is State.BACKOFF}
+        self.go_on()
+
+    def restart(self, members: Collection[Member]) -> None:
+        """Stop these and their followers, and start them when they are down; those that do not run are started."""
+        members = [m for m in members if not m.surplus]
+        followers = self._followers(members)
+        self._replace([*members, *followers])
+        self.decided(Verb.RESTART, members, ())
+        self.decided(Verb.RESTART, followers, members)
+        self.start(members)
+        self.go_on()
+
+    def follow(self, member: Member) -> list[Member]:
+        """A member comes back by itself: restart whoever follows it; returns those."""
+        followers = self._followers([member])
+        self._replace(followers)
+        self.decided(Verb.RESTART, followers, [member])
+        self.go_on()
+        return followers
+
+    def _replace(self, members: Collection[Member]) -> None:
+        for member in members:
+            if member.runs:
+                member.due = True
+                self._leaving.add(member)
+
+    def _followers(self, members: Collection[Member]) -> list[Member]:
+        """Those that run and are to be restarted with any of these (`restart = true`), at any distance."""
+        found = list(members)
+        for other in found:
+            there = (m for m in self._roster.members if m not in found and (m.runs or m.state is State.BACKOFF))
+            found += [m for m in there if any(d.restart and d.name == other.key for d in m.spec.depends_on)]
+        return found[len(members) :]
+
+    def kill(self, members: Collection[Member]) -> None:
+        """Kill these without grace; they stay down until they are asked for again."""
+        self.decided(Verb.KILL, members, ())
+        for member in members:
+            member.due, member.stop_requested = False, True
+            self._leaving.discard(member)
+            member.handle(Event.KILL)
+
+    def is_leaving(self, member: Member) -> bool:
+        """Whether it will be asked to stop as soon as its turn comes."""
+        return member in self._leaving
+
+    def drop(self) -> None:
+        """The whole system stops: nothing of this counts any more."""
+        self._leaving.clear()
+        for member in self._roster.members:
+            member.due = False
+
+    def go_on(self) -> None:
+        """Ask those to stop that nobody else who is to stop depends on; called after each change of a state."""
+        self._leaving = {m for m in self._leaving if m.runs or m.state is State.BACKOFF}
+        for member in self._roster.may_stop(self._leaving):
+            if not member.asked or member.state is State.BACKOFF:
+                member.handle(Event.STOP)

@@ -1,0 +1,375 @@
+"""One member of the system: the instance of a component, over all its incarnations.
+
+It holds where the instance stands in `model.lifecycle`, talks to the guardian of the present incarnation, and does
+what the table says. What concerns more than one member (order, the end of the system) is the supervisor's.
+"""
+
+from __future__ import annotations
+
+import collections
+import random
+import time
+from typing import Protocol
+
+from orchestrator.model import exits, restart
+from orchestrator.model.lifecycle import RUNNING, Action, Event, State, advance
+from orchestrator.model.messages import (
+    Answer,
+    Down,
+    Kill,
+    LeaderExited,
+    Remark,
+    Run,
+    Started,
+    StartFailed,
+    Stop,
+    Stuck,
+    Up,
+    Vacated,
+)
+from orchestrator.model.restart import Exit, Repeats, Wish
+from orchestrator.model.spec import Component
+from orchestrator.model.status import Status
+from orchestrator.process.fork import Forked
+from orchestrator.runtime.loop import Loop, Timer
+from orchestrator.supervisor.guardian_link import Contact
+
+GUARDIAN_FAILED = 1  # the status of an incarnation whose guardian was killed
+NOT_FOUND = 127  # as sh(1) has it
+
+
+class Host(Protocol):
+    """What a member needs of the system around it."""
+
+    loop: Loop
+
+    def fork(self, member: Member) -> Forked[Down, Up]:
+        """Make a guardian, which is forked before the loop waits again; raises OSError."""
+
+    def attach(self, member: Member, master_fd: int) -> None:
+        """Read the terminal of a new incarnation."""
+
+    def attach_errors(self, member: Member, error_fd: int) -> None:
+        """Read its standard error too: it has pipes instead of a terminal."""
+
+    def detach(self, member: Member) -> None:
+        """Read the last words and close the terminal."""
+
+    def watch(self, member: Member) -> None:
+        """Begin to probe; every probe that holds in the end leads to `Event.PROBED`."""
+
+    def unwatch(self, member: Member) -> None:
+        """End probing."""
+
+    def guard(self, member: Member) -> None:
+        """Begin to ask whether it lives; where it does not, `Member.replace` follows."""
+
+    def unguard(self, member: Member) -> None:
+        """End asking."""
+
+    def answered(self, member: Member, answer: Answer) -> None:
+        """Its guardian has run what `Member.ask` asked for."""
+
+    def remarked(self, member: Member, text: str) -> None:
+        """Its guardian has something to say to the user."""
+
+    def last_line(self, member: Member) -> str:
+        """Return the last line that the run printed which has just ended; empty if it printed none."""
+
+    def adopt(self, member: Member) -> None:
+        """The guardian died: empty what it left, then call `member.gone`."""
+
+    def stuck(self, member: Member, message: Stuck) -> None:
+        """Something of the tree cannot be killed."""
+
+    def changed(self, member: Member, before: State) -> None:
+        """The member's state is another one now."""
+
+
+class Member:
+    """One instance. `status` and `own_end` tell of the last incarnation: how its leader ended, whether by itself.
+
+    `due` says that it is to be started as soon as what it depends on allows it; `restarts` counts how often it was
+    started again. `name` is what users see, and changes with the number of instances (`web`, `web.1`); `key` never
+    changes: it names files, and other members refer to it. An instance is `surplus` from the scale-down that removes it
+    until it is down; `stop_requested` says that a stop was requested after the last run began.
+    """
+
+    def __init__(self, spec: Component, host: Host) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.state = State.DOWN
+        self.pid = 0
+        self.session = 0
+        self.since = 0.0
+        self.since_wall = 0.0
+        self.lasted = 0.0
+        self.incarnations = 0
+        self.status: int | None = None
+        self.own_end = False
+        self.left: LeaderExited | None = None
+        self.kill_at = 0.0
+        self.reason = ""
+        self.pause = 0.0
+        self.retry_at = 0.0  # monotonic seconds: when its backoff ends
+        self.last_exit = ""  # in words, of the last run that has exited
+        self.is_stuck = False
+        self.was_told_to_stop = False
+        self.due = True
+        self.surplus = False
+        self.stop_requested = False
+        self._events: collections.deque[Event] = collections.deque()
+        self.wish = Wish.NONE
+        self._vacated = False
+        self._failures: tuple[float, ...] = ()
+        self._was_ready = False
+        self.repeats = Repeats()
+        self._timer: Timer | None = None
+        self._contact: Contact | None = None
+        self._host = host
+
+    @property
+    def key(self) -> str:
+        """The name that never changes."""
+        return self.spec.name
+
+    @property
+    def number(self) -> int:
+        """Its number among the instances of its component, from 1; 1 for an initial step."""
+        rest = self.key.removeprefix(self.spec.component)
+        return int(rest[1:]) if rest and self.spec.component else 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it can be called by; the first instance of `web` is both `web` and `web.1`."""
+        return self.name, self.key, f"{self.spec.component}.{self.number}"
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is, or may be, a process of it that an end has to wait for."""
+        return self.state in RUNNING and not self.is_stuck
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the last incarnation ended with one of the component's success codes."""
+        return self.status is not None and not self.reason and self.status in self.spec.success
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody wanted the end that the last incarnation has come to, or is coming to."""
+        return self.wish is Wish.DOWN
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+        return max(0, self.incarnations - 1)
+
+    @property
+    def guardian_pid(self) -> int:
+        """The pid of the present incarnation's guardian; 0 without one."""
+        return self._contact.pid if self._contact else 0
+
+    @property
+    def end_in_words(self) -> str:
+        """How the last incarnation ended."""
+        return self.reason or exits.in_words(self.status or 0)
+
+    @property
+    def end_as_clause(self) -> str:
+        """The same where it follows a subject within a sentence."""
+        if self.reason and self.status == NOT_FOUND:
+            return f"did not start: {self.reason}"
+        return f"was {self.end_in_words}" if self.end_in_words.startswith(("killed", "unable")) else self.end_in_words
+
+    @property
+    def public_state(self) -> Status:
+        """What users see of its state."""
+        if self.is_stuck:
+            return Status.STUCK
+        match self.state:
+            case State.STARTING | State.UP:
+                return Status.STARTING
+            case State.READY:
+                return Status.READY if self.spec.ready else Status.RUNNING
+            case State.STOPPING | State.KILLING:
+                return Status.STOPPING
+            case State.BACKOFF:
+                return Status.RESTARTING
+        if self.due:
+            return Status.WAITING
+        if self.asked or not self.incarnations:
+            return Status.STOPPED
+        return Status.COMPLETED if self.succeeded and self.state is State.DOWN else Status.FAILED
+
+    def handle(self, event: Event) -> None:
+        """Advance the lifecycle and do what that asks for.
+
+        An event that an action brings about waits until the transition before it is complete.
+        """
+        self._events.append(event)
+        if len(self._events) > 1:
+            return
+        while self._events:
+            before, event = self.state, self._events[0]
+            if event in (Event.STOP, Event.KILL):
+                self.wish = Wish.DOWN
+            self.state, actions = advance(before, event)
+            for action in actions:
+                self._do(action)
+            if self.state is State.READY:
+                self._was_ready = True
+            if self.state is not before:
+                self._host.changed(self, before)
+            self._events.popleft()
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Action.FORK:
+                self._fork()
+            case Action.WATCH:
+                self._host.watch(self)
+            case Action.UNWATCH:
+                self._host.unwatch(self)
+            case Action.GUARD:
+                self._host.guard(self)
+            case Action.UNGUARD:
+                self._host.unguard(self)
+            case Action.SEND_STOP:
+                if not self.was_told_to_stop:
+                    self.kill_at = time.monotonic() + self.spec.stop.grace
+                self.was_told_to_stop = True
+                self.send(Stop())
+            case Action.SEND_KILL:
+                self.send(Kill())
+            case Action.ARM:
+                self.retry_at = time.monotonic() + self.pause
+                self._timer = self._host.loop.call_in(self.pause, lambda: self.handle(Event.DUE))
+            case Action.DISARM if self._timer is not None:
+                self._timer.cancel()
+
+    def _fork(self) -> None:
+        self.status, self.reason, self.own_end, self.left = None, "", False, None
+        self.was_told_to_stop = False
+        self.wish, self._vacated, self.due, self.stop_requested = Wish.NONE, False, False, False
+        self.since, self.since_wall = time.monotonic(), time.time()
+        self.incarnations += 1
+        try:
+            guardian = self._host.fork(self)
+        except OSError as error:
+            self._host.loop.call_in(0.0, lambda error=error: self.not_forked(error))  # type: ignore[misc]
+            return
+        self._contact = Contact(guardian, self._host.loop, self._hear, self._on_guardian_ended)
+
+    def not_forked(self, error: OSError) -> None:
+        """The kernel refused us a guardian."""
+        if self._contact is not None:
+            self._contact.close()
+        self._contact = None
+        self.reason = f"unable to fork a guardian: {error.strerror}"
+        self.status, self.own_end = GUARDIAN_FAILED, True
+        self.handle(Event.EXITED)
+        self.gone()
+
+    def send(self, message: Down) -> None:
+        """Say something to the guardian, where there is one."""
+        if self._contact is not None:
+            self._contact.send(message, children=not self.pid)
+
+    def ask(self, command: Run) -> None:
+        """Have a command run in the tree; `host.answered` follows, unless the tree ends first."""
+        if self._contact is not None:
+            self._contact.ask(command)
+
+    def see_guardian(self) -> None:
+        """See whether the guardian has ended."""
+        if self._contact is not None:
+            self._contact.see()
+
+    def end_guardian(self) -> None:
+        """The guardian's process has ended."""
+        if self._contact is not None:
+            self._contact.end()
+
+    def _hear(self, message: Up, fds: tuple[int, ...]) -> None:
+        match message:
+            case Started(pid):
+                self.pid, self.session = pid, message.session
+                self._host.attach(self, fds[0])
+                for error_fd in fds[1:]:
+                    self._host.attach_errors(self, error_fd)
+                self.handle(Event.STARTED)
+            case StartFailed(reason):
+                self.reason, self.status, self.own_end = reason, NOT_FOUND, True
+                self._vacated = True
+                self.handle(Event.EXITED)
+            case LeaderExited(status, asked):
+                self.status, self.own_end, self.left = status, not asked, message
+                if self.state not in (State.STOPPING, State.KILLING):
+                    self.kill_at = time.monotonic() + self.spec.stop.grace
+                self.was_told_to_stop = True  # by the guardian, which signals what is left
+                self.lasted = time.monotonic() - self.since
+                self.handle(Event.EXITED)
+            case Vacated():
+                self._vacated = True
+            case Stuck():
+                self.is_stuck = True
+                self._host.stuck(self, message)
+            case Answer():
+                self._host.answered(self, message)
+            case Remark(text):
+                self._host.remarked(self, text)
+
+    def _on_guardian_ended(self) -> None:
+        """All it said has been heard: see whether it left anything behind."""
+        self._contact = None
+        if self._vacated:
+            self.gone()
+            return
+        if self.status is None:
+            self.own_end = self.wish is Wish.NONE
+            self.lasted = time.monotonic() - self.since
+        self.status, self.reason = GUARDIAN_FAILED, "lost its guardian"
+        self.handle(Event.EXITED)
+        self._host.adopt(self)
+
+    def replace(self, reason: str) -> None:
+        """It runs and does not live: end it, for another incarnation."""
+        self._condemn(reason, Wish.REPLACE)
+
+    def fail(self, reason: str) -> None:
+        """It runs and does not get ready: end it, as if it had failed by itself."""
+        self._condemn(reason, Wish.NONE)
+
+    def _condemn(self, reason: str, wish: Wish) -> None:
+        if self.state in (State.UP, State.READY):
+            self.reason, self.own_end, self.lasted = reason, True, time.monotonic() - self.since
+            self.handle(Event.STOP)
+            self.wish = wish
+
+    def gone(self) -> None:
+        """Nothing of this incarnation is left: decide what follows."""
+        if self.reason and self.wish is not Wish.DOWN:
+            self.status = self.status if self.status == NOT_FOUND else GUARDIAN_FAILED
+        self.is_stuck = False
+        self.pid = self.session = 0
+        self.last_exit = self.end_in_words
+        self._host.detach(self)
+        self.repeats = self._repeats()
+        verdict = restart.decide(
+            self.spec.restart,
+            failed=not self.succeeded,
+            wish=self.wish,
+            failures=self._failures,
+            now=time.monotonic(),
+            dice=random.random(),
+            repeats=self.repeats,
+        )
+        self._failures, self.pause = verdict.failures, verdict.delay
+        self.handle(verdict.event)
+
+    def _repeats(self) -> Repeats:
+        """Count the exits that are the same; those that a stop, a probe or a guardian caused are none."""
+        caused = self.wish is not Wish.NONE or (self.reason and self.status != NOT_FOUND)
+        if self._was_ready or not self.spec.restart.same_exits or caused or self.status is None:
+            return Repeats()
+        return self.repeats.after(Exit.of(self.status, self._host.last_line(self)), self.lasted)

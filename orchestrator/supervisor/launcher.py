@@ -1,0 +1,178 @@
+"""What members live on: for each incarnation a guardian, a reader of its terminal, its probes; and the children that
+all of that has. It decides nothing: what a member's change of state means for the others, its head does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from orchestrator.model.errors import OrchestrateError
+from orchestrator.model.lifecycle import Event, State
+from orchestrator.model.messages import Answer, Down, Launch, Stuck, Up
+from orchestrator.model.spec import System
+from orchestrator.output.multiplexer import Multiplexer
+from orchestrator.output.presenter import Stage, Tone
+from orchestrator.process import tree
+from orchestrator.process.fork import Forked, guardian_of
+from orchestrator.runtime.home import Home
+from orchestrator.runtime.loop import Loop
+from orchestrator.supervisor import announcements
+from orchestrator.supervisor.bereaved import Bereaved
+from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.nursery import Nursery
+from orchestrator.supervisor.probes import Probers
+from orchestrator.supervisor.registry import Roster
+from orchestrator.supervisor.staggered_start import Turns
+from orchestrator.supervisor.streams import Streams
+
+
+class Head(Protocol):
+    """Who decides."""
+
+    def changed(self, member: Member, before: State) -> None:
+        """A member's state is another one now."""
+
+    def start_possible(self) -> None:
+        """Somebody who let others go first may start now."""
+
+    def say_stuck(self, members: list[Member], why: str) -> None:
+        """Something of these members cannot be killed."""
+
+    def tell(self, text: str, *, tone: Tone) -> None:
+        """Show a line of our own."""
+
+
+class Household:
+    """The `component.Host` of all members, which are in `roster`. `descriptors` is the soft RLIMIT_NOFILE that
+    components get. `rescue` is what guardians do first if we are killed."""
+
+    def __init__(self, system: System, home: Home, loop: Loop, stage: Stage, descriptors: int, head: Head) -> None:
+        self.loop = loop
+        self._home = home
+        self._stage = stage
+        self._descriptors = descriptors
+        self._head = head
+        self.roster = Roster(system.init, self)
+        self.streams = Streams(loop, Multiplexer(loop, stage.screen), stage)
+        self.bereaved = Bereaved(loop, self._own_pids, head.say_stuck, self.roster.in_start_order)
+        self.probers = Probers(loop, lambda member: member.handle(Event.PROBED), head.start_possible)
+        self.turns = Turns(loop, self.roster, self.probers, head.start_possible)
+        self._nursery = Nursery(loop)
+        self.rescue: Callable[[], None] = lambda: None
+
+    def waiting(self) -> dict[str, str]:
+        """For each member whose probes are asked, or whose turn to start will come, in words what it waits for."""
+        asked = {member.name: str(standing) for member, standing in self.probers.waiting().items()}
+        if (step := self.roster.steps.running) and step.state in (State.UP, State.READY):
+            limit = f" of at most {step.spec.timeout:g} s" if step.spec.timeout else ""
+            asked[step.name] = f"has run for {time.monotonic() - step.since:.0f} s{limit}"
+        return asked | {member.name: "its turn" for member in self.roster.startable()}
+
+    def reap(self) -> None:
+        """Some child has ended: a guardian, the prober, or an orphan that we adopted."""
+        while pid := tree.peek_ended(self._own_pids()):
+            if member := self.roster.guarded_by(pid):
+                member.end_guardian()
+            elif not self.probers.reap(pid):
+                tree.reap(pid)
+        for member in list(self.roster.everyone):
+            member.see_guardian()
+        self.probers.see()
+        self.bereaved.check()
+
+    def _own_pids(self) -> set[int]:
+        return {m.guardian_pid for m in self.roster.everyone} | self.probers.pids
+
+    # What members ask for (component.Host)
+
+    def fork(self, member: Member) -> Forked[Down, Up]:
+        """Have a guardian forked for a new incarnation."""
+        if not self._home.locks.is_dir():
+            self._make_home_again()
+        rows, columns = self._stage.pty_size
+        spec = member.spec
+        guardian = guardian_of(
+            Launch(
+                instance=member.name,
+                argv=spec.argv,
+                cwd=spec.cwd,
+                environment={**spec.environment, **self.probers.notifications.open(member)},
+                stop=spec.stop,
+                lock_path=str(self._home.instance_lock(member.key)),
+                rows=rows,
+                columns=columns,
+                descriptors=self._descriptors,
+                tty=spec.tty,
+            ),
+            lambda: self._stage.drain_log(member.key),
+            self.rescue,
+        )
+        self._nursery.add(member, guardian)
+        return guardian
+
+    def _make_home_again(self) -> None:
+        """Somebody has cleaned the home (git clean -fdx): no guardian could take its lock any more."""
+        with contextlib.suppress(OrchestrateError):  # the guardian will tell
+            self._home.make()
+        self._head.tell(
+            f"{self._home.corner} was removed: commands in a second terminal do not find this system any more, and"
+            " another start on this home is not refused; start it again when you can",
+            tone=Tone.WARNING,
+        )
+
+    def attach(self, member: Member, master_fd: int) -> None:
+        """Read the terminal of a new incarnation."""
+        self.streams.open(member, master_fd)
+
+    def attach_errors(self, member: Member, error_fd: int) -> None:
+        """Read its standard error too; log probes look at both."""
+        self.streams.open_errors(member, error_fd)
+
+    def detach(self, member: Member) -> None:
+        """Read its last words, and hear no more reports."""
+        self.streams.close(member)
+        self.probers.notifications.close(member)
+
+    def last_line(self, member: Member) -> str:
+        """Return the last line of the run that has ended."""
+        return announcements.last_line(self.streams.recent(member))
+
+    def watch(self, member: Member) -> None:
+        """Begin to probe."""
+        self.probers.watch(member, self.streams.of(member))
+        self.turns.begun(member)
+
+    def unwatch(self, member: Member) -> None:
+        """End probing."""
+        self.probers.unwatch(member)
+
+    def guard(self, member: Member) -> None:
+        """Begin to ask whether it lives."""
+        self.probers.guard(member)
+
+    def unguard(self, member: Member) -> None:
+        """End asking."""
+        self.probers.unguard(member)
+
+    def answered(self, member: Member, answer: Answer) -> None:
+        """Its guardian has run what it was asked to."""
+        self.probers.hear(answer)
+
+    def remarked(self, member: Member, text: str) -> None:
+        """Its guardian has something to say."""
+        self._head.tell(text, tone=Tone.WARNING)
+
+    def adopt(self, member: Member) -> None:
+        """Empty what a dead guardian left."""
+        self.bereaved.add(member)
+
+    def stuck(self, member: Member, message: Stuck) -> None:
+        """Say what cannot be killed, and do not wait for it."""
+        self._head.say_stuck([member], message.why)
+
+    def changed(self, member: Member, before: State) -> None:
+        """Its state is another one now."""
+        self._head.changed(member, before)

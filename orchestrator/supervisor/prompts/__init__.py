@@ -1,0 +1,1 @@
+"""Prompts: how they are detected, and what responds to them."""

@@ -1,0 +1,188 @@
+"""What one incarnation asks at its terminal: noticed in silence or among other lines, answered by rule, or told.
+
+One notice a prompt. It is told neither to somebody who sits there already, nor again on the same line, nor when the
+same is asked unanswered.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from orchestrator.model.prompt_rules import Do, Expectations, Rule, Turn
+from orchestrator.output.stream import Stream
+from orchestrator.process import input_wait
+from orchestrator.process.input_wait import Reader, Sleeper
+from orchestrator.runtime.loop import Loop
+from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.prompts.answers import Mask, NoAnswer, answer_of
+from orchestrator.supervisor.prompts.detectors import (
+    NO_TEXT,
+    PromptWatch,
+    at,
+    how_to_answer,
+    prompt_text,
+    shortened,
+    waits,
+)
+from orchestrator.supervisor.prompts.overtaken import Overtaken
+
+
+class Counter(Protocol):
+    """The terminal's user side."""
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether somebody is attached who can type."""
+
+    @property
+    def is_full_screen(self) -> bool:
+        """Whether a full-screen program has the terminal."""
+
+    @property
+    def row_before_cursor(self) -> str:
+        """The text on the cursor's row, to the cursor."""
+
+    def type(self, data: bytes) -> bool:
+        """Type into it; False where it does not take any more."""
+
+    def tell(self, text: str, *, warns: bool = False) -> None:
+        """Say a line of our own in the merged stream."""
+
+
+class Dialogue:
+    """Lives as long as one incarnation's stream; `tree` returns the pids of its processes."""
+
+    def __init__(
+        self, member: Member, stream: Stream, tree: Callable[[], Iterable[int]], loop: Loop, counter: Counter
+    ) -> None:
+        self._member = member
+        self._stream = stream
+        self._tree = tree
+        self._loop = loop
+        self._counter = counter
+        self._expectations = Expectations(member.spec.expect)
+        self._mask: Mask | None = None
+        self._silent = PromptWatch(loop, weakref.proxy(self))  # in a cycle all this, and the stream with its last
+        self._overtaken = Overtaken(loop, weakref.proxy(self))  # lines, would stay until the next collection
+        self._noticed = ""
+        self._same_line = False
+
+    @property
+    def waiting(self) -> str:
+        """The prompt at which it waits for input; empty while it does not."""
+        return self._silent.waiting or self._overtaken.waiting
+
+    def take(self, data: bytes) -> bytes:
+        """Take a chunk of output; return what of it may be shown and logged."""
+        if self._mask is not None:
+            data = self._mask.take(data, self._loop.now())
+            if self._mask.done:
+                self._mask = None
+        if b"\n" in data:
+            self._same_line = False
+            self._expectations.end_line()
+        self._silent.took(data)
+        self._overtaken.took(data)
+        return data
+
+    def typed(self) -> None:
+        """Something was typed: what is asked next is news."""
+        self._noticed = ""
+        self._silent.typed()
+        self._overtaken.typed()
+
+    def close(self) -> None:
+        """The incarnation has ended."""
+        self._silent.close()
+        self._overtaken.close()
+
+    # What the two watches ask (prompts.Asked, overtaken.Crowded)
+
+    @property
+    def unfinished(self) -> bytes:
+        """The line that has no end yet; empty under a full-screen program."""
+        return b"" if self._counter.is_full_screen else self._stream.splitter.pending
+
+    @property
+    def recent(self) -> bytes:
+        """The end of what it has printed."""
+        return self._stream.recent
+
+    @property
+    def row_before_cursor(self) -> str:
+        """The text on the cursor's row, to the cursor; empty under a full-screen program."""
+        return "" if self._counter.is_full_screen else self._counter.row_before_cursor
+
+    @property
+    def before(self) -> str:
+        """The prompt that other lines have overtaken, or else the last line; empty under a full-screen program."""
+        if self._counter.is_full_screen:
+            return ""
+        last = self._stream.recent.rstrip().rpartition(b"\n")[2]
+        return self._overtaken.candidate or prompt_text(last)
+
+    def find_reader(self) -> Reader | None:
+        """Return who wants input, as far as the kernel reports it."""
+        return input_wait.find_reader(self._stream.master_fd, self._tree())
+
+    @property
+    def is_full_screen(self) -> bool:
+        """Whether a full-screen program has the terminal."""
+        return self._counter.is_full_screen
+
+    def is_edited(self) -> bool:
+        """Whether a line editor or a password prompt has the terminal."""
+        return input_wait.is_edited(self._stream.master_fd)
+
+    def find_sleeper(self, before: Sleeper | None) -> Sleeper | None:
+        """Return who waits for input from the terminal, if any; who did before is looked at first."""
+        return input_wait.find_sleeper(self._stream.master_fd, self._tree(), before)
+
+    def expects(self, prompt: str) -> bool:
+        """Do what a rule says of this prompt; False where none matches."""
+        turn, rule = self._expectations.meet(prompt, hidden=input_wait.is_hidden(self._stream.master_fd))
+        if rule is None:
+            return False
+        self._overtaken.told("")
+        name = self._member.name
+        if turn is Turn.REFUSED:
+            self._alert(f"{name} did not take the answer and asks again{at(prompt)}; {how_to_answer(name)}", prompt)
+        elif turn is Turn.ACT and rule.do is Do.ALERT:
+            self._alert(waits(name, prompt), prompt)
+        elif turn is Turn.ACT and rule.do is Do.ANSWER:
+            self._answer(rule, prompt)
+        elif turn is Turn.ACT and rule.do is Do.FAIL:
+            self._counter.tell(f"{name} failed: it asks {shortened(prompt)}", warns=True)
+            self._member.fail(f"failed, because it asked {shortened(prompt)}")
+        return True
+
+    def prompted(self, prompt: str, *, on_line: bool = True) -> None:
+        """It waits for input, and no rule knows this prompt."""
+        if not on_line and self._overtaken.waiting:
+            return  # which has been told
+        self._overtaken.told(prompt)
+        news = prompt.strip() if on_line else NO_TEXT  # a server that reads commands prints many lines
+        if not self._same_line and not self._counter.is_attended and news != self._noticed:
+            self._same_line, self._noticed = True, news
+            self._alert(waits(self._member.name, prompt), prompt)
+
+    def _answer(self, rule: Rule, prompt: str) -> None:
+        name = self._member.name
+        try:
+            answer = answer_of(rule, self._member.spec.environment)
+        except NoAnswer as why:
+            self._alert(f"cannot answer {name}{at(prompt)}: {why}; {how_to_answer(name)}", prompt)
+            return
+        if input_wait.is_echoed(self._stream.master_fd):
+            self._mask = Mask(self._loop.now())
+        self._counter.type(answer + b"\r")
+        self._counter.tell(f"answered {name} ({shortened(prompt)})")
+
+    def _alert(self, text: str, prompt: str) -> None:
+        """Say that somebody has to look."""
+        self._silent.waiting = prompt
+        self._overtaken.told(prompt)
+        if not self._counter.is_attended:
+            self._counter.tell(text, warns=True)

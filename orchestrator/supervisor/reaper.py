@@ -1,0 +1,118 @@
+"""Empties the trees of guardians that were killed: the supervisor is a subreaper too, and adopts what they leave.
+
+Every child of ours that we did not fork ourselves is such an orphan. The kernel does not report which guardian it
+belonged to, so all instances whose guardian was killed wait until no orphan is left. Most orphans are still in the
+session of their component's terminal, which tells whose stop signal they get.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Collection, Mapping
+
+from orchestrator.model.spec import StopPlan, StopStep
+from orchestrator.model.stop_sequence import (
+    Act,
+    Cause,
+    Ending,
+    KillTree,
+    ReportStuck,
+    SendRest,
+    SendStep,
+)
+from orchestrator.process import procfs, session_leader, tree
+from orchestrator.runtime.loop import Loop, Timer
+
+
+class Orphanage:
+    """Ends adopted trees. `own` returns the pids of our own children; `done` is called when no orphan is left, and
+    `stuck` with the names of those that cannot be killed."""
+
+    def __init__(
+        self, loop: Loop, own: Callable[[], set[int]], done: Callable[[], None], stuck: Callable[[str], None]
+    ) -> None:
+        self._loop = loop
+        self._own = own
+        self._done = done
+        self._stuck = stuck
+        self._ending: Ending | None = None
+        self._timer: Timer | None = None
+        self._signals: dict[int, int] = {}
+        self._leaders: frozenset[int] = frozenset()
+        self._told: set[tuple[int, int]] = set()
+
+    def empty(self, signals: Mapping[int, int], leaders: Collection[int], grace: float) -> None:
+        """Guardians were killed: begin, or begin again, with all that is adopted now, and kill after `grace` seconds.
+
+        `signals` is the stop signal of each session; 0 if it has been sent, so that no process gets it twice. What is
+        in another session gets SIGTERM. `leaders` are the pids of our session leaders: in its first second such a
+        process cannot be told from a component by its command line (`process.session_leader`).
+        """
+        self._signals.update(signals)
+        self._leaders |= frozenset(leaders)
+        self._ending = Ending(StopPlan((StopStep(signal.SIGTERM, grace),)))
+        self._advance(Cause.LEADER_GONE)
+        self.check()
+
+    def kill(self) -> None:
+        """Skip the grace period."""
+        self._advance(Cause.KILL)
+
+    def check(self) -> None:
+        """Some child exited: go on, or be done. Session leaders stay until nothing else is left."""
+        if self._ending is None:
+            return
+        orphans = [member.pid for member in tree.descendants(os.getpid(), self._own())]
+        leaders = [pid for pid in orphans if pid in self._leaders or session_leader.leads_a_session(pid)]
+        if len(leaders) < len(orphans):
+            self._advance(Cause.CHILD_GONE)
+        elif leaders:
+            for pid in leaders:
+                tree.send(pid, signal.SIGKILL)
+        else:
+            self._ending = None
+            self._signals.clear()
+            self._leaders = frozenset()
+            self._told.clear()
+            self._disarm()
+            self._done()
+
+    def _advance(self, cause: Cause) -> None:
+        if self._ending is None:
+            return
+        self._ending, acts = self._ending.advance(cause, self._loop.now())
+        self._disarm()
+        if self._ending.deadline is not None:
+            self._timer = self._loop.call_at(self._ending.deadline, lambda: self._advance(Cause.DEADLINE))
+        for act in acts:
+            self._do(act)
+
+    def _do(self, act: Act) -> None:
+        match act:
+            case SendRest(number) | SendStep(number):
+                self._send_rest(number)
+            case KillTree():
+                tree.kill_tree(os.getpid(), self._own())
+            case ReportStuck():
+                left = tree.descendants(os.getpid(), self._own())
+                self._stuck(", ".join(procfs.describe(m.pid) for m in left[:5]))
+
+    def _send_rest(self, number: int) -> None:
+        """Send each orphan that we have not signaled yet the stop signal of its session, by default `number`."""
+        by_signal: dict[int, list[tree.Descendant]] = {}
+        for member in tree.descendants(os.getpid(), self._own()):
+            identity = (member.pid, procfs.start_time(member.pid))
+            if identity not in self._told:
+                self._told.add(identity)
+                wanted = self._signals.get(procfs.session_of(member.pid), number)
+                by_signal.setdefault(wanted, []).append(member)
+        for wanted, members in by_signal.items():
+            if wanted:
+                tree.send_members(os.getpid(), wanted, members)
+            tree.send_members(os.getpid(), signal.SIGCONT, members)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,299 @@
+"""The members of a system: who may start, who may stop, who is still there, and what the end of all of them means."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from orchestrator.model import exits, scheduling
+from orchestrator.model.errors import FAILED_STATUS
+from orchestrator.model.lifecycle import State
+from orchestrator.model.outcome import End, Outcome, of_all, of_culprit
+from orchestrator.model.spec import Component, Condition, Dependency, OnExit
+from orchestrator.supervisor.initial_steps import Steps
+from orchestrator.supervisor.instance import Host, Member
+
+AT_REST = frozenset({State.DOWN, State.FAILED})
+STARTABLE = AT_REST | {State.BACKOFF}
+
+
+class Roster:
+    """Initial steps, and components once they are known. Looks at members; what it finds the supervisor does."""
+
+    def __init__(self, steps: Iterable[Component], host: Host) -> None:
+        self._host = host
+        self._told: set[str] = set()
+        self.steps = Steps(steps, host)
+        self.members: list[Member] = []
+        self._by_key: dict[str, Member] = {}
+        self.is_filled = False
+        self.dependents: Mapping[str, frozenset[str]] = {}
+        self._culprit: Member | None = None
+        self._others: list[Member] = []
+
+    def fill(self, components: tuple[Component, ...]) -> None:
+        """Make a member of every component."""
+        self.members = [Member(component, self._host) for component in components]
+        for member in self.members:
+            member.due = member.spec.autostart
+        self._by_key = {member.key: member for member in self.members}
+        self.is_filled = True
+        self.dependents = scheduling.dependents(components)
+
+    def add(self, component: Component) -> Member:
+        """Make a member of one more instance, after the others of its component."""
+        member = Member(component, self._host)
+        member.due = False
+        siblings = [i for i, m in enumerate(self.members) if m.spec.component == component.component]
+        self.members.insert(siblings[-1] + 1 if siblings else len(self.members), member)
+        self._by_key[member.key] = member
+        self.dependents = scheduling.dependents(m.spec for m in self.members)
+        return member
+
+    def remove(self, member: Member) -> None:
+        """Forget an instance that is down and not part of the system any more."""
+        self.members.remove(member)
+        del self._by_key[member.key]
+        self._told.discard(member.key)
+        self._others = [m for m in self._others if m is not member]
+        self.dependents = scheduling.dependents(m.spec for m in self.members)
+
+    @property
+    def everyone(self) -> tuple[Member, ...]:
+        """Steps and members."""
+        return (*self.steps, *self.members)
+
+    def is_awaited(self, member: Member) -> bool:
+        """Whether the end that this member has come to is what another one waits for."""
+        enough = {Condition.COMPLETED, Condition.SUCCEEDED} if member.succeeded else {Condition.COMPLETED}
+        wanted = (d for m in self.members for d in m.spec.depends_on)
+        return any(d.name == member.key and d.condition in enough for d in wanted)
+
+    def hopeless(self) -> dict[str, str]:
+        """Of the members that wait to be started, those that never can be, and why; each is returned once."""
+        fresh = {m.key: (m.name, why) for m in self.members if m.key not in self._told and (why := self.why_never(m))}
+        self._told |= fresh.keys()
+        return dict(fresh.values())
+
+    def why_never(self, member: Member) -> str:
+        """Why it waits to be started and never can be; empty if it can, or does not wait."""
+        if not member.due or member.state not in AT_REST:
+            return ""
+        for dependency, other in self._dependencies(member):
+            if not dependency.required:
+                continue
+            if self.why_never(other):
+                return f"{other.name} cannot start"
+            at_rest = other.state in AT_REST and other.status is not None and not other.due and not other.asked
+            if at_rest and not _reached(other, dependency.condition):
+                return f"it needs {other.name} {dependency.condition.value}, which {other.end_as_clause}"
+        return ""
+
+    def _dependencies(self, member: Member) -> list[tuple[Dependency, Member]]:
+        """Return what it depends on, without instances that were removed."""
+        return [(d, self._by_key[d.name]) for d in member.spec.depends_on if d.name in self._by_key]
+
+    def startable(self) -> list[Member]:
+        """Members that are to be started, and whose dependencies allow it now."""
+        return [m for m in self.members if m.due and m.state in STARTABLE and not self.waits_for(m)]
+
+    def waits_for(self, member: Member) -> list[str]:
+        """Those of its dependencies that have not reached what it needs before it starts: `db ready`."""
+        waiting = [
+            (d, other)
+            for d, other in self._dependencies(member)
+            if not _reached(other, d.condition) and not self._is_spared(d, other)
+        ]
+        return [f"{other.name} {dependency.condition.value}" for dependency, other in waiting]
+
+    def does_without(self, member: Member) -> list[str]:
+        """Those of its dependencies that are not required and that it does not wait for, and why."""
+        spared = [other for d, other in self._dependencies(member) if self._is_spared(d, other)]
+        ends = [(m.name, m.end_as_clause if m.status is not None else "does not run") for m in spared]
+        return [f"{name}, which {end}" for name, end in ends]
+
+    def _is_spared(self, dependency: Dependency, other: Member) -> bool:
+        """Whether it is not required, and will not reach the condition by itself."""
+        if dependency.required or _reached(other, dependency.condition):
+            return False
+        return bool(self.why_never(other)) or (other.state in AT_REST and not other.due)
+
+    def needed_by(self, members: Iterable[Member]) -> list[Member]:
+        """These members, and what they need that has not reached what they need of it; dependencies first.
+
+        A dependency that has exited well counts as long as no stop was requested for it afterwards, and all that it
+        needs itself is still there. Otherwise it runs again: a migration, for example, after its database was stopped.
+        """
+        found: dict[Member, None] = {}
+        lasting: dict[Member, bool] = {}
+
+        def add(member: Member) -> None:
+            for dependency, other in self._dependencies(member):
+                if dependency.required and other not in found and not lasts(other, dependency.condition):
+                    add(other)
+            found[member] = None
+
+        def lasts(member: Member, condition: Condition) -> bool:
+            if not _reached(member, condition):
+                return False
+            if member.state not in AT_REST:
+                return True
+            if member.stop_requested or not (member.succeeded or condition is Condition.COMPLETED):
+                return False
+            if member not in lasting:
+                lasting[member] = all(
+                    lasts(other, d.condition) for d, other in self._dependencies(member) if d.required
+                )
+            return lasting[member]
+
+        for member in members:
+            add(member)
+        return list(found)
+
+    def named(self, name: str) -> list[Member]:
+        """The instances of this name, or of the component of this name; it may be a pattern like `web*`."""
+        return [m for m in self.members if self.is_called(m, (name,))]
+
+    def all_named(self, names: Collection[str]) -> list[Member]:
+        """The members of any of these names, in their order; without a name all of them."""
+        return [m for m in self.members if not names or self.is_called(m, names)]
+
+    @staticmethod
+    def is_called(member: Member, names: Collection[str]) -> bool:
+        """Whether one of these names, patterns or `+tags` is this member's or its component's."""
+        if any(name.startswith("+") and name[1:] in member.spec.tags for name in names):
+            return True
+        return any(fnmatchcase(known, name) for known in (*member.names, member.spec.component) for name in names)
+
+    def instance(self, name: str) -> list[Member]:
+        """The instance or initial step of exactly this name, or else all instances of the component of this name."""
+        exact = [m for m in self.everyone if name in m.names]
+        return exact or [m for m in self.everyone if m.spec.component == name]
+
+    def may_stop(self, members: Iterable[Member]) -> list[Member]:
+        """Of these members, the ones that no other of them depends on."""
+        there = {m.key: m for m in members}
+        return [there[key] for key in scheduling.may_stop(there, self.dependents)]
+
+    def in_start_order(self, members: Iterable[Member]) -> list[Member]:
+        """Return these members, each after what it depends on."""
+        rank = {key: number for number, key in enumerate(scheduling.start_order(m.spec for m in self.everyone))}
+        return sorted(members, key=lambda member: rank.get(member.key, -1))
+
+    def hope_again(self, members: Iterable[Member]) -> None:
+        """Somebody wants these members started: what was said of their never starting is void."""
+        self._told -= {m.key for m in members}
+
+    def stoppable(self) -> list[Member]:
+        """Those that would come back, for which nobody has to wait, and those that run and on which no other that runs
+        depends."""
+        there = {m.key: m for m in self.everyone if m.runs}
+        coming_back = [m for m in self.everyone if m.state is State.BACKOFF]
+        return [*coming_back, *(there[key] for key in scheduling.may_stop(there, self.dependents))]
+
+    @property
+    def anyone_stuck(self) -> bool:
+        """Whether something of a member cannot be killed."""
+        return any(m.is_stuck for m in self.everyone)
+
+    @property
+    def anyone_runs(self) -> bool:
+        """Whether some process of the system has to be waited for."""
+        return any(m.runs for m in self.everyone)
+
+    @property
+    def stopping(self) -> list[Member]:
+        """Those that have been asked to exit, or have and left processes that have been asked to."""
+        return [m for m in self.everyone if m.state is State.STOPPING and not m.is_stuck]
+
+    @property
+    def anyone_active(self) -> bool:
+        """Whether some member runs, or will come back by itself."""
+        return any(m.runs or m.state is State.BACKOFF for m in self.members)
+
+    @property
+    def all_begun(self) -> bool:
+        """Whether the components are known, and each has been started, or never will be."""
+        begun = (m.incarnations and m.state is not State.STARTING for m in self.members)
+        told = (m.key in self._told or is_put_away(m) for m in self.members)
+        return bool(self.members) and all(map(any, zip(begun, told, strict=True)))
+
+    @property
+    def anyone_put_away(self) -> bool:
+        """Whether some member is at rest because somebody asked for that, and may be asked for again."""
+        return any(map(is_put_away, self.members))
+
+    @property
+    def all_ready(self) -> bool:
+        """Whether every member is ready."""
+        return all(m.state is State.READY or self.is_done(m) for m in self.members)
+
+    def is_done(self, member: Member) -> bool:
+        """Whether it has ended well, and was meant to; or nobody wants it to run."""
+        if is_put_away(member):
+            return True
+        ended = member.state is State.DOWN and member.succeeded and not member.due
+        return ended and (member.spec.on_exit is OnExit.IGNORE or self.is_awaited(member))
+
+    def guarded_by(self, pid: int) -> Member | None:
+        """The member whose guardian is `pid`."""
+        return next((m for m in self.everyone if m.guardian_pid == pid), None)
+
+    def others_there(self, member: Member) -> list[Member]:
+        """Of all but `member`, those that run or would come back."""
+        return [m for m in self.members if m is not member and (m.runs or m.state is State.BACKOFF)]
+
+    def blame(self, culprit: Member) -> None:
+        """The system ends because of `culprit`. Who is at rest by now because somebody asked for that is none of those
+        who have to be stopped for it."""
+        self._culprit = culprit
+        self._others = [m for m in self.members if m is not culprit and not is_put_away(m)]
+
+    def _end_of_one(self, name: str) -> End | None:
+        """Return how an instance ended; of a component with several, the one that ended the system, or the first."""
+        if (end := _end_of(self._by_key.get(name))) is not None:
+            return end
+        instances = [m for m in self.members if m.spec.component == name]
+        instances.sort(key=lambda m: m is not self._culprit)
+        return next((end for end in map(_end_of, instances) if end is not None), None)
+
+    def judge(self, exit_code_from: str = "") -> Outcome:
+        """How the system ended, without a signal: because of who is blamed, or because everybody ended. Where it ran,
+        the code of the component named in `exit_code_from` is the system's."""
+        if self.anyone_stuck:
+            return Outcome(FAILED_STATUS)
+        if exit_code_from and (end := self._end_of_one(exit_code_from)) is not None:
+            return Outcome(exits.as_code(end.status))
+        if self._culprit is None:
+            outcome = of_all(_end_of(m) for m in self.everyone if not self.steps.is_check(m))
+            return outcome if outcome.status or not self._told else Outcome(FAILED_STATUS)
+        end = _end_of(self._culprit)
+        assert end is not None
+        return of_culprit(end, map(_end_of, self._others))
+
+
+def is_put_away(member: Member) -> bool:
+    """Whether it is at rest because somebody asked for that."""
+    return member.state in AT_REST and not member.due and (member.asked or not member.incarnations)
+
+
+def _reached(member: Member, condition: Condition) -> bool:
+    """Whether it has reached the condition; what will be started again has reached nothing yet."""
+    if member.due:
+        return False
+    match condition:
+        case Condition.STARTED:
+            coming = member.state in (State.STARTING, State.BACKOFF)
+            return member.state in (State.UP, State.READY) or (member.status is not None and not coming)
+        case Condition.READY:
+            return member.state is State.READY
+        case Condition.COMPLETED:
+            return member.state in (State.DOWN, State.FAILED) and member.status is not None
+        case Condition.SUCCEEDED:
+            return member.state is State.DOWN and member.succeeded
+
+
+def _end_of(member: Member | None) -> End | None:
+    if member is None or member.status is None:
+        return None
+    return End(member.status, member.own_end, member.succeeded)

@@ -1,0 +1,133 @@
+"""More or fewer instances of a component while the system runs, and components that were left out at its start.
+
+Instances keep their numbers: the highest go first and come back last. A surplus instance is stopped, and removed once
+it is down: it is not listed, counted or started any more. A new instance depends on what its siblings depend on; no
+other component depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Protocol
+
+from orchestrator.model.errors import OrchestrateError
+from orchestrator.model.spec import Component
+from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.registry import AT_REST, Roster
+
+Rename = Callable[[Member, str], None]
+
+_INSTANCE = "ORCHESTRATE_INSTANCE"
+
+
+class Supply(Protocol):
+    """Makes specs that were not needed at the start. Both may raise OrchestrateError."""
+
+    def instances(self, name: str, count: int) -> tuple[Component, ...]:
+        """Return the specs of a component in `count` instances, without what it depends on."""
+
+    def missing(self, names: Collection[str], present: Collection[str]) -> tuple[Component, ...]:
+        """Return the specs of these components, and of what they need, that are not `present`. Their dependencies name
+        components, not instances."""
+
+
+class Scaling:
+    """`supply` is None if the system has no other components or instances than at its start. `rename` is called with a
+    member that has a new name, and its old name."""
+
+    def __init__(self, roster: Roster, supply: Supply | None, rename: Rename) -> None:
+        self._roster = roster
+        self._supply = supply
+        self._rename = rename
+        self._removed: dict[str, dict[int, Component]] = {}
+
+    def scale(self, name: str, count: int) -> tuple[list[Member], list[Member]]:
+        """Add the instances that are missing. Return those that are to run, and those that are surplus now.
+
+        Surplus instances that are down are removed at once. Raises OrchestrateError.
+        """
+        if self._supply is None:
+            raise OrchestrateError("unable to scale: this system has one instance of each component")
+        siblings = {m.number: m for m in self._siblings(name)}
+        if not siblings and name not in self._removed:
+            raise OrchestrateError(f"unable to scale {name}: there is no component of this name")
+        missing = [number for number in range(1, count + 1) if number not in siblings]
+        if missing:
+            removed = self._removed.get(name, {})
+            specs = self._supply.instances(name, count)
+            like = next(iter(siblings.values())).spec if siblings else next(iter(removed.values()))
+            for number in missing:
+                key = removed.pop(number).name if number in removed else f"{name}.{number}"
+                siblings[number] = self._roster.add(_like(specs[number - 1], like, key))
+        wanted = [siblings[number] for number in sorted(siblings) if number <= count]
+        surplus = [siblings[number] for number in sorted(siblings) if number > count]
+        for member in siblings.values():
+            member.surplus = member in surplus
+        for member in surplus:
+            self.remove_if_down(member)
+        self._name(name)
+        return wanted, surplus
+
+    def add(self, names: Collection[str]) -> list[Member]:
+        """Add components that were left out at the start, and what they need; none of them starts yet. Return the new
+        members. Raises OrchestrateError."""
+        if self._supply is None:
+            raise OrchestrateError("this system has no other components")
+        present = {m.spec.component for m in self._roster.members} | self._removed.keys()
+        specs = self._supply.missing(names, present)
+        keys: dict[str, list[str]] = {}
+        for spec in (*(m.spec for m in self._roster.members), *specs):
+            keys.setdefault(spec.component, []).append(spec.name)
+        added = []
+        for spec in specs:
+            needs = (replace(d, name=key) for d in spec.depends_on for key in keys.get(d.name, ()))
+            added.append(self._roster.add(replace(spec, depends_on=tuple(needs))))
+        return added
+
+    def remove_if_down(self, member: Member) -> bool:
+        """Remove a surplus member once it is down. Return whether it was."""
+        if not member.surplus or member.state not in AT_REST:
+            return False
+        self._removed.setdefault(member.spec.component, {})[member.number] = member.spec
+        self._roster.remove(member)
+        self._name(member.spec.component)
+        return True
+
+    def is_scaled_to_none(self, name: str) -> bool:
+        """Whether this is a component all of whose instances were removed."""
+        return name in self._removed and not self._siblings(name)
+
+    @property
+    def has_removed_all(self) -> bool:
+        """Whether there is a component without instances."""
+        return any(map(self.is_scaled_to_none, self._removed))
+
+    def _siblings(self, name: str) -> list[Member]:
+        return [m for m in self._roster.members if m.spec.component == name]
+
+    def _name(self, component: str) -> None:
+        """Call a single instance by the name of its component, several by their numbers too."""
+        siblings = self._siblings(component)
+        for member in siblings:
+            name = component if len(siblings) == 1 and member.number == 1 else f"{component}.{member.number}"
+            before = member.name
+            if name == before:
+                continue
+            member.name = name
+            environment = member.spec.environment
+            if environment.get(_INSTANCE) == before:  # not if the definition sets it
+                member.spec = replace(member.spec, environment={**environment, _INSTANCE: name})
+            self._rename(member, before)
+
+
+def _like(spec: Component, sibling: Component, key: str) -> Component:
+    return replace(
+        spec,
+        name=key,
+        depends_on=sibling.depends_on,
+        start_after=sibling.start_after,
+        stop_before=sibling.stop_before,
+        on_exit=sibling.on_exit,
+        on_exit_is_set=sibling.on_exit_is_set,
+    )

@@ -1,0 +1,101 @@
+"""What a signal to the supervisor means.
+
+INT, TERM and HUP stop; INT again, half a second later or more, skips the grace (npm and ssh deliver one Ctrl-C twice);
+QUIT has no grace from the start. Which of them it was becomes the exit status. WINCH resizes, CHLD says that somebody
+ended. While the terminal's keys are ours, TSTP (Ctrl-Z) gives the terminal back before it stops us.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Protocol
+
+from orchestrator.model import exits
+from orchestrator.model.outcome import Outcome
+from orchestrator.runtime import signals
+from orchestrator.runtime.loop import READ, Loop
+
+SECOND_INTERRUPT = 0.5
+QUIT_STATUS = 128 + signal.SIGQUIT
+_OF_THE_KERNEL = (signal.SIGCHLD, signal.SIGALRM, signal.SIGWINCH)
+
+
+class System(Protocol):
+    """What a signal acts on."""
+
+    def stop(self, outcome: Outcome) -> None:
+        """End the system; once it is under way, nothing more."""
+
+    def kill(self) -> None:
+        """Skip the grace of whatever is still there."""
+
+    def reap(self) -> None:
+        """Some child has ended."""
+
+    def resize(self) -> None:
+        """The terminal has another size."""
+
+    def suspend(self) -> None:
+        """Stop this process, as Ctrl-Z does."""
+
+    def resume(self) -> None:
+        """This process was stopped and runs again."""
+
+    def tell(self, text: str, *, over_echo: bool = False) -> None:
+        """Show a line of our own, over the `^C` that the terminal has echoed."""
+
+
+class Signalman:
+    """Reads signals from the wakeup fd and acts on `system`. With `hang_up_stops` off, HUP keeps its disposition.
+    `told` gets each signal that stops. Who sent it is not known: a wakeup fd carries its number alone."""
+
+    def __init__(
+        self, loop: Loop, system: System, hang_up_stops: bool, told: Callable[[int], object] = lambda number: None
+    ) -> None:
+        self._loop = loop
+        self._system = system
+        self._told = told
+        self._since: float | None = None
+        wanted = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGWINCH]
+        self._signals = signals.SignalPipe([*wanted, signal.SIGHUP] if hang_up_stops else wanted)
+        loop.add(self._signals.read_fd, READ, lambda _: self._on_signals())
+
+    def _on_signals(self) -> None:
+        for number in self._signals.read():
+            if number not in _OF_THE_KERNEL:
+                self._told(number)
+            match number:
+                case signal.SIGCHLD | signal.SIGALRM:
+                    pass
+                case signal.SIGWINCH:
+                    self._system.resize()
+                case signal.SIGTSTP:
+                    self._system.suspend()
+                case signal.SIGCONT:
+                    self._system.resume()
+                case signal.SIGQUIT:
+                    self._stop_by(number, Outcome(QUIT_STATUS))
+                    self._system.kill()
+                case _:
+                    self._stop_by(number, Outcome(signal=number))
+        self._system.reap()
+
+    def take_job_control(self) -> None:
+        """Let the system suspend itself on Ctrl-Z, which otherwise stops this process at once."""
+        self._signals.hear(signal.SIGTSTP)
+        self._signals.hear(signal.SIGCONT)
+
+    def stop_began(self) -> None:
+        """A stop is under way, whoever asked for it: an INT from now on is the second word."""
+        self._since = self._loop.now()
+
+    def _stop_by(self, number: int, outcome: Outcome) -> None:
+        if self._since is None:
+            self._system.tell(
+                f"{exits.signal_name(number)} received", over_echo=number in (signal.SIGINT, signal.SIGQUIT)
+            )
+            self._system.stop(outcome)
+        elif number == signal.SIGINT and self._loop.now() - self._since >= SECOND_INTERRUPT:
+            self._system.tell("second Ctrl-C: killing what is left", over_echo=True)
+            self._system.kill()

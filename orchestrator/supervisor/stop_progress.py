@@ -1,0 +1,53 @@
+"""Reports a stop that takes long: which instances it waits for, when they are killed, and how to hurry it.
+
+The first report comes after 2 s, further ones every 5 s, until no instance is stopping.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from orchestrator.runtime.loop import Loop, Timer
+from orchestrator.supervisor.instance import Member
+
+FIRST = 2.0  # seconds
+EVERY = 5.0
+
+
+class StopProgress:
+    """`stopping` returns the instances that have been asked to exit; `report` is told these at each report."""
+
+    def __init__(
+        self, loop: Loop, stopping: Callable[[], list[Member]], report: Callable[[list[Member]], None]
+    ) -> None:
+        self._loop = loop
+        self._stopping = stopping
+        self._report = report
+        self._timer: Timer | None = None
+
+    def begin(self) -> None:
+        """An instance has been asked to exit."""
+        if self._timer is None:
+            self._timer = self._loop.call_in(FIRST, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        if stopping := self._stopping():
+            self._report(stopping)
+            self._timer = self._loop.call_in(EVERY, self._due)
+
+
+def in_words(stopping: Iterable[Member], now: float, hurry: str = "") -> str:
+    """Return one line for all; those that are killed at the same time stand together. `now` is monotonic seconds, and
+    `hurry` says how to kill them at once; by default, with a command."""
+    by_time: dict[int, list[str]] = {}
+    for member in stopping:
+        by_time.setdefault(max(0, math.ceil(member.kill_at - now)), []).append(member.name)
+    parts = []
+    for seconds, names in sorted(by_time.items()):
+        those = "it" if len(names) == 1 else "them"
+        how = hurry or f"`orchestrate kill {' '.join(names)}` to kill now"
+        when = f"killing {those} in {seconds} s ({how})" if seconds else f"killing {those}"
+        parts.append(f"waiting for {', '.join(names)} to stop; {when}")
+    return "\n".join(parts)

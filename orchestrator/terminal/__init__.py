@@ -1,0 +1,1 @@
+"""Floor 1: what a terminal makes of bytes. Pure."""
