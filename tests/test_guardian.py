@@ -124,7 +124,8 @@ def guard(tmp_path):
 @pytest.mark.parametrize(("line", "status"), [("true", 0), ("exit 7", 7), ("kill -KILL $$", -9), ("kill -HUP $$", -1)])
 def test_a_short_life_is_told_in_order(guard, line, status):
     guarded = guard(line).started()
-    assert [*guarded.rest(), guarded.ends()] == [LeaderExited(status, asked=False), Vacated(), "end", True]
+    exited = LeaderExited(status, asked=False, unexplained_kill=status == -signal.SIGKILL)
+    assert [*guarded.rest(), guarded.ends()] == [exited, Vacated(), "end", True]
 
 
 def test_the_master_arrives_and_carries_all_that_was_written(guard):

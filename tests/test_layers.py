@@ -35,7 +35,6 @@ ALONE = {
     "ptyprocess": set(),
     "filelock": {"runtime/lock.py"},
     "blessed": {"output"},
-    "yaml": {"config/importers/yaml_document.py"},
     "select": {"output/console.py", "runtime/edge.py"},
     "selectors": {"runtime/loop.py"},
     "airflow": set(),

@@ -100,6 +100,7 @@ class Host:
         self.terminal_open = self.watching = self.guarding = self.bereaved = self.refuse_next = False
         self.stuck = self.changed = lambda member, what: None
         self.last_line = lambda member: "the same line"
+        self.is_oom_kill = lambda message: False
 
     def fork(self, member):
         assert not self.bereaved, "forked while orphans of the last incarnation live"

@@ -78,7 +78,6 @@ def build() -> Parser:
     remote_parser.add_commands(add_remote)
     _add_attach(add_remote)
     _add_shell(add_remote)
-    _add_writers(add)
     add("man", "print the manual page, for `man -l -`")
     ls = add("ls", "list your running systems in all directories")
     ls.add_argument("--json", action="store_true", help="print one JSON object per line")
@@ -147,18 +146,6 @@ def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser,
         " COMMAND in the environment that all components share. Exit with its status.",
     )
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME", help="a component or instance")
-
-
-def _add_writers(add: Add) -> None:
-    """Add the commands that write a definition."""
-    init = add(
-        "init",
-        "write orchestrate.toml for what this directory contains",
-        description="Write a commented orchestrate.toml for what this directory contains: a Procfile, Django, FastAPI"
-        " or Flask, scripts of package.json, services of compose.yaml, an installed Airflow. Never overwrite a file.",
-    )
-    init.add_argument("--print", action="store_true", help="print the definition instead of writing the file")
-    init.add_argument("-C", "--directory", metavar="DIR", help="change to DIR first")
 
 
 def _add_airflow(parser: Parser, preset: Parser, place: Parser) -> None:
@@ -236,24 +223,15 @@ def _add_logs(add: Add) -> Parser:
     logs.add_argument("--since", metavar="TIME", help="print only lines since TIME: 5m, 1h30m, 14:05, 2026-01-31T14:05")
     logs.add_argument("--until", metavar="TIME", help="print only lines until TIME")
     logs.add_argument("--grep", metavar="RE", help="print only lines that match a regular expression")
-    _add_stream_form(logs)
+    logs.add_argument("-t", "-T", "--timestamps", action="store_true", help="print the time before each line")
+    logs.add_argument("--utc", action="store_true", help="print times in UTC (default: local time)")
+    logs.add_argument("--no-prefix", action="store_true", help="print lines without the component's name")
+    logs.add_argument("--color", choices=options.COLOURS, help="when to print colors (default: auto)")
+    logs.add_argument("--json", action="store_true", help="print one JSON object per line")
+    logs.add_argument("--no-color", action="store_const", const="never", dest="color", help="print no colors")
     options.which_system(logs)
     logs.add_argument("--log-dir", metavar="DIR", help="read log files from DIR (default: HOME/.orchestrate/logs)")
     return logs
-
-
-def _add_stream_form(parser: Parser, condition: str = "") -> None:
-    """Add the options that say how the lines of the log files are printed."""
-
-    def add(*flags: str, text: str, **more: Any) -> None:
-        parser.add_argument(*flags, help=text + condition, **more)
-
-    add("-t", "-T", "--timestamps", action="store_true", text="print the local time before each line")
-    add("--utc", action="store_true", text="print the time in UTC before each line")
-    add("--no-prefix", action="store_true", text="print lines without the component's name")
-    add("--color", choices=options.COLOURS, text="use colors (default: auto, on a terminal only)")
-    add("--no-color", action="store_const", const="never", dest="color", text="use no colors")
-    add("--json", action="store_true", text="print one JSON object per line")
 
 
 def _add_attach(add: Add) -> None:
@@ -270,7 +248,6 @@ def _add_attach(add: Add) -> None:
         metavar="KEYS",
         help="set the keys that detach, e.g. ctrl-p,ctrl-q (default: ctrl-\\,d; the first twice sends it once)",
     )
-    _add_stream_form(attach, " (without NAME)")
     options.which_system(attach)
 
 
@@ -325,7 +302,6 @@ _DEFAULTS: dict[str, object] = {
     "reveal": False,
     "schema": False,
     "shape": "text",
-    "print": False,
     "follow": False,
     "lines": None,
     "since": None,

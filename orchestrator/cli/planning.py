@@ -21,9 +21,11 @@ from orchestrator.config.resolve import Resolved, Settings, resolve
 from orchestrator.config.selection import Selected, Wishes
 from orchestrator.config.validate import validate
 from orchestrator.model.errors import ConfigError, UsageError
-from orchestrator.model.spec import Component, Condition, OnExit, System
+from orchestrator.model.spec import Attributes, Component, Condition, OnExit, System
+from orchestrator.runtime.accounts import faults, find_account
 
 BASE_PORT = 5000
+UNCHANGED = Attributes()
 
 
 def plan(options: argparse.Namespace, sources: Sources) -> tuple[Resolved, list[str]]:
@@ -36,6 +38,7 @@ def plan(options: argparse.Namespace, sources: Sources) -> tuple[Resolved, list[
     sources = replace(sources, definition=with_needed_steps(options, sources.definition, chosen))
     resolved = resolve_chosen(options, sources, chosen)
     check_commands(sources, chosen, resolved, report)
+    check_attributes(sources, chosen, resolved, report)
     report.check()
     return resolved, [*told, *report.notes]
 
@@ -90,6 +93,7 @@ def resolve_chosen(options: argparse.Namespace, sources: Sources, chosen: list[S
         replace_port=_free_port if options.any_port else lambda port: port,
         grace=options.timeout,
         no_tty=split(options.no_tty),
+        find_account=find_account,
     )
     add_file = functools.partial(reading.add_file_of, sources)
     return resolve(sources.definition, chosen, sources.layers, settings, add_file, sources.report)
@@ -158,6 +162,15 @@ def check_commands(sources: Sources, chosen: list[Selected], resolved: Resolved,
             member.command if member.shell == SHELL else (), spec.argv[0], spec.cwd, spec.environment.get("PATH")
         ):  # the words of another shell are its own affair, but it has to be there
             report.problem(member.where("command"), f"{member.name}: {fault}")
+
+
+def check_attributes(sources: Sources, chosen: list[Selected], resolved: Resolved, report: Report) -> None:
+    """Report limits and priorities that this process may not set."""
+    specs = {spec.component: spec.attributes for spec in (*resolved.system.init, *resolved.system.components)}
+    for member in (*sources.definition.init, *(one.member for one in chosen)):
+        attributes = specs.get(member.name, UNCHANGED)
+        for key, fault in faults(attributes) if attributes != UNCHANGED else ():
+            report.problem(member.where(key), f"{member.name}: {key}: {fault}")
 
 
 def find(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Selected, int]:
@@ -236,6 +249,7 @@ class Supply:
         only = replace(sources, report=Report(), definition=replace(sources.definition, init=()))
         resolved = resolve_chosen(options, only, new)
         check_commands(only, new, resolved, only.report)
+        check_attributes(only, new, resolved, only.report)
         only.report.check()
         needs = {one.member.name: one.member.depends_on for one in new}
         specs = (replace(c, depends_on=needs[c.component]) for c in resolved.system.components)

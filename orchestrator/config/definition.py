@@ -8,13 +8,14 @@ from typing import Any
 
 from orchestrator.config.diagnostics import Place, nearest
 from orchestrator.model.prompt_rules import Rule
-from orchestrator.model.spec import AskedProbe, Dependency, LogProbe, OnExit, Probe, RestartPlan, StopPlan
+from orchestrator.model.spec import AskedProbe, Dependency, Limits, LogProbe, OnExit, Probe, RestartPlan, StopPlan
 
 Command = str | tuple[str, ...]  # a line for SHELL, or an argv that no shell sees
 SHELL = ("/bin/sh", "-c")
 Path = tuple[str | int, ...]
 
 _STOP = StopPlan()
+_LIMITS = Limits()
 _RESTART = RestartPlan()
 
 
@@ -65,6 +66,13 @@ class Member:
     color: str = ""
     start_after: tuple[str, ...] = ()
     stop_before: tuple[str, ...] = ()
+    user: str = ""
+    group: str = ""
+    umask: int | None = None
+    nice: int | None = None
+    limits: Limits = _LIMITS
+    on_failure: Command = ()
+    after_exit: Command = ()
 
     def where(self, *path: str | int) -> Place:
         """Return the place of a key, or of the nearest thing around it that has one."""

@@ -18,6 +18,7 @@ from orchestrator.config.environment import ASSIGNED, Layers, Values, expand_at
 from orchestrator.config.http_status import write_status
 from orchestrator.config.interpolation import escape
 from orchestrator.config.redaction import mask
+from orchestrator.config.sizes import write_size
 from orchestrator.model import exits
 from orchestrator.model.masked import plain
 from orchestrator.model.prompt_rules import Rule
@@ -28,6 +29,7 @@ from orchestrator.model.spec import (
     ExecProbe,
     FileProbe,
     HttpProbe,
+    Limits,
     LogProbe,
     NotifyProbe,
     Probe,
@@ -101,6 +103,13 @@ def of_member(
         "environment": variables,
         "shell": [] if member.shell == SHELL else list(member.shell),
         "unset": list(member.unset),
+        "user": texts.expand(member.user, "user"),
+        "group": texts.expand(member.group, "group"),
+        "umask": None if member.umask is None else f"{member.umask:03o}",
+        "nice": member.nice,
+        "limits": _limits(member.limits),
+        "on_failure": _command(member.on_failure, "on_failure", texts),
+        "after_exit": _command(member.after_exit, "after_exit", texts),
     }
     if port is None:
         plain["for"] = list(member.needed_by)
@@ -158,6 +167,12 @@ def _stop(stop: StopPlan, texts: _Texts) -> Plain:
     for step in stop.steps:
         sequence += [_signal(step.signal), *([step.wait] if step.wait else [])]
     return {"sequence": sequence, "scope": stop.scope.value}
+
+
+def _limits(limits: Limits) -> Plain:
+    plain = {"files": limits.files, "processes": limits.processes}
+    memory: Plain = {} if limits.memory is None else {"memory": write_size(limits.memory)}
+    return memory | {key: value for key, value in plain.items() if value is not None}
 
 
 def _dependency(dependency: Dependency) -> str | Plain:

@@ -16,6 +16,7 @@ from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.interpolation import ExpansionError, Lookup, expand
 from orchestrator.config.redaction import mask
 from orchestrator.model.masked import masked, plain
+from orchestrator.model.spec import Account
 
 if TYPE_CHECKING:
     from orchestrator.config.dotenv import Assignment
@@ -150,6 +151,14 @@ def of_instance(
         value = expand(("environment", name), template, variables)
         variables[name] = Variable(value, str(member.where("environment", name)))
     return variables
+
+
+def of_account(account: Account | None) -> dict[str, Variable]:
+    """Return the variables that login(1) would set for a user; none if only a group was named."""
+    if account is None or not account.name:
+        return {}
+    ours = {"HOME": account.home, "USER": account.name, "LOGNAME": account.name, "SHELL": account.shell}
+    return {name: Variable(value, f"the user {account.name}") for name, value in ours.items() if value}
 
 
 def assigned(component: str, number: int, instance: str) -> dict[str, Variable]:

@@ -7,7 +7,7 @@ from typing import Any
 from orchestrator.config.definition import Definition, Member, Path, PresetTable
 from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.document import Document
-from orchestrator.config.schema.component import DEFAULTS, SYSTEM
+from orchestrator.config.schema.component import COMPONENT, DEFAULTS, INIT, SYSTEM
 from orchestrator.config.schema.fields import At, Fault
 
 
@@ -38,25 +38,30 @@ def read(document: Document, title: str, report: Report) -> Definition:
 
 
 def _with_defaults(document: Document) -> Document:
-    """Return the document with the keys of [defaults] in each component that does not have them.
+    """Return the document with the keys of [defaults] in each component and step that may have and does not have them.
 
     What is wrong in [defaults] is left out there: it is reported once, for itself.
     """
-    defaults, components = document.tree.get("defaults"), document.tree.get("components")
-    if not isinstance(defaults, dict) or not isinstance(components, dict):
+    defaults = document.tree.get("defaults")
+    if not isinstance(defaults, dict):
         return document
     try:
         right = DEFAULTS.read(defaults, At(document, Report(), ("defaults",)))
     except Fault:
         return document
-    usable = {key: defaults[key] for key in right}
     places = dict(document.places)
-    merged = {name: _over(usable, name, table, document.places, places) for name, table in components.items()}
-    return Document(document.root, {**document.tree, "components": merged}, places)
+    tree = dict(document.tree)
+    for section, known in (("components", COMPONENT), ("init", INIT)):
+        if isinstance(tables := tree.get(section), dict):
+            usable = {key: defaults[key] for key in right if key in known.keys}
+            tree[section] = {
+                name: _over(usable, (section, name), table, document.places, places) for name, table in tables.items()
+            }
+    return Document(document.root, tree, places)
 
 
 def _over(
-    defaults: dict[str, Any], name: str, table: object, written: dict[Path, Place], places: dict[Path, Place]
+    defaults: dict[str, Any], root: Path, table: object, written: dict[Path, Place], places: dict[Path, Place]
 ) -> object:
     if not isinstance(table, dict):
         return table
@@ -68,7 +73,7 @@ def _over(
             merged[key] = value
         for path, place in written.items():
             if path[:2] == ("defaults", key):
-                places.setdefault(("components", name, *path[1:]), place)
+                places.setdefault((*root, *path[1:]), place)
     return merged
 
 

@@ -18,9 +18,12 @@ from orchestrator.config.selection import Selected
 from orchestrator.model.masked import Masked, masked, plain
 from orchestrator.model.prompt_rules import Do, Rule
 from orchestrator.model.spec import (
+    Account,
+    Attributes,
     Component,
     ExecProbe,
     FileProbe,
+    Hooks,
     HttpProbe,
     LogProbe,
     OnExit,
@@ -39,15 +42,20 @@ P = TypeVar("P", bound=Probe)
 AddFile = Callable[[str, Member, int, Layers], Layers]
 
 
+# Returns the account of a user and a group, either empty, None for ours; or the key that is wrong, and why.
+FindAccount = Callable[[str, str], Account | tuple[str, str] | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What options say about all components: base port (None: no PORT), grace (seconds), which get pipes instead of a
-    terminal, and which port is used instead of one that is taken."""
+    terminal, and which port is used instead of one that is taken. `find_account` looks a user and a group up."""
 
     port: Variable | None
     replace_port: Replace = lambda port: port
     grace: float | None = None
     no_tty: Collection[str] = ()
+    find_account: FindAccount = lambda user, group: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,10 @@ class _Resolver:
             return self.expand(member, key, text, self.values(variables))
 
         inherited = environment.without(inherited, member.unset)
+        account = self.account(member, number, name, inherited)
+        if accounts := environment.of_account(account):
+            # What the shell says is another user's; a file of the definition counts if it is stronger than the shell.
+            inherited = {**inherited, **{k: v for k, v in accounts.items() if _is_of_shell(inherited.get(k))}}
         variables = environment.of_instance(member, inherited, number, name, port, expand)
         self.variables[name] = variables
         values = self.values(variables)
@@ -150,7 +162,26 @@ class _Resolver:
             timeout=member.timeout,
             expect=expect,
             colour=member.color,
+            attributes=Attributes(account, member.umask, member.nice, member.limits),
+            hooks=Hooks(
+                self.argv(member, "on_failure", member.on_failure, values),
+                self.argv(member, "after_exit", member.after_exit, values),
+            ),
         )
+
+    def account(self, member: Member, number: int, name: str, inherited: Variables) -> Account | None:
+        """Return as whom an instance runs; None as the supervisor."""
+        if not member.user and not member.group:
+            return None
+        values = self.values({**inherited, **environment.assigned(member.name, number, name)})
+        user, group = (
+            self.expand(member, (key,), text, values) for key, text in (("user", member.user), ("group", member.group))
+        )
+        found = self.settings.find_account(plain(user), plain(group))
+        if isinstance(found, tuple):
+            self.report.problem(member.where(found[0]), f"{member.name}: {found[1]}")
+            return None
+        return found
 
     def rule(self, member: Member, index: int, rule: Rule, values: Values) -> Rule:
         """Return a rule for prompts with its texts expanded; what it answers with has to be there."""
@@ -256,6 +287,10 @@ class _Resolver:
                 name = "log" if isinstance(probe, LogProbe) else "prompt"
                 return replace(probe, pattern=pattern(probe.pattern, name))
         return probe
+
+
+def _is_of_shell(variable: Variable | None) -> bool:
+    return variable is None or variable.origin == environment.FROM_SHELL
 
 
 def _path(directory: str, path: str) -> str:

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.model.spec import ProberProbe, StopPlan
+from orchestrator.model.spec import Attributes, Hooks, ProberProbe, StopPlan
+
+_ATTRIBUTES = Attributes()
+_NO_HOOKS = Hooks()
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
     """All a guardian needs for one incarnation. `rows` and `columns` size its pty; `descriptors` is the soft
-    RLIMIT_NOFILE that the component gets back. Without `tty` it gets pipes."""
+    RLIMIT_NOFILE that the component gets back. Without `tty` it gets pipes. `cgroup` is the directory of the control
+    group that enforces its limits; empty without one."""
 
     instance: str
     argv: tuple[str, ...]
@@ -27,6 +31,9 @@ class Launch:
     columns: int
     descriptors: int
     tty: bool = True
+    attributes: Attributes = _ATTRIBUTES
+    hooks: Hooks = _NO_HOOKS
+    cgroup: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +60,17 @@ class LeaderExited:
     If the leader was a shell that died of the stop signal, this is the status of the command it waited for, and the
     message comes when that has exited. `asked` says whether a stop was under way: only the guardian knows what came
     first. `left` is how many processes a leader has left that exited by itself, and `daemons` says whether any of them
-    is in another session, as a program that puts itself into the background.
+    is in another session, as a program that puts itself into the background. `unexplained_kill` says that it, or the
+    command whose status this is, was killed by a SIGKILL that was not ours; `oom_kills` counts what the OOM killer has
+    killed in its control group, and is None without one.
     """
 
     status: int
     asked: bool
     left: int = 0
     daemons: bool = False
+    unexplained_kill: bool = False
+    oom_kills: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,15 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Conclude:
+    """To a guardian with hooks: its run has ended, so run those that apply once the tree is empty. `environment` tells
+    them of it."""
+
+    failed: bool
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Remark:
     """From a guardian: something that the user should know."""
 
@@ -130,4 +150,4 @@ class Answer:
 
 
 Up = Started | StartFailed | LeaderExited | Vacated | Stuck | Answer | Remark
-Down = Stop | Kill | Signal | Run
+Down = Stop | Kill | Signal | Run | Conclude

@@ -243,6 +243,61 @@ AskedProbe = ProberProbe | ExecProbe
 Probe = LogProbe | PromptProbe | NotifyProbe | DelayProbe | AskedProbe
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user and group that a component runs as. `name` is empty if only a group was named; `groups` are all its
+    groups, or None to keep those of the supervisor."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...] | None = None
+    home: str = ""
+    shell: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one instance; None for no limit. `memory` is in bytes, `files` counts open files of one process.
+
+    `memory` and `processes` are for all processes together in a control group, else as setrlimit(2) counts them:
+    memory for each process, processes for each user.
+    """
+
+    memory: int | None = None
+    files: int | None = None
+    processes: int | None = None
+
+    @property
+    def need_group(self) -> bool:
+        """Whether a control group can enforce some of them."""
+        return self.memory is not None or self.processes is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a process of a component gets before its program is executed; None keeps what the supervisor has."""
+
+    account: Account | None = None
+    umask: int | None = None
+    nice: int | None = None
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Commands that run when a run has ended and its process tree is empty; empty for none."""
+
+    on_failure: tuple[str, ...] = ()
+    after_exit: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.on_failure or self.after_exit)
+
+
+HOOK_TIMEOUT = 10.0  # seconds that a hook may take; then it is killed
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
     """A configured member of the system.
@@ -287,6 +342,8 @@ class Component:
     timeout: float | None = None
     expect: tuple[Rule, ...] = ()
     autostart: bool = True
+    attributes: Attributes = Attributes()
+    hooks: Hooks = Hooks()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -37,6 +37,7 @@ class _Running:
     output: bytes = b""
     timer: Timer | None = None
     told: bool = False
+    is_hook: bool = False
 
 
 class Runs:
@@ -47,16 +48,18 @@ class Runs:
         self._launch = launch
         self._by_pid: dict[int, _Running] = {}
 
-    def start(self, argv: tuple[str, ...], timeout: float, then: Then) -> None:
-        """Run `argv`. `then` is called once: whether it exited with 0 within `timeout` seconds, and its last line, or
-        what went wrong."""
+    def start(
+        self, argv: tuple[str, ...], timeout: float, then: Then, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Run `argv`; a hook has more variables. `then` is called once: whether it exited with 0 within `timeout`
+        seconds, and its last line, or what went wrong; of a hook that failed also its status."""
         try:
-            process = _spawn(argv, self._launch)
-        except (OSError, ValueError) as error:
+            process = _spawn(argv, self._launch, environment or {})
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
             then(False, f"{(getattr(error, 'strerror', None) or str(error)).lower()}: {argv[0]}")
             return
         assert process.stdout is not None
-        running = _Running(process, process.stdout.fileno(), then)
+        running = _Running(process, process.stdout.fileno(), then, is_hook=environment is not None)
         os.set_blocking(running.output_fd, False)
         self._by_pid[process.pid] = running
         self._loop.add(running.output_fd, READ, lambda _: self._read(running))
@@ -70,7 +73,8 @@ class Runs:
         running.process.returncode = status
         self._read(running)
         self._close(running)
-        self._tell(running, status == 0, _last_line(running.output) or exits.in_words(status))
+        line, words = _last_line(running.output), exits.in_words(status)
+        self._tell(running, status == 0, f"{words}: {line}" if line and running.is_hook else line or words)
 
     def _time_out(self, running: _Running, timeout: float) -> None:
         tree.send_group(running.process.pid, signal.SIGKILL)
@@ -102,17 +106,17 @@ class Runs:
             running.process.stdout.close()
 
 
-def _spawn(argv: tuple[str, ...], launch: Launch) -> subprocess.Popen[bytes]:
+def _spawn(argv: tuple[str, ...], launch: Launch, more: Mapping[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         argv,
         cwd=launch.cwd,
-        env=dict(launch.environment),
+        env={**launch.environment, **more},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
         restore_signals=False,
-        preexec_fn=partial(as_from_a_shell, launch.descriptors),
+        preexec_fn=partial(as_from_a_shell, launch, limited=False),
     )
 
 

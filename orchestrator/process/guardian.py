@@ -17,12 +17,14 @@ import dataclasses
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.model.messages import (
     Answer,
+    Conclude,
     Down,
     Kill,
     Launch,
@@ -37,7 +39,7 @@ from orchestrator.model.messages import (
     Up,
     Vacated,
 )
-from orchestrator.model.spec import Scope
+from orchestrator.model.spec import Hooks, Scope
 from orchestrator.model.stop_sequence import (
     Act,
     Cause,
@@ -53,14 +55,15 @@ from orchestrator.model.stop_sequence import (
 from orchestrator.process import leftovers, procfs, shell_status, tree
 from orchestrator.process.channel import Channel, ChannelClosed
 from orchestrator.process.drain import Drain, Log
-from orchestrator.process.isolation import cut_loose
+from orchestrator.process.isolation import as_from_a_shell, cut_loose
 from orchestrator.process.launch import Pty
-from orchestrator.runtime import signals
+from orchestrator.runtime import cgroup, signals
 from orchestrator.runtime.lock import InstanceLock, holder
 from orchestrator.runtime.loop import READ, Loop, Timer
 
 if TYPE_CHECKING:
     from orchestrator.process.commands import Runs
+    from orchestrator.process.hooks import HookRunner
     from orchestrator.process.pipes import Pipes
 
 # Ours alone, so that it cannot be mistaken for a signal that somebody sends to a whole group.
@@ -147,6 +150,10 @@ class _Watch:
         self._chain: tuple[int, ...] = ()
         self._statuses: dict[int, int] = {}
         self._exit: LeaderExited | None = None
+        self._oom_kills: int | None = None  # in the control group, before this run
+        self._conclusion: Conclude | None = None
+        self._hooks: HookRunner | None = None
+        self._is_over = False
 
     def run(self) -> None:
         """Start the leader and watch; returns when the tree is empty."""
@@ -155,13 +162,15 @@ class _Watch:
         except ProcessLookupError:
             return
         if not self._start():
-            return
+            if not self._launch.hooks or self._channel is None:
+                return
+            self._empty = self._vacated = True
         self._loop.add(self._signals.read_fd, READ, self._on_signal)
         if self._channel is not None:
             self._loop.add(self._channel.fileno(), READ, self._on_message)
         signals.block_all_but(_HEARD)
         self._on_signal(READ)  # the leader may have ended while signals were blocked
-        while not self._vacated:
+        while not self._is_over:
             self._loop.turn()
         if self._drain is not None:
             self._drain.finish()
@@ -170,8 +179,11 @@ class _Watch:
         launch = self._launch
         if not self._lock.take():
             pid = holder(Path(self._lock.path))
+            self._launch = dataclasses.replace(launch, hooks=Hooks())  # they are for the end of that tree
             self._say(StartFailed(f"the tree of an earlier {launch.instance} is still there (guardian {pid or '?'})"))
             return False
+        if launch.cgroup:
+            self._oom_kills = cgroup.oom_kills(launch.cgroup)
         leftovers.write_record(launch.lock_path)  # before there is anything that could survive us
         try:
             os.chdir(launch.cwd)
@@ -207,8 +219,13 @@ class _Watch:
         match message:
             case Stop():
                 self._advance(Cause.STOP)
+            case Kill() if self._hooks is not None:
+                self._hooks.kill()
             case Kill():
                 self._advance(Cause.KILL)
+            case Conclude():
+                self._conclusion = message
+                self._conclude()
             case Signal(number) if self._leader is not None and not self._ending.leader_gone:
                 self._signal_group(self._leader.pid, number)
             case Run(key, argv, timeout):
@@ -216,11 +233,14 @@ class _Watch:
 
     def _run(self, argv: tuple[str, ...], timeout: float, then: Callable[[bool, str], None]) -> None:
         """Run a command in the tree; `then` is told whether it ended well, and what it last printed."""
+        self._commands().start(argv, timeout, then)
+
+    def _commands(self) -> Runs:
         if self._runs is None:
             from orchestrator.process.commands import Runs  # and subprocess: who runs none does not pay for it
 
             self._runs = Runs(self._loop, self._launch)
-        self._runs.start(argv, timeout, then)
+        return self._runs
 
     def _remark(self, well: bool, text: str) -> None:
         if not well:
@@ -236,12 +256,20 @@ class _Watch:
         self._rescue()
         if self._leader is not None:
             self._drain = Drain(self._loop, self._leader.output_fds, self._open_log())
+        if self._conclusion is None:
+            reason = "stopped, because the supervisor was killed"
+            self._conclusion = Conclude(failed=False, environment={"ORCHESTRATE_REASON": reason})
         self._advance(Cause.STOP)
+        self._conclude()
 
     def _on_signal(self, _: int) -> None:
         if PARENT_DEATH in self._signals.read() and os.getppid() != self._parent:
             self._on_orphaned()
-        ended, self._vacated = tree.reap_all()
+        ended, empty = tree.reap_all()
+        if self._hooks is not None:
+            self._hooks.reaped(ended, empty=empty)
+            return
+        self._vacated |= empty
         self._empty |= self._vacated or (bool(ended) and tree.children_of(os.getpid()) == [self._session])
         cause = Cause.CHILD_GONE
         for pid, status in ended:
@@ -261,7 +289,28 @@ class _Watch:
             tree.send(self._session, signal.SIGKILL)  # its exit is the last
         if self._vacated:
             leftovers.forget_record(self._launch.lock_path)
-            self._say(Vacated())
+            if self._launch.cgroup:
+                cgroup.leave(self._launch.cgroup)
+            self._conclude()
+
+    def _conclude(self) -> None:
+        """The tree is empty: run the hooks as soon as the supervisor has said how the run ended, then end."""
+        if not self._vacated or self._hooks is not None or self._is_over:
+            return
+        if not self._launch.hooks:
+            self._finish()
+        elif self._conclusion is not None:
+            from orchestrator.process.hooks import HookRunner
+
+            self._hooks = HookRunner(self._loop, self._commands(), self._launch.hooks, self._report_hook, self._finish)
+            self._hooks.begin(self._conclusion)
+
+    def _report_hook(self, text: str) -> None:
+        self._say(Remark(f"{self._launch.instance}: {text}"))
+
+    def _finish(self) -> None:
+        self._say(Vacated())
+        self._is_over = True
 
     def _on_leader_exit(self, status: int) -> None:
         assert self._leader is not None
@@ -283,7 +332,14 @@ class _Watch:
             return
         status = shell_status.status_of(self._chain, self._statuses, self._sent, procfs.exists)
         if status is not None:
-            self._say(dataclasses.replace(self._exit, status=status))
+            killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL) and signal.SIGKILL not in self._sent
+            kills = None
+            if self._oom_kills is not None and (count := cgroup.oom_kills(self._launch.cgroup)) is not None:
+                kills = count - self._oom_kills
+            exited = dataclasses.replace(
+                self._exit, status=status, unexplained_kill=killed and not self._exit.asked, oom_kills=kills
+            )
+            self._say(exited)
             self._exit = None
 
     def _advance(self, cause: Cause) -> None:
@@ -378,12 +434,13 @@ def _identity(pid: int) -> tuple[int, int]:
 
 
 def _start_leader(launch: Launch) -> Pty | Pipes:
+    set_up = partial(as_from_a_shell, launch)
     try:
         if launch.tty:
-            return Pty(launch.argv, launch.environment, (launch.rows, launch.columns), launch.descriptors)
+            return Pty(launch.argv, launch.environment, (launch.rows, launch.columns), set_up)
         from orchestrator.process.pipes import Pipes  # and subprocess: who has terminals only does not pay for it
 
-        return Pipes(launch.argv, launch.environment, launch.descriptors)
+        return Pipes(launch.argv, launch.environment, set_up)
     except OSError:
         from orchestrator.config import command_check
 

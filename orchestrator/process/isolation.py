@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
+import stat
+from collections.abc import Iterator
 
-from orchestrator.runtime import signals
+from orchestrator.model.messages import Launch
+from orchestrator.model.spec import Account, Attributes
+from orchestrator.runtime import cgroup, signals
 
 
 def cut_loose(highest: int, channel_fd: int) -> None:
@@ -24,7 +29,66 @@ def cut_loose(highest: int, channel_fd: int) -> None:
     os.setsid()
 
 
-def as_from_a_shell(descriptors: int) -> None:
-    """Between fork and exec: no signal is blocked or ignored, and `descriptors` is the soft RLIMIT_NOFILE."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+def as_from_a_shell(launch: Launch, *, limited: bool = True) -> None:
+    """Between fork and exec: no signal is blocked or ignored, and the process is as the definition says.
+
+    Without `limited` it gets no limit of memory and processes: a stop command has to run when its component has used
+    these up. Raises OSError.
+    """
     signals.set_all_default()
+    files = launch.descriptors, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, files)
+    if limited and launch.cgroup:
+        with _explained(f"cannot join the control group {launch.cgroup}"):
+            cgroup.join(launch.cgroup)
+    if (account := launch.attributes.account) is not None and account.uid != os.geteuid():
+        _give_terminal(account.uid)
+    apply(launch.attributes, limited=limited and not launch.cgroup)
+
+
+def apply(attributes: Attributes, *, limited: bool = True) -> None:
+    """Give this process its limits, priority and umask, then its user; `limited` as above. Raises OSError."""
+    limits = attributes.limits
+    # Not RLIMIT_AS: Go, Node.js and the JVM reserve far more address space than they use, and would not start. The
+    # data segment is what is private and writable (since Linux 4.7).
+    numbers = {resource.RLIMIT_NOFILE: limits.files}
+    if limited:
+        numbers |= {resource.RLIMIT_DATA: limits.memory, resource.RLIMIT_NPROC: limits.processes}
+    for number, limit in numbers.items():
+        if limit is not None:
+            with _explained(f"cannot set a limit of {limit}"):
+                resource.setrlimit(number, (limit, limit))
+    if attributes.nice is not None:
+        with _explained(f"cannot set nice = {attributes.nice}"):
+            os.setpriority(os.PRIO_PROCESS, 0, attributes.nice)
+    if attributes.umask is not None:
+        os.umask(attributes.umask)
+    if (account := attributes.account) is not None:
+        with _explained(f"cannot run as user {account.name or account.uid}, group {account.gid}"):
+            _become(account)
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Put what failed before the reason of an OSError, in a text that survives ptyprocess."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise OSError(f"{what}: {(getattr(error, 'strerror', None) or str(error)).lower()}") from None
+
+
+def _give_terminal(uid: int) -> None:
+    """Let a user own its terminal, or pipes: it has to be able to open /dev/tty, /dev/stdout and so on (proc(5))."""
+    with _explained(f"cannot give its terminal to uid {uid}"):
+        for fd in (0, 1, 2):
+            if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
+                os.fchown(fd, uid, -1)
+
+
+def _become(account: Account) -> None:
+    if account.groups is not None:
+        os.setgroups(account.groups)
+    if account.gid != os.getegid():
+        os.setresgid(account.gid, account.gid, account.gid)
+    if account.uid != os.geteuid():
+        os.setresuid(account.uid, account.uid, account.uid)

@@ -13,12 +13,11 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pexpect
 
 from orchestrator.process import tree
-from orchestrator.process.isolation import as_from_a_shell
 from orchestrator.process.session_leader import SessionPids
 
 _SPECIAL = re.compile(r"([^\w./+-])", re.ASCII)
@@ -40,9 +39,9 @@ class Pty:
         argv: tuple[str, ...],
         environment: Mapping[str, str],
         size: tuple[int, int],
-        descriptors: int,
+        set_up: Callable[[], None],
     ) -> None:
-        """Start `argv` in the current directory; `size` is (rows, columns), `descriptors` its soft RLIMIT_NOFILE.
+        """Start `argv` in the current directory; `size` is (rows, columns). `set_up` runs in the child before exec.
 
         Raises OSError with a reason in words where the program cannot be executed. Signals have to be blocked by the
         caller: the child empties the mask right before exec.
@@ -54,7 +53,7 @@ class Pty:
 
         def prepare() -> None:
             pids.separate()
-            as_from_a_shell(descriptors)
+            set_up()
 
         try:
             self._spawn = pexpect.spawn(

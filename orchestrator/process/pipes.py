@@ -11,30 +11,30 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
-from functools import partial
-
-from orchestrator.process.isolation import as_from_a_shell
+from collections.abc import Callable, Mapping
 
 
 class Pipes:
     """One component's pipes and its leader, in a session of its own. `output_fds` are standard output and error."""
 
-    def __init__(self, argv: tuple[str, ...], environment: Mapping[str, str], descriptors: int) -> None:
-        """Start `argv` in the current directory; `descriptors` is its soft RLIMIT_NOFILE.
+    def __init__(self, argv: tuple[str, ...], environment: Mapping[str, str], set_up: Callable[[], None]) -> None:
+        """Start `argv` in the current directory. `set_up` runs in the child before exec.
 
         Raises OSError where the program cannot be executed. Signals have to be blocked by the caller.
         """
-        self._process = subprocess.Popen(
-            argv,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            restore_signals=False,
-            preexec_fn=partial(as_from_a_shell, descriptors),
-        )
+        try:
+            self._process = subprocess.Popen(
+                argv,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                restore_signals=False,
+                preexec_fn=set_up,
+            )
+        except subprocess.SubprocessError:  # of `set_up`, whose reason is lost
+            raise OSError("cannot set its user, priority or limits") from None
         self.pid: int = self._process.pid
         self.session = 0  # without a terminal nothing is hung up when the leader of a session exits
         assert self._process.stdout is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from orchestrator.model.spec import Component
+from orchestrator.model.spec import Component, Hooks
 from orchestrator.supervisor.instance import Host, Member
 
 
@@ -22,7 +22,7 @@ class Steps:
         for spec in specs:
             step = Member(spec, host)
             if spec.unless:
-                check = self._check_of[step] = Member(replace(spec, argv=spec.unless, unless=()), host)
+                check = self._check_of[step] = Member(replace(spec, argv=spec.unless, unless=(), hooks=Hooks()), host)
                 self._members.append(check)
             self._members.append(step)
 

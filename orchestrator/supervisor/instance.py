@@ -15,6 +15,7 @@ from orchestrator.model import exits, restart
 from orchestrator.model.lifecycle import RUNNING, Action, Event, State, advance
 from orchestrator.model.messages import (
     Answer,
+    Conclude,
     Down,
     Kill,
     LeaderExited,
@@ -28,7 +29,7 @@ from orchestrator.model.messages import (
     Vacated,
 )
 from orchestrator.model.restart import Exit, Repeats, Wish
-from orchestrator.model.spec import Component
+from orchestrator.model.spec import HOOK_TIMEOUT, Component
 from orchestrator.model.status import Status
 from orchestrator.process.fork import Forked
 from orchestrator.runtime.loop import Loop, Timer
@@ -76,6 +77,12 @@ class Host(Protocol):
     def last_line(self, member: Member) -> str:
         """Return the last line that the run printed which has just ended; empty if it printed none."""
 
+    def is_oom_kill(self, message: LeaderExited) -> bool:
+        """Say whether the OOM killer has ended a run."""
+
+    def log_path(self, member: Member) -> str:
+        """Return the path of its log file; empty if it has none."""
+
     def adopt(self, member: Member) -> None:
         """The guardian died: empty what it left, then call `member.gone`."""
 
@@ -108,6 +115,7 @@ class Member:
         self.status: int | None = None
         self.own_end = False
         self.left: LeaderExited | None = None
+        self.is_oom_killed = False
         self.kill_at = 0.0
         self.reason = ""
         self.pause = 0.0
@@ -172,6 +180,8 @@ class Member:
     @property
     def end_in_words(self) -> str:
         """How the last incarnation ended."""
+        if self.is_oom_killed and not self.reason:
+            return "killed by the OOM killer"
         return self.reason or exits.in_words(self.status or 0)
 
     @property
@@ -249,7 +259,7 @@ class Member:
 
     def _fork(self) -> None:
         self.status, self.reason, self.own_end, self.left = None, "", False, None
-        self.was_told_to_stop = False
+        self.was_told_to_stop = self.is_oom_killed = False
         self.wish, self._vacated, self.due, self.stop_requested = Wish.NONE, False, False, False
         self.since, self.since_wall = time.monotonic(), time.time()
         self.incarnations += 1
@@ -300,12 +310,15 @@ class Member:
                 self.handle(Event.STARTED)
             case StartFailed(reason):
                 self.reason, self.status, self.own_end = reason, NOT_FOUND, True
-                self._vacated = True
+                self._vacated = not self.spec.hooks
                 self.handle(Event.EXITED)
+                self._conclude()
             case LeaderExited(status, asked):
                 self.status, self.own_end, self.left = status, not asked, message
+                self.is_oom_killed = self._host.is_oom_kill(message)
                 if self.state not in (State.STOPPING, State.KILLING):
                     self.kill_at = time.monotonic() + self.spec.stop.grace
+                self._conclude()
                 self.was_told_to_stop = True  # by the guardian, which signals what is left
                 self.lasted = time.monotonic() - self.since
                 self.handle(Event.EXITED)
@@ -331,6 +344,29 @@ class Member:
         self.status, self.reason = GUARDIAN_FAILED, "lost its guardian"
         self.handle(Event.EXITED)
         self._host.adopt(self)
+
+    def _conclude(self) -> None:
+        """Let the guardian run the hooks, if there are any."""
+        hooks, status = self.spec.hooks, self.status or 0
+        if not hooks:
+            return
+        failed = bool(self.reason) or (self.own_end and not self.succeeded)
+        asked = "" if failed or self.own_end else "stopped on request: "
+        self.kill_at += HOOK_TIMEOUT * (bool(hooks.on_failure and failed) + bool(hooks.after_exit))
+        self.send(
+            Conclude(
+                failed,
+                {
+                    "ORCHESTRATE_COMPONENT": self.spec.component or self.name,
+                    "ORCHESTRATE_INSTANCE": self.name,
+                    "ORCHESTRATE_EXIT_STATUS": str(exits.as_code(status)),
+                    "ORCHESTRATE_SIGNAL": exits.signal_name(-status) if status < 0 else "",
+                    "ORCHESTRATE_REASON": asked + self.end_in_words,
+                    "ORCHESTRATE_RUN_NUMBER": str(self.incarnations),
+                    "ORCHESTRATE_LOG": self._host.log_path(self),
+                },
+            )
+        )
 
     def replace(self, reason: str) -> None:
         """It runs and does not live: end it, for another incarnation."""

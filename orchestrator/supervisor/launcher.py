@@ -11,7 +11,7 @@ from typing import Protocol
 
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.lifecycle import Event, State
-from orchestrator.model.messages import Answer, Down, Launch, Stuck, Up
+from orchestrator.model.messages import Answer, Down, Launch, LeaderExited, Stuck, Up
 from orchestrator.model.spec import System
 from orchestrator.output.multiplexer import Multiplexer
 from orchestrator.output.presenter import Stage, Tone
@@ -22,6 +22,7 @@ from orchestrator.runtime.loop import Loop
 from orchestrator.supervisor import announcements
 from orchestrator.supervisor.bereaved import Bereaved
 from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.limits import LimitGroups, OomKills
 from orchestrator.supervisor.nursery import Nursery
 from orchestrator.supervisor.probes import Probers
 from orchestrator.supervisor.registry import Roster
@@ -61,6 +62,9 @@ class Household:
         self.probers = Probers(loop, lambda member: member.handle(Event.PROBED), head.start_possible)
         self.turns = Turns(loop, self.roster, self.probers, head.start_possible)
         self._nursery = Nursery(loop)
+        self._limit_groups = LimitGroups(lambda text: head.tell(text, tone=Tone.WARNING))
+        self._oom_kills = OomKills(loop.now)
+        loop.call_in(0.0, self._oom_kills.begin)
         self.rescue: Callable[[], None] = lambda: None
 
     def waiting(self) -> dict[str, str]:
@@ -106,6 +110,9 @@ class Household:
                 columns=columns,
                 descriptors=self._descriptors,
                 tty=spec.tty,
+                attributes=spec.attributes,
+                hooks=spec.hooks,
+                cgroup=self._limit_groups.group_of(member),
             ),
             lambda: self._stage.drain_log(member.key),
             self.rescue,
@@ -164,6 +171,14 @@ class Household:
     def remarked(self, member: Member, text: str) -> None:
         """Its guardian has something to say."""
         self._head.tell(text, tone=Tone.WARNING)
+
+    def is_oom_kill(self, message: LeaderExited) -> bool:
+        """Say whether the OOM killer has ended a run."""
+        return self._oom_kills.is_cause_of(message)
+
+    def log_path(self, member: Member) -> str:
+        """Return the path of its log file; empty if it has none."""
+        return self._stage.log_path(member.key)
 
     def adopt(self, member: Member) -> None:
         """Empty what a dead guardian left."""

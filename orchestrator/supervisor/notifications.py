@@ -76,7 +76,7 @@ class Notifications:
                 data, ancillary, _, _ = listening.socket.recvmsg(MESSAGE_MAX, socket.CMSG_SPACE(_UCRED.size))
             except OSError:  # EAGAIN
                 return
-            if _may_report(ancillary):
+            if _may_report(member, ancillary):
                 self._take(member, listening, data.decode("utf-8", "replace").split("\n"))
 
     def _take(self, member: Member, listening: _Listening, assignments: list[str]) -> None:
@@ -88,8 +88,9 @@ class Notifications:
             self._ready(member)
 
 
-def _may_report(ancillary: list[tuple[int, int, bytes]]) -> bool:
+def _may_report(member: Member, ancillary: list[tuple[int, int, bytes]]) -> bool:
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS and len(data) >= _UCRED.size:
-            return _UCRED.unpack_from(data)[1] in (os.geteuid(), 0)
+            account = member.spec.attributes.account
+            return _UCRED.unpack_from(data)[1] in (os.geteuid(), account.uid if account else 0, 0)
     return False

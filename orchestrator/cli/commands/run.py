@@ -14,6 +14,8 @@ from orchestrator.cli.sources import Sources
 from orchestrator.config.definition import SHELL
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.masked import plain
+from orchestrator.model.spec import Attributes
+from orchestrator.process import isolation
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as sh(1) has it
 
@@ -24,12 +26,13 @@ def run(options: argparse.Namespace) -> int:
     read = sources.read(options, here, needs_components=False, exact=bool(options.words))
     name, argv = _what(options, read)
     variables = planning.variables_of(options, read, name)
-    cwd = read.definition.directory
+    cwd, attributes = read.definition.directory, Attributes()
     if name is not None:
         spec = planning.instance(options, read, name)
-        argv, cwd = argv or spec.argv, spec.cwd
+        argv, cwd, attributes = argv or spec.argv, spec.cwd, spec.attributes
     planning.tell(read.report.notes)
-    execute(argv, cwd, at_terminal(here, {key: plain(variable.value) for key, variable in variables.items()}))
+    environment = at_terminal(here, {key: plain(variable.value) for key, variable in variables.items()})
+    execute(argv, cwd, environment, attributes)
 
 
 def at_terminal(here: Surroundings, environment: dict[str, str]) -> dict[str, str]:
@@ -53,10 +56,14 @@ def _what(options: argparse.Namespace, read: Sources) -> tuple[str | None, tuple
     return None, (*words, *command)
 
 
-def execute(argv: tuple[str, ...], cwd: str, environment: dict[str, str]) -> NoReturn:
-    """Become the command. Raises OrchestrateError."""
+def execute(
+    argv: tuple[str, ...], cwd: str, environment: dict[str, str], attributes: Attributes | None = None
+) -> NoReturn:
+    """Become the command, as the user and with the limits of a component. Raises OrchestrateError."""
     try:
         os.chdir(cwd)
+        if attributes is not None and attributes != Attributes():
+            isolation.apply(attributes)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # CPython ignores them, and exec would keep that
             signal.signal(number, signal.SIG_DFL)
         sys.stdout.flush()

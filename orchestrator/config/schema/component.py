@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.config.definition import EnvFile
 from orchestrator.config.durations import parse_duration
 from orchestrator.config.schema.fields import DAY, SECONDS, SOON, Choice, Flag, Number, Text
+from orchestrator.config.schema.limits import IDENTITY
 from orchestrator.config.schema.probes import ALIVE, ARGV, FAILED, READY, WORDS, template
 from orchestrator.config.schema.tables import ByType, Key, ListOf, Made, MapOf, Table
 from orchestrator.model import exits
@@ -332,6 +333,22 @@ _ELSEWHERE = {
     "numprocs": "'replicas'",
     "scale": "'replicas'",
     "instances": "'replicas'",
+    "username": "'user'",
+    "run_as": "'user'",
+    "uid": "'user'",
+    "gid": "'group'",
+    "priority": "'nice'",
+    "ulimits": "'limits'",
+    "resources": "'limits'",
+    "mem_limit": "limits = { memory = … }",
+    "memory": "limits = { memory = … }",
+    "memorymax": "limits = { memory = … }",
+    "pids_limit": "limits = { processes = … }",
+    "tasksmax": "limits = { processes = … }",
+    "limitnofile": "limits = { files = … }",
+    "onfailure": "'on_failure'",
+    "execstoppost": "'after_exit'",
+    "post_stop": "'after_exit'",
     "is_tty": "'tty'",
     "is_foreground": "'tty'",
     "ports": "'port'",
@@ -353,6 +370,16 @@ _COMMON = {
     "env_file": Key(_FILES, 'Its own .env files; { path = "…", required = false } may be missing.'),
     "tty": Key(Flag(), "true: a terminal of its own (the default); false: pipes, its standard error apart."),
     "stop": Key(STOP, "How it is asked to end."),
+    **IDENTITY,
+    "on_failure": Key(
+        _COMMAND,
+        "A command that runs when a run of it has failed, with ORCHESTRATE_REASON, ORCHESTRATE_EXIT_STATUS and more in"
+        " its environment, for at most 10 seconds.",
+    ),
+    "after_exit": Key(
+        _COMMAND,
+        "A command that runs whenever a run of it has ended, before it is started again, for at most 10 seconds.",
+    ),
     "shell": Key(_SHELL, 'Runs a command that is a text: "bash", or ["bash", "-euo", "pipefail", "-c"] (/bin/sh -c).'),
     "unset": Key(
         _TEXTS, "Variables of the shell and of .env files that it does not get: names, or patterns like AWS_*."
@@ -415,13 +442,16 @@ AIRFLOW = Table(
         "except": Key(_TEXTS, "All but these."),
     }
 )
-DEFAULTS = Table(
-    {key: COMPONENT.keys[key] for key in ("environment", "cwd", "shell", "stop", "restart", "color")},
-    _ELSEWHERE,
+_DEFAULTS = (
+    *("environment", "cwd", "shell", "unset", "stop", "restart", "color", "on_failure", "after_exit"),
+    *IDENTITY,
 )
+DEFAULTS = Table({key: COMPONENT.keys[key] for key in _DEFAULTS}, _ELSEWHERE)
 SYSTEM = Table(
     {
-        "defaults": Key(DEFAULTS, "Keys for all components that do not have them; variables are merged."),
+        "defaults": Key(
+            DEFAULTS, "Keys for all components and initial steps that do not have them; variables are merged."
+        ),
         "env_file": Key(_FILES, '.env files for all; { path = "…", required = false } may be missing.'),
         "init": Key(MapOf(INIT, name_fault, NAME), "Steps that run one after another before the components."),
         "components": Key(MapOf(COMPONENT, name_fault, NAME), "What the system consists of."),

@@ -14,6 +14,8 @@ from orchestrator.config.definition import Path
 from orchestrator.config.diagnostics import Report, did_you_mean
 from orchestrator.config.document import Document
 from orchestrator.config.durations import PATTERN, parse_duration
+from orchestrator.config.sizes import PATTERN as PATTERN_OF_SIZE
+from orchestrator.config.sizes import parse_size, write_size
 
 Schema = dict[str, Any]
 
@@ -120,7 +122,7 @@ class Number:
         is_number = isinstance(value, int if self.whole else int | float) and not isinstance(value, bool)
         if not is_number or not self.low <= value <= self.high:  # type: ignore[operator]
             kind = "a whole number" if self.whole else "a number"
-            at.mismatch(f"{kind}{self.unit and f' of {self.unit}'} from {self.low:g} to {self.high:g}", value)
+            at.mismatch(f"{kind}{self.unit and f' of {self.unit}'} from {self.low:.15g} to {self.high:.15g}", value)
         return value if self.whole else float(value)  # type: ignore[arg-type]
 
     def schema(self) -> Schema:
@@ -147,6 +149,24 @@ class Duration:
         """Describe it."""
         number = {"type": "number", "minimum": self.low, "maximum": self.high}
         return {"anyOf": [number, {"type": "string", "pattern": PATTERN}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A number of bytes, or a text with a unit, such as `512M`; at least `low` bytes."""
+
+    low: int
+
+    def read(self, value: object, at: At) -> int:
+        """Return the bytes."""
+        size = parse_size(value) if isinstance(value, str) else value
+        if not isinstance(size, int) or isinstance(size, bool) or not self.low <= size < 1 << 62:
+            at.mismatch(f'a size such as "512M" or "1.5G", at least {write_size(self.low)}', value)
+        return size
+
+    def schema(self) -> Schema:
+        """Describe it."""
+        return {"anyOf": [{"type": "integer", "minimum": self.low}, {"type": "string", "pattern": PATTERN_OF_SIZE}]}
 
 
 DAY = 86400.0
