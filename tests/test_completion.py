@@ -141,7 +141,7 @@ def here(tmp_path):
         ("env ", ["web", "db", "seed"]),
         ("run web -- ", [":files"]),
         ("run web ", [":files"]),
-        ("signal ST", ["STKFLT", "STOP"]),
+        ("signal STO", ["STOP"]),
         ("signal HUP ", ["web", "db"]),
         ("up --on-hangup ", ["stop", "detach"]),
         ("up --log-dir ", [":directories"]),

@@ -1,6 +1,7 @@
-"""What the TOML reader says of a text that is not TOML, in words of the definition. Pure.
+"""Rewords what tomllib reports about a text that is not TOML in the terms of the definition. Pure.
 
-The messages are those of tomllib (and tomli, on Python 3.10); one that is not known here is passed on.
+The messages are those of tomllib, and of tomli 2.0 and later on Python 3.10, which differ in quotes and in "Can not". An
+unknown message is passed on unchanged.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ _OPEN_TABLE = re.compile(r"=\s*\{[^}]*$")
 
 
 def explain(message: str, text: str, line: int) -> str:
-    """Return what is wrong on a line, from 1, of a text that is not TOML."""
+    """Return what is wrong on `line` (from 1) of `text`."""
     lines = text.split("\n")
     here = lines[line - 1] if 0 < line <= len(lines) else ""
+    canonical = message.replace('"', "'").replace("Can not", "Cannot")
     for begin, reword in _REWORDED.items():
-        if message.startswith(begin):
+        if canonical.startswith(begin):
             return reword if isinstance(reword, str) else reword(message, lines, line, here)
     return message
 
@@ -84,8 +86,7 @@ _REWORDED: dict[str, str | Callable[[str, list[str], int, str], str]] = {
     "Invalid value": _value,
     "Illegal character '\\n'": _OPEN_STRING,
     "Unterminated string": _OPEN_STRING,
-    "Expected \"'''\"": _OPEN_STRING,
-    'Expected \'"""\'': _OPEN_STRING,
+    "Expected '''''": _OPEN_STRING,
     "Unclosed array": "a list has no closing bracket ]",
     "Expected ']": "a header has no closing bracket ]",
     "Expected newline or end of document after a statement": _more,
