@@ -177,7 +177,11 @@ def test_a_guardian_gives_the_terminal_back_when_the_supervisor_is_killed(home):
 
 
 def cmdline(pid):
-    return Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+    """Return the command line of a process; empty if it has exited."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def test_a_guardian_leaves_a_terminal_alone_that_another_job_has_made_quiet(tmux, home):
@@ -185,7 +189,7 @@ def test_a_guardian_leaves_a_terminal_alone_that_another_job_has_made_quiet(tmux
     terminal = tmux()
     other = home.path / "other"
     other.mkdir()
-    (other / "Procfile").write_text(f"web: {tree('plain')}\n")
+    (other / "Procfile").write_text(f"api: {tree('plain')}\n")
     home.write(web=tree("plain"))
     terminal.type(shlex.join(map(str, home.command())))
     terminal.wait_for(r"^web +\| ready")
@@ -193,7 +197,7 @@ def test_a_guardian_leaves_a_terminal_alone_that_another_job_has_made_quiet(tmux
     terminal.keys("C-z")
     terminal.wait_for("Stopped")
     terminal.type(f"clear; cd {other}; " + shlex.join(map(str, home.command()[:1])))
-    terminal.wait_for(r"^web +\| ready")
+    terminal.wait_for(r"^api +\| ready")
     os.kill(first, signal.SIGKILL)
     assert until(lambda: not [line for line in map(cmdline, terminal.server.living()) if str(home.path) + "/P" in line])
     terminal.keys("s", "e", "c")

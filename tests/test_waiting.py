@@ -78,7 +78,7 @@ def at_terminal():
         (["sh", "-c", "exec less /etc/passwd"], b"root"),
         (["bash", "-c", "read -p 'Name: ' name; true"], b"Name: "),
         (["bash", "-c", "read -s -p 'Secret: ' secret; true"], b"Secret: "),
-        ([sys.executable, "-q"], b">>> "),
+        (["env", "PYTHON_BASIC_REPL=1", sys.executable, "-q"], b">>> "),
         ([*PYTHON, "breakpoint()\npass"], b"(Pdb) "),
         ([*PYTHON, "import getpass; getpass.getpass()"], b"Password: "),
         ([*PYTHON, "input('[Y/n] ')"], b"[Y/n] "),
@@ -90,6 +90,13 @@ def test_who_asks_is_seen_to_wait(at_terminal, argv, prompt):
     program = at_terminal(*argv)
     program.read_until(prompt)
     assert until(program.is_waited_for)
+
+
+def test_a_line_editor_that_polls_the_terminal_is_seen_to_want_input(at_terminal):
+    """The REPL of Python 3.13 polls it ten times a second, so it never counts as blocked."""
+    program = at_terminal(sys.executable, "-q")
+    program.read_until(b">>> ")
+    assert until(program.reader)
 
 
 @pytest.mark.parametrize(
