@@ -1,7 +1,7 @@
 """Rewords what tomllib reports about a text that is not TOML in the terms of the definition. Pure.
 
-The messages are those of tomllib, and of tomli 2.0 and later on Python 3.10, which differ in quotes and in "Can not". An
-unknown message is passed on unchanged.
+The messages are those of tomllib, and of tomli 2.0 and later on Python 3.10, which differ in quotes and in "Can not".
+An unknown message is passed on unchanged.
 """
 
 from __future__ import annotations
