@@ -15,6 +15,7 @@ from orchestrator.control import rows, waiters
 from orchestrator.control.admission import Admission, Guest
 from orchestrator.control.reports import Bulletin
 from orchestrator.control.waiters import Look
+from orchestrator.control.watchers import Watchers
 from orchestrator.model import exits
 from orchestrator.model.control import Reply, Request, Verb, refusal
 from orchestrator.model.errors import USAGE_STATUS, ConfigError, OrchestrateError
@@ -50,6 +51,8 @@ class Desk:
         self._bulletin = Bulletin(supervisor, self._history)
         self._waiting: dict[Asker, tuple[Request, Look]] = {}
         self._listening: dict[Asker, tuple[str, ...]] = {}
+        self._watchers = Watchers(supervisor.loop, self._shown)
+        supervisor.streams.on_waiting.append(self._watchers.changed)
         supervisor.listen(self._changed)
         supervisor.stop_reported = self._report_stop
 
@@ -80,6 +83,9 @@ class Desk:
                 asker.send(Reply(last=False))  # from now on nothing is missed
                 self._listening[asker] = request.names
                 asker.on_close = lambda: self._forget(asker)
+            case Verb.WATCH:
+                asker.on_close = lambda: self._watchers.remove(asker)
+                self._watchers.add(asker)
             case Verb.WAIT:
                 self._wait(request, members, asker)
             case Verb.DOWN:
@@ -100,6 +106,11 @@ class Desk:
             asker.send(self._last_word(request, status))
         for asker in list(self._listening):
             asker.send(Reply(rows=({"time": time.time(), "state": Status.STOPPED.value, "status": status},)))
+
+    def _shown(self) -> tuple[rows.Row, list[rows.Row]]:
+        """Return the rows of the system and of its instances, as WATCH shows them."""
+        members = self._with_step(list(self._supervisor.roster.members))
+        return self._bulletin.status(), [self._bulletin.watched(member) for member in members]
 
     def _last_word(self, request: Request, status: int) -> Reply:
         match request.verb:
@@ -266,6 +277,7 @@ class Desk:
 
     def _changed(self, member: Member, before: State) -> None:
         row = self._history.changed(member, before)
+        self._watchers.changed()
         for asker, names in list(self._listening.items()):
             if row is None:
                 break

@@ -51,6 +51,20 @@ class Bulletin:
         waits_for = roster.waits_for(member) if member.public_state is Status.WAITING else []
         return {**self._history.row(member), "waits_for": waits_for, "waiting": waiting or None}
 
+    def watched(self, member: Member) -> Row:
+        """The same for a view of all instances, with what does not change: its color, tags, and kind of terminal.
+
+        A time until the restart would change at every look, so it is a time of day.
+        """
+        row = self.row(member)
+        pause = row.pop("restarts_in")
+        return {
+            **row,
+            "restart_at": None if pause is None else round(time.time() + pause),
+            "tags": sorted(member.spec.tags),
+            "tty": member.spec.tty,
+        }
+
     def why(self, member: Member) -> Row:
         """The same, with the reason why it is where it is, and its last lines."""
         supervisor = self._supervisor

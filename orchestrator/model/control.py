@@ -32,6 +32,7 @@ class Verb(enum.Enum):
     SEND = "send"
     WHY = "why"
     EVENTS = "events"
+    WATCH = "watch"  # rows as of PS, and again each that changes; see `Desk`
     WAIT = "wait"
     STATUS = "status"
     DOWN = "down"

@@ -18,7 +18,7 @@ class Kind(enum.Enum):
     """What a frame carries: bytes as they are, a size as `ROWSxCOLUMNS`, or UTF-8 text."""
 
     INPUT = b"i"  # client: typed
-    SIZE = b"s"  # client: its terminal's
+    SIZE = b"s"  # client: its terminal's; supervisor: that of the component's, to a viewer with `sizes`
     OUTPUT = b"o"  # supervisor: for the terminal
     NOTE = b"n"  # supervisor: a line for whoever sits there
     END = b"e"  # supervisor: the last frame; an exit status, a blank, and why
@@ -68,26 +68,38 @@ class FrameReader:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """How somebody attaches: the size of the terminal, to look on only, or to take the keyboard from who has it."""
+    """How a client attaches: the size of its terminal, only to read, or to take the keyboard from the writer.
+
+    With `sizes` a client that only reads gives the component's terminal its size while there is no writer, and learns
+    the size that it has.
+    """
 
     rows: int
     columns: int
     read_only: bool = False
     takes_over: bool = False
+    sizes: bool = False
 
     def encode(self) -> str:
         """As the argument of the request."""
         words = [format_size(self.rows, self.columns)]
         words += ["read-only"] * self.read_only + ["take-over"] * self.takes_over
+        words += ["sizes"] * self.sizes
         return " ".join(words)
 
 
 def decode_seat(text: str) -> Seat:
     """Read the argument of a request; raises MalformedFrame."""
     size, *words = text.split() or [""]
-    if not set(words) <= {"read-only", "take-over"}:
+    if not set(words) <= {"read-only", "take-over", "sizes"}:
         raise MalformedFrame(f"unknown way to attach: {text!r}")
-    return Seat(*parse_size(size.encode()), read_only="read-only" in words, takes_over="take-over" in words)
+    read_only = "read-only" in words
+    return Seat(
+        *parse_size(size.encode()),
+        read_only=read_only,
+        takes_over="take-over" in words,
+        sizes=read_only and "sizes" in words,
+    )
 
 
 def format_size(rows: int, columns: int) -> str:

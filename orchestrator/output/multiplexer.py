@@ -117,7 +117,7 @@ class Multiplexer:
     def resize(self, rows: int, columns: int) -> None:
         """Give every pty a new size; not where that is a viewer's."""
         for stream in self._by_fd.values():
-            if stream.terminal and not stream.lent:
+            if stream.terminal and not stream.sized:
                 stream.resize(rows, columns)
 
     def lend(self, stream: Stream, *, lent: bool) -> None:

@@ -63,10 +63,11 @@ class Stream:
 
     `recent` is the end of what it printed (`last` the same, once it is closed), and `seen_at` where in the merged
     stream that stands, None where it was not shown.
-    While it is `lent` to somebody who is attached its lines are not shown but counted in `held`, and its size is not
-    ours to set. `backlog` is what was read and is to be looked at together with more; `after_cr` says that what was
-    looked at last ended in CR. `flow` is its text that waits for the screen; `waits` says that it is not read because
-    of that. `on_full_screen` is called once, when a full-screen program begins while its lines are visible.
+    While it is `lent` to somebody who is attached its lines are not shown but counted in `held`. While it is `sized`
+    its size is that of a client. `backlog` is what was read and is to be looked at together with more; `after_cr` says
+    that what was looked at last ended in CR. `flow` is its text that waits for the screen; `waits` says that it is not
+    read because of that. `on_full_screen` is called once, when a full-screen program begins while its lines are
+    visible.
     """
 
     master_fd: int
@@ -82,6 +83,7 @@ class Stream:
     terminal: bool = True
     tap: Tap | None = None
     lent: bool = False
+    sized: bool = False
     held: int = 0
     open: bool = True
     parked: bool = False

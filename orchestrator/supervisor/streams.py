@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from orchestrator.output.multiplexer import Multiplexer
 from orchestrator.output.presenter import Stage, Tone
@@ -25,6 +26,7 @@ class Streams:
         self._last_words: dict[str, bytes] = {}
         self._kept: dict[str, bytes] = {}
         self.unseen = False  # whether the screen is one that nobody sees
+        self.on_waiting: list[Callable[[], None]] = []  # called if an instance waits at another prompt, or at none
 
     def of(self, member: Member) -> Stream:
         """The stream of the present incarnation, whose terminal is open."""
@@ -110,6 +112,11 @@ class Streams:
     def tell(self, text: str, *, warns: bool = False) -> None:
         """Say a line of our own."""
         self._stage.tell(text, tone=Tone.WARNING if warns else Tone.PLAIN)
+
+    def waiting_changed(self) -> None:
+        """Report that an instance waits at another prompt, or at none."""
+        for listener in self.on_waiting:
+            listener()
 
     def lend(self, stream: Stream, *, lent: bool) -> None:
         """Hold a stream's lines back while somebody is attached."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from typing import Protocol
 
-from orchestrator.model.frames import Frame, FrameReader, Kind, MalformedFrame, Seat
+from orchestrator.model.frames import Frame, FrameReader, Kind, MalformedFrame, Seat, format_size
 from orchestrator.runtime.connection import Peer
 from orchestrator.runtime.loop import Loop
 
@@ -57,6 +57,10 @@ class Viewer:
     def note(self, text: str) -> None:
         """Say a line to whoever sits there."""
         self._send(Frame(Kind.NOTE, text.encode()))
+
+    def tell_size(self, rows: int, columns: int) -> None:
+        """Say which size the component's terminal has from here on."""
+        self._send(Frame(Kind.SIZE, format_size(rows, columns).encode()))
 
     def end(self, status: int, why: str) -> None:
         """Say that it is over; the connection closes once that is read."""

@@ -6,7 +6,8 @@ to a client was rejected: two readers would take each other's bytes, and a clien
 supervisor, would hold the terminal open.)
 
 Several look, one types. The writer's terminal gives the pty its size, and alone answers queries: what other viewers'
-terminals send is dropped. Without a writer, or while its terminal does not keep up, we answer (query_answers.py). While
+terminals send is dropped. Without a writer the newest viewer with `Seat.sizes` gives it its size; each of these is sent
+the size that the pty has. Without a writer, or while its terminal does not keep up, we answer (query_answers.py). While
 there is a writer the lines are held back from the merged stream (`Stream.lent`).
 """
 
@@ -50,6 +51,9 @@ class House(Protocol):
     def lend(self, stream: Stream, *, lent: bool) -> None:
         """Take a stream's lines out of the merged one, or let them in again."""
 
+    def waiting_changed(self) -> None:
+        """Report that an instance waits at another prompt, or at none."""
+
 
 class Terminal:
     """Open while `stream` is one; between two incarnations it has none."""
@@ -67,6 +71,7 @@ class Terminal:
         self._viewers: list[Viewer] = []
         self._writer: Viewer | None = None
         self._wiggle: Timer | None = None
+        self._shown_waiting = ""  # the prompt that was reported last
         self._end = ""  # how the last run ended, which its attached users have not been told yet
 
     # An incarnation
@@ -85,6 +90,8 @@ class Terminal:
             viewer.note(f"{how} (pid {member.pid})")
         if self._writer is not None:
             self._lend()
+        else:
+            self._take_size()
 
     def close(self, end: str = "") -> None:
         """The incarnation has ended, and what it wrote has been read: after this its master is closed.
@@ -105,6 +112,7 @@ class Terminal:
             self._stream.tap = None
             self._tell_held()
         self._stream = self._answers = self._typist = self._dialogue = None
+        self.look_at_waiting()
         for viewer in list(self._viewers):
             viewer.show(self._modes.leave + b"\r\n")
 
@@ -136,6 +144,8 @@ class Terminal:
         assert self._answers is not None
         escapes, whole, seen = self._modes.feed(data), data, False
         data = self._dialogue.take(data)
+        if self._shown_waiting:
+            self.look_at_waiting()
         if self._viewers:
             encoded = Frame(Kind.OUTPUT, data).encode()
             for viewer in list(self._viewers):
@@ -171,6 +181,13 @@ class Terminal:
         """Something was typed: what is asked next is news."""
         if self._dialogue is not None:
             self._dialogue.typed()
+            self.look_at_waiting()
+
+    def look_at_waiting(self) -> None:
+        """Report if the prompt at which it waits is another one."""
+        if self._shown_waiting != (waiting := self.waiting):
+            self._shown_waiting = waiting
+            self._house.waiting_changed()
 
     # What its dialogue asks for (dialogue.Counter)
 
@@ -211,11 +228,15 @@ class Terminal:
             self._writer = None
         elif self._writer is not None:
             viewer.note("another terminal has the keyboard: you are looking on (--take-over takes it)")
-        elif seat.read_only:
+        elif seat.read_only and not seat.sizes:
             viewer.note("you are looking on")
+        if seat.sizes and self._stream is not None:
+            self._tell_size(viewer)
         self._show_state(viewer)
         if self._writer is None and not seat.read_only:
             self._make_writer(viewer)
+        elif seat.sizes and self._writer is None:
+            self._take_size()
 
     def hear(self, viewer: Viewer, frame: Frame) -> None:
         """Do what a viewer's frame says; only the writer's counts."""
@@ -229,6 +250,8 @@ class Terminal:
                 if self._stream.size == (viewer.rows, viewer.columns):  # it was suspended: draw anew
                     self._show_state(viewer)
                 self._take_size()
+            elif viewer.seat.sizes and self._writer is None and self._stream is not None:
+                self._take_size()
         elif frame.kind is not Kind.INPUT:
             viewer.close()
         elif viewer is self._writer and self._stream is not None and not self.type(frame.body):
@@ -238,9 +261,11 @@ class Terminal:
         """Show the present state to somebody who has missed something."""
         skipped, viewer.skipped = viewer.skipped, 0
         viewer.show(b"\x18" + self._modes.leave + b"\r\n")  # CAN ends a sequence that was cut
-        viewer.note(f"your terminal did not keep up: skipped {skipped:,} bytes")
+        if not viewer.seat.sizes:
+            viewer.note(f"your terminal did not keep up: skipped {skipped:,} bytes")
         self._show_state(viewer)
-        self._redraw()
+        if self._modes.full_screen or not viewer.seat.sizes:
+            self._redraw()
 
     def left(self, viewer: Viewer) -> None:
         """Forget a viewer; after the writer the next one has the keyboard."""
@@ -253,7 +278,9 @@ class Terminal:
                 self._make_writer(heir)
             elif self._stream is not None:
                 self._tell_held()
-                self._resize(*self._house.pty_size)
+                self._take_size()
+        elif viewer.seat.sizes and self._writer is None and self._stream is not None:
+            self._take_size()
 
     def _make_writer(self, viewer: Viewer) -> None:
         self._writer = viewer
@@ -269,13 +296,21 @@ class Terminal:
         self._take_size()
 
     def _take_size(self) -> None:
-        """Give the pty the size of the writer's terminal; where it has that already the program draws anew."""
-        assert self._stream is not None
-        assert self._writer is not None
-        if self._stream.size == (self._writer.rows, self._writer.columns):
+        """Give the pty the size of the writer's terminal, of a viewer that sizes it, or the usual one; if it has that
+        already, the program draws again."""
+        if self._stream is None or not self._stream.open:
+            return
+        sizer = self._writer or next((v for v in reversed(self._viewers) if v.seat.sizes), None)
+        self._stream.sized = sizer is not None
+        size = (sizer.rows, sizer.columns) if sizer is not None else self._house.pty_size
+        if self._stream.size != size:
+            self._resize(*size)
+        elif self._writer is not None or (sizer is not None and self._modes.full_screen):
             self._redraw()
-        else:
-            self._resize(self._writer.rows, self._writer.columns)
+
+    def _tell_size(self, viewer: Viewer) -> None:
+        if self._stream is not None and self._stream.open:
+            viewer.tell_size(*self._stream.size)
 
     def _tell_held(self) -> None:
         assert self._stream is not None
@@ -293,12 +328,15 @@ class Terminal:
         else:
             viewer.show(screenful(self._stream.recent, self._stream.splitter.pending, viewer.rows) + self._modes.enter)
 
-    def _resize(self, rows: int, columns: int) -> None:
+    def _resize(self, rows: int, columns: int, *, wiggles: bool = False) -> None:
         if self._wiggle is not None:
             self._wiggle.cancel()
             self._wiggle = None
         if self._stream is not None and self._stream.open:
             self._stream.resize(rows, columns)
+            for viewer in self._viewers:
+                if viewer.seat.sizes and not wiggles:
+                    viewer.tell_size(rows, columns)
             if self._modes.has_in_band_size and self._writer is None:  # the writer's terminal reports it itself
                 self._answer(b"\x1b[48;%d;%d;0;0t" % (rows, columns))
 
@@ -307,5 +345,5 @@ class Terminal:
         if self._stream is None or self._wiggle is not None or not self._stream.open:
             return
         rows, columns = self._stream.size
-        self._resize(rows - 1 or 2, columns)
+        self._resize(rows - 1 or 2, columns, wiggles=True)
         self._wiggle = self._house.loop.call_in(WIGGLE, lambda: self._resize(rows, columns))

@@ -50,6 +50,9 @@ class Counter(Protocol):
     def tell(self, text: str, *, warns: bool = False) -> None:
         """Say a line of our own in the merged stream."""
 
+    def look_at_waiting(self) -> None:
+        """Report if the prompt at which it waits is another one."""
+
 
 class Dialogue:
     """Lives as long as one incarnation's stream; `tree` returns the pids of its processes."""
@@ -163,6 +166,7 @@ class Dialogue:
         if not on_line and self._overtaken.waiting:
             return  # which has been told
         self._overtaken.told(prompt)
+        self._counter.look_at_waiting()
         news = prompt.strip() if on_line else NO_TEXT  # a server that reads commands prints many lines
         if not self._same_line and not self._counter.is_attended and news != self._noticed:
             self._same_line, self._noticed = True, news
@@ -184,5 +188,6 @@ class Dialogue:
         """Say that somebody has to look."""
         self._silent.waiting = prompt
         self._overtaken.told(prompt)
+        self._counter.look_at_waiting()
         if not self._counter.is_attended:
             self._counter.tell(text, warns=True)
