@@ -35,6 +35,7 @@ ALONE = {
     "ptyprocess": set(),
     "filelock": {"runtime/lock.py"},
     "blessed": {"output"},
+    "pyte": {"terminal/emulator.py"},
     "select": {"output/console.py", "runtime/edge.py"},
     "selectors": {"runtime/loop.py"},
     "airflow": set(),
