@@ -119,21 +119,37 @@ def psql_is_noticed(home):
         "echo whole line; read name",
         "bash -c 'read -n1 -s'",
         "bash -c 'read -s secret'",
-        "printf '\\033[?1049hedit: '; read name",
-        "less /etc/passwd",
-        "exec less /etc/passwd",
-        "man man",
+        "printf '\\033[?1049h\\033[?1049l'; sleep 1; less /etc/passwd",
         python(f"{KEY}select.select([0], [], [])"),
     ],
 )
 def test_who_waits_without_a_question_is_noticed_once(home, command):
-    if not shutil.which(command.split()[0]) and command.split()[0] in ("less", "man"):
+    if "less" in command and not shutil.which("less"):
         pytest.skip("not installed")
     home.write(web=command, other="sleep 6; printf 'Name: '; read name")
     system = home.up()
     system.wait_for(r"^orchestrate \| web is waiting for input; answer it with: orchestrate attach web$")
     system.wait_for(notice("other", "Name:"))
     assert [name for name, _ in notices(system)] == ["web", "other"]
+    system.stop()
+
+
+FULL_SCREEN = {
+    "read": "printf '\\033[?1049hedit: '; read name",
+    "less": "less /etc/passwd",
+    "man": "exec man man",
+}
+
+
+def test_a_full_screen_program_that_waits_is_reported_once(home):
+    """The report of the full-screen program names the command to type, so nothing is added when it waits."""
+    commands = {name: command for name, command in FULL_SCREEN.items() if name == "read" or shutil.which(name)}
+    home.write(**commands, other="sleep 6; printf 'Name: '; read name")
+    system = home.up()
+    system.wait_for(notice("other", "Name:"))
+    assert [name for name, _ in notices(system)] == ["other"]
+    for name in commands:
+        assert system.text.count(f"{name} runs a full-screen program; view it with: orchestrate attach {name}\n") == 1
     system.stop()
 
 

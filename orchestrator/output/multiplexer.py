@@ -243,6 +243,7 @@ class Multiplexer:
     @staticmethod
     def _report_full_screen(stream: Stream) -> None:
         stream.splitter.took_screen = False
+        stream.full_screen_reported = stream.on_full_screen is not None and stream.visible
         if stream.on_full_screen is not None and stream.visible:
             report, stream.on_full_screen = stream.on_full_screen, None
             report()

@@ -67,7 +67,7 @@ class Stream:
     its size is that of a client. `backlog` is what was read and is to be looked at together with more; `after_cr` says
     that what was looked at last ended in CR. `flow` is its text that waits for the screen; `waits` says that it is not
     read because of that. `on_full_screen` is called once, when a full-screen program begins while its lines are
-    visible.
+    visible; `full_screen_reported` says whether the present one was reported so.
     """
 
     master_fd: int
@@ -92,6 +92,7 @@ class Stream:
     tail: Tail = field(default_factory=Tail)
     after_cr: bool = False
     on_full_screen: Callable[[], None] | None = None
+    full_screen_reported: bool = False
     backlog: list[bytes] = field(default_factory=list)
     backlog_size: int = 0
 

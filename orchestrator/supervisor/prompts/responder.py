@@ -168,6 +168,8 @@ class Dialogue:
         self._overtaken.told(prompt)
         self._counter.look_at_waiting()
         news = prompt.strip() if on_line else NO_TEXT  # a server that reads commands prints many lines
+        if self._counter.is_full_screen and self._stream.full_screen_reported:
+            return  # that report names the command to type
         if not self._same_line and not self._counter.is_attended and news != self._noticed:
             self._same_line, self._noticed = True, news
             self._alert(waits(self._member.name, prompt), prompt)
