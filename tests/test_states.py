@@ -4,12 +4,12 @@ import json
 import os
 import re
 import signal
-from pathlib import Path
 
 import pytest
 from definitions import Directory
 from harness import until
 
+from orchestrator.cli import manual
 from orchestrator.model.lifecycle import State
 from orchestrator.model.spec import Component
 from orchestrator.model.status import Status, of_system
@@ -141,6 +141,6 @@ def test_the_state_of_the_system(instances, system):
     assert of_system([Status(word) for word in instances.split()]).value == system
 
 
-def test_the_readme_lists_each_state():
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    assert set(re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE)) >= WORDS
+def test_the_manual_lists_each_state():
+    page = (manual.DIRECTORY / "readiness.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) >= WORDS
