@@ -25,7 +25,7 @@ def test_an_empty_directory_gets_a_procfile_to_copy(here):
     first, *hint = message(here)
     assert first == f"orchestrate: cannot find orchestrate.toml or Procfile in {here.path}"
     assert hint == [
-        "hint: write a file named Procfile with one line for each program:",
+        "hint: run `orchestrate init`, or write a file named Procfile with one line for each program:",
         "    web: python -m http.server",
         "    worker: python worker.py",
     ]
@@ -47,7 +47,7 @@ def test_a_file_of_ours_with_another_name_is_named(name, here):
 def test_a_definition_of_another_tool_is_named(name, here):
     (here.path / name).write_text("")
     assert message(here)[1].startswith(
-        f"hint: {name} is for {foreign_formats.tool_of(name)}; write a file named Procfile"
+        f"hint: {name} is for {foreign_formats.tool_of(name)}; run `orchestrate init`, or write"
     )
 
 

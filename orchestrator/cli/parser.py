@@ -78,6 +78,7 @@ def build() -> Parser:
     remote_parser.add_commands(add_remote)
     _add_attach(add_remote)
     _add_shell(add_remote)
+    _add_writers(add)
     add("man", "print the manual page, for `man -l -`")
     ls = add("ls", "list your running systems in all directories")
     ls.add_argument("--json", action="store_true", help="print one JSON object per line")
@@ -146,6 +147,18 @@ def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser,
         " COMMAND in the environment that all components share. Exit with its status.",
     )
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME", help="a component or instance")
+
+
+def _add_writers(add: Add) -> None:
+    """Add the commands that write a definition."""
+    init = add(
+        "init",
+        "write orchestrate.toml for what this directory contains",
+        description="Write a commented orchestrate.toml for what this directory contains: a Procfile, Django, FastAPI"
+        " or Flask, scripts of package.json, services of compose.yaml, an installed Airflow. Never overwrite a file.",
+    )
+    init.add_argument("--print", action="store_true", help="print the definition instead of writing the file")
+    init.add_argument("-C", "--directory", metavar="DIR", help="change to DIR first")
 
 
 def _add_airflow(parser: Parser, preset: Parser, place: Parser) -> None:
@@ -302,6 +315,7 @@ _DEFAULTS: dict[str, object] = {
     "reveal": False,
     "schema": False,
     "shape": "text",
+    "print": False,
     "follow": False,
     "lines": None,
     "since": None,

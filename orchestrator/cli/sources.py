@@ -156,7 +156,8 @@ def _what_is_there(where: Location) -> str:
         about = f"{theirs[0]} is for {foreign_formats.tool_of(theirs[0])}; "
         example = foreign_formats.line_for(theirs[0], (directory / theirs[0]).read_bytes())
     more = "" if example != foreign_formats.EXAMPLE else "\n    worker: python worker.py"
-    return f"{about}write a file named {PROCFILE} with one line for each program:\n    {example}{more}"
+    how = f"{about}run `orchestrate init`, or write a file named {PROCFILE} with one line for each program:"
+    return f"{how}\n    {example}{more}"
 
 
 def _similar(path: Path) -> str:
