@@ -47,7 +47,7 @@ def test_a_file_of_ours_with_another_name_is_named(name, here):
 def test_a_definition_of_another_tool_is_named(name, here):
     (here.path / name).write_text("")
     assert message(here)[1].startswith(
-        f"hint: {name} is for {foreign_formats.tool_of(name)}; run `orchestrate init`, or write"
+        f"hint: {name} is for {foreign_formats.tool_of(name)}; convert it with `orchestrate import {name}`, or write"
     )
 
 
@@ -75,7 +75,7 @@ def test_formats_of_other_tools_are_not_read_as_a_procfile(name, text, kind, her
     (here.path / name).write_text(text)
     first, hint = message(here, "-f", name)
     assert first.startswith(f"orchestrate: cannot read {name}: it is {kind}")
-    assert hint.startswith("hint: write a Procfile")
+    assert hint.startswith(f"hint: convert it with `orchestrate import {name}`, or write a Procfile")
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,20 @@ def _add_writers(add: Add) -> None:
     )
     init.add_argument("--print", action="store_true", help="print the definition instead of writing the file")
     init.add_argument("-C", "--directory", metavar="DIR", help="change to DIR first")
+    import_ = add(
+        "import",
+        "convert the definition of another tool to orchestrate.toml",
+        module="import_",
+        description="Convert a process-compose.yaml, mprocs.yaml, compose.yaml, supervisord.conf, package.json,"
+        " Procfile, .foreman or .overmind.env to orchestrate.toml. Each key without a counterpart is listed on"
+        " standard error.",
+    )
+    import_.add_argument("source", metavar="FILE", help="the file to convert")
+    import_.add_argument(
+        "-o", "--output", metavar="FILE", help="write this file (default: orchestrate.toml beside the source)"
+    )
+    import_.add_argument("--print", action="store_true", help="print the definition instead of writing a file")
+    import_.add_argument("-C", "--directory", metavar="DIR", help="change to DIR first")
 
 
 def _add_airflow(parser: Parser, preset: Parser, place: Parser) -> None:
@@ -316,6 +330,7 @@ _DEFAULTS: dict[str, object] = {
     "schema": False,
     "shape": "text",
     "print": False,
+    "output": None,
     "follow": False,
     "lines": None,
     "since": None,

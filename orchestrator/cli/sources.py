@@ -132,7 +132,7 @@ def _checked(source: _Source) -> _Source:
         example = foreign_formats.line_for(name, source.data)
         raise ConfigError(
             [f"cannot read {source.name}: it is {what}, neither a Procfile nor TOML"],
-            f"write a Procfile, one line for each program, like `{example}`",
+            f"convert it with `orchestrate import {source.name}`, or write a Procfile with lines like `{example}`",
         )
     return source
 
@@ -156,7 +156,8 @@ def _what_is_there(where: Location) -> str:
         about = f"{theirs[0]} is for {foreign_formats.tool_of(theirs[0])}; "
         example = foreign_formats.line_for(theirs[0], (directory / theirs[0]).read_bytes())
     more = "" if example != foreign_formats.EXAMPLE else "\n    worker: python worker.py"
-    how = f"{about}run `orchestrate init`, or write a file named {PROCFILE} with one line for each program:"
+    run = f"convert it with `orchestrate import {theirs[0]}`" if theirs else "run `orchestrate init`"
+    how = f"{about}{run}, or write a file named {PROCFILE} with one line for each program:"
     return f"{how}\n    {example}{more}"
 
 

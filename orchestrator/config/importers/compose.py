@@ -22,6 +22,7 @@ from orchestrator.config.importers.convert import (
     text_of,
     variables,
     without_shell,
+    words_of,
 )
 from orchestrator.config.importers.draft import Draft, Entry, Nearby
 from orchestrator.config.importers.yaml_document import YamlDocument, parse
@@ -197,8 +198,8 @@ class _Service:
             if isinstance(part, list):
                 words += [forms(text_of(word)) for word in part]
             else:
-                line = without_shell(part)
-                words += line if isinstance(line, list) else [forms(word) for word in part.split()]
+                line = text_of(part)
+                words += [forms(word) for word in words_of(line) or line.split()]
         if len(words) == 3 and words[0] in ("sh", "/bin/sh") and words[1] == "-c":
             self.keys["command"] = for_shell(words[2])
         else:
@@ -227,8 +228,8 @@ class _Service:
             if inside:
                 where = self.keys.get("cwd", "the directory of this file")
                 self._lose("working_dir", text=f"a directory of the image; runs in {where}")
-        if "volumes" in table:
-            used = inside and known is not None and len(table["volumes"]) == 1
+        if volumes := table.get("volumes"):
+            used = inside and known is not None and len(volumes) == 1
             if not used:
                 self._lose("volumes", text="no counterpart: components use the files where they are")
 
