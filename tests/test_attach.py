@@ -577,6 +577,11 @@ def test_without_a_name_the_merged_stream_is_shown_again(home, tmux):
     terminal.keys("C-c")
     assert terminal.status() == 130
     terminal = tmux()
+    terminal.type(shlex.join(map(str, [*command_under_test(), "attach", "--utc", "--no-prefix", "-C", home.path])))
+    terminal.wait_for(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z tick \d+$")
+    terminal.keys("C-c")
+    assert terminal.status() == 130
+    terminal = tmux()
     terminal.type(shlex.join(map(str, [*command_under_test(), "attach", "-C", home.path])))
     terminal.wait_for(r"^one +\| tick \d+")
     system.stop()

@@ -7,7 +7,7 @@ import signal
 from datetime import datetime, timezone
 
 import pytest
-from harness import PATIENCE, pump, until, voice
+from harness import PATIENCE, environment, pump, until, voice
 from lateness import in_time
 from log_files import log_of
 
@@ -21,6 +21,16 @@ def test_timestamps_stand_before_the_prefix(home):
     lines = run.text.splitlines()
     assert all(re.match(r"\d\d:\d\d:\d\d\.\d{3} (web        |orchestrate) \| ", line) for line in lines), lines
     now = datetime.now()
+    assert abs(now.hour * 60 + now.minute - int(lines[0][:2]) * 60 - int(lines[0][3:5])) in (0, 1, 1439)
+
+
+def test_utc_times_end_in_z(home):
+    run = home.write(web="echo one; exec cat").up("--utc", env=environment(TZ="Asia/Kolkata"))
+    run.wait_for("one")
+    run.stop()
+    lines = run.text.splitlines()
+    assert all(re.match(r"\d\d:\d\d:\d\d\.\d{3}Z (web        |orchestrate) \| ", line) for line in lines), lines
+    now = datetime.now(timezone.utc)
     assert abs(now.hour * 60 + now.minute - int(lines[0][:2]) * 60 - int(lines[0][3:5])) in (0, 1, 1439)
 
 

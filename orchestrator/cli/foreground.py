@@ -258,6 +258,7 @@ def _stage(console: Console, system: System, home: Home, here: Surroundings) -> 
         style,
         prefix=here.view.prefix,
         timestamps=here.view.timestamps,
+        utc=here.view.utc,
         json=here.view.json,
         quiet=here.view.quiet,
         logs=log_directory(home, here),

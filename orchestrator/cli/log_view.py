@@ -132,7 +132,8 @@ class Shower:
     def __init__(self, options: argparse.Namespace, directory: Path, names: Iterable[str]) -> None:
         here = settings.read(options)
         self._json = options.json
-        self._timestamps, self._utc, self._has_prefix = options.timestamps, options.utc, not options.no_prefix
+        self._timestamps, self._utc = here.view.timestamps, here.view.utc
+        self._has_prefix = not options.no_prefix
         self._is_terminal = kind_of(1) is Kind.TERMINAL
         if here.colours:
             self._style = Style.COLOURS

@@ -319,6 +319,7 @@ def stream() -> Parser:
     options = _group()
     options.add_argument("--color", choices=COLOURS, help="use colors (default: auto, on a terminal only)")
     options.add_argument("-T", "--timestamps", action="store_true", help="print the local time before each line")
+    options.add_argument("--utc", action="store_true", help="print the time in UTC before each line")
     options.add_argument("--no-prefix", action="store_true", help="print lines without the component's name")
     options.add_argument("--json", action="store_true", help="print one JSON object per line")
     options.add_argument(

@@ -250,15 +250,24 @@ def _add_logs(add: Add) -> Parser:
     logs.add_argument("--since", metavar="TIME", help="print only lines since TIME: 5m, 1h30m, 14:05, 2026-01-31T14:05")
     logs.add_argument("--until", metavar="TIME", help="print only lines until TIME")
     logs.add_argument("--grep", metavar="RE", help="print only lines that match a regular expression")
-    logs.add_argument("-t", "-T", "--timestamps", action="store_true", help="print the time before each line")
-    logs.add_argument("--utc", action="store_true", help="print times in UTC (default: local time)")
-    logs.add_argument("--no-prefix", action="store_true", help="print lines without the component's name")
-    logs.add_argument("--color", choices=options.COLOURS, help="when to print colors (default: auto)")
-    logs.add_argument("--json", action="store_true", help="print one JSON object per line")
-    logs.add_argument("--no-color", action="store_const", const="never", dest="color", help="print no colors")
+    _add_stream_form(logs)
     options.which_system(logs)
     logs.add_argument("--log-dir", metavar="DIR", help="read log files from DIR (default: HOME/.orchestrate/logs)")
     return logs
+
+
+def _add_stream_form(parser: Parser, condition: str = "") -> None:
+    """Add the options that say how the lines of the log files are printed."""
+
+    def add(*flags: str, text: str, **more: Any) -> None:
+        parser.add_argument(*flags, help=text + condition, **more)
+
+    add("-t", "-T", "--timestamps", action="store_true", text="print the local time before each line")
+    add("--utc", action="store_true", text="print the time in UTC before each line")
+    add("--no-prefix", action="store_true", text="print lines without the component's name")
+    add("--color", choices=options.COLOURS, text="use colors (default: auto, on a terminal only)")
+    add("--no-color", action="store_const", const="never", dest="color", text="use no colors")
+    add("--json", action="store_true", text="print one JSON object per line")
 
 
 def _add_attach(add: Add) -> None:
@@ -275,6 +284,7 @@ def _add_attach(add: Add) -> None:
         metavar="KEYS",
         help="set the keys that detach, e.g. ctrl-p,ctrl-q (default: ctrl-\\,d; the first twice sends it once)",
     )
+    _add_stream_form(attach, " (without NAME)")
     options.which_system(attach)
 
 

@@ -26,6 +26,7 @@ class View:
 
     prefix: bool
     timestamps: bool
+    utc: bool
     json: bool
     quiet: frozenset[str]
     log: bool
@@ -76,7 +77,8 @@ def read(options: argparse.Namespace) -> Surroundings:
         os.environ.pop("NO_COLOR", None)  # decided here; blessed would decide again, the other way
     view = View(
         prefix=not options.no_prefix,
-        timestamps=options.timestamps,
+        timestamps=options.timestamps or options.utc,
+        utc=options.utc,
         json=options.json,
         quiet=frozenset(name.strip() for text in options.quiet for name in text.split(",")),
         log=not options.no_log,

@@ -31,7 +31,7 @@ from orchestrator.terminal.width import padded, width
 WITHOUT_TERMINAL = (40, 120)  # rows and columns of a pty where stdout is no terminal
 ERRORS = "bright_red"  # the mark before a line of standard error, where that is separate
 NARROWEST = 20  # columns that are left to a component however long the prefix
-CLOCK_WIDTH = len("00:00:00.000 ")
+CLOCK_WIDTH = len("00:00:00.000 ")  # and one more for the Z of UTC
 
 Wrap = Callable[[str, str], bytes]
 
@@ -44,6 +44,7 @@ class Presentation:
     style: Style
     prefix: bool = True
     timestamps: bool = False
+    utc: bool = False
     json: bool = False
     quiet: frozenset[str] = frozenset()
     logs: Path | None = None
@@ -101,7 +102,9 @@ class Stage:
         if size is None:
             return WITHOUT_TERMINAL
         columns, rows = size
-        taken = (self._width + len(SEPARATOR) if self._how.prefix else 0) + CLOCK_WIDTH * self._how.timestamps
+        taken = self._width + len(SEPARATOR) if self._how.prefix else 0
+        if self._how.timestamps:
+            taken += CLOCK_WIDTH + self._how.utc
         return rows, max(NARROWEST, columns - taken)
 
     def stream(self, component: Component, instance: str, master_fd: int) -> Stream:
@@ -188,7 +191,7 @@ class Stage:
         prefix = self._prefix(instance, colour, is_error=is_error) if self._how.prefix else b""
         stamp = time.time if self._how.timestamps else None
         is_terminal = self.screen.console.kind is Kind.TERMINAL
-        return PrefixPainter(prefix, self._how.style, stamp, expand_tabs=is_terminal)
+        return PrefixPainter(prefix, self._how.style, stamp, utc=self._how.utc, expand_tabs=is_terminal)
 
     def _log_file(self, instance: str, faults: Faults, *, continues: bool = False) -> LogFile | None:
         how = self._how

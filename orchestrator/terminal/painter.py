@@ -66,21 +66,29 @@ class Painter(Protocol):
         """Mark lines from now on as `other` does, which is of the same kind."""
 
 
-def clock(now: float) -> bytes:
-    """Local time of day with milliseconds; `now` is seconds since the epoch."""
-    return time.strftime("%H:%M:%S", time.localtime(now)).encode() + b".%03d " % int(now % 1 * 1000)
+def clock(now: float, *, utc: bool = False) -> bytes:
+    """Return the time of day with milliseconds, local or with a `Z` in UTC; `now` is seconds since the epoch."""
+    parts = time.gmtime(now) if utc else time.localtime(now)
+    return time.strftime("%H:%M:%S", parts).encode() + b".%03d%b " % (int(now % 1 * 1000), b"Z" * utc)
 
 
 class PrefixPainter:
     """Puts a prefix before each line. Remembers what style a line left open, and whether it was cut."""
 
-    __slots__ = ("_cut", "_in_string", "_link", "_open", "_stamp", "_tabs", "prefix", "style")
+    __slots__ = ("_cut", "_in_string", "_link", "_open", "_stamp", "_tabs", "_utc", "prefix", "style")
 
     def __init__(
-        self, prefix: bytes, style: Style, stamp: Callable[[], float] | None = None, *, expand_tabs: bool = False
+        self,
+        prefix: bytes,
+        style: Style,
+        stamp: Callable[[], float] | None = None,
+        *,
+        utc: bool = False,
+        expand_tabs: bool = False,
     ) -> None:
-        """`stamp` returns the time of day that lines are marked with; None for no time. `expand_tabs` is for a
-        terminal, whose tab stops do not count from the end of the prefix."""
+        """`stamp` returns the time that is printed before each line, in UTC if `utc` is set; None for no time.
+        `expand_tabs` is for a terminal, whose tab stops do not count from the end of the prefix."""
+        self._utc = utc
         self._tabs = expand_tabs
         self.prefix = prefix
         self.style = style
@@ -121,7 +129,7 @@ class PrefixPainter:
             self.prefix = other.prefix
 
     def _prefix(self) -> bytes:
-        return self.prefix if self._stamp is None else clock(self._stamp()) + self.prefix
+        return self.prefix if self._stamp is None else clock(self._stamp(), utc=self._utc) + self.prefix
 
     def _line(self, line: bytes, *, ends: bool = True) -> bytes:
         if ends and not self._cut and self._is_calm(line := line.rstrip(b"\r")):
