@@ -19,6 +19,7 @@ from orchestrator.config.importers.convert import (
     names,
     positive,
     signal_name,
+    size,
     text_of,
     variables,
     without_shell,
@@ -35,14 +36,14 @@ _CONDITIONS = {
 }
 _READ = frozenset(
     """command entrypoint environment env_file working_dir depends_on healthcheck restart stop_signal stop_grace_period
-    ports scale deploy profiles image build volumes""".split()
+    ports scale deploy profiles image build volumes mem_limit pids_limit ulimits""".split()
 )
 _WHY = {
     "container_name": "without a container there is no name to give",
     "networks": "all components share the network of this machine",
     "links": "all components share the network of this machine",
     "expose": "all ports are open to this machine",
-    "user": "all components run as your user",
+    "user": "a user of the image; runs as your user",
     "logging": "output is in .orchestrate/logs; see `orchestrate logs`",
     "tty": "each component has a terminal",
     "stdin_open": "each component has a terminal; see `orchestrate attach`",
@@ -51,9 +52,7 @@ _WHY = {
     "platform": "runs on this machine",
     "pull_policy": "no image is used",
     "labels": "nothing reads labels",
-    "mem_limit": "limits need a container or systemd",
-    "cpus": "limits need a container or systemd",
-    "ulimits": "limits need a container or systemd",
+    "cpus": "no counterpart; `nice` gives others more time",
     "secrets": "read the files, or variables of env_file",
     "configs": "read the files where they are",
     "extra_hosts": "no counterpart; use /etc/hosts",
@@ -173,6 +172,7 @@ class _Service:
         self._convert_healthcheck(table)
         self._convert_restart(table)
         self._convert_stop(table)
+        self._convert_limits(table)
         if isinstance(profiles := table.get("profiles"), list) and profiles:
             self.keys["profiles"] = [text_of(profile) for profile in profiles]
         self.keys["on_exit"] = "ignore"
@@ -361,8 +361,33 @@ class _Service:
         if replicas is not None and replicas != 1:
             self.keys["replicas"] = replicas
         for key in deploy:
-            if key not in ("replicas", "restart_policy"):
-                self._lose("deploy", key, text=_WHY["cpus"] if key == "resources" else "no counterpart")
+            if key not in ("replicas", "restart_policy", "resources"):
+                self._lose("deploy", key)
+
+    def _convert_limits(self, table: dict[str, Any]) -> None:
+        limits: dict[str, Any] = {}
+        deploy = table.get("deploy")
+        resources = deploy.get("resources") if isinstance(deploy, dict) else None
+        most = resources.get("limits") if isinstance(resources, dict) else None
+        most = most if isinstance(most, dict) else {}
+        if (memory := size(table.get("mem_limit", most.get("memory")))) is not None:
+            limits["memory"] = memory
+        if (processes := count(table.get("pids_limit", most.get("pids")), 1 << 22)) is not None and processes > 0:
+            limits["processes"] = processes
+        ulimits = table.get("ulimits")
+        for key, value in ulimits.items() if isinstance(ulimits, dict) else ():
+            files = count(value.get("soft") if isinstance(value, dict) else value, 1 << 30)
+            if key == "nofile" and files is not None:
+                limits["files"] = files
+            else:
+                self._lose("ulimits", key)
+        for key in most:
+            if key not in ("memory", "pids"):
+                self._lose("deploy", "resources", "limits", key, text=_WHY["cpus"])
+        if isinstance(resources, dict) and "reservations" in resources:
+            self._lose("deploy", "resources", "reservations")
+        if limits:
+            self.keys["limits"] = limits
 
     def _convert_stop(self, table: dict[str, Any]) -> None:
         stop: dict[str, Any] = {}

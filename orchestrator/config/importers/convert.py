@@ -11,6 +11,7 @@ from orchestrator.config.durations import parse_duration
 from orchestrator.config.importers.draft import Draft, usable_name
 from orchestrator.config.interpolation import escape
 from orchestrator.config.schema.fields import DAY
+from orchestrator.config.sizes import parse_size
 from orchestrator.model import exits
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -141,8 +142,15 @@ def names(wanted: Iterable[Any]) -> dict[str, str]:
     return found
 
 
-def count(value: Any) -> int | None:
-    """Return a number of instances or retries; None if it is none."""
+def count(value: Any, most: int = 1000) -> int | None:
+    """Return a number of instances, retries or the like from 0 to `most`; None if it is none."""
     if isinstance(value, str) and value.isascii() and value.isdecimal():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1000 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else None
+
+
+def size(value: Any) -> int | str | None:
+    """Return a size such as `512m`, or a number of bytes, if it is one of ours too; else None."""
+    if isinstance(value, str):
+        return value if parse_size(value) is not None else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -40,7 +40,7 @@ _SILENT = {
 }
 _WHY = {
     "priority": "gives an order only; use `depends_on`",
-    "user": "runs as your user; put `sudo -u USER` before the command",
+    "user": "runs as your user; add `user` if you run orchestrate as root",
     "serverurl": "no counterpart",
     "process_name": "instances are named NAME.1, NAME.2 and so on",
     "numprocs_start": "instances are numbered from 1",
@@ -195,6 +195,8 @@ class _Program:
             self.keys["cwd"] = self._expand(directory, "directory", in_shell=False)
         if values.get("autostart", "true").lower() in _FALSE:
             self.keys["autostart"] = False
+        if umask := values.get("umask"):
+            self.keys["umask"] = umask
         if tags := [group for group in groups if not name_fault(group)]:
             self.keys["tags"] = tags
         self._convert_restart()
@@ -224,11 +226,8 @@ class _Program:
             self._lose("command" if command else "", "not a command line" if command else "has no command")
             return False
         plain = _EXPANSION.sub("x", command)
-        needs_shell = "process_num" in command or "host_node_name" in command or "umask" in self._section.values
-        if needs_shell:
-            line = " ".join(self._quoted(word) for word in words)
-            umask = self._section.values.get("umask")
-            self.keys["command"] = f"umask {umask} && exec {line}" if umask else f"exec {line}"
+        if "process_num" in command or "host_node_name" in command:
+            self.keys["command"] = "exec " + " ".join(self._quoted(word) for word in words)
         elif words[:2] in (["sh", "-c"], ["/bin/sh", "-c"]) and len(words) == 3:
             self.keys["command"] = self._expand(words[2], "command", in_shell=True)
         elif re.search(r"[|&;<>()`$\\\"'*?\[\]{}~!#]", plain):
