@@ -20,6 +20,7 @@ from orchestrator.config.validate import validate
 from orchestrator.model.spec import RestartPolicy
 from orchestrator.presets.airflow import components as airflow_components
 from orchestrator.presets.airflow import network
+from orchestrator.presets.airflow.workers import Programs
 
 SHELL = {"PATH": "/v/bin:/bin", "ODD": "$HOME ${x} $$", "PORT": "1234"}
 
@@ -31,6 +32,7 @@ def components_of(version, bind=None, **options):
         directory="/p $$",
         private="/h $$/run",
         task_call=("/v/bin/python", "/t $.py"),
+        programs=Programs(worker=(), call=(), airflow="/v $x/bin/airflow"),
         environment=SHELL,
         processors=2,
         bind=bind,
@@ -180,10 +182,10 @@ def test_the_presets_components_stand_beside_others(here, fake, tmp_path):
 
 
 def test_an_env_file_an_initial_step_and_a_second_start(here, fake):
-    here.write(dot_env="AIRFLOW__CORE__EXECUTOR=CeleryExecutor\n")
+    here.write(dot_env="AIRFLOW__CORE__EXECUTOR=KubernetesExecutor\n")
     text = "[init.load]\ncommand = 'test -e airflow/airflow.db && echo loaded'\n"
     first = start(here, text, fake)
-    assert "Forcing executor to LocalExecutor: CeleryExecutor is not local" in first.text
+    assert "Forcing executor to LocalExecutor: KubernetesExecutor is not local" in first.text
     order = ("Database ready", "loaded", "scheduler  started with executor LocalExecutor", "Airflow is ready")
     assert sorted(order, key=first.text.index) == list(order)
     assert "executor = LocalExecutor" in ask(here, "airflow", "run", "--", "print-configuration")
@@ -216,7 +218,7 @@ def test_orchestrate_airflow_equals_an_empty_table(here, fake):
     names = "4 components: scheduler, api-server, dag-processor, triggerer"
     assert ask(here, "airflow", "check", **variables) == f"Airflow is right: {names}\n"
     assert "scheduler      at once\n" in ask(here, "airflow", "graph", **variables)
-    shown = ask(here, "airflow", "env", "scheduler", "--executor", "CeleryExecutor", **variables)
+    shown = ask(here, "airflow", "env", "scheduler", "--executor", "KubernetesExecutor", **variables)
     assert "AIRFLOW__CORE__EXECUTOR=LocalExecutor " in shown, "the one that it is replaced by"
     one = ask(here, "airflow", "config", "--only", "triggerer", "--port", "9191", "--home", "other", **variables)
     assert "[components.scheduler]" not in one

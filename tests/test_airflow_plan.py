@@ -14,8 +14,12 @@ from orchestrator.model.spec import ExecProbe, HttpProbe, LogProbe, Ownership, R
 from orchestrator.presets.airflow import components as airflow_components
 from orchestrator.presets.airflow import network
 from orchestrator.presets.airflow.network import Use
+from orchestrator.presets.airflow.workers import Programs
 
 NOBODY = frozenset()
+PROGRAMS = Programs(
+    worker=("/v/bin/python", "/o/worker.py", "/r"), call=("/v/bin/python", "/o/call.py"), airflow="/v/bin/airflow"
+)
 REQUEST = airflow_components.Request(
     command="/v/bin/airflow",
     directory="/p",
@@ -23,6 +27,7 @@ REQUEST = airflow_components.Request(
     environment={"PATH": "/v/bin:/bin"},
     processors=4,
     task_call=("/v/bin/python", "/o/task_call.py"),
+    programs=PROGRAMS,
 )
 
 

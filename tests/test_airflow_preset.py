@@ -127,7 +127,7 @@ def test_the_second_start_needs_no_helper_until_something_has_changed(fake):
     assert "Checking database" not in warm.text
     warm.stop()
     for change in (
-        lambda: {"AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"},
+        lambda: {"AIRFLOW__CORE__EXECUTOR": "KubernetesExecutor"},
         lambda: (fake.home / "airflow.cfg").write_text("[core]\nexecutor = LocalExecutor\n") and {},
         lambda: (fake.packages / "more.dist-info").mkdir() or {},
         lambda: (fake.home / "airflow.db").unlink() or {},
@@ -240,8 +240,8 @@ def test_every_user_gets_a_password_before_airflow_prints_one(fake):
 
 
 def test_what_is_not_local_is_forced_and_said(fake):
-    run = fake.ready(AIRFLOW__CORE__EXECUTOR="CeleryExecutor", AIRFLOW__CORE__AUTH_MANAGER="no.such.Manager")
-    assert "Forcing executor to LocalExecutor: CeleryExecutor is not local" in run.text
+    run = fake.ready(AIRFLOW__CORE__EXECUTOR="KubernetesExecutor", AIRFLOW__CORE__AUTH_MANAGER="no.such.Manager")
+    assert "Forcing executor to LocalExecutor: KubernetesExecutor is not local" in run.text
     assert "Forcing auth manager to SimpleAuthManager: no module no.such.Manager" in run.text
     assert "scheduler  started with executor LocalExecutor" in run.text
     run.stop()
@@ -445,7 +445,7 @@ def test_the_second_terminal_from_any_directory_without_airflow_on_path(fake, tm
         )
 
     port = free_port()
-    run = fake.ready("--port", port, AIRFLOW__CORE__EXECUTOR="CeleryExecutor")
+    run = fake.ready("--port", port, AIRFLOW__CORE__EXECUTOR="KubernetesExecutor")
     rows = {row["instance"]: row for row in map(json.loads, ask("ps", "--json").stdout.splitlines())}
     assert rows.keys() == set(NAMES)
     assert "triggerer is ready" in ask("why", "triggerer").stdout

@@ -44,7 +44,10 @@ ALONE = {
 }
 
 # Run by another interpreter, as a program: it belongs to the system that it asks, and shares nothing with us.
-_FOREIGN = ("helper", "diagnosis", "launcher", "task_call", "database_fingerprint")
+_FOREIGN = (
+    *("helper", "diagnosis", "launcher", "task_call", "database_fingerprint"),
+    *("celery_call", "celery_worker", "server_run"),
+)
 FOREIGN = {f"presets/airflow/{name}.py" for name in _FOREIGN}
 
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

@@ -26,11 +26,13 @@ from orchestrator.model.spec import Component, System
 from orchestrator.presets.airflow import (
     generated_secrets,
     preset,
+    servers,
+    workers,
 )
 from orchestrator.presets.airflow import (
     installation as airflow_installation,
 )
-from orchestrator.presets.airflow.facts import NAMES, Facts
+from orchestrator.presets.airflow.facts import EXECUTORS, NAMES, Facts
 from orchestrator.presets.airflow.foresight import foresee
 from orchestrator.presets.airflow.preset import Preset, Wishes
 from orchestrator.runtime.home import Home
@@ -44,7 +46,7 @@ Ask = Callable[[Home, airflow_installation.Installation, dict[str, str]], Facts]
 
 def table_of(options: argparse.Namespace) -> dict[str, object]:
     """Take the options of `orchestrate airflow` as the table [airflow] that says the same."""
-    lists = {"only": options.only, "except": options.without}
+    lists = {"only": options.only, "except": options.without, "queues": options.queues, "with": options.servers}
     texts = {"home": options.home, "airflow": options.airflow, "executor": options.executor, "bind": options.bind}
     table: dict[str, object] = {key: text.replace("$", "$$") for key, text in texts.items() if text is not None}
     table |= {key: [n.strip() for n in text.split(",") if n.strip()] for key, text in lists.items() if text is not None}
@@ -52,6 +54,13 @@ def table_of(options: argparse.Namespace) -> dict[str, object]:
         table["port"] = options.port
     if options.any_port:
         table["any_port"] = True
+    if options.workers != 1:
+        table["workers"] = options.workers
+    for key in ("concurrency", "worker_grace"):
+        if getattr(options, key) is not None:
+            table[key] = getattr(options, key)
+    if options.flower:
+        table["flower"] = True
     options.home = options.only = options.without = None
     return table
 
@@ -76,7 +85,7 @@ class AirflowPart:
     @property
     def names(self) -> frozenset[str]:
         """The components of the preset."""
-        return frozenset(component.name for component in self.components)
+        return frozenset(component.component or component.name for component in self.components)
 
     def foreseen(self, ask: Ask | None = None) -> AirflowPart:
         """Return it with its version and components, as they are configured. With `ask`, which runs the helper,
@@ -105,11 +114,16 @@ class AirflowPart:
 
     def _tree(self, component: Component) -> dict[str, Any]:
         """Return a component as keys. Generated secrets stay in their file: what we print would show them."""
+        environment = component.environment
         secrets = generated_secrets.stored(self.home)
-        used = {name: value for name, value in secrets.items() if component.environment.get(name) == value}
+        used = {name: value for name, value in secrets.items() if environment.get(name) == value}
+        files: list[Any] = [str(generated_secrets.path(self.home))] if used else []
+        if self.wishes.servers and any(name in environment for name in servers.VARIABLES):
+            used |= {name: environment[name] for name in servers.VARIABLES if name in environment}
+            files.append({"path": str(servers.variables_file(self.home)), "required": False})  # made by a start
         tree = component_dump.of_component(component, {**self._inherited, **used})
-        if used:
-            tree["env_file"] = [str(generated_secrets.path(self.home))]
+        if files:
+            tree["env_file"] = files
         return tree
 
     @property
@@ -119,7 +133,13 @@ class AirflowPart:
 
     def definition(self, components: tuple[Component, ...], report: Report) -> Definition:
         """Return the definition with these components of the preset under what the user wrote."""
-        trees = {component.name: self._tree(component) for component in components}
+        trees: dict[str, dict[str, Any]] = {}
+        for component in components:
+            name = component.component or component.name
+            if name in trees:  # a further instance, which its number alone tells from the first
+                trees[name]["replicas"] = trees[name].get("replicas", 1) + 1
+            else:
+                trees[name] = self._tree(component)
         tables = self.document.tree.get("components")
         mine = dict(tables) if isinstance(tables, dict) else {}
         for name in [name for name in mine if name in NAMES and name not in trees]:
@@ -190,7 +210,7 @@ def read(
 
     environment = {name: plain(variable.value) for name, variable in layers.flat().items()}
     if executor := text("executor"):
-        environment["AIRFLOW__CORE__EXECUTOR"] = executor
+        environment["AIRFLOW__CORE__EXECUTOR"] = EXECUTORS.get(executor, executor)
     base = table.place.directory
     home = os.path.expanduser(text("home") or environment.get("AIRFLOW_HOME") or "~/airflow")
     command = text("airflow")
@@ -201,6 +221,10 @@ def read(
             if name not in NAMES:
                 near = did_you_mean(name, NAMES) or f"; there are {', '.join(NAMES)}"
                 report.problem(table.where(key, index), f"airflow.{key}: {name!r} is no component of Airflow{near}")
+    for index, name in enumerate(table.values.get("with", ())):
+        if name not in servers.NAMES:
+            near = did_you_mean(name, servers.NAMES) or f"; there are {', '.join(servers.NAMES)}"
+            report.problem(table.where("with", index), f"airflow.with: unknown server {name!r}{near}")
     port = text("port")
     if port is not None and not (port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):
         report.problem(table.where("port"), f"airflow.port: has to be 1 to 65535, not {port!r:.40}")
@@ -214,6 +238,14 @@ def read(
         bind=text("bind"),
         wait_for_database=table.values.get("wait_for_database", WAIT_FOR_DATABASE),
         show_password=shows_password,
+        wanted=workers.Wanted(
+            count=table.values.get("workers", 1),
+            concurrency=table.values.get("concurrency"),
+            queues=",".join(table.values.get("queues", ())),
+            grace=table.values.get("worker_grace", workers.GRACE),
+            flower=table.values.get("flower", False),
+        ),
+        servers=frozenset(table.values.get("with", ())),
     )
     installation = airflow_installation.find(command, environment.get("PATH"))
     return AirflowPart(

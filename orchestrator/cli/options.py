@@ -159,6 +159,20 @@ def start(text: str) -> int:
     return int(text)
 
 
+def workers(text: str) -> int:
+    """Read a number of workers."""
+    if not re.fullmatch(r"[0-9]{1,4}", text) or int(text) > 1000:
+        raise argparse.ArgumentTypeError(f"invalid number of workers {text!r}: expected 0 to 1000")
+    return int(text)
+
+
+def tasks(text: str) -> int:
+    """Read a number of tasks, one at least."""
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"invalid number of tasks {text!r}: expected 1 to 10000")
+    return int(text)
+
+
 def port(text: str) -> int:
     """Read the number of a port."""
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536):
@@ -244,7 +258,29 @@ def airflow() -> Parser:
     options.add_argument(
         "--airflow", metavar="PATH", help="use this airflow command or environment (default: airflow on PATH)"
     )
-    options.add_argument("--executor", metavar="NAME", help="use this executor (default: as configured)")
+    options.add_argument(
+        "--executor", metavar="NAME", help="use this executor: local, celery or a class (default: as configured)"
+    )
+    options.add_argument(
+        "--workers", metavar="N", type=workers, help="run N Celery workers, with CeleryExecutor (default: 1)"
+    )
+    options.add_argument(
+        "--concurrency", metavar="N", type=tasks, help="run N tasks at a time in each worker (default: as configured)"
+    )
+    options.add_argument("--queues", metavar="NAMES", help="let the workers serve these queues, separated by commas")
+    options.add_argument(
+        "--worker-grace",
+        metavar="SECONDS",
+        type=seconds,
+        help="give running tasks SECONDS when a worker stops (default: 60)",
+    )
+    options.add_argument("--flower", action="store_true", help="also run Flower, the web interface of Celery")
+    options.add_argument(
+        "--with",
+        dest="servers",
+        metavar="NAMES",
+        help="also run these servers, with data in the home: redis,postgresql",
+    )
     options.add_argument("--only", metavar="NAMES", help="start only these components, separated by commas")
     options.add_argument("--except", dest="without", metavar="NAMES", help="start all but these components")
     options.add_argument("--port", metavar="PORT", type=port, help="set the port of the web interface")

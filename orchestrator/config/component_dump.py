@@ -60,6 +60,8 @@ def of_component(component: Component, inherited: Mapping[str, str]) -> Tree:
     if port.isdecimal() and inherited.get("PORT") != port:
         tree["port"] = int(port)
     tree = {key: value for key, value in tree.items() if value not in ("", [], {})}
+    if not component.tty:
+        tree["tty"] = False
     return {**tree, "on_exit": component.on_exit.value, "success_exit_codes": sorted(component.success)}
 
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 # First, as in `up`: so that what guardians use lies together in memory.
-import orchestrator.process.rehearsal  # noqa: F401
+import orchestrator.process.fork  # noqa: F401
 
 # isort: split
 from orchestrator.cli import detach, foreground, settings, system_lookup
 from orchestrator.cli.settings import Surroundings
 from orchestrator.model.errors import OrchestrateError, UsageError
-from orchestrator.presets.airflow import components
+from orchestrator.presets.airflow import components, servers, workers
 from orchestrator.presets.airflow import installation as airflow_installation
-from orchestrator.presets.airflow.facts import NAMES
+from orchestrator.presets.airflow.facts import EXECUTORS, NAMES
 from orchestrator.presets.airflow.preset import Preset, Wishes
 
 
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
 def _with_executor(here: Surroundings, executor: str | None) -> Surroundings:
     if executor is None:
         return here
-    return replace(here, environment={**here.environment, "AIRFLOW__CORE__EXECUTOR": executor})
+    return replace(here, environment={**here.environment, "AIRFLOW__CORE__EXECUTOR": EXECUTORS.get(executor, executor)})
 
 
 def read_wishes(options: argparse.Namespace, here: Surroundings) -> Wishes:
@@ -51,8 +51,35 @@ def read_wishes(options: argparse.Namespace, here: Surroundings) -> Wishes:
         bind=options.bind,
         wait_for_database=options.wait_for_database,
         stop=components.STOP if options.timeout is None else components.STOP.with_grace(options.timeout),
+        wanted=workers.Wanted(
+            count=options.workers,
+            concurrency=options.concurrency,
+            queues=",".join(_split(options.queues)),
+            grace=_worker_grace(options),
+            flower=options.flower,
+        ),
+        servers=server_names(_split(options.servers), "argument --with"),
         show_password=os.isatty(1) and not here.view.json and not options.detach,
     )
+
+
+def _split(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _worker_grace(options: argparse.Namespace) -> float:
+    """Return the seconds that running tasks are given; -t counts unless there is an option of the workers' own."""
+    grace: float | None = options.worker_grace if options.worker_grace is not None else options.timeout
+    return workers.GRACE if grace is None else grace
+
+
+def server_names(names: list[str], where: str) -> frozenset[str]:
+    """Return the names of servers that can be started with Airflow. Raises UsageError."""
+    for name in names:
+        if name not in servers.NAMES:
+            near = "; did you mean postgresql?" if name.startswith(("postgres", "pg")) else ""
+            raise UsageError(f"{where}: unknown server {name!r}{near}", f"there are {', '.join(servers.NAMES)}")
+    return frozenset(names)
 
 
 def component_names(text: str | None, option: str) -> frozenset[str]:

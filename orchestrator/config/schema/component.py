@@ -438,6 +438,12 @@ AIRFLOW = Table(
         "bind": Key(Text("an address"), "The address that the web interface listens on."),
         "any_port": Key(Flag(), "Whether free ports are taken instead of those that are taken (false)."),
         "wait_for_database": Key(SECONDS, "Retry for so many seconds if the database does not answer (30)."),
+        "workers": Key(Number(0, 1000, whole=True), "Celery workers here, if CeleryExecutor runs the tasks (1)."),
+        "concurrency": Key(Number(1, 10_000, whole=True), "Tasks that each worker runs at a time (as configured)."),
+        "queues": Key(_TEXTS, "Queues that the workers serve (as configured)."),
+        "worker_grace": Key(SECONDS, "Seconds that running tasks are given when a worker stops (60)."),
+        "flower": Key(Flag(), "Whether Flower, Celery's web interface, is started (false)."),
+        "with": Key(_TEXTS, "Servers that are started with Airflow: redis, postgresql."),
         "only": Key(_TEXTS, "Only these components of Airflow."),
         "except": Key(_TEXTS, "All but these."),
     }

@@ -22,7 +22,7 @@ from orchestrator.presets.airflow.facts import Facts
 from orchestrator.presets.airflow.installation import Installation, site_packages
 from orchestrator.runtime.home import write_private
 
-FORMAT = 4
+FORMAT = 5
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 
 

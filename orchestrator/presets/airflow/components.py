@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import (
     Component,
+    Condition,
+    Dependency,
     ExecProbe,
     HttpProbe,
     LogProbe,
@@ -26,8 +28,20 @@ from orchestrator.model.spec import (
     StopPlan,
     StopStep,
 )
+from orchestrator.presets.airflow import servers, workers
 from orchestrator.presets.airflow.facts import Facts
-from orchestrator.presets.airflow.network import REFRESH, Ports, Use, environment, execution_url, in_words, web_url
+from orchestrator.presets.airflow.network import (
+    REFRESH,
+    Ports,
+    Use,
+    environment,
+    execution_url,
+    flower_url,
+    in_words,
+    web_url,
+)
+from orchestrator.presets.airflow.servers import Servers
+from orchestrator.presets.airflow.workers import FLOWER, WORKER, Programs, Wanted
 
 COLOURS = {
     "webserver": "green",
@@ -63,26 +77,45 @@ class Request:
     environment: Mapping[str, str]
     processors: int
     task_call: tuple[str, ...]
+    programs: Programs
     own_hosts: frozenset[str] = frozenset()
     launcher: tuple[str, ...] = ()
     bind: str | None = None
     stop: StopPlan = STOP
+    wanted: Wanted = workers.DEFAULT
+    servers: Servers | None = None
 
 
-def names(facts: Facts, only: frozenset[str], without: frozenset[str]) -> tuple[str, ...]:
-    """Return the components to run, in the order of their start. Raises UsageError."""
-    there = ["scheduler", facts.web, "triggerer"]
+def names(
+    facts: Facts,
+    only: frozenset[str],
+    without: frozenset[str],
+    wanted: Wanted = workers.DEFAULT,
+    own_servers: frozenset[str] = frozenset(),
+) -> tuple[str, ...]:
+    """Return the components to run, in the order of their start; `own_servers` are started with them. Raises
+    UsageError."""
+    there = [*(name for name in servers.NAMES if name in own_servers), "scheduler", facts.web]
     if facts.dag_processor:
-        there.insert(2, "dag-processor")
+        there.append("dag-processor")
+    there.append("triggerer")
+    if facts.celery:
+        there += workers.names(wanted)
+    elif facts.executor and servers.REDIS in own_servers:
+        raise UsageError(
+            f"cannot start redis for --with: {facts.executor} does not use it", "add --executor CeleryExecutor"
+        )
+    elif facts.executor and wanted.flower:
+        raise UsageError(f"cannot start flower: {facts.executor} does not use Celery", "add --executor CeleryExecutor")
     for name in sorted((only | without) - set(there)):
         raise UsageError(
             f"unable to choose {name}: Airflow {facts.version} has no such component",
             f"it has {', '.join(there)}",
         )
-    wanted = tuple(name for name in there if is_wished(name, only, without))
-    if not wanted:
+    running = tuple(name for name in there if is_wished(name, only, without))
+    if not running:
         raise UsageError("unable to start Airflow: --only and --except leave no component")
-    return wanted
+    return running
 
 
 def is_wished(name: str, only: frozenset[str], without: frozenset[str]) -> bool:
@@ -93,10 +126,30 @@ def is_wished(name: str, only: frozenset[str], without: frozenset[str]) -> bool:
 def components(facts: Facts, running: tuple[str, ...], request: Request, chosen: Ports) -> tuple[Component, ...]:
     """Return the components of this start, `running` by name."""
     complete = environment(facts, request.environment, chosen, request.bind, running, request.own_hosts)
+    own = request.servers.components(running, complete, RESTART) if request.servers is not None else []
+    needs = tuple(Dependency(server.name, Condition.READY) for server in own)
+    return (*own, *(replace(one, depends_on=needs) for one in _airflow(facts, running, request, chosen, complete)))
+
+
+def _airflow(
+    facts: Facts, running: tuple[str, ...], request: Request, chosen: Ports, complete: dict[str, str]
+) -> tuple[Component, ...]:
+    """Return Airflow's own components."""
     if facts.major == 2 and request.launcher:
         others = complete.get("GUNICORN_CMD_ARGS", "")
         complete["GUNICORN_CMD_ARGS"] = f"{others} --no-control-socket".strip()
-    return tuple(
+    before_web = (facts.web,) if facts.major > 2 and facts.web in running else ()  # through which tasks report
+    more: list[Component] = []
+    if WORKER in running:
+        more += (
+            replace(one, start_after=_goes_after(facts, WORKER, running, request.processors))
+            for one in workers.worker(
+                facts, request.wanted, request.programs, request.directory, complete, RESTART, before_web
+            )
+        )
+    if FLOWER in running:
+        more.append(workers.flower(facts, chosen, request.programs, request.directory, complete, RESTART, request.stop))
+    core = tuple(
         Component(
             name=name,
             argv=_command(facts, name, request),
@@ -104,7 +157,7 @@ def components(facts: Facts, running: tuple[str, ...], request: Request, chosen:
             environment={**complete, "PORT": str(chosen.web)} if name == facts.web else complete,
             source="the Airflow preset",
             colour=COLOURS[name],
-            stop_before=(facts.web,) if facts.major > 2 and name == "scheduler" and facts.web in running else (),
+            stop_before=before_web if name == "scheduler" else (),
             start_after=_goes_after(facts, name, running, request.processors),
             ready=(
                 *probes(facts, name, running, chosen, request.bind),
@@ -115,7 +168,9 @@ def components(facts: Facts, running: tuple[str, ...], request: Request, chosen:
             success=frozenset(),
         )
         for name in running
+        if name in COLOURS
     )
+    return (*core, *more)
 
 
 def _goes_after(facts: Facts, name: str, running: tuple[str, ...], processors: int) -> tuple[str, ...]:
@@ -124,7 +179,7 @@ def _goes_after(facts: Facts, name: str, running: tuple[str, ...], processors: i
     A start is nothing but computing, and the web component's takes the longest by far: more than the others' together
     on 3.x. It gets a processor of its own, the others take turns on the rest.
     """
-    others = [other for other in running if other != facts.web]
+    others = [other for other in running if other != facts.web and (other in COLOURS or other == WORKER)]
     at_once = max(1, processors - (facts.web in running))
     return tuple(others[others.index(name) - at_once :][:1]) if name in others[at_once:] else ()
 
@@ -184,11 +239,15 @@ def _health(facts: Facts, url: str, of: tuple[str, ...]) -> HttpProbe:
     )
 
 
-def notes(facts: Facts, command: str, configured: Ports, chosen: Ports) -> tuple[str, ...]:
+def notes(
+    facts: Facts, command: str, configured: Ports, chosen: Ports, *, worker_runs: bool = False
+) -> tuple[str, ...]:
     """Return what is said before the components start: what was found, and what we changed of it."""
     lines = [f"Airflow {facts.version} ({command}), home {facts.home}, {facts.executor}, {facts.database}"]
     if facts.forced_executor:
         lines.append(f"Forcing executor to {facts.forced_executor}: {facts.forced_executor_reason}")
+    if facts.celery and not worker_runs:
+        lines.append(f"{facts.executor} has no worker here: its tasks stay queued unless one runs elsewhere")
     if facts.idle_executors:
         lines.append(f"{facts.idle_executors} has no worker here: its tasks stay queued unless one runs elsewhere")
     if facts.refresh_option:
@@ -203,13 +262,17 @@ def notes(facts: Facts, command: str, configured: Ports, chosen: Ports) -> tuple
     return tuple(lines)
 
 
-def banner(facts: Facts, running: tuple[str, ...], url: str, login: str) -> tuple[str, ...]:
+def banner(
+    facts: Facts, running: tuple[str, ...], url: str, login: str, chosen: Ports | None = None
+) -> tuple[str, ...]:
     """Return what is said once everything is ready. `login` is a line about user and password, or empty."""
     lines = ["", "Airflow is ready"]
     if facts.web in running:
         lines.append(f"{url}/")
         if login:
             lines.append(login)
+    if FLOWER in running and chosen is not None:
+        lines.append(f"Flower: {flower_url(facts, chosen)}/")
     lines.append("Airflow Standalone is for development purposes only. Do not use this in production!")
     return (*lines, "")
 

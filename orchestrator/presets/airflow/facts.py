@@ -9,9 +9,16 @@ from typing import Any
 
 from orchestrator.model.errors import ConfigError, OrchestrateError
 
+EXECUTORS = {  # short names of --executor
+    name.removesuffix("Executor").lower(): name
+    for name in ("LocalExecutor", "SequentialExecutor", "CeleryExecutor", "KubernetesExecutor")
+}
 # What the web component is called, by major version, and the names that each version's components have.
 WEB = {2: "webserver", 3: "api-server"}
-NAMES = ("scheduler", "webserver", "api-server", "dag-processor", "triggerer")
+NAMES = (
+    *("scheduler", "webserver", "api-server", "dag-processor", "triggerer"),
+    *("worker", "flower", "redis", "postgresql"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +69,22 @@ class Facts:
     user: str = ""
     password_file: str = ""
     generated: tuple[str, ...] = ()
+    worker_log_lines: bool = True
+    flower_host: str = ""
+    flower_port: int = 5555
+    flower_prefix: str = ""
+    flower_login: bool = False
+
+    @property
+    def celery(self) -> bool:
+        """Whether Celery workers run the tasks."""
+        return self.executor == "CeleryExecutor"
+
+    @property
+    def flower_address(self) -> str:
+        """The address that Flower listens on: only this machine's, unless a login is configured."""
+        exposed = self.flower_host in ("", "0.0.0.0", "::")
+        return "127.0.0.1" if exposed and not self.flower_login else self.flower_host or "0.0.0.0"
 
     @property
     def major(self) -> int:
@@ -107,6 +130,7 @@ def interpret(report: dict[str, Any]) -> Facts:
     web = "webserver.web_server_" if major == 2 else "api."
     base_url = "webserver.base_url" if major == 2 else "api.base_url"
     plain = not _flag(options, "logging.json_logs") and not options["logging.logging_config_class"]
+    level = options["logging.logging_level"]
     health = _flag(options, "scheduler.enable_health_check")
     if major == 2:
         webserver_config = options.get("webserver.config_file") or f"{report['home']}/webserver_config.py"
@@ -127,10 +151,19 @@ def interpret(report: dict[str, Any]) -> Facts:
         worker_log_port=_port(options, "logging.worker_log_server_port"),
         trigger_log_port=_port(options, "logging.trigger_log_server_port"),
         scheduler_health_port=_port(options, "scheduler.scheduler_health_check_server_port") if health else 0,
-        log_lines=plain and options["logging.logging_level"].upper() in _SPEAKING,
+        log_lines=plain and level.upper() in _SPEAKING,
         web_log_lines=plain and options.get("logging.uvicorn_logging_level", "info").upper() in _SPEAKING,
         webserver_config=webserver_config,
+        worker_log_lines=plain and (options.get("logging.celery_logging_level") or level).upper() in _SPEAKING,
+        flower_host=options.get("celery.flower_host", ""),
+        flower_port=_port({"celery.flower_port": "5555", **_given(options)}, "celery.flower_port"),
+        flower_prefix=options.get("celery.flower_url_prefix", ""),
+        flower_login=bool(options.get("celery.flower_basic_auth")),
     )
+
+
+def _given(options: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in options.items() if value}
 
 
 _OF_TASKS = (  # what a task's call of the execution API depends on, apart from the secret

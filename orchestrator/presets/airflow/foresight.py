@@ -25,6 +25,11 @@ _DEFAULTS = {
     "scheduler.enable_health_check": "False",
     "scheduler.scheduler_health_check_server_port": "8974",
     "scheduler.standalone_dag_processor": "False",
+    "logging.celery_logging_level": "",
+    "celery.flower_host": "",
+    "celery.flower_port": "",
+    "celery.flower_url_prefix": "",
+    "celery.flower_basic_auth": "",
 }
 
 
@@ -44,7 +49,9 @@ def foresee(version: str, home: str, environment: Mapping[str, str], config: str
         if any(_given(name, environment, parser) is not None for name in older):
             return None
         options = {name: _given(name, environment, parser) or default for name, default in defaults.items()}
-        return interpret({**_UNKNOWN, "version": version, "home": home, "options": options})
+        executor = (_given("core.executor", environment, parser) or "").split(",")[0].rpartition(".")[2].strip()
+        known = {"version": version, "home": home, "options": options}
+        return interpret({**_UNKNOWN, **known, "executor": executor if executor == "CeleryExecutor" else ""})
     except (configparser.Error, OrchestrateError):
         return None
 

@@ -30,7 +30,7 @@ import stat
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 LETTERS = "abcdefghkmnpqrstuvwxyzABCDEFGHKMNPQRSTUVWXYZ23456789"  # no two that look alike
@@ -46,6 +46,8 @@ OPTIONS = {  # that are looked at outside, by major version
 OPTIONS_OF_ALL = (
     "core.dags_folder logging.worker_log_server_port logging.trigger_log_server_port logging.logging_level"
     " logging.logging_config_class scheduler.enable_health_check scheduler.scheduler_health_check_server_port"
+    " logging.celery_logging_level celery.flower_host celery.flower_port celery.flower_url_prefix"
+    " celery.flower_basic_auth"
 )
 SECRETS = {  # that processes invent, each another one, or leave empty if the configuration has none; by major version
     2: (("webserver", "secret_key"), ("core", "fernet_key")),
@@ -73,6 +75,12 @@ REMOTE_EXECUTORS = {  # and the provider that has each today
     "EdgeExecutor": "apache-airflow-providers-edge3",
 }
 WITH_WORKERS = ("CeleryExecutor", "EdgeExecutor")
+CELERY = "CeleryExecutor"
+PROVIDER = "apache-airflow-providers-celery"
+OWN_BROKER = "ORCHESTRATE_OWN_BROKER"  # set if our own broker starts after this process; also in preset.py
+BROKER_TIMEOUT = 5.0  # seconds
+NO_SQLITE = "start one with --with postgresql, or set [database] sql_alchemy_conn"
+NO_BROKER = "start it, start one with --with redis, or set [celery] broker_url; --executor LocalExecutor needs none"
 SET_EXECUTOR = "set AIRFLOW__CORE__EXECUTOR=LocalExecutor to run this start without it"
 ROLES = ("viewer", "user", "op", "admin")
 
@@ -80,9 +88,10 @@ ROLES = ("viewer", "user", "op", "admin")
 class Unusable(Exception):
     """What is installed, or how it is configured, cannot be run; told in one line, and what to do in another."""
 
-    def __init__(self, reason: str, hint: str = "") -> None:
+    def __init__(self, reason: str, hint: str = "", others: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(reason)
         self.hint = hint
+        self.others = others
 
 
 def beside(name: str) -> Any:
@@ -202,6 +211,8 @@ def executor_facts(conf: Any, major: int) -> dict[str, Any]:
     check_executors(configured)
     first, *others = executor_classes(configured)
     name = first.rpartition(".")[2]
+    if name == CELERY:
+        return {"executor": name, "idle_executors": idle_executors(configured, others, ExecutorLoader)}
     try:
         executor = ExecutorLoader.import_default_executor_cls()[0]
         if executor.is_local:
@@ -220,6 +231,33 @@ def executor_facts(conf: Any, major: int) -> dict[str, Any]:
     os.environ["AIRFLOW__CORE__EXECUTOR"] = forced
     forget_executors()
     return {"executor": forced, "forced_executor": forced, "forced_executor_reason": reason}
+
+
+def check_celery(conf: Any) -> None:
+    """See that Celery's workers can be used: the provider, the broker, and a database that they can share. Raises
+    Unusable with all that is missing."""
+    problems = []
+    app = None
+    try:
+        app = beside("celery_call").airflow_application()
+    except Exception as error:  # noqa: BLE001 - whatever the provider or a package of its raise
+        problems.append(
+            (
+                "cannot use CeleryExecutor: " + diagnosis.first_line(error),
+                sys.executable + " -m pip install " + PROVIDER,
+            )
+        )
+    if conf.get("database", "sql_alchemy_conn").startswith("sqlite"):
+        problems.append(("cannot use CeleryExecutor: the database is SQLite, which workers cannot share", NO_SQLITE))
+    if app is not None and not os.environ.pop(OWN_BROKER, ""):
+        url = str(app.conf.broker_url)
+        try:
+            with app.connection_for_write(connect_timeout=BROKER_TIMEOUT) as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT)
+        except Exception as error:  # noqa: BLE001 - each transport has its own
+            problems.append((f"the broker {mask(url)} does not answer: {diagnosis.first_line(error)}", NO_BROKER))
+    if problems:
+        raise Unusable(*problems[0], problems[1:])
 
 
 def idle_executors(configured: str, others: list[str], loader: Any) -> str:
@@ -668,6 +706,8 @@ def prepare(act: bool, wait: float, secrets_file: str) -> dict[str, Any]:
     CONTEXT["sqlite_file"] = report["sqlite_file"]
     engine = None
     if act:
+        if report["executor"] == CELERY:
+            check_celery(conf)
         from airflow.utils import db
 
         wait_for_database(db.check, explained, wait)
@@ -716,6 +756,8 @@ def main(arguments: list[str]) -> int:
         secrets_file = os.path.join(os.path.dirname(arguments[0]), SECRETS_FILE)
         report = prepare(act, float(arguments[1]) if act and arguments[1:] else 0.0, secrets_file)
     except Unusable as error:
+        for reason, hint in error.others:
+            fail(reason, hint)
         return fail(str(error), error.hint)
     except Exception as error:  # noqa: BLE001 - whatever Airflow, its packages or a driver raise
         finding = explained(error)

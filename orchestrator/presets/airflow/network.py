@@ -23,6 +23,7 @@ class Use(enum.Enum):
     WORKER_LOG = "worker_log"
     TRIGGER_LOG = "trigger_log"
     SCHEDULER_HEALTH = "scheduler_health"
+    FLOWER = "flower"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Ports:
     worker_log: int
     trigger_log: int
     scheduler_health: int = 0
+    flower: int = 5555
 
     def of(self, use: Use) -> int:
         """Return the one for this use."""
@@ -51,6 +53,7 @@ def ports(facts: Facts, wanted: int | None) -> Ports:
         facts.worker_log_port,
         facts.trigger_log_port,
         facts.scheduler_health_port,
+        facts.flower_port,
     )
 
 
@@ -58,9 +61,10 @@ def in_words(use: Use, facts: Facts) -> str:
     """Say what a port is for."""
     return {
         Use.WEB: facts.web,
-        Use.WORKER_LOG: "the log server of scheduler",
+        Use.WORKER_LOG: f"the log server of {'worker' if facts.celery else 'scheduler'}",
         Use.TRIGGER_LOG: "the log server of triggerer",
         Use.SCHEDULER_HEALTH: "the health server of scheduler",
+        Use.FLOWER: "flower",
     }[use]
 
 
@@ -69,12 +73,14 @@ def listeners(facts: Facts, chosen: Ports, running: tuple[str, ...], bind: str |
     uses: dict[Use, tuple[str, int]] = {}
     if facts.web in running:
         uses[Use.WEB] = (bind or facts.host, chosen.web)
-    if "scheduler" in running:
+    if ("worker" if facts.celery else "scheduler") in running:
         uses[Use.WORKER_LOG] = ("::", chosen.worker_log)
-        if chosen.scheduler_health:
-            uses[Use.SCHEDULER_HEALTH] = ("::", chosen.scheduler_health)
+    if "scheduler" in running and chosen.scheduler_health:
+        uses[Use.SCHEDULER_HEALTH] = ("::", chosen.scheduler_health)
     if "triggerer" in running:
         uses[Use.TRIGGER_LOG] = ("::", chosen.trigger_log)
+    if "flower" in running:
+        uses[Use.FLOWER] = (facts.flower_address, chosen.flower)
     return uses
 
 
@@ -82,6 +88,7 @@ _VARIABLES = {  # of the ports that nothing has to agree with
     Use.WORKER_LOG: "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT",
     Use.TRIGGER_LOG: "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT",
     Use.SCHEDULER_HEALTH: "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT",
+    Use.FLOWER: "AIRFLOW__CELERY__FLOWER_PORT",
 }
 
 
@@ -187,3 +194,10 @@ def web_url(facts: Facts, chosen: Ports, bind: str | None = None, *, by_address:
         reachable = "localhost"
     path = urlsplit(facts.base_url).path.rstrip("/")
     return f"{'https' if facts.ssl else 'http'}://{reachable}:{chosen.web}{path}"
+
+
+def flower_url(facts: Facts, chosen: Ports) -> str:
+    """Return the URL of Flower as this machine reaches it, without a slash at its end."""
+    host = ANY_HOST.get(facts.flower_address, facts.flower_address)
+    prefix = facts.flower_prefix.strip("/")
+    return f"http://{host}:{chosen.flower}{'/' if prefix else ''}{prefix}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +23,8 @@ from orchestrator.presets.airflow import (
     network,
     password,
     paths,
+    servers,
+    workers,
 )
 from orchestrator.presets.airflow import (
     components as airflow_components,
@@ -34,13 +36,17 @@ from orchestrator.presets.airflow import (
 from orchestrator.presets.airflow.facts import NAMES, Facts
 from orchestrator.presets.airflow.foresight import foresee
 from orchestrator.presets.airflow.installation import Installation
+from orchestrator.presets.airflow.workers import Programs, Wanted
 from orchestrator.process import procfs, tcp_ports
 from orchestrator.runtime.home import Home
 
 HELPER = Path(__file__).with_name("helper.py")
 LAUNCHER = Path(__file__).with_name("launcher.py")
 TASK_CALL = Path(__file__).with_name("task_call.py")
+WORKER = Path(__file__).with_name("celery_worker.py")
+CELERY_CALL = Path(__file__).with_name("celery_call.py")
 STEP = "airflow"
+OWN_BROKER = "ORCHESTRATE_OWN_BROKER"  # tells the helper that the broker starts later
 
 
 class NotFreeError(ConfigError):
@@ -63,10 +69,12 @@ class Wishes:
     wait_for_database: float = 0.0
     stop: StopPlan = airflow_components.STOP
     show_password: bool = False
+    wanted: Wanted = workers.DEFAULT
+    servers: frozenset[str] = frozenset()
 
     def names(self, facts: Facts) -> tuple[str, ...]:
         """The components to run. Raises UsageError."""
-        return airflow_components.names(facts, self.only, self.without)
+        return airflow_components.names(facts, self.only, self.without, self.wanted, self.servers)
 
     def ports(self, facts: Facts) -> network.Ports:
         """The ports as they are configured, before it is known which are taken."""
@@ -96,10 +104,12 @@ class Preset:
         self._wishes = wishes
         self._given = environment if shell is None else shell
         self._environment = prepared(environment, installation, home, directory)
+        self._servers: servers.Servers | None = None
 
     def expected(self, home: Home, facts: Facts) -> tuple[Component, ...]:
         """Return the components as they are configured, before it is known which ports are taken. Raises UsageError."""
         running = self._wishes.names(facts)
+        self._find_servers(home)
         request = self._request(home, facts, generated_secrets.stored(home) if facts.generated else {})
         return airflow_components.components(facts, running, request, self._wishes.ports(facts))
 
@@ -114,6 +124,13 @@ class Preset:
             launcher=(python, str(LAUNCHER)) if airflow_installation.has_gunicorn_control_socket(python) else (),
             environment={**self._environment, **secrets},
             processors=processors(),
+            programs=Programs(
+                worker=(python, str(WORKER), str(home.corner / "run")),
+                call=(python, str(CELERY_CALL)),
+                airflow=self._installation.command,
+            ),
+            wanted=self._wishes.wanted,
+            servers=self._servers,
             bind=self._wishes.bind,
             stop=self._wishes.stop,
         )
@@ -124,6 +141,8 @@ class Preset:
         Raises UsageError or NotFreeError where something already stands in the way, as far as can be told so early.
         """
         refuse_older(home, airflow_installation.version(self._installation.python))
+        if found := self._find_servers(home):
+            found.save()
         if airflow_components.is_wished("webserver", self._wishes.only, self._wishes.without):
             refuse_foreign_webserver(home)
         run_directory(home)
@@ -137,11 +156,26 @@ class Preset:
         before = cache.config_digest(str(config_file(self._environment, home.directory)))
         wishes = self._wishes
         task = [f"{wishes.wait_for_database:g}"]
-        if stamped is not None:
+        if stamped is not None and not stamped.celery:  # whether the broker answers, Airflow's process has to find out
             task.append(str(facts_path(home)))
         step = helper_step(self._installation, home, self._environment, wishes.stop, self._directory, *task)
-        system = System(title="Airflow", init=(step,), labels=NAMES)
+        steps: tuple[Component, ...] = (step,)
+        if found is not None:
+            own_broker = {OWN_BROKER: "1"} if servers.REDIS in found.found else {}  # it does not answer yet
+            step = replace(step, argv=found.wrapped(step.argv), environment={**step.environment, **own_broker})
+            steps = (*found.initial_steps(self._environment), step)
+        system = System(title="Airflow", init=steps, labels=NAMES)
         return system, lambda: self._plan_after_helper(home, stamped, before)
+
+    def _find_servers(self, home: Home) -> servers.Servers | None:
+        """Find the servers that are started with Airflow, if any are, and lead Airflow to them. Raises ConfigError."""
+        names = self._wishes.servers
+        if names and self._servers is None:
+            config = _content(config_file(self._environment, home.directory))
+            configured = servers.configured(names, self._environment, config)
+            self._servers = servers.prepare(names, home, self._installation.python, self._environment, configured)
+            self._environment |= self._servers.variables
+        return self._servers
 
     def _plan_after_helper(self, home: Home, stamped: Facts | None, before: str) -> Plan:
         found = read_facts(home, stamped)
@@ -180,12 +214,14 @@ class Preset:
             components=components,
             notes=(
                 *(() if fresh else ("Database ready: nothing has changed since the last start",)),
-                *airflow_components.notes(facts, self._installation.command, configured, chosen),
+                *airflow_components.notes(
+                    facts, self._installation.command, configured, chosen, worker_runs=workers.WORKER in running
+                ),
                 *network.notes(facts, self._environment, components[0].environment),
                 *filter(None, (generated_secrets.in_words(facts, home), missing_dags(facts, self._directory))),
             ),
             banner=airflow_components.banner(
-                facts, running, url, airflow_components.login_line(facts, secret, shown=wishes.show_password)
+                facts, running, url, airflow_components.login_line(facts, secret, shown=wishes.show_password), chosen
             ),
             secret=secret,
         )

@@ -1,0 +1,212 @@
+"""Celery in the Airflow preset: components, servers, the checks before a start."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from airflow_reports import facts
+from test_airflow_plan import PROGRAMS, REQUEST
+from test_airflow_preset import Fake
+
+from orchestrator.model.errors import ConfigError, UsageError
+from orchestrator.model.spec import Condition, Dependency, ExecProbe, LogProbe
+from orchestrator.presets.airflow import celery_call, celery_worker, components, network, server_run, servers, workers
+from orchestrator.runtime.home import Home
+
+NONE = frozenset()
+
+
+def celery(version="3.3.2", **options):
+    return facts(version, options, executor="CeleryExecutor")
+
+
+def made(found, wanted=workers.DEFAULT, own=None, **request):
+    names = components.names(found, NONE, NONE, wanted, frozenset(own.found) if own else NONE)
+    complete = replace(REQUEST, wanted=wanted, servers=own, **request)
+    return {c.name: c for c in components.components(found, names, complete, network.ports(found, None))}
+
+
+def own_servers(tmp_path):
+    (tmp_path / ".orchestrate").mkdir(mode=0o700, exist_ok=True)
+    found = {"redis": servers.Server("r3d", 6380), "postgresql": servers.Server("p0st", 5433)}
+    programs = {"redis": "/bin/redis-server", "postgresql": "/pg/bin"}
+    return servers.Servers(Home(tmp_path), "/v/bin/python", programs, found)
+
+
+def test_a_worker_stops_warm_then_cold_and_before_the_api_server():
+    found = made(celery(), workers.Wanted(concurrency=2, queues="default,big", grace=90))
+    worker = found["worker"]
+    command = ("/v/bin/python", "/o/worker.py", "/r", "90", "/v/bin/airflow", "celery", "worker")
+    assert worker.argv == (*command, "--concurrency", "2", "--queues", "default,big")
+    assert [(step.signal, step.wait) for step in worker.stop.steps] == [(signal.SIGTERM, 90.0), (signal.SIGQUIT, 5.0)]
+    assert worker.stop_before == ("api-server",)
+    log, ping = worker.ready
+    assert isinstance(log, LogProbe)
+    assert isinstance(ping, ExecProbe)
+    assert ping.argv == (*PROGRAMS.call, "ping")
+
+
+def test_several_workers_differ_in_nothing_but_their_number():
+    found = made(celery("2.11.2"), workers.Wanted(count=2))
+    first, second = found["worker.1"], found["worker.2"]
+    assert first.argv == second.argv
+    assert (first.component, second.component) == ("worker", "worker")
+    assert (first.environment["PS"], second.environment["PS"]) == ("worker.1", "worker.2")
+    assert first.stop_before == ()
+
+
+@pytest.mark.parametrize(
+    ("environ", "instance", "first"),
+    [
+        ({"PS": "worker.1", "ORCHESTRATE_INSTANCE": "worker"}, "worker.1", True),
+        ({"PS": "worker.2", "ORCHESTRATE_INSTANCE": "worker.2"}, "worker.2", False),
+        ({"ORCHESTRATE_INSTANCE": "worker"}, "worker", True),
+        ({}, "worker.1", True),
+    ],
+)
+def test_each_worker_has_a_node_name_and_the_first_serves_logs(environ, instance, first):
+    assert celery_worker.node(environ) == f"{instance}@{os.uname().nodename}"
+    assert celery_worker.is_first(environ) is first
+
+
+def test_a_warm_shutdown_reports_what_it_waits_for():
+    assert celery_worker.in_words(1, ["pid 7"], 60) == "1 task is still running (pid 7); ending it in 60 s"
+    assert celery_worker.in_words(3, [], 5) == "3 tasks are still running; ending them in 5 s"
+
+
+def test_the_log_server_is_the_workers():
+    found = celery()
+    names = components.names(found, NONE, NONE)
+    assert network.in_words(network.Use.WORKER_LOG, found) == "the log server of worker"
+    without = components.names(found, NONE, frozenset({"worker"}))
+    ports = network.ports(found, None)
+    assert network.Use.WORKER_LOG in network.listeners(found, ports, names, None)
+    assert network.Use.WORKER_LOG not in network.listeners(found, ports, without, None)
+    told = components.notes(found, "airflow", ports, ports, worker_runs=False)
+    assert "CeleryExecutor has no worker here: its tasks stay queued unless one runs elsewhere" in told
+
+
+def test_flower_listens_on_this_machine_unless_it_has_a_login():
+    found = made(celery(), workers.Wanted(flower=True))["flower"]
+    assert found.argv == ("/v/bin/airflow", "celery", "flower", "--hostname", "127.0.0.1", "--port", "5555")
+    assert found.ready[0].url == "http://127.0.0.1:5555/healthcheck"
+    options = {"celery.flower_host": "0.0.0.0", "celery.flower_basic_auth": "ann:pw", "celery.flower_url_prefix": "/f"}
+    exposed = facts("3.3.2", options, executor="CeleryExecutor")
+    assert exposed.flower_address == "0.0.0.0"
+    assert network.flower_url(exposed, network.ports(exposed, None)) == "http://127.0.0.1:5555/f"
+    assert "pw" not in repr(exposed), "the login is a secret"
+
+
+def test_redis_and_flower_need_celery():
+    with pytest.raises(UsageError, match="cannot start redis for --with: LocalExecutor does not use it"):
+        components.names(facts("3.3.2"), NONE, NONE, own_servers=frozenset({"redis"}))
+    with pytest.raises(UsageError, match="cannot start flower: LocalExecutor does not use Celery"):
+        components.names(facts("3.3.2"), NONE, NONE, workers.Wanted(flower=True))
+    assert "postgresql" in components.names(facts("3.3.2"), NONE, NONE, own_servers=frozenset({"postgresql"}))
+
+
+def test_all_depends_on_the_servers_and_postgresql_stops_with_a_fast_shutdown(tmp_path):
+    own = own_servers(tmp_path)
+    found = made(celery(), own=own, environment={"PATH": "/bin", **own.variables})
+    assert [*found][:2] == ["postgresql", "redis"]
+    needs = (Dependency("postgresql", Condition.READY), Dependency("redis", Condition.READY))
+    assert {c.depends_on for name, c in found.items() if name not in own.found} == {needs}
+    postgresql = found["postgresql"]
+    assert [step.signal for step in postgresql.stop.steps] == [signal.SIGINT, signal.SIGQUIT]
+    assert postgresql.ready[0].argv[-1] == "SELECT 1"
+    for server in (postgresql, found["redis"]):
+        shown = repr(server)
+        assert "p0st" not in shown, "passwords are in files only"
+        assert "r3d" not in shown
+    url = "postgresql+psycopg2://airflow:p0st@127.0.0.1:5433/airflow"
+    assert found["worker"].environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == url
+    assert found["worker"].environment["AIRFLOW__CELERY__BROKER_URL"] == "redis://:r3d@127.0.0.1:6380/0"
+
+
+def test_passwords_and_ports_are_kept_in_private_files(tmp_path):
+    own = own_servers(tmp_path)
+    own.save()
+    written = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert len(written) == 5
+    assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o600}
+    again = servers._choose(frozenset(servers.NAMES), Home(tmp_path))
+    assert {name: one.password for name, one in again.items()} == {"redis": "r3d", "postgresql": "p0st"}
+    assert servers.stored(own.home) == own.variables
+
+
+def test_a_server_that_is_configured_elsewhere_is_not_started(tmp_path):
+    config = "[database]\nsql_alchemy_conn = postgresql://db/af\n[celery]\nbroker_url = redis://redis:6379/0\n"
+    both = frozenset(servers.NAMES)
+    assert servers.configured(both, {}, config) == {"postgresql": "[database] sql_alchemy_conn"}
+    assert servers.configured(both, {servers.BROKER_URL: "redis://b"}, "") == {"redis": "[celery] broker_url"}
+    assert servers.configured(both, {servers.DATABASE_URL: "sqlite:////h/airflow.db"}, "") == {}
+    (tmp_path / ".orchestrate").mkdir()
+    with pytest.raises(ConfigError) as caught:
+        servers.prepare(frozenset({"redis"}), Home(tmp_path), "python", {"PATH": "/nowhere"}, {"redis": "[celery] x"})
+    assert caught.value.problems == [
+        "cannot start redis for --with: [celery] x is configured",
+        "cannot start redis: redis-server is not installed (Debian: redis-server, Fedora: valkey, Homebrew: redis)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "config", "url"),
+    [
+        ({celery_call.URL: "redis://a"}, "", "redis://a"),
+        ({}, "[celery]\nbroker_url = redis://:p%%40@b\n", "redis://:p%40@b"),
+        ({celery_call.URL: "redis://a"}, "[celery]\nssl_active = True\n", ""),
+        ({celery_call.URL: "sentinel://a"}, "[celery_broker_transport_options]\nmaster_name = m\n", ""),
+        ({"AIRFLOW__CELERY__BROKER_URL_CMD": "cat url"}, "", ""),
+        ({}, "[celery]\nbroker_url = $BROKER\n", ""),
+    ],
+)
+def test_airflow_is_imported_for_a_broker_only_if_its_url_does_not_say_all(tmp_path, environ, config, url):
+    (tmp_path / "airflow.cfg").write_text(config)
+    assert celery_call.simple_url({"AIRFLOW_HOME": str(tmp_path), **environ}) == url
+
+
+def test_the_checks_before_a_start_give_one_line_for_each_problem(tmp_path):
+    fake = Fake(tmp_path)
+    run = fake.start("--executor", "celery")
+    assert run.wait() == 1
+    assert "cannot prepare Airflow: cannot use CeleryExecutor: No module named 'airflow.providers'" in run.text
+    assert "-m pip install apache-airflow-providers-celery" in run.text
+    assert "cannot use CeleryExecutor: the database is SQLite, which workers cannot share" in run.text
+    assert "hint: start one with --with postgresql, or set [database] sql_alchemy_conn" in run.text
+    assert "Forcing" not in run.text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--with", "postgres"], "argument --with: unknown server 'postgres'; did you mean postgresql?"),
+        (["--workers", "many"], "invalid number of workers 'many': expected 0 to 1000"),
+        (["--concurrency", "0"], "invalid number of tasks '0': expected 1 to 10000"),
+    ],
+)
+def test_a_wrong_option_is_refused(tmp_path, words, said):
+    ended = Fake(tmp_path).ask(*words)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+
+
+def test_redis_is_asked_as_a_client_does(tmp_path):
+    """A Redis that has lost its password, or never had one, is not ours."""
+    config = tmp_path / "redis.conf"
+    config.write_text("port 1\nrequirepass x\n")
+    command = [sys.executable, "-S", "-E", server_run.__file__, "redis-ping", str(config)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert (ended.returncode, ended.stdout) == (1, "cannot ask Redis: Connection refused\n")
+
+
+def test_the_settings_of_postgresql_keep_it_on_this_machine(tmp_path):
+    words = server_run.command(json.loads(own_servers(tmp_path).settings))
+    assert words[:3] == ["/pg/bin/postgres", "-D", str(Path(tmp_path) / "postgresql" / "data")]
+    assert "listen_addresses=127.0.0.1" in words
+    assert "unix_socket_directories=" in words
