@@ -37,7 +37,7 @@ def test_what_is_left_is_looked_for_as_often_for_one_as_for_many(count, loop):
         looks.append(1)
         return set(children(os.getpid()))
 
-    bereaved = Bereaved(loop, own, lambda name, why: pytest.fail(why), list)
+    bereaved = Bereaved(loop, own, lambda name, why: pytest.fail(why), list, lambda members: None)
     members = [Member() for _ in range(count)]
     for member in members:
         bereaved.add(member)
@@ -49,7 +49,9 @@ def test_what_is_left_is_looked_for_as_often_for_one_as_for_many(count, loop):
 
 
 def test_a_kill_reaches_what_was_added_just_now(loop):
-    bereaved = Bereaved(loop, lambda: set(children(os.getpid())), lambda name, why: pytest.fail(why), list)
+    bereaved = Bereaved(
+        loop, lambda: set(children(os.getpid())), lambda name, why: pytest.fail(why), list, lambda members: None
+    )
     member = Member()
     bereaved.add(member)
     bereaved.kill()

@@ -175,6 +175,8 @@ class Recording(Witness):
             why = self._why_started(member)
         elif member.state in _STOPPING:
             why = self._stops.setdefault(member.key, self._why_stopped(member))
+            if member.own_end and member.status is not None:  # the rest of its tree may take its whole grace period
+                more = self._exit_fields(member, is_own=True)
         elif member.state in RUNNING:
             why = _Why()
         elif before in RUNNING:
@@ -224,8 +226,11 @@ class Recording(Witness):
         """Return why a run ended, and what is recorded of its exit."""
         why = self._stops.pop(member.key, None) or self._why_stopped(member)
         is_own = member.own_end or why.link in (Link.PROBE, Link.EXIT)
+        return why, self._exit_fields(member, is_own)
+
+    def _exit_fields(self, member: Member, is_own: bool) -> dict[str, Any]:
         lines = () if not is_own else tuple(rows.last_lines(self._supervisor.streams.recent(member)))
-        more = {
+        return {
             "exit": member.end_as_clause,
             "status": member.status or 0,
             "lasted": 0.0 if member.end_as_clause.startswith("did not start") else member.lasted,
@@ -233,7 +238,6 @@ class Recording(Witness):
             "lines": lines,
             "pause": member.pause if member.state is State.BACKOFF else 0.0,
         }
-        return why, more
 
     # What is reported beside (supervisor.observer)
 

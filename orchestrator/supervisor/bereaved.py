@@ -9,9 +9,12 @@ from orchestrator.runtime.loop import Loop
 from orchestrator.supervisor.instance import Member
 from orchestrator.supervisor.reaper import Orphanage
 
+TOGETHER = 0.5  # seconds in which guardians are lost that were killed at once, by pkill or the OOM killer
+
 
 class Bereaved:
-    """`own` returns the pids of our own children; `stuck` is told instances and what cannot be killed of them.
+    """`own` returns the pids of our own children; `lost` is called with instances whose guardians were killed at once,
+    and `stuck` with instances and what cannot be killed of them.
 
     `ordered` sorts instances so that each comes after what it depends on. In this order they are reported as gone: if a
     component and its dependency lose their guardians at once, the dependency restarts, and the component follows it.
@@ -24,13 +27,16 @@ class Bereaved:
         own: Callable[[], set[int]],
         stuck: Callable[[list[Member], str], None],
         ordered: Callable[[list[Member]], list[Member]],
+        lost: Callable[[list[Member]], None],
     ) -> None:
+        self._lost = lost
         self._ordered = ordered
         self._loop = loop
         self._orphanage = Orphanage(loop, own, self._gone, self._stay)
         self._stuck = stuck
         self._members: list[Member] = []
         self._is_new = False
+        self._reports = False
 
     def __bool__(self) -> bool:
         return bool(self._members)
@@ -44,6 +50,13 @@ class Bereaved:
         if not self._is_new:
             self._is_new = True
             self._loop.call_in(0.0, self._empty)
+        if not self._reports:
+            self._reports = True
+            self._loop.call_in(TOGETHER, self._report)
+
+    def _report(self) -> None:
+        self._reports = False
+        self._lost(self._ordered(self._members))
 
     def _empty(self) -> None:
         if self._is_new:

@@ -132,6 +132,7 @@ class Member:
         self._failures: tuple[float, ...] = ()
         self._was_ready = False
         self.repeats = Repeats()
+        self._repeats_before = Repeats()  # this run
         self._timer: Timer | None = None
         self._contact: Contact | None = None
         self._host = host
@@ -260,6 +261,7 @@ class Member:
     def _fork(self) -> None:
         self.status, self.reason, self.own_end, self.left = None, "", False, None
         self.was_told_to_stop = self.is_oom_killed = False
+        self._repeats_before = self.repeats
         self.wish, self._vacated, self.due, self.stop_requested = Wish.NONE, False, False, False
         self.since, self.since_wall = time.monotonic(), time.time()
         self.incarnations += 1
@@ -391,21 +393,35 @@ class Member:
         self.last_exit = self.end_in_words
         self._host.detach(self)
         self.repeats = self._repeats()
-        verdict = restart.decide(
+        verdict = self._decide(self.repeats)
+        self._failures, self.pause = verdict.failures, verdict.delay
+        self.handle(verdict.event)
+
+    def foresee(self) -> Event:
+        """Return what will follow this exit once the tree is empty, as far as it is known now: ENDED, RETRY or
+        GIVEN_UP."""
+        self.repeats = self._repeats()
+        return self._decide(self.repeats).event
+
+    @property
+    def is_coming_back(self) -> bool:
+        """Whether it has exited by itself and will be restarted."""
+        return self.runs and self.status is not None and self.own_end and self.foresee() is Event.RETRY
+
+    def _decide(self, repeats: Repeats) -> restart.Verdict:
+        return restart.decide(
             self.spec.restart,
             failed=not self.succeeded,
             wish=self.wish,
             failures=self._failures,
             now=time.monotonic(),
             dice=random.random(),
-            repeats=self.repeats,
+            repeats=repeats,
         )
-        self._failures, self.pause = verdict.failures, verdict.delay
-        self.handle(verdict.event)
 
     def _repeats(self) -> Repeats:
         """Count the exits that are the same; those that a stop, a probe or a guardian caused are none."""
         caused = self.wish is not Wish.NONE or (self.reason and self.status != NOT_FOUND)
         if self._was_ready or not self.spec.restart.same_exits or caused or self.status is None:
             return Repeats()
-        return self.repeats.after(Exit.of(self.status, self._host.last_line(self)), self.lasted)
+        return self._repeats_before.after(Exit.of(self.status, self._host.last_line(self)), self.lasted)

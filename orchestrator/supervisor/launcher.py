@@ -39,6 +39,9 @@ class Head(Protocol):
     def start_possible(self) -> None:
         """Somebody who let others go first may start now."""
 
+    def lost(self, members: list[Member]) -> None:
+        """The guardians of these members were killed; each comes after what it depends on."""
+
     def say_stuck(self, members: list[Member], why: str) -> None:
         """Something of these members cannot be killed."""
 
@@ -58,7 +61,7 @@ class Household:
         self._head = head
         self.roster = Roster(system.init, self)
         self.streams = Streams(loop, Multiplexer(loop, stage.screen), stage)
-        self.bereaved = Bereaved(loop, self._own_pids, head.say_stuck, self.roster.in_start_order)
+        self.bereaved = Bereaved(loop, self._own_pids, head.say_stuck, self.roster.in_start_order, head.lost)
         self.probers = Probers(loop, lambda member: member.handle(Event.PROBED), head.start_possible)
         self.turns = Turns(loop, self.roster, self.probers, head.start_possible)
         self._nursery = Nursery(loop)

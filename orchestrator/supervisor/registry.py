@@ -249,6 +249,18 @@ class Roster:
         self._culprit = culprit
         self._others = [m for m in self.members if m is not culprit and not is_put_away(m)]
 
+    def is_blamed(self, member: Member) -> bool:
+        """Return whether the system ends because of this member."""
+        return member is self._culprit
+
+    def follows_a_restart(self, member: Member) -> bool:
+        """Return whether it is restarted with something that it depends on, at any distance, and that comes back."""
+        return any(
+            dependency.restart
+            and (other.state is State.BACKOFF or other.is_coming_back or self.follows_a_restart(other))
+            for dependency, other in self._dependencies(member)
+        )
+
     def _end_of_one(self, name: str) -> End | None:
         """Return how an instance ended; of a component with several, the one that ended the system, or the first."""
         if (end := _end_of(self._by_key.get(name))) is not None:

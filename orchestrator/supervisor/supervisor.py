@@ -219,6 +219,8 @@ class Supervisor:
     def changed(self, member: Member, before: State) -> None:
         """Follow a member's change of state with what it means for the others."""
         self.scaling.remove_if_down(member)
+        if member.state is State.STOPPING and member.own_end and not self._ends_well(member):
+            self.streams.catch_up(member)  # its last output precedes the report of its exit
         for listener in self._listeners:
             listener(member, before)
         self.errands.go_on()
@@ -239,10 +241,11 @@ class Supervisor:
         elif member.state is State.STOPPING:
             self._stop_progress.begin()
             if member.own_end and not self._ends_well(member):
-                self.streams.catch_up(member)
                 self._tell_exit(member)
             if member.own_end and (line := announcements.left_behind(member)):
                 self.tell(line, tone=Tone.WARNING)
+            if member.pid and member.guardian_pid:  # otherwise `lost` follows, or nothing of it ever ran
+                self._end_early([member])
         elif member.state is State.BACKOFF and self.is_stopping:
             self._stop_possible()
         elif member.state is State.BACKOFF:
@@ -261,7 +264,8 @@ class Supervisor:
 
     def _ended(self, member: Member) -> None:
         if self.is_stopping:
-            self.tell(f"{member.name} stopped ({member.end_in_words})")
+            if not self.roster.is_blamed(member):
+                self.tell(f"{member.name} stopped ({member.end_in_words})")
             self._stop_possible()
         elif member not in self.roster.steps and (member.asked or member.due):
             self.tell(f"{member.name} stopped ({member.end_in_words})")
@@ -271,15 +275,8 @@ class Supervisor:
             if self.roster.steps.spares_a_step(member):
                 self.tell(f"{member.name} is skipped: what it says `unless` of is so")
             self._start_next()
-        elif member.status is not None and self._ends_all(member):
-            self.roster.blame(member)
-            others = [] if member in self.roster.steps else self.roster.others_there(member)
-            self._tell_exit(member)
-            self._tell_surrender(member)
-            recent = self.streams.last_words(member, again=True)
-            if block := announcements.obituary(member, recent, [other.name for other in others]):
-                self.tell(block)
-            self.stop(None, culprit=member)
+        elif member.status is not None and self._ends_all(member, is_given_up(member)):
+            self._end_because_of(member, is_given_up(member))
         else:
             self._tell_last_lines(member)
             if is_given_up(member):
@@ -292,13 +289,40 @@ class Supervisor:
             if not self.roster.anyone_active and not self.roster.anyone_put_away and not self.scaling.has_removed_all:
                 self.stop(None)
 
-    def _ends_all(self, member: Member) -> bool:
+    def _end_because_of(self, member: Member, given_up: bool) -> None:
+        self.roster.blame(member)
+        others = [] if member in self.roster.steps else self.roster.others_there(member)
+        self._tell_exit(member)
+        if given_up:
+            self.tell(announcements.surrender(member), tone=Tone.FAILURE)
+        recent = self.streams.last_words(member, again=True)
+        if block := announcements.obituary(member, recent, [other.name for other in others]):
+            self.tell(block)
+        self.stop(None, culprit=member)
+
+    def lost(self, members: list[Member]) -> None:
+        """The guardians of these members were killed; each comes after what it depends on."""
+        self._end_early(members)
+
+    def _end_early(self, members: list[Member]) -> None:
+        """Stop the others as soon as an exit is known to end the system: what it left has its whole grace period, and
+        theirs runs at the same time."""
+        for member in members:
+            if self.is_stopping or member in self.roster.steps or member.status is None or not member.own_end:
+                continue
+            event = member.foresee()
+            given_up = event is Event.GIVEN_UP and is_limited(member)
+            comes_back = event is Event.RETRY or member.asked or member.due or self.roster.follows_a_restart(member)
+            if not comes_back and self._ends_all(member, given_up):
+                self._end_because_of(member, given_up)
+
+    def _ends_all(self, member: Member, given_up: bool) -> bool:
         if member in self.roster.steps or self._terms.exit_code_from in (
             member.key,
             member.spec.component or member.key,
         ):
             return True
-        if is_given_up(member) and not member.spec.on_exit_is_set:
+        if given_up and not member.spec.on_exit_is_set:
             return False
         return member.spec.on_exit is OnExit.STOP and not self.roster.is_awaited(member)
 
@@ -315,10 +339,6 @@ class Supervisor:
         recent = self.streams.last_words(member)
         if not member.succeeded and (lines := announcements.last_lines(member.name, recent)):
             self.tell(lines)
-
-    def _tell_surrender(self, member: Member) -> None:
-        if is_given_up(member):
-            self.tell(announcements.surrender(member), tone=Tone.FAILURE)
 
     def stop(self, outcome: Outcome | None, reason: str = "", culprit: Member | None = None) -> None:
         """End the system; without an outcome, with that of its members. `reason` and `culprit` say why, if it is
@@ -343,7 +363,8 @@ class Supervisor:
         if not self.is_stopping:
             return
         for member in self.roster.stoppable():
-            member.handle(Event.STOP)
+            if not (member.own_end and self.roster.is_blamed(member)):  # it exits already, and not on request
+                member.handle(Event.STOP)
         if not self._finished and not self.roster.anyone_runs and not self._household.bereaved:
             self._finished = True
             if self.is_ready or self._outcome is not None:
@@ -411,5 +432,9 @@ class Supervisor:
 
 def is_given_up(member: Member) -> bool:
     """Whether it would have been restarted, had that not failed too often."""
-    limited = member.wish is Wish.REPLACE or member.spec.restart.policy is not RestartPolicy.NEVER
-    return member.state is State.FAILED and limited
+    return member.state is State.FAILED and is_limited(member)
+
+
+def is_limited(member: Member) -> bool:
+    """Return whether it is restarted, within limits."""
+    return member.wish is Wish.REPLACE or member.spec.restart.policy is not RestartPolicy.NEVER
