@@ -210,6 +210,29 @@ def test_what_a_leader_leaves_has_the_grace_period_and_is_counted(place, tty):
         assert log[-1] == "done", "2.5 s are less than the grace period of 10 s"
 
 
+@pytest.mark.parametrize("how", ["exit", "guardian"])
+def test_the_others_stop_while_what_ended_the_system_has_its_grace_period(place, how):
+    """The job that is left takes until the other one has stopped; only then may it go on."""
+    done = place.path / "done"
+    job = f"trap 'until test -e {done}; do sleep 0.1; done; exit' TERM; echo ready; while :; do sleep 0.1; done"
+    end = "exec sleep 99" if how == "guardian" else "until test -e die; do sleep 0.1; done; exit 3"
+    text = component("web", f"{shlex.join(['sh', '-c', job])} & {end}", "stop = { timeout = 600 }")
+    text += component("api", f"exec {worker(place.path, 'api', 0.1)}", "stop = { timeout = 600 }")
+    run = place.write(text).run("up", "--color", "never")
+    run.wait_for(r"^web +\| ready")
+    place.started(run, ["api"])
+    if how == "guardian":
+        os.kill(run.guardian_of("sleep 99"), signal.SIGKILL)
+    else:
+        (place.path / "die").touch()
+    assert until(lambda: place.logs("api")[0][-1] == "done"), str(run)
+    assert "stopping api because web exited" in run.text
+    done.touch()
+    assert run.wait() == (1 if how == "guardian" else 3)
+    assert run.survivors(10) == []
+    assert "web stopped" not in run.text, "its exit was reported before"
+
+
 def test_a_component_that_daemonizes_is_identified(place):
     code = "import os, signal, sys\nif os.fork(): os.wait(); sys.exit()\nos.setsid()\nif os.fork(): os._exit(0)\n"
     (place.path / "daemon.py").write_text(code + "signal.pause()\n")
