@@ -167,6 +167,14 @@ def test_a_signal_ends_the_system(history):
     ]
 
 
+def test_a_signal_names_its_sender(history):
+    sender = Origin(1000, 4711, ("/usr/bin/bash",), "pts/3")
+    got = history.add(Kind.SIGNAL, reason="SIGTERM", origin=sender)
+    history.add(Kind.STOP, cause=got, link=Link.SIGNAL)
+    (line,) = lines(history.causes().why_stopped())
+    assert line.endswith("because the supervisor received SIGTERM from 'bash' of alice (pid 4711, pts/3)")
+
+
 def test_what_an_instance_waits_for(history):
     assert history.why("web") == [
         "web waits for db (ready), which waits for disk (ready), which was never started"

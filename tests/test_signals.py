@@ -44,6 +44,22 @@ def test_each_signal_is_a_byte_in_its_order(pipe):
     assert pipe.read() == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="signalfd(2)")
+def test_a_signal_names_its_sender():
+    done = python(
+        "import select, subprocess\n"
+        "from orchestrator.runtime.signal_fd import SignalFd\n"
+        "fd = SignalFd([signal.SIGTERM, signal.SIGINT])\n"
+        "print(fd.read())\n"
+        "sender = subprocess.Popen(['sh', '-c', 'kill -TERM $PPID; read x'], stdin=subprocess.PIPE)\n"
+        "select.select([fd.read_fd], [], [])\n"
+        "(one,) = fd.read()\n"
+        "print(one.number == signal.SIGTERM, one.pid == sender.pid, one.uid == os.getuid(), one.is_of_kernel)\n"
+        "sender.communicate(b'')\n"
+    )
+    assert done.stdout == "[]\nTrue True True False\n", done.stderr
+
+
 def test_a_signal_that_was_not_asked_for_is_no_byte(pipe):
     assert signal.getsignal(signal.SIGWINCH) is not signals._nothing
     os.kill(os.getpid(), signal.SIGWINCH)

@@ -27,6 +27,7 @@ from orchestrator.model.lifecycle import RUNNING, State
 from orchestrator.model.outcome import Outcome
 from orchestrator.process import origin, procfs
 from orchestrator.runtime.home import Home
+from orchestrator.runtime.signal_fd import Received
 from orchestrator.supervisor.instance import Member
 from orchestrator.supervisor.observer import Peer, Witness
 from orchestrator.supervisor.supervisor import Supervisor
@@ -39,6 +40,7 @@ WORDS_MAX = 50  # of a command line
 WORD_MAX = 200
 _STOPPING = (State.STOPPING, State.KILLING)
 _SENDER = "the kernel does not report the sender"
+_TYPED = {int(signal.SIGINT): "Ctrl-C", int(signal.SIGQUIT): "Ctrl-\\"}
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -277,13 +279,18 @@ class Recording(Witness):
         return _Why(self._request or self._last.get(group[0].key, 0), Link.FOLLOW, leader.name)
 
     @_harmless
-    def signaled(self, number: int) -> None:
-        """Record a signal."""
-        tty = origin.terminal_of(os.getpid())
-        typed = {signal.SIGINT: "Ctrl-C", signal.SIGQUIT: "Ctrl-\\"}.get(signal.Signals(number))
-        hint = f", as {typed} on {tty} sends it" if typed and tty else ""
-        words = f"{exits.signal_name(number)}{hint} ({_SENDER})"
-        self._signal = self._append(Kind.SIGNAL, status=number, reason=words)
+    def signaled(self, received: Received) -> None:
+        """Record a signal, and the process that sent it."""
+        number, tty = received.number, origin.terminal_of(os.getpid())
+        words = exits.signal_name(number)
+        if received.is_of_kernel and number in _TYPED:
+            words = f"{words} ({_TYPED[number]} on {tty or 'the terminal'})"
+        elif received.is_of_kernel and number == signal.SIGHUP:
+            words = f"{words} (the terminal closed)"
+        elif not received.pid:
+            words = f"{words} ({_SENDER})"
+        sender = _origin((received.pid, received.uid), None) if received.pid else None
+        self._signal = self._append(Kind.SIGNAL, status=number, reason=words, origin=sender)
 
     @_harmless
     def stopping(self, culprit: Member | None, reason: str) -> None:

@@ -289,7 +289,7 @@ class Causes:
         head, cause = f"the system stopped at {self._at(stop)}", self._by_number.get(stop.cause)
         match stop.link:
             case Link.SIGNAL if cause is not None:
-                return (Step(f"{head} because the supervisor received {cause.reason}", time=stop.time),)
+                return (Step(f"{head} because {self._request(cause)}", time=stop.time),)
             case Link.REQUEST if cause is not None:
                 return (Step(f"{head} because {self._request(cause)}", time=stop.time),)
             case Link.EXIT if cause is not None:
@@ -310,14 +310,23 @@ class Causes:
 
     def _request(self, event: Event) -> str:
         if event.kind is Kind.SIGNAL:
-            return f"the supervisor received {event.reason}"
+            return f"the supervisor received {event.reason}" + (self._sender(event.origin) if event.origin else "")
         origin = event.origin or Origin()
         words = command_in_words(origin.command) or " ".join(["orchestrate", event.verb, *event.names])
         who = f" by {self._words.user(origin.uid)}" if origin.uid >= 0 else ""
-        where = [f"pid {origin.pid}"] if origin.pid else []
-        where += [origin.tty] if origin.tty else []
-        where += [f"tmux pane {origin.pane}"] if origin.pane else []
-        return f"'{words}' was run{who}" + (f" ({', '.join(where)})" if where else "")
+        return f"'{words}' was run{who}" + _place(origin)
+
+    def _sender(self, origin: Origin) -> str:
+        command = command_in_words(origin.command)
+        what = f"'{command}' of {self._words.user(origin.uid)}" if command else self._words.user(origin.uid)
+        return f" from {what}{_place(origin)}"
+
+
+def _place(origin: Origin) -> str:
+    where = [f"pid {origin.pid}"] if origin.pid else []
+    where += [origin.tty] if origin.tty else []
+    where += [f"tmux pane {origin.pane}"] if origin.pane else []
+    return f" ({', '.join(where)})" if where else ""
 
 
 def command_in_words(command: tuple[str, ...]) -> str:

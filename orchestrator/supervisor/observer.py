@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from orchestrator.model.control import Request, Verb
+from orchestrator.runtime.signal_fd import Received
 from orchestrator.supervisor.instance import Member
 
 Peer = tuple[int, int]  # pid and uid of the process that sent a request; 0 and -1 if the kernel does not report them
@@ -25,7 +26,7 @@ class Witness:
     def decided(self, verb: Verb, members: Collection[Member], leaders: Collection[Member] = ()) -> None:
         """These instances are to start, stop or restart. They follow `leaders`, if there are any."""
 
-    def signaled(self, number: int) -> None:
+    def signaled(self, received: Received) -> None:
         """The supervisor got a signal."""
 
     def stopping(self, culprit: Member | None, reason: str) -> None:

@@ -7,6 +7,7 @@ ended. While the terminal's keys are ours, TSTP (Ctrl-Z) gives the terminal back
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable
 from typing import Protocol
@@ -15,6 +16,7 @@ from orchestrator.model import exits
 from orchestrator.model.outcome import Outcome
 from orchestrator.runtime import signals
 from orchestrator.runtime.loop import READ, Loop
+from orchestrator.runtime.signal_fd import Received, SignalFd
 
 SECOND_INTERRUPT = 0.5
 QUIT_STATUS = 128 + signal.SIGQUIT
@@ -47,24 +49,35 @@ class System(Protocol):
 
 
 class Signalman:
-    """Reads signals from the wakeup fd and acts on `system`. With `hang_up_stops` off, HUP keeps its disposition.
-    `told` gets each signal that stops. Who sent it is not known: a wakeup fd carries its number alone."""
+    """Reads signals from a signalfd and the wakeup fd, and acts on `system`.
+
+    With `hang_up_stops` off, HUP keeps its disposition. `told` gets each signal that stops, with its sender if there is
+    a signalfd.
+    """
 
     def __init__(
-        self, loop: Loop, system: System, hang_up_stops: bool, told: Callable[[int], object] = lambda number: None
+        self, loop: Loop, system: System, hang_up_stops: bool, told: Callable[[Received], object] = lambda _: None
     ) -> None:
         self._loop = loop
         self._system = system
         self._told = told
         self._since: float | None = None
-        wanted = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGWINCH]
-        self._signals = signals.SignalPipe([*wanted, signal.SIGHUP] if hang_up_stops else wanted)
+        stopping = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, *([signal.SIGHUP] if hang_up_stops else ())]
+        # With a handler each: one that came before they are blocked, or that is raised for this thread alone.
+        self._signals = signals.SignalPipe([*stopping, signal.SIGCHLD, signal.SIGWINCH])
         loop.add(self._signals.read_fd, READ, lambda _: self._on_signals())
+        with contextlib.suppress(OSError, AttributeError):  # no signalfd: the sender remains unknown
+            signal_fd = SignalFd(stopping)
+            loop.add(signal_fd.read_fd, READ, lambda _: self._act_on(signal_fd.read()))
 
     def _on_signals(self) -> None:
-        for number in self._signals.read():
+        self._act_on([Received(number) for number in self._signals.read()])
+
+    def _act_on(self, received: list[Received]) -> None:
+        for one in received:
+            number = one.number
             if number not in _OF_THE_KERNEL:
-                self._told(number)
+                self._told(one)
             match number:
                 case signal.SIGCHLD | signal.SIGALRM:
                     pass

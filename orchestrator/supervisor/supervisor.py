@@ -83,7 +83,7 @@ class Supervisor:
         self._arrival = Arrival(loop.now, self.tell)
         self._stop_progress = StopProgress(loop, lambda: self.roster.stopping, self._report_stop)
         self.stop_reported: Callable[[list[Member]], None] = lambda members: None
-        self._signalman = Signalman(loop, self, terms.hang_up_stops, lambda number: self.witness.signaled(number))
+        self._signalman = Signalman(loop, self, terms.hang_up_stops, lambda received: self.witness.signaled(received))
         self._keyboard: Keyboard | None = None
         self.listen(lambda member, _: self.streams.terminals.changed(member))
 
