@@ -9,7 +9,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Look": ("ps", "logs", "attach", "why", "status", "events", "history", "ls"),
     "Change": ("stop", "restart", "kill", "scale", "signal", "send", "wait"),
     "Define": ("init", "import", "check", "config", "env", "graph"),
-    "More": ("help", "completion", "man", "version"),
+    "More": ("help", "doctor", "completion", "man", "version"),
 }
 
 _HEAD = """\

@@ -20,7 +20,17 @@ from orchestrator.cli.markdown import Style
 DIRECTORY = Path(orchestrator.__file__).parent / "manual"
 # The order of the list of topics. Topics that are not listed follow, sorted.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "First steps": ("quickstart", "init", "import", "procfile", "airflow", "recipes", "faq", "troubleshooting"),
+    "First steps": (
+        "quickstart",
+        "init",
+        "import",
+        "procfile",
+        "airflow",
+        "recipes",
+        "faq",
+        "troubleshooting",
+        "doctor",
+    ),
     "Define": ("definition", "environment", "readiness", "restarts", "stopping", "limits", "hooks"),
     "Use": ("commands", "logs", "attach", "view", "history", "growing", "exit-status"),
     "Behind it": ("security", "faults", "performance", "internals"),

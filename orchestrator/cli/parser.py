@@ -126,6 +126,17 @@ def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser,
     config.add_argument("--json", action="store_true", help="print JSON")
     config.add_argument("--schema", action="store_true", help="print the JSON Schema of orchestrate.toml instead")
 
+    doctor = add(
+        "doctor",
+        "check this machine and this directory, and say what to do",
+        definition,
+        selection,
+        place,
+        description="Check the definition, ports, leftovers of an earlier start, limits, terminals, /proc, disk, clock"
+        " and packages. Each line is ok, a warning or an error with what to do. Exit with 1 after an error.",
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object per line")
+
     env = add("env", "print the variables of a component and their origin", definition, formation)
     env.add_argument(
         "name", nargs="?", metavar="NAME", help="a component or instance (default: the variables that all share)"

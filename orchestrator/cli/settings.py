@@ -112,6 +112,11 @@ def variable(name: str) -> str:
     return os.environ.get(name, "")
 
 
+def shows_hyperlinks() -> bool:
+    """Return whether this terminal is known to show hyperlinks."""
+    return _shows_hyperlinks(variable("TERM"), os.environ)
+
+
 def system_list() -> SystemList:
     """Return the list of this user's running systems. ORCHESTRATE_RUNTIME_DIR names the one directory it is kept in."""
     from orchestrator.runtime.system_list import SystemList, candidates  # with filelock, which `ps` does without

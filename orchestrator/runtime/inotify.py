@@ -74,6 +74,14 @@ class MoveWatch:
                 self._on_move(os.fsdecode(name))
 
 
+def can_watch(directory: Path) -> bool:
+    """Return whether an inotify instance and a watch are left for this user."""
+    fd = _inotify(directory)
+    if fd >= 0:
+        os.close(fd)
+    return fd >= 0
+
+
 def _inotify(directory: Path, mask: int = _MODIFY | _MOVED_FROM | _MOVED_TO | _CREATE) -> int:
     """Return a descriptor that is readable after a change; -1 where the user's instances or watches are used up."""
     libc = ctypes.CDLL(None)
