@@ -10,9 +10,9 @@ from airflow_rest import free_port
 from definitions import STAY, Directory
 from test_airflow_preset import Fake
 
-from orchestrator.config import component_dump, dump, selection, toml, writer
+from orchestrator.config import component_dump, dump, selection, toml
+from orchestrator.config.definition import Document, merge
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.config.document import Document, merge
 from orchestrator.config.environment import Layers, Variable
 from orchestrator.config.loading import read
 from orchestrator.config.resolve import Settings, resolve
@@ -88,7 +88,7 @@ def test_what_config_prints_gives_the_components_again(version):
             for member in definition.components
         }
     }
-    text = writer.write(tree)
+    text = dump.write(tree)
     _, after = resolved(toml.parse(codecs.encode(text), Place("pasted", 0, "/"), report))
     assert list(map(comparable, after.values())) == list(map(comparable, before))
     assert report.problems == []

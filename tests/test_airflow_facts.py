@@ -6,8 +6,7 @@ import pytest
 from airflow_reports import VERSIONS, facts, report
 
 from orchestrator.model.errors import OrchestrateError
-from orchestrator.presets.airflow.facts import from_json, parse, to_json
-from orchestrator.presets.airflow.foresight import foresee
+from orchestrator.presets.airflow.facts import foresee, from_json, parse, to_json
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -8,7 +8,7 @@ from facts import children
 
 from orchestrator.model.spec import StopPlan
 from orchestrator.runtime.loop import Loop
-from orchestrator.supervisor.bereaved import Bereaved
+from orchestrator.supervisor.reaper import Bereaved
 
 
 class Member:

@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.config import definition, toml
-from orchestrator.config.definition import EnvFile
+from orchestrator.config.definition import EnvFile, merge
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.config.document import merge
 from orchestrator.config.loading import read
-from orchestrator.config.locator import locate
 from orchestrator.config.schema import component as schema_component
 from orchestrator.config.schema import json_schema
+from orchestrator.config.toml import locate
 from orchestrator.config.validate import validate
 from orchestrator.model.spec import (
     Condition,
@@ -497,7 +496,7 @@ ANY_MEMBER = st.dictionaries(st.sampled_from([*schema_component.COMPONENT.keys, 
     st.dictionaries(st.sampled_from(["s", "t"]), ANY_MEMBER),
 )
 def test_any_values_are_read_or_reported(components, init):
-    from orchestrator.config.document import Document
+    from orchestrator.config.definition import Document
 
     report = Report()
     found = read(Document(Place("f.toml"), {"components": components, "init": init}), "f.toml", report)
@@ -541,7 +540,7 @@ def test_the_schema_agrees_with_the_reader(web, right):
     jsonschema = pytest.importorskip("jsonschema")
     tree = {"components": {"web": web, "web2": {"command": "y"}}}
     assert jsonschema.Draft202012Validator(json.loads(json_schema.text())).is_valid(tree) == right
-    from orchestrator.config.document import Document
+    from orchestrator.config.definition import Document
 
     report = Report()
     validate(read(Document(Place("f.toml"), tree), "f.toml", report), report)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.control.address import PATH_MAX, short_path
 from orchestrator.control.client import Conversation, NotRunning
 from orchestrator.control.server import BACKLOG_MAX, CLIENTS_MAX, LINE_MAX, Server
 from orchestrator.model.control import MalformedRequest, Reply, Request, Verb, decode_reply, decode_request
 from orchestrator.runtime.loop import Loop
+from orchestrator.runtime.unix_socket import PATH_MAX, short_path
 
 
 class Stand:

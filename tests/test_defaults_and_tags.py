@@ -5,8 +5,8 @@ import re
 import pytest
 from definitions import STAY, Directory, component, lines_of
 
+from orchestrator.config.definition import merge
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.config.document import merge
 from orchestrator.config.loading import read
 from orchestrator.config.toml import parse
 

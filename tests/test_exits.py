@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from orchestrator.model.exits import as_code, in_words, signal_name
+from orchestrator.model.errors import as_code, in_words, signal_name
 
 
 @pytest.mark.parametrize(

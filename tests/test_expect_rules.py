@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.model.prompt_rules import Do, Expectations, Rule, Turn
-from orchestrator.supervisor.prompts.answers import ANSWER_MAX, UNTIL, Mask, NoAnswer, answer_of
+from orchestrator.supervisor.prompts.responder import ANSWER_MAX, UNTIL, Mask, NoAnswer, answer_of
 
 PASSWORD = Rule("Password: $", Do.ANSWER, answer_env="SECRET")
 GO_ON = Rule(r"\[Y/n\] $", Do.ANSWER, answer_env="YES")

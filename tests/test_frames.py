@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.frames import (
+from orchestrator.model.control import (
     FRAME_MAX,
     Frame,
     FrameReader,

@@ -11,8 +11,8 @@ from definitions import Directory
 from orchestrator.cli import manual, markdown, settings
 from orchestrator.cli.markdown import Style
 from orchestrator.config import toml
+from orchestrator.config.definition import merge
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.config.document import merge
 from orchestrator.config.loading import read
 from orchestrator.config.validate import validate
 

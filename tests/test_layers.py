@@ -37,7 +37,7 @@ ALONE = {
     "blessed": {"output"},
     "pyte": {"terminal/emulator.py"},
     "yaml": {"config/importers/yaml_document.py"},
-    "select": {"output/console.py", "runtime/edge.py"},
+    "select": {"output/console.py", "runtime/loop.py"},
     "selectors": {"runtime/loop.py"},
     "airflow": set(),
     "asyncio": set(),

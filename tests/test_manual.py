@@ -10,8 +10,8 @@ from transcripts import Session, blocks, mismatch, pattern
 
 from orchestrator.cli import manual, parser
 from orchestrator.config import procfile, toml
+from orchestrator.config.definition import merge
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.config.document import merge
 from orchestrator.config.loading import read
 from orchestrator.config.validate import validate
 from orchestrator.model.errors import UsageError

@@ -17,8 +17,8 @@ import pytest
 from harness import PATIENCE, Run, command_under_test, describe, pump, stat_of, tree, until
 from test_deaths import GRACE, SOON, started_again, system, verdict, what_went_wrong
 
-from orchestrator.control.address import short_path
 from orchestrator.runtime.fd_limit import SET_APART
+from orchestrator.runtime.unix_socket import short_path
 
 ODD = ["bomb", "vforks", "traced"]
 if platform.machine() == "x86_64":  # it makes the system call by its number

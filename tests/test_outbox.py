@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from orchestrator.runtime.outbox import Outbox
+from orchestrator.runtime.connection import Outbox
 
 
 @pytest.fixture

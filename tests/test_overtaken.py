@@ -2,10 +2,9 @@
 
 import pytest
 
-from orchestrator.process.asleep import UNKNOWN as UNKNOWN_COUNT
+from orchestrator.process.input_wait import UNKNOWN as UNKNOWN_COUNT
 from orchestrator.process.input_wait import Sleeper
-from orchestrator.supervisor.prompts.detectors import NO_TEXT
-from orchestrator.supervisor.prompts.overtaken import Overtaken
+from orchestrator.supervisor.prompts.detectors import NO_TEXT, Overtaken
 
 
 class History:

@@ -14,9 +14,8 @@ from harness import until
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.spec import Component, Ownership, TcpProbe
 from orchestrator.process import procfs, tree
-from orchestrator.runtime.edge import EdgeWatch
 from orchestrator.runtime.home import Home
-from orchestrator.runtime.loop import Loop
+from orchestrator.runtime.loop import EdgeWatch, Loop
 from orchestrator.supervisor.probes import Probers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and mount namespaces")

@@ -21,7 +21,7 @@ from orchestrator.model.messages import Answer, Question
 from orchestrator.model.spec import FileProbe, HttpProbe, TcpProbe, UnixProbe
 from orchestrator.process import prober
 from orchestrator.process.fork import Forked, highest_descriptor
-from orchestrator.process.pages import Page, _following, fetch, judge
+from orchestrator.process.prober import Page, _following, fetch, judge
 from orchestrator.runtime.unix_socket import short_path
 
 START = 1_700_000_000.0  # 2023-11-14T22:13:20Z

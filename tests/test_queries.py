@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from programs.escapes import QUERIES
 
-from orchestrator.terminal.queries import Queries
+from orchestrator.terminal.query_answers import Queries
 
 HARMLESS = [
     b"text\r\n",

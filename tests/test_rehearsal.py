@@ -3,7 +3,7 @@
 import os
 import signal
 
-from orchestrator.process.rehearsal import rehearse
+from orchestrator.process.fork import rehearse
 
 
 def _traces() -> tuple[list[str], list[object]]:

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model.lifecycle import Event
-from orchestrator.model.restart import JITTER, QUICK, Exit, Repeats, Verdict, Wish, decide
+from orchestrator.model.lifecycle import JITTER, QUICK, Event, Exit, Repeats, Verdict, Wish, decide
 from orchestrator.model.spec import RestartPlan, RestartPolicy
 
 NEVER, ON_FAILURE, ALWAYS = RestartPolicy.NEVER, RestartPolicy.ON_FAILURE, RestartPolicy.ALWAYS

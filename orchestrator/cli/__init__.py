@@ -16,7 +16,7 @@ from typing import NoReturn
 from orchestrator.cli import parser, settings
 from orchestrator.config.diagnostics import folded
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
-from orchestrator.terminal.harmless import lines
+from orchestrator.terminal.escapes import lines
 
 
 def main(argv: list[str]) -> NoReturn:

@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import foreground, home_claim, leftover_prompt
+from orchestrator.cli import foreground, home_claim
 from orchestrator.cli.airflow_table import AirflowPart
 from orchestrator.cli.commands import airflow
 from orchestrator.cli.detach import Birth
 from orchestrator.cli.settings import Surroundings
 from orchestrator.cli.sources import Sources
 from orchestrator.config.diagnostics import Report
-from orchestrator.model.plan import Plan
-from orchestrator.model.spec import System
+from orchestrator.model.spec import Plan, System
 from orchestrator.runtime.home import Home
 from orchestrator.supervisor.scaling import Supply
 
@@ -47,7 +46,7 @@ class Start:
         lock = home_claim.take(own)
         try:
             home_claim.wait_for_old_trees(own)
-            leftover_prompt.settle(own, here)
+            home_claim.settle(own, here)
             return self._run(home, here, birth, supply)
         finally:
             own.forget_holder()

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.options import WAIT_FOR_DATABASE
 from orchestrator.config import component_dump, loading
-from orchestrator.config.definition import Definition, PresetTable
+from orchestrator.config.definition import Definition, Document, PresetTable, merge
 from orchestrator.config.diagnostics import Place, Report, did_you_mean
-from orchestrator.config.document import Document, merge
 from orchestrator.config.environment import Layers, expand_at
 from orchestrator.model.errors import ConfigError
 from orchestrator.model.masked import plain
@@ -32,13 +31,12 @@ from orchestrator.presets.airflow import (
 from orchestrator.presets.airflow import (
     installation as airflow_installation,
 )
-from orchestrator.presets.airflow.facts import EXECUTORS, NAMES, Facts
-from orchestrator.presets.airflow.foresight import foresee
+from orchestrator.presets.airflow.facts import EXECUTORS, NAMES, Facts, foresee
 from orchestrator.presets.airflow.preset import Preset, Wishes
 from orchestrator.runtime.home import Home
 
 if TYPE_CHECKING:
-    from orchestrator.model.plan import Plan
+    from orchestrator.model.spec import Plan
 
 SOURCE = "the Airflow preset"
 Ask = Callable[[Home, airflow_installation.Installation, dict[str, str]], Facts]

@@ -18,15 +18,15 @@ import socket
 import sys
 from dataclasses import dataclass
 
-from orchestrator.model.frames import Frame, FrameReader, Kind, MalformedFrame, format_size
+from orchestrator.model.control import Frame, FrameReader, Kind, MalformedFrame, format_size
 from orchestrator.output.console import Console
+from orchestrator.runtime.connection import Outbox
 from orchestrator.runtime.loop import READ, WRITE, Loop, Timer
-from orchestrator.runtime.outbox import Outbox
 from orchestrator.runtime.raw_mode import RawTerminal
 from orchestrator.runtime.signals import SignalPipe
 from orchestrator.terminal.detach_keys import DetachKeys, has_ctrl_c
 from orchestrator.terminal.modes import SAVE_TITLE, Modes
-from orchestrator.terminal.queries import Queries
+from orchestrator.terminal.query_answers import Queries
 
 KEYS_FD, SCREEN_FD = 0, 1
 SCREEN_MAX = 1 << 16  # bytes waiting for the screen at which the socket is not read

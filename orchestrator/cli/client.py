@@ -16,7 +16,7 @@ from orchestrator.model.control import MalformedRequest, Reply, Request
 from orchestrator.model.errors import FAILED_STATUS, NotRunningError, OrchestrateError
 from orchestrator.process import procfs
 from orchestrator.runtime.home import Home
-from orchestrator.terminal import harmless
+from orchestrator.terminal import escapes
 from orchestrator.terminal.width import padded, width
 
 Row = dict[str, Any]
@@ -124,4 +124,4 @@ def clock(seconds: float | None) -> str:
 
 def printable(text: str) -> str:
     """Text that the terminal can show, whatever the locale, and that cannot steer it: some of it a component wrote."""
-    return os.fsencode(harmless.lines(text)).decode(sys.stdout.encoding or "utf-8", "replace")
+    return os.fsencode(escapes.lines(text)).decode(sys.stdout.encoding or "utf-8", "replace")

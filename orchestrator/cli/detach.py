@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from orchestrator.model import exits
+from orchestrator.model import errors
 from orchestrator.model.errors import NOT_READY_STATUS
 from orchestrator.model.lifecycle import State
 
@@ -128,4 +128,4 @@ def _copy(fd: int) -> bytes:
 
 def _status_of(pid: int) -> int:
     _, status = os.waitpid(pid, 0)
-    return exits.as_code(os.waitstatus_to_exitcode(status))
+    return errors.as_code(os.waitstatus_to_exitcode(status))

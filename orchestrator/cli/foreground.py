@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import home_claim, leftover_prompt, settings
+from orchestrator.cli import home_claim, settings
 from orchestrator.cli.settings import Surroundings
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.spec import System
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.control.server import Server
     from orchestrator.history.inputs import Sources
     from orchestrator.model.outcome import Outcome
-    from orchestrator.model.plan import Plan
+    from orchestrator.model.spec import Plan
     from orchestrator.output.console import Console
     from orchestrator.output.palette import Palette
     from orchestrator.output.presenter import Stage
@@ -80,7 +80,7 @@ def run_made(
     lock = home_claim.take(home)
     try:
         home_claim.wait_for_old_trees(home)
-        leftover_prompt.settle(home, here)
+        home_claim.settle(home, here)
         system, plan = make(home)
         outcome = _supervise(system, home, here, plan, fd, birth, supply, airflow_home, sources)
         home.forget_holder()

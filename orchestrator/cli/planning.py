@@ -134,13 +134,13 @@ def taken_ports(system: System) -> tuple[str, ...]:
     uses = {int(port): c.name for c in system.components if (port := c.environment.get("PORT", "")).isdecimal()}
     if not uses:
         return ()
-    from orchestrator.process import listening
+    from orchestrator.process import tcp_ports
     from orchestrator.process.procfs import command_of
 
     return tuple(
         f"port {port} of {uses[port]} is in use by {f'pid {pid} ({command_of(pid)})' if pid else 'another process'};"
         " stop that, or choose others with -p or --any-port"
-        for port, pid in sorted(listening.taken(uses).items())
+        for port, pid in sorted(tcp_ports.taken(uses).items())
     )
 
 

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestrator import __version__
-from orchestrator.control import rows
+from orchestrator.control import reports
 from orchestrator.history import inputs
 from orchestrator.history.record import Kind, Link, Origin
 from orchestrator.history.recorder import SIZE, STARTS, Recorder
-from orchestrator.model import exits
+from orchestrator.model import errors
 from orchestrator.model.control import Request, Verb
 from orchestrator.model.lifecycle import RUNNING, State
 from orchestrator.model.outcome import Outcome
-from orchestrator.process import origin, procfs
+from orchestrator.process import procfs
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.signal_fd import Received
 from orchestrator.supervisor.instance import Member
@@ -126,7 +126,7 @@ class Recording(Witness):
     def close(self, outcome: Outcome) -> None:
         """Record how the system exited."""
         if outcome.signal:
-            how = f"on {exits.signal_name(outcome.signal)}"
+            how = f"on {errors.signal_name(outcome.signal)}"
         else:
             how = f"with status {outcome.status}"
         self._append(Kind.END, status=outcome.code, reason=how)
@@ -154,7 +154,7 @@ class Recording(Witness):
             "host": os.uname().nodename,
             "boot": boot_id(),
             "started_by": _command(tuple(sys.argv)),
-            "tty": origin.terminal_of(os.getpid()),
+            "tty": procfs.terminal_of(os.getpid()),
         }
 
     def _describe_again(self) -> None:
@@ -231,7 +231,7 @@ class Recording(Witness):
         return why, self._exit_fields(member, is_own)
 
     def _exit_fields(self, member: Member, is_own: bool) -> dict[str, Any]:
-        lines = () if not is_own else tuple(rows.last_lines(self._supervisor.streams.recent(member)))
+        lines = () if not is_own else tuple(reports.last_lines(self._supervisor.streams.recent(member)))
         return {
             "exit": member.end_as_clause,
             "status": member.status or 0,
@@ -247,7 +247,7 @@ class Recording(Witness):
     def requested(self, request: Request, peer: Peer) -> None:
         """Record a request that changes something."""
         if request.verb in CHANGING:
-            self._signal_number = (request.verb is Verb.SIGNAL and exits.signal_number(request.argument)) or 0
+            self._signal_number = (request.verb is Verb.SIGNAL and errors.signal_number(request.argument)) or 0
             secret = request.verb is Verb.SEND  # what is typed may be a password
             self._request = self._append(
                 Kind.REQUEST,
@@ -281,8 +281,8 @@ class Recording(Witness):
     @_harmless
     def signaled(self, received: Received) -> None:
         """Record a signal, and the process that sent it."""
-        number, tty = received.number, origin.terminal_of(os.getpid())
-        words = exits.signal_name(number)
+        number, tty = received.number, procfs.terminal_of(os.getpid())
+        words = errors.signal_name(number)
         if received.is_of_kernel and number in _TYPED:
             words = f"{words} ({_TYPED[number]} on {tty or 'the terminal'})"
         elif received.is_of_kernel and number == signal.SIGHUP:
@@ -323,7 +323,7 @@ class Recording(Witness):
 def _origin(peer: Peer, command: tuple[str, ...] | None) -> Origin:
     pid, uid = peer
     words = _command(tuple(procfs.arguments_of(pid))) if command is None and pid else command or ()
-    return Origin(uid, pid, words, origin.terminal_of(pid), origin.tmux_pane_of(pid)) if pid else Origin(uid)
+    return Origin(uid, pid, words, procfs.terminal_of(pid), procfs.tmux_pane_of(pid)) if pid else Origin(uid)
 
 
 def _command(argv: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from orchestrator.model.spec import name_fault
 
 if TYPE_CHECKING:
     from orchestrator.cli.airflow_table import AirflowPart
-    from orchestrator.config.document import Document
+    from orchestrator.config.definition import Document
 
 STDIN = "standard input"
 
@@ -181,7 +181,8 @@ def _document(sources: list[_Source], where: Location, report: Report, *, own_en
     """
     if not sources or (len(sources) == 1 and not sources[0].is_toml and not sources[0].prefix):
         return None
-    from orchestrator.config import document, toml
+    from orchestrator.config import definition as config_definition
+    from orchestrator.config import toml
 
     documents: list[Document] = []
     seen: dict[str, Place] = {}
@@ -190,13 +191,13 @@ def _document(sources: list[_Source], where: Location, report: Report, *, own_en
         root = Place(source.name, 0, source.directory)
         if not source.is_toml:
             with_env = own_env and source.directory != str(where.directory)
-            documents.append(_as_document(source, document.Document(root), with_env, seen, clashes, report))
+            documents.append(_as_document(source, config_definition.Document(root), with_env, seen, clashes, report))
         elif source.prefix:
             raise UsageError(f"cannot use the name {source.prefix!r} for {source.name}", "only a Procfile can have one")
         elif (parsed := toml.parse(source.data, root, report)) is not None:
             documents.append(parsed)
     report.check(_prefixes(sources) if clashes else "")
-    return document.merge(documents)
+    return config_definition.merge(documents)
 
 
 def _define(sources: list[_Source], document: Document | None, where: Location, report: Report) -> Definition:
@@ -213,10 +214,10 @@ def _define(sources: list[_Source], document: Document | None, where: Location, 
 def _read_preset(options: argparse.Namespace, here: Surroundings, exact: bool) -> Sources:
     """Read `orchestrate airflow` as a definition that consists of nothing but the table [airflow]."""
     from orchestrator.cli import airflow_table
-    from orchestrator.config import document
+    from orchestrator.config import definition as config_definition
 
     tree: dict[str, object] = {"airflow": airflow_table.table_of(options)}
-    alone = document.Document(Place(airflow_table.SOURCE, 0, os.getcwd()), tree)
+    alone = config_definition.Document(Place(airflow_table.SOURCE, 0, os.getcwd()), tree)
     return _with_airflow(alone, "Airflow", options, here, exact, Report())
 
 
@@ -225,7 +226,7 @@ def _with_airflow(
 ) -> Sources:
     from orchestrator.cli import airflow_table
     from orchestrator.cli.commands import airflow_info
-    from orchestrator.config import document as documents
+    from orchestrator.config import definition as documents
     from orchestrator.config import loading
 
     early: dict[str, object] = {key: document.tree[key] for key in ("env_file", "airflow") if key in document.tree}

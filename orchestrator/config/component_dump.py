@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.config.environment import ASSIGNED
 from orchestrator.config.http_status import write_status
 from orchestrator.config.interpolation import escape
-from orchestrator.model import exits
+from orchestrator.model import errors
 from orchestrator.model.spec import (
     Component,
     DelayProbe,
@@ -74,7 +74,7 @@ def _restart(plan: RestartPlan) -> Tree:
 def _stop(plan: StopPlan) -> Tree:
     sequence: list[str | float] = []
     for step in plan.steps:
-        sequence += [exits.signal_name(step.signal).removeprefix("SIG"), *([step.wait] if step.wait else [])]
+        sequence += [errors.signal_name(step.signal).removeprefix("SIG"), *([step.wait] if step.wait else [])]
     return {"sequence": sequence, "scope": plan.scope.value}
 
 

@@ -2,13 +2,17 @@
 
 What only an instance knows (PORT and its like) stays `${PORT}`; every other dollar is doubled, so that reading the
 result gives the same definition again.
+
+Plain values to TOML. Pure.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -19,7 +23,7 @@ from orchestrator.config.http_status import write_status
 from orchestrator.config.interpolation import escape
 from orchestrator.config.redaction import mask
 from orchestrator.config.sizes import write_size
-from orchestrator.model import exits
+from orchestrator.model import errors
 from orchestrator.model.masked import plain
 from orchestrator.model.prompt_rules import Rule
 from orchestrator.model.spec import (
@@ -149,7 +153,7 @@ def _command(command: Command, key: str, texts: _Texts) -> str | list[str]:
 
 
 def _signal(number: int) -> str:
-    name = exits.signal_name(number)
+    name = errors.signal_name(number)
     return name.removeprefix("SIG") if name.startswith("SIG") else str(number)  # most real-time signals have none
 
 
@@ -267,3 +271,52 @@ def _argv(argv: tuple[str, ...], key: tuple[str, ...], texts: _Texts) -> str | l
     if argv[:2] == SHELL:
         return mask("", argv[2])
     return [texts.expand(word, *key, index) for index, word in enumerate(argv)]
+
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def write(tree: Mapping[str, Any]) -> str:
+    """Return a definition as TOML: a table for each member, with `environment` as a table below it."""
+    lines = [f"{key} = {format_value(value)}" for key, value in tree.items() if not isinstance(value, dict)]
+    for section, members in tree.items():
+        if isinstance(members, dict):
+            for name, member in members.items():
+                lines += ["", *_member(f"{section}.{format_key(name)}", member)]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _member(path: str, member: Mapping[str, Any]) -> list[str]:
+    lines = [f"[{path}]"]
+    lines += [f"{format_key(key)} = {format_value(value)}" for key, value in member.items() if key != "environment"]
+    if variables := member.get("environment"):
+        lines += [
+            f"[{path}.environment]",
+            *(f"{format_key(key)} = {format_value(value)}" for key, value in variables.items()),
+        ]
+    return lines
+
+
+def format_key(key: str) -> str:
+    """Return a key as TOML."""
+    return key if _BARE.fullmatch(key) else format_value(key)
+
+
+def format_value(value: Any) -> str:
+    """Return a value as TOML, on one line."""
+    match value:
+        case dict():
+            return (
+                "{ "
+                + ", ".join(f"{format_key(key)} = {format_value(element)}" for key, element in value.items())
+                + " }"
+            )
+        case list():
+            return "[" + ", ".join(map(format_value, value)) + "]"
+        case str():  # JSON's escapes are TOML's, but TOML wants DEL escaped too
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+    return str(value)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.config.definition import Definition, Member, Path, PresetTable
+from orchestrator.config.definition import Definition, Document, Member, Path, PresetTable
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.config.document import Document
 from orchestrator.config.schema.component import COMPONENT, DEFAULTS, INIT, SYSTEM
 from orchestrator.config.schema.fields import At, Fault
 

@@ -1,14 +1,17 @@
-"""A client's end of the socket in the home: sends one request and reads what is answered, waiting for it."""
+"""A client's end of the socket in the home: sends one request and reads what is answered, waiting for it.
+
+A client's end of an attachment: the request, its reply, and then a socket that speaks frames.
+"""
 
 from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from orchestrator.control.address import short_path
-from orchestrator.model.control import Reply, Request, decode_reply
+from orchestrator.model.control import MalformedRequest, Reply, Request, decode_reply
+from orchestrator.runtime.unix_socket import short_path
 
 
 class NotRunning(Exception):
@@ -75,3 +78,39 @@ class Conversation:
                 if reply.last:
                     return
         raise ConnectionResetError("the supervisor ended while it was asked")
+
+
+_REPLY_MAX = 1 << 20
+
+
+def open_attachment(
+    path: Path, request: Request, connected: Callable[[int | None], None]
+) -> tuple[Reply, socket.socket, bytes]:
+    """Send `request` to the supervisor at `path`; `connected` is told its pid before the answer is waited for.
+
+    Returns its reply, the connection, and what came after the reply already. Raises NotRunning where there is no
+    supervisor, ConnectionError where it ends, or does not speak as expected.
+    """
+    connection = connect(path)
+    try:
+        connected(peer_pid(connection))
+        connection.sendall(request.encode())
+        line, rest = _first_line(connection)
+        return decode_reply(line), connection, rest
+    except MalformedRequest as error:
+        connection.close()
+        raise ConnectionError(str(error)) from None
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _first_line(connection: socket.socket) -> tuple[bytes, bytes]:
+    received = b""
+    while b"\n" not in received:
+        data = connection.recv(1 << 16)
+        if not data or len(received) > _REPLY_MAX:
+            raise ConnectionError("the supervisor ended while it was asked")
+        received += data
+    line, _, rest = received.partition(b"\n")
+    return line, rest

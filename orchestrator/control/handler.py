@@ -2,22 +2,24 @@
 
 Who asks for something that takes time is answered when it has come to be, or cannot any more: what he waits for is
 looked at after every change of a member's state. Nothing here has a timer.
+
+Who may attach, and to what: answers a request of `attach`.
 """
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from orchestrator.control import rows, waiters
-from orchestrator.control.admission import Admission, Guest
+from orchestrator.control import reports, waiters
 from orchestrator.control.reports import Bulletin
 from orchestrator.control.waiters import Look
 from orchestrator.control.watchers import Watchers
-from orchestrator.model import exits
-from orchestrator.model.control import Reply, Request, Verb, refusal
+from orchestrator.model import errors
+from orchestrator.model.control import MalformedFrame, Reply, Request, Verb, decode_seat, refusal
 from orchestrator.model.errors import USAGE_STATUS, ConfigError, OrchestrateError
 from orchestrator.model.lifecycle import State
 from orchestrator.model.messages import Signal
@@ -26,11 +28,22 @@ from orchestrator.model.status import Status
 from orchestrator.supervisor.change_requests import ENDING
 from orchestrator.supervisor.instance import Member
 from orchestrator.supervisor.observer import Peer
+from orchestrator.supervisor.registry import AT_REST
 from orchestrator.supervisor.stop_progress import in_words
 from orchestrator.supervisor.supervisor import Supervisor
 
 _STOPPING_VERBS = (Verb.DOWN, Verb.STOP, Verb.RESTART, Verb.SCALE)
 INSTANCES_MAX = 1000  # of one component
+
+
+class Guest(Protocol):
+    """Who asks: is sent replies, or gives its connection away."""
+
+    def send(self, reply: Reply) -> None:
+        """Send a reply; the last one ends the conversation."""
+
+    def hand_over(self, reply: Reply) -> socket.socket | None:
+        """Send a reply and give the connection away; None where it has gone."""
 
 
 class Asker(Guest, Protocol):
@@ -47,7 +60,7 @@ class Desk:
         """`logs` is where the log files are, None where none are kept."""
         self._supervisor = supervisor
         self._admission = Admission(supervisor, logs)
-        self._history = rows.History()
+        self._history = reports.History()
         self._bulletin = Bulletin(supervisor, self._history)
         self._waiting: dict[Asker, tuple[Request, Look]] = {}
         self._listening: dict[Asker, tuple[str, ...]] = {}
@@ -107,7 +120,7 @@ class Desk:
         for asker in list(self._listening):
             asker.send(Reply(rows=({"time": time.time(), "state": Status.STOPPED.value, "status": status},)))
 
-    def _shown(self) -> tuple[rows.Row, list[rows.Row]]:
+    def _shown(self) -> tuple[reports.Row, list[reports.Row]]:
         """Return the rows of the system and of its instances, as WATCH shows them."""
         members = self._with_step(list(self._supervisor.roster.members))
         return self._bulletin.status(), [self._bulletin.watched(member) for member in members]
@@ -224,12 +237,12 @@ class Desk:
             self._keep(asker, request, waiters.ready(roster, request.names, self._history.row))
 
     def _signal(self, name: str, members: Iterable[Member]) -> Reply:
-        number = exits.signal_number(name)
+        number = errors.signal_number(name)
         if number is None:
             return refusal(f"{name!r} is no signal", USAGE_STATUS)
         there = [m for m in members if m.pid and m.runs]
         if not there:
-            return refusal(f"unable to send {exits.signal_name(number)}: none of these runs")
+            return refusal(f"unable to send {errors.signal_name(number)}: none of these runs")
         self._supervisor.witness.decided(Verb.SIGNAL, there)
         for member in there:
             member.send(Signal(number))
@@ -288,3 +301,52 @@ class Desk:
 
 def _too_early(step: Member) -> str:
     return f"nothing is started before the initial step {step.name} has succeeded; try again"
+
+
+class Admission:
+    """Knows the supervisor, and where the logs are, None where none are kept."""
+
+    def __init__(self, supervisor: Supervisor, logs: Path | None) -> None:
+        self._supervisor = supervisor
+        self._logs = logs
+
+    def handle(self, request: Request, guest: Guest) -> None:
+        """Answer: with a seat at one terminal, or, without a name, with where the merged stream is read."""
+        if not request.names:
+            self._show_stream(guest)
+            return
+        try:
+            seat = decode_seat(request.argument)
+        except MalformedFrame as error:
+            guest.send(refusal(str(error), USAGE_STATUS))
+            return
+        found = self._find(request.names)
+        if isinstance(found, Reply):
+            guest.send(found)
+        elif connection := guest.hand_over(Reply(rows=({"instance": found.name},), last=False)):
+            self._supervisor.streams.terminals[found.key].admit(connection, seat)
+
+    def _show_stream(self, guest: Guest) -> None:
+        """The connection stays open for as long as there is a stream."""
+        if self._logs is None:
+            guest.send(refusal("unable to show the merged stream again: no log files are kept (--no-log)"))
+        else:
+            guest.send(Reply(rows=({"logs": str(self._logs)},), last=False))
+
+    def _find(self, names: tuple[str, ...]) -> Member | Reply:
+        """Return the one member meant, or why there is none to attach to."""
+        wanted = names[0] if len(names) == 1 else ""
+        members = self._supervisor.roster.everyone
+        found = self._supervisor.roster.instance(wanted)
+        if len(found) != 1:
+            choice = ", ".join(m.name for m in found or members)
+            return refusal(f"unable to attach to {wanted!r}: choose one of {choice or 'none'}", USAGE_STATUS)
+        member = found[0]
+        if not member.spec.tty:
+            return refusal(f"unable to attach to {member.name}: it has no terminal (tty = false)")
+        if member.state in AT_REST and (member.incarnations or self._supervisor.is_stopping):
+            end = member.end_in_words if member.incarnations else "never started"
+            return refusal(f"unable to attach to {member.name}: it is not running ({end})")
+        if not self._supervisor.streams.terminals[member.key].has_room:
+            return refusal(f"unable to attach to {member.name}: too many are attached already")
+        return member

@@ -19,11 +19,11 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.control.address import short_path
 from orchestrator.model.control import MalformedRequest, Reply, Request, decode_request, refusal
 from orchestrator.model.errors import USAGE_STATUS
 from orchestrator.runtime.connection import Peer
 from orchestrator.runtime.loop import READ, Loop
+from orchestrator.runtime.unix_socket import short_path
 
 LINE_MAX = 1 << 16
 BACKLOG_MAX = 1 << 20

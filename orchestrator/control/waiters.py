@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from orchestrator.model import exits
+from orchestrator.model import errors
 from orchestrator.model.control import Reply
 from orchestrator.model.errors import FAILED_STATUS
 from orchestrator.model.lifecycle import State
@@ -113,7 +113,7 @@ def ended(members: Iterable[Member], describe: Describe) -> Look:
     def look() -> Reply | None:
         if any(m.state not in AT_REST or m.due for m in waiting):
             return None
-        codes = [exits.as_code(m.status) for m in waiting if m.status is not None]
+        codes = [errors.as_code(m.status) for m in waiting if m.status is not None]
         return Reply(status=codes[0] if codes else 0, rows=tuple(map(describe, waiting)))
 
     return look

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from orchestrator.model import exits
+from orchestrator.model import errors
 from orchestrator.model.errors import FAILED_STATUS
 
 
@@ -32,7 +32,7 @@ class Outcome:
     @property
     def code(self) -> int:
         """The exit code that a shell shows for it."""
-        return exits.as_code(-self.signal) if self.signal else self.status
+        return errors.as_code(-self.signal) if self.signal else self.status
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def of_culprit(culprit: End, others: Iterable[End | None]) -> Outcome:
 
     `others` holds None for a member that never ran.
     """
-    code = exits.as_code(culprit.status)
+    code = errors.as_code(culprit.status)
     if not culprit.succeeded:
         return Outcome(code or FAILED_STATUS)
     all_well = all(end is not None and end.own and end.succeeded for end in others)
@@ -72,5 +72,5 @@ def of_all(ends: Iterable[End | None]) -> Outcome:
     """Every member ended by itself, none of them ending the system: 0, or the code of the first that failed."""
     for end in ends:
         if end is not None and not end.succeeded:
-            return Outcome(exits.as_code(end.status) or FAILED_STATUS)
+            return Outcome(errors.as_code(end.status) or FAILED_STATUS)
     return Outcome(0)

@@ -2,6 +2,8 @@
 
 Everything is frozen and validated before the first process exists; after that nobody reads
 `os.environ` or a file again. All times are float seconds.
+
+What a preset learned from its initial steps.
 """
 
 from __future__ import annotations
@@ -397,3 +399,14 @@ def name_fault(name: str) -> str:
     if name == "orchestrate":
         return "that is the name of our own messages"
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The components, lines to show before they start (`notes`) and once all are ready (`banner`). In the banner
+    `secret` is kept out of the log."""
+
+    components: tuple[Component, ...]
+    notes: tuple[str, ...] = ()
+    banner: tuple[str, ...] = ()
+    secret: str = ""

@@ -8,22 +8,31 @@ slowed either: a terminal keeps the end of each component's text, and a pipe ski
 
 Facts: O_NONBLOCK belongs to the open file, which inherited descriptors share with the shell. So 0-2 are left as they
 are and reopened through /proc/self/fd (open(2)). If that is refused (after `su`), or for a socket, writes wait for
-poll(2), go in small pieces, and are given up after a moment (`output.blocking`). After ^S, write(2) returns EAGAIN and
+poll(2), go in small pieces, and are given up after a moment (`output.console`). After ^S, write(2) returns EAGAIN and
 poll(2) does not report POLLOUT. A pty holds about 20 KB. poll(2) reports it as writable only when nearly all of that
 has been read, but write(2) takes 500 bytes and more before (measured, Linux 6.18). So a write shows best if it makes
 progress.
+
+Writes to a descriptor that cannot be made non-blocking, because it is somebody else's too.
+
+Fact: poll(2) says of a pty that it is writable while there is room for one byte, but an LF takes two (n_tty.c,
+ONLCR), and write(2) then waits (measured: pieces of any size block sooner or later). So a timer interrupts it
+(setitimer(2), SIGALRM without SA_RESTART). libc's write is called as it is: os.write would try again (PEP 475).
 """
 
 from __future__ import annotations
 
+import ctypes
 import enum
+import errno
 import fcntl
 import os
 import select
+import signal
 import stat
 from collections.abc import Callable
+from types import FrameType
 
-from orchestrator.output import blocking
 from orchestrator.output.backlog import LAST, Backlog, Flow
 from orchestrator.runtime.loop import WRITE, Loop, Timer
 
@@ -268,7 +277,7 @@ class Console:
                     break
             try:
                 if self._careful:
-                    done += blocking.write(self._fd, bytes(view[done : done + SMALL]))
+                    done += write(self._fd, bytes(view[done : done + SMALL]))
                 else:
                     done += os.write(self._fd, view[done:])
             except BlockingIOError:
@@ -320,3 +329,28 @@ def _widen(fd: int) -> None:
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, HIGH_WATER)
     except (AttributeError, OSError):  # macOS has no such call
         pass
+
+
+PATIENCE = 0.02  # seconds
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Be a handler, so that the signal interrupts."""
+
+
+def write(fd: int, data: bytes) -> int:
+    """Write what is taken within PATIENCE and return its length. Raises BlockingIOError where that is nothing."""
+    if signal.getsignal(signal.SIGALRM) is not _nothing:
+        signal.signal(signal.SIGALRM, _nothing)
+        signal.siginterrupt(signal.SIGALRM, True)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
+    try:
+        done: int = _libc.write(fd, data, len(data))
+        error = ctypes.get_errno()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+    if done < 0:
+        raise OSError(errno.EAGAIN if error == errno.EINTR else error, os.strerror(error))
+    return done

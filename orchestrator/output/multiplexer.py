@@ -25,8 +25,7 @@ from orchestrator.output.console import LOW_WATER
 from orchestrator.output.screen import Screen
 from orchestrator.output.stream import Stream
 from orchestrator.output.unfinished_lines import Tails
-from orchestrator.runtime.edge import EdgeWatch
-from orchestrator.runtime.loop import READ, Loop
+from orchestrator.runtime.loop import READ, EdgeWatch, Loop
 from orchestrator.terminal.descents import less_descents
 from orchestrator.terminal.escapes import no_escapes
 from orchestrator.terminal.lines import lf_for_crlf

@@ -12,8 +12,7 @@ from orchestrator.model.spec import Component
 from orchestrator.output import run_starts
 from orchestrator.output.console import Kind
 from orchestrator.output.labels import Labels
-from orchestrator.output.line_log import LineLog
-from orchestrator.output.log_file import KEPT, SIZE, Faults, LogFile
+from orchestrator.output.log_file import KEPT, SIZE, Faults, LineLog, LogFile
 from orchestrator.output.screen import Screen
 from orchestrator.output.stream import Stream
 from orchestrator.runtime.loop import Loop

@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from orchestrator.model import exits
+from orchestrator.model import errors
 from orchestrator.model.messages import Launch
 from orchestrator.process import tree
-from orchestrator.process.isolation import as_from_a_shell
+from orchestrator.process.launch import as_from_a_shell
 from orchestrator.runtime.loop import READ, Loop, Timer
 
 OUTPUT_MAX = 4096  # bytes of its output that are kept: the last ones
@@ -73,7 +73,7 @@ class Runs:
         running.process.returncode = status
         self._read(running)
         self._close(running)
-        line, words = _last_line(running.output), exits.in_words(status)
+        line, words = _last_line(running.output), errors.in_words(status)
         self._tell(running, status == 0, f"{words}: {line}" if line and running.is_hook else line or words)
 
     def _time_out(self, running: _Running, timeout: float) -> None:

@@ -55,8 +55,7 @@ from orchestrator.model.stop_sequence import (
 from orchestrator.process import leftovers, procfs, shell_status, tree
 from orchestrator.process.channel import Channel, ChannelClosed
 from orchestrator.process.drain import Drain, Log
-from orchestrator.process.isolation import as_from_a_shell, cut_loose
-from orchestrator.process.launch import Pty
+from orchestrator.process.launch import Pty, as_from_a_shell, cut_loose
 from orchestrator.runtime import cgroup, signals
 from orchestrator.runtime.lock import InstanceLock, holder
 from orchestrator.runtime.loop import READ, Loop, Timer

@@ -6,19 +6,27 @@ Facts (ptyprocess 0.7, measured):
 - it resets no signal and no limit; `preexec_fn` does.
 - it looks the program up with the PATH in `env`, and an argument list that is empty makes it split the program's name.
 - `close()` and `isalive()` wait and kill: never called. The object has to be kept, its destructor closes the master.
+
+What a forked process does first: cut what ties it to the supervisor; and, before it executes a program, to us.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import resource
 import signal
-from collections.abc import Callable, Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping
 
 import pexpect
 
+from orchestrator.model.messages import Launch
+from orchestrator.model.spec import Account, Attributes
 from orchestrator.process import tree
 from orchestrator.process.session_leader import SessionPids
+from orchestrator.runtime import cgroup, signals
 
 _SPECIAL = re.compile(r"([^\w./+-])", re.ASCII)
 
@@ -75,3 +83,84 @@ class Pty:
     def output_fds(self) -> tuple[int, ...]:
         """What its output is read from."""
         return (self.master_fd,)
+
+
+def cut_loose(highest: int, channel_fd: int) -> None:
+    """Close all descriptors up to `highest` but the channel, turn 0-2 into /dev/null, and begin a session of its own.
+
+    A sibling's pipe end held here would hide the supervisor's death from that sibling; our stdout held here would
+    keep `orchestrate | tee` from ending.
+    """
+    os.closerange(3, channel_fd)
+    os.closerange(max(3, channel_fd + 1), highest + 1)
+    null_fd = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null_fd, fd, inheritable=False)
+    if null_fd > 2:
+        os.close(null_fd)
+    os.setsid()
+
+
+def as_from_a_shell(launch: Launch, *, limited: bool = True) -> None:
+    """Between fork and exec: no signal is blocked or ignored, and the process is as the definition says.
+
+    Without `limited` it gets no limit of memory and processes: a stop command has to run when its component has used
+    these up. Raises OSError.
+    """
+    signals.set_all_default()
+    files = launch.descriptors, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, files)
+    if limited and launch.cgroup:
+        with _explained(f"cannot join the control group {launch.cgroup}"):
+            cgroup.join(launch.cgroup)
+    if (account := launch.attributes.account) is not None and account.uid != os.geteuid():
+        _give_terminal(account.uid)
+    apply(launch.attributes, limited=limited and not launch.cgroup)
+
+
+def apply(attributes: Attributes, *, limited: bool = True) -> None:
+    """Give this process its limits, priority and umask, then its user; `limited` as above. Raises OSError."""
+    limits = attributes.limits
+    # Not RLIMIT_AS: Go, Node.js and the JVM reserve far more address space than they use, and would not start. The
+    # data segment is what is private and writable (since Linux 4.7).
+    numbers = {resource.RLIMIT_NOFILE: limits.files}
+    if limited:
+        numbers |= {resource.RLIMIT_DATA: limits.memory, resource.RLIMIT_NPROC: limits.processes}
+    for number, limit in numbers.items():
+        if limit is not None:
+            with _explained(f"cannot set a limit of {limit}"):
+                resource.setrlimit(number, (limit, limit))
+    if attributes.nice is not None:
+        with _explained(f"cannot set nice = {attributes.nice}"):
+            os.setpriority(os.PRIO_PROCESS, 0, attributes.nice)
+    if attributes.umask is not None:
+        os.umask(attributes.umask)
+    if (account := attributes.account) is not None:
+        with _explained(f"cannot run as user {account.name or account.uid}, group {account.gid}"):
+            _become(account)
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Put what failed before the reason of an OSError, in a text that survives ptyprocess."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise OSError(f"{what}: {(getattr(error, 'strerror', None) or str(error)).lower()}") from None
+
+
+def _give_terminal(uid: int) -> None:
+    """Let a user own its terminal, or pipes: it has to be able to open /dev/tty, /dev/stdout and so on (proc(5))."""
+    with _explained(f"cannot give its terminal to uid {uid}"):
+        for fd in (0, 1, 2):
+            if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
+                os.fchown(fd, uid, -1)
+
+
+def _become(account: Account) -> None:
+    if account.groups is not None:
+        os.setgroups(account.groups)
+    if account.gid != os.getegid():
+        os.setresgid(account.gid, account.gid, account.gid)
+    if account.uid != os.geteuid():
+        os.setresuid(account.uid, account.uid, account.uid)

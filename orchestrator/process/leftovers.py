@@ -3,6 +3,23 @@
 A guardian keeps a record beside its lock for as long as its tree may live; where a record is found and nobody holds
 the lock, the guardian was killed. What it stood over is found by a census, named, and ended where that is asked for.
 A stranger is never signalled: a process is pinned by a pidfd first, and its start time compared after that.
+
+A census of /proc (proc(5)): which processes belong to runs that are over. It signals nobody.
+
+Three marks tell one, each of which another process may lack:
+
+- The leader, by pid and start time (proc_pid_stat(5)): the pair names one process for as long as the machine runs.
+- Its session (`process.session_leader`): what the leader forked stays in it, and its number is no other process's pid
+  while it has a process. So gunicorn and postgres are found too, whose titles overwrite the environment that they
+  were started with.
+- MARK in the environment, with the token of the run and the instance: it is inherited across setsid(2) and double
+  forks, and nobody else's by accident. The home's name would not do: a container beside us may have one of that name.
+
+And all that descends from those. What has left its session *and* has wiped its environment is not found. The pty is
+no mark: its number is free for the next comer after the hang-up.
+
+/proc cannot be read at one instant: what forks and exits meanwhile is in none of its entries. So one looks again, at
+those processes only that no earlier look has seen, which takes a millisecond.
 """
 
 from __future__ import annotations
@@ -10,11 +27,11 @@ from __future__ import annotations
 import functools
 import os
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.process import procfs, tree
-from orchestrator.process.census import MARK, Census, Record, Survivor, mark_of
 from orchestrator.runtime.loop import READ, Loop
 
 SUFFIX = ".tree"
@@ -159,3 +176,132 @@ def _wait(survivors: Iterable[Survivor], seconds: float, loop: Loop) -> bool:
     for fd in list(left):
         ended(fd)
     return not late
+
+
+MARK = "ORCHESTRATE_RUN"
+_PREFIX = f"{MARK}=".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One run of a start that is over. `start` and `session_start` are the start times of `leader` and of the process
+    that leads its session, which may be the leader too; all are 0 if only the start is known."""
+
+    instance: str
+    token: str
+    leader: int
+    start: int
+    session: int = 0
+    session_start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """One process of `instance`; `start` is its start time in clock ticks since boot."""
+
+    instance: str
+    pid: int
+    start: int
+
+    def __str__(self) -> str:
+        return f"{self.instance}: {procfs.describe(self.pid)}"
+
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended yet."""
+        return procfs.start_time(self.pid) == self.start and not procfs.is_zombie(self.pid)
+
+
+def mark_of(instance: str, token: str) -> str:
+    """Return the value of MARK for an instance of a run."""
+    return f"{token}.{instance}"
+
+
+class Census:
+    """What is left of the runs of `records`."""
+
+    def __init__(self, records: Collection[Record]) -> None:
+        self._by_mark = {mark_of(record.instance, record.token).encode(): record for record in records}
+        self._by_leader = {record.leader: record for record in records if record.leader}
+        self._by_session = {record.session: record for record in records if record.session}
+        # Started by hand in a component's shell that has survived: what we stand on is not ours to end.
+        self._above = frozenset(_above(os.getpid()))
+        self._seen = set(self._above)
+        self._own_session = procfs.session_of(os.getpid())
+        self._of_pid: dict[int, Record] = {}
+        self._found: dict[Survivor, Record] = {}
+        self._living: set[Survivor] = set()
+        self.is_settled = False
+
+    def look(self) -> list[Survivor]:
+        """Return those that no look has found yet. The census `is_settled` where nobody new was there to look at, and
+        nobody has gone, who may have gone on as a new process."""
+        gone = {survivor for survivor in self._living if not survivor.lives}
+        unseen = [pid for name in os.listdir("/proc") if name.isdigit() and (pid := int(name)) not in self._seen]
+        self.is_settled = not unseen and not gone
+        self._living -= gone
+        self._seen.update(unseen)
+        fresh: list[Survivor] = []
+        for pid in reversed(unseen):  # the youngest first: they may be gone soonest
+            if record := self._record_of(pid):
+                for each in (pid, *(member.pid for member in tree.descendants(pid))):
+                    fresh += self._add(each, record)
+        self._living.update(fresh)
+        return fresh
+
+    def left(self) -> dict[Survivor, Record]:
+        """Return who lived at the last look. Where the census is not settled, the last of each record stands for it
+        too: it may have gone on as a new process."""
+        living = {survivor: record for survivor, record in self._found.items() if survivor in self._living}
+        if not self.is_settled:
+            last = {record: survivor for survivor, record in self._found.items()}
+            living |= {survivor: record for record, survivor in last.items() if record not in set(living.values())}
+        return living
+
+    def _add(self, pid: int, record: Record) -> list[Survivor]:
+        if pid in self._of_pid or pid in self._above or procfs.session_of(pid) == self._own_session:
+            return []
+        survivor = Survivor(record.instance, pid, procfs.start_time(pid))
+        if not survivor.start or procfs.is_zombie(pid):
+            return []
+        self._of_pid[pid] = self._found[survivor] = record
+        return [survivor]
+
+    def _record_of(self, pid: int) -> Record | None:
+        environment = _environment(pid)
+        marks = (entry[len(_PREFIX) :] for entry in environment if entry.startswith(_PREFIX))
+        named = next((self._by_mark[mark] for mark in marks if mark in self._by_mark), None)
+        return named or self._of_pid.get(procfs.parent_of(pid)) or self._of_session(pid, environment)
+
+    def _of_session(self, pid: int, environment: list[bytes]) -> Record | None:
+        """Return whose leader it is, or whose session it is in."""
+        if (record := self._by_leader.get(pid)) and procfs.start_time(pid) == record.start:
+            return record
+        record = self._by_session.get(procfs.session_of(pid))
+        if record is None or procfs.start_time(pid) < record.session_start:
+            return None
+        # The number is a session's for as long as it has members; a stranger can have it only once ours were gone, and
+        # then either its leader is there, under another start time, or its environment is whole and has no mark of
+        # ours.
+        if session_start := procfs.start_time(record.session):
+            return record if session_start == record.session_start else None
+        is_whole = bool(environment) and all(b"=" in entry for entry in environment)
+        return None if is_whole else record
+
+
+def _above(pid: int) -> set[int]:
+    """Return a process and its parents, up to the first."""
+    found = set()
+    while pid:
+        found.add(pid)
+        pid = procfs.parent_of(pid)
+    return found
+
+
+def _environment(pid: int) -> list[bytes]:
+    """Return the environment that it was started with; empty where that cannot be read, or was wiped."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return [entry for entry in file.read().split(b"\0") if entry]
+    except OSError:
+        return []

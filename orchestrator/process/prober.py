@@ -4,24 +4,38 @@ not.
 A thread for each question, so that one slow answer holds up no other; questions for a page that is being asked share
 its answer, because each request writes a line into the access log of the component that answers. Forked before any
 thread exists, and dies with the supervisor (PDEATHSIG).
+
+Gets a page over HTTP, takes note of whose socket answered, and judges what came. Blocks; the prober may.
+
+A certificate is not verified: it is our own child on a local address, and its certificate names the host that others
+see. Proxies are not asked. A few redirects are followed.
 """
 
 from __future__ import annotations
 
+import base64
+import datetime
+import http.client
+import json
 import os
+import re
 import signal
+import socket
+import ssl
 import threading
+import urllib.parse
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import Any
 
 from orchestrator.model.masked import plain
 from orchestrator.model.messages import Answer, Question
-from orchestrator.model.spec import FileProbe, HttpProbe, TcpProbe, UnixProbe
+from orchestrator.model.spec import FileProbe, HttpProbe, TcpProbe, UnixProbe, split_unix_url
 from orchestrator.process import procfs, socket_owner, tree
-from orchestrator.process.deadline import Deadline, connect, connect_unix
-from orchestrator.process.isolation import cut_loose
-from orchestrator.process.pages import Page, fetch, judge
-from orchestrator.process.socket_owner import Evidence, Owner
+from orchestrator.process.deadline import Deadline, TimedSocket, connect, connect_unix
+from orchestrator.process.launch import cut_loose
+from orchestrator.process.socket_owner import Evidence, Owner, look
 from orchestrator.runtime import signals
 
 TICK = 0.02  # seconds by which a file's time may be behind the clock
@@ -117,3 +131,161 @@ class _Fetcher:
             del self._under_way[key]
         future.set_result(page)
         return page
+
+
+BODY_MAX = 1 << 20
+REDIRECTS_MAX = 5
+_MOVED = frozenset({301, 302, 303, 307, 308})
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class NotAUrl(ValueError):
+    """The URL is not one of http or https; the text does not repeat it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was answered. `headers` are in the order they came in."""
+
+    status: int
+    body: bytes
+    headers: Headers = ()
+    evidence: Evidence = field(default=Evidence(), compare=False)
+
+
+def fetch(probe: HttpProbe) -> Page | str:
+    """GET the page of a probe, within its timeout in all; return in a few words why there is none.
+
+    A redirect is followed unless its status is one that the probe wants.
+    """
+    url, deadline = probe.url, Deadline(probe.timeout)
+    try:
+        for _ in range(REDIRECTS_MAX):
+            page = _get(url, probe.unix, deadline, probe.request_headers)
+            to = {name.lower(): value for name, value in page.headers}.get("location")
+            if page.status not in _MOVED or is_wanted(page.status, probe) or not to:
+                return page
+            url = _following(url, _joined(url, to))
+        return "too many redirects"
+    except TimeoutError:
+        return f"no complete answer within {probe.timeout:g} s"
+    except ssl.SSLError as error:
+        return str(error.reason or error).lower().replace("_", " ")
+    except OSError as error:
+        return (error.strerror or str(error) or type(error).__name__).lower()
+    except (ValueError, http.client.HTTPException) as error:  # ValueError, InvalidURL: their texts repeat the URL
+        is_ours = isinstance(error, NotAUrl) or not isinstance(error, ValueError | http.client.InvalidURL)
+        return (str(error).lower() if is_ours else "not a valid URL") or type(error).__name__
+
+
+def _joined(url: str, to: str) -> str:
+    if url.startswith("http+unix:") and to.startswith("/"):
+        return f"http+unix://{urllib.parse.quote(split_unix_url(url)[0], safe='')}{to}"
+    return urllib.parse.urljoin(url, to)
+
+
+def _following(url: str, to: str) -> str:
+    """Return where a redirect leads: with the user and password of the URL, if it stays on the same server."""
+    before, after = urllib.parse.urlsplit(url), urllib.parse.urlsplit(to)
+    user, sign, host = before.netloc.rpartition("@")
+    same = (before.scheme, host) == (after.scheme, after.netloc)
+    return urllib.parse.urlunsplit(after._replace(netloc=f"{user}{sign}{host}")) if same else to
+
+
+def is_wanted(status: int, probe: HttpProbe) -> bool:
+    """Whether an answer with this status makes a probe hold."""
+    return any(status in wanted for wanted in probe.status)
+
+
+def _get(url: str, unix: str, deadline: Deadline, request_headers: Headers) -> Page:
+    parts = urllib.parse.urlsplit(url)
+    by_unix = parts.scheme == "http+unix"
+    if parts.scheme not in ("http", "https", "http+unix") or not (by_unix or parts.hostname):
+        raise NotAUrl("no http or https URL")
+    usual = 443 if parts.scheme == "https" else 80
+    if by_unix:
+        sock = connect_unix(unix, deadline)
+        parts = parts._replace(path=split_unix_url(url)[1], query="")
+    else:
+        sock = connect(parts.hostname or "", parts.port or usual, deadline)
+    try:
+        if parts.scheme == "https":
+            sock.settimeout(deadline.left)
+            sock = ssl._create_unverified_context().wrap_socket(sock, server_hostname=parts.hostname)
+        connection = http.client.HTTPConnection("localhost" if by_unix else parts.hostname or "", parts.port or usual)
+        connection.default_port = usual
+        connection.sock = TimedSocket(sock, deadline)
+        target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        headers = {"User-Agent": "orchestrate", "Accept": "*/*", **_authorization(parts), **dict(request_headers)}
+        connection.request("GET", target, headers=headers)
+        evidence = _look_at_first_byte(sock, deadline)
+        with connection.getresponse() as response:
+            return Page(response.status, response.read(BODY_MAX), tuple(response.getheaders()), evidence)
+    finally:
+        sock.close()
+
+
+def _authorization(parts: urllib.parse.SplitResult) -> dict[str, str]:
+    """Return the header field for the user and password of a URL (RFC 7617)."""
+    if parts.username is None:
+        return {}
+    words = ":".join(urllib.parse.unquote(part or "") for part in (parts.username, parts.password))
+    return {"Authorization": f"Basic {base64.b64encode(words.encode('utf-8', 'surrogateescape')).decode()}"}
+
+
+def _look_at_first_byte(sock: socket.socket, deadline: Deadline) -> Evidence:
+    """Wait for the answer to begin, and look then: before that the other end may not have accepted yet, and after it
+    may have closed. On the plain socket below TLS too."""
+    sock.settimeout(deadline.left)
+    socket.socket.recv(sock, 1, socket.MSG_PEEK)
+    try:
+        return look(sock)
+    except OSError:  # it has gone already
+        return Evidence()
+
+
+def judge(page: Page | str, probe: HttpProbe, since: float) -> str:
+    """Say in a few words why `page` does not make `probe` hold; empty where it does. Pure."""
+    if isinstance(page, str):
+        return page
+    if not is_wanted(page.status, probe):
+        return f"HTTP status {page.status}"
+    for name, pattern in probe.headers:
+        if not any(re.search(pattern, value) for key, value in page.headers if key.lower() == name.lower()):
+            return f"header {name} does not match {pattern!r}"
+    if probe.body and not re.search(probe.body.encode("utf-8", "surrogateescape"), page.body):
+        return f"the body does not match {probe.body!r}"
+    if not probe.healthy and not probe.fresh:
+        return ""
+    try:
+        document = json.loads(page.body)
+    except (ValueError, RecursionError):
+        return "the answer is no JSON"
+    for pointer in probe.healthy:
+        if (value := _look_up(document, pointer)) != "healthy":
+            return f"{pointer.strip('/')} is {value or 'missing'}"
+    for pointer in probe.fresh:
+        if (at := _as_time(_look_up(document, pointer))) is None or at <= since:
+            return f"{pointer.strip('/')} is {'missing' if at is None else 'older than this start'}"
+    return ""
+
+
+def _look_up(document: Any, pointer: str) -> str | None:
+    """Follow a JSON pointer (RFC 6901) through objects to a string."""
+    for token in pointer.split("/")[1:]:
+        if not isinstance(document, dict):
+            return None
+        document = document.get(token.replace("~1", "/").replace("~0", "~"))
+    return document if isinstance(document, str) else None
+
+
+def _as_time(text: str | None) -> float | None:
+    """Seconds since the epoch of an ISO 8601 time; one without a zone is UTC."""
+    # Before CPython 3.11 a fraction of a second has three or six digits, and Z is not understood.
+    text = re.sub(r"\.(\d+)", lambda match: "." + match[1][:6].ljust(6, "0"), (text or "").replace("Z", "+00:00"))
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (time if time.tzinfo else time.replace(tzinfo=datetime.timezone.utc)).timestamp()

@@ -7,6 +7,8 @@ Facts this relies on:
   is pinned by a pidfd and their parentage read again before the signal goes out (pidfd_open(2)).
 - /proc/PID/task/TID/children (proc(5)): a child is listed under the thread that forked it.
 - PR_SET_PDEATHSIG fires when the forking *thread* ends, and not at all if the parent died before the call.
+
+Waits for the end of a process that is no child of ours (pidfd_open(2)).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 
 from orchestrator.process.procfs import LINUX, parent_of, start_time, stat_fields
 from orchestrator.runtime.fd_limit import LastOnes
+from orchestrator.runtime.loop import READ, Loop
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -283,3 +286,20 @@ def reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         pass
+
+
+def wait_for(pid: int | None, loop: Loop, retry: float) -> bool:
+    """Return True when `pid` has gone; False, after `retry` seconds, where it cannot be waited for."""
+    try:
+        pid_fd = os.pidfd_open(pid or 0)
+    except ProcessLookupError:
+        return True
+    except (AttributeError, OSError):
+        loop.call_in(retry, lambda: None)
+        loop.turn()
+        return False
+    loop.add(pid_fd, READ, lambda _: None)
+    loop.turn()
+    loop.remove(pid_fd)
+    os.close(pid_fd)
+    return True

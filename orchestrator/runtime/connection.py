@@ -1,6 +1,8 @@
 """Who is at the other end of a stream socket: nobody waits for him, and he is forgotten when he goes.
 
 What comes is handed on as it comes, what he has not taken yet is kept; how much of that is too much its owner says.
+
+What is still to be sent on a socket that nobody waits for: it takes what it takes, the rest stays.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ import socket
 from collections.abc import Callable
 
 from orchestrator.runtime.loop import READ, WRITE, Loop
-from orchestrator.runtime.outbox import Outbox
 
 READ_SIZE = 1 << 16
 
@@ -104,3 +105,29 @@ class Peer:
             self._heard(data)
         else:
             self.close()
+
+
+class Outbox:
+    """Of a non-blocking socket, which its owner closes; its length is what has not been sent."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._unsent = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._unsent)
+
+    def add(self, data: bytes) -> None:
+        """Add what is to be sent."""
+        self._unsent += data
+
+    def flush(self) -> None:
+        """Send as much as the socket takes; raises OSError where the other end has gone, and forgets the rest."""
+        try:
+            while self._unsent:
+                del self._unsent[: self._connection.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent.clear()
+            raise

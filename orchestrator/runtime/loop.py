@@ -4,12 +4,18 @@ It knows nothing of processes or output. Callbacks are called with the mask of r
 any descriptor, also one whose event is still to be delivered in the same turn.
 
 Kernel facts: epoll(7) refuses regular files (EPERM), so those are never given to the loop: they are always writable.
+
+Descriptors that are hung up for now: waits for the next thing to happen on one, not for the state it is in.
+
+Fact: epoll(7) reports EPOLLHUP on a pty master for as long as no process has the slave open, asked or not; only
+edge-triggered does it tell of it once, and again when something is written.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import select
 import selectors
 import time
 from collections.abc import Callable
@@ -105,3 +111,34 @@ class Loop:
             if (callback := timer.callback) is not None:
                 timer.callback = None
                 callback()
+
+
+class EdgeWatch:
+    """Calls back for each event on a descriptor; once right after `add` too."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._epoll: select.epoll | None = None
+        self._callbacks: dict[int, Callable[[], None]] = {}
+        if hasattr(select, "epoll"):
+            self._epoll = select.epoll()  # now: when it is needed there may be no descriptor left
+            loop.add(self._epoll.fileno(), READ, lambda _: self._on_events())
+
+    def add(self, fd: int, callback: Callable[[], None]) -> bool:
+        """Watch `fd`; False where the system has no such thing."""
+        if self._epoll is None:
+            return False
+        self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
+        self._callbacks[fd] = callback
+        return True
+
+    def remove(self, fd: int) -> None:
+        """Stop watching `fd`."""
+        if self._epoll is not None and fd in self._callbacks:
+            del self._callbacks[fd]
+            self._epoll.unregister(fd)
+
+    def _on_events(self) -> None:
+        if self._epoll is not None:
+            for fd, _ in self._epoll.poll(0):
+                if callback := self._callbacks.get(fd):
+                    callback()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.model import restart
+from orchestrator.model import lifecycle
 from orchestrator.supervisor.instance import Member
 from orchestrator.terminal.escapes import no_escapes
 from orchestrator.terminal.row import replay, rewrites
@@ -85,6 +85,6 @@ def comeback(member: Member) -> str:
 def surrender(member: Member) -> str:
     """It failed too often."""
     plan = member.spec.restart
-    if restart.is_repetitive(plan, member.repeats):
+    if lifecycle.is_repetitive(plan, member.repeats):
         return f"giving up on {member.name}: it exited {times(plan.same_exits)} in the same way before it was ready"
     return f"giving up on {member.name}: it ended {times(plan.max)} within {plan.within:.0f} s"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.model.plan import Plan
+from orchestrator.model.spec import Plan
 from orchestrator.output.console import Kind
 from orchestrator.output.presenter import Stage
 from orchestrator.runtime.loop import Loop, Timer

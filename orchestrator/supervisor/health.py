@@ -4,6 +4,13 @@ Log and prompt probes are decided here, from the lines that pass by and the one 
 hold, the others follow one after another in their order: a delay, or a question that is asked again until its answer
 holds. One that does not hold is no death, unless its probe says after how many. Nothing is asked any more once the
 member is ready.
+
+Whether a member that is ready still lives: its `alive` probes, each asked again and again on its own.
+
+One probe that is asked again and again: over the network, or by a command.
+
+The first question goes out at once, the next one `interval` seconds after an answer. `retries` answers in a row that
+do not hold, later than `start_period` seconds after the start, mean that the component has failed; with 0 none do.
 """
 
 from __future__ import annotations
@@ -13,10 +20,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.model.messages import Answer
-from orchestrator.model.spec import DelayProbe, LogProbe, NotifyProbe, Probe, PromptProbe
-from orchestrator.runtime.loop import Timer
+from orchestrator.model.spec import (
+    AskedProbe,
+    DelayProbe,
+    ExecProbe,
+    FileProbe,
+    HttpProbe,
+    LogProbe,
+    NotifyProbe,
+    Probe,
+    PromptProbe,
+    TcpProbe,
+    UnixProbe,
+)
+from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.supervisor.announcements import times
-from orchestrator.supervisor.repeated_probe import Asking, Means, in_words
 from orchestrator.terminal.escapes import no_escapes
 from orchestrator.terminal.row import replay
 
@@ -188,3 +206,140 @@ class Readiness:
         key = self._name, (self._number << 16) + index
         self._asking = Asking(probe, key, self._begun, self._means, self._heard)
         self._asking.ask()
+
+
+APART = 1 << 15  # the numbers of these probes begin here, beside those of readiness
+
+
+class Liveness:
+    """Watches one incarnation, `number`, that `begun` at that monotonic time; `dead` is called once, with the reason,
+    when one of the probes has failed for good."""
+
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        probes: tuple[AskedProbe, ...],
+        begun: float,
+        means: Means,
+        dead: Callable[[str], None],
+    ) -> None:
+        self._dead = dead
+        self._askings = [
+            Asking(probe, (name, (number << 16) + APART + index), begun, means, lambda holds, i=index: self._heard(i))  # type: ignore[misc]
+            for index, probe in enumerate(probes)
+        ]
+
+    def begin(self) -> None:
+        """Ask all of them now."""
+        for asking in self._askings:
+            asking.ask()
+
+    def end(self) -> None:
+        """Ask no more."""
+        for asking in self._askings:
+            asking.end()
+        self._askings = []
+
+    def hear(self, answer: Answer) -> None:
+        """Take an answer; one to another incarnation's question does not count."""
+        for asking in self._askings:
+            if asking.key == answer.key:
+                asking.hear(answer)
+                return
+
+    @property
+    def last_answers(self) -> dict[str, str]:
+        """For each probe in words what was answered last."""
+        return {in_words(asking.probe): asking.last_answer for asking in self._askings}
+
+    def _heard(self, index: int) -> None:
+        asking = self._askings[index]
+        if asking.has_failed:
+            self._dead(f"does not live: {in_words(asking.probe)} failed {times(asking.failures)}: {asking.answer}")
+        else:
+            asking.ask_again()
+
+
+SLOW = 1.0  # seconds after which an answer that is still to come is the news
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What probes are asked with. `ask` sends one question, whose answer comes back by its key."""
+
+    loop: Loop
+    ask: Callable[[Key, AskedProbe], None]
+
+
+class Asking:
+    """Asks `probe`; `heard` is told of every answer whether it holds. `begun` is when the component started."""
+
+    def __init__(self, probe: AskedProbe, key: Key, begun: float, means: Means, heard: Callable[[bool], None]) -> None:
+        self.probe = probe
+        self.key = key
+        self.failures = 0
+        self.answer = ""
+        self._begun = begun
+        self._means = means
+        self._heard = heard
+        self._asked_at: float | None = None
+        self._timer: Timer | None = None
+
+    def ask(self) -> None:
+        """Ask now; harmless where the last answer is still to come, which then is lost."""
+        self.end()
+        self._asked_at = self._means.loop.now()
+        self._means.ask(self.key, self.probe)
+
+    def ask_again(self) -> None:
+        """Ask after the interval."""
+        self._timer = self._means.loop.call_in(self.probe.interval, self.ask)
+
+    def end(self) -> None:
+        """Ask no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def hear(self, answer: Answer) -> None:
+        """Take the answer to the last question."""
+        if self._asked_at is None:
+            return
+        self._asked_at = None
+        self.answer = answer.text
+        if answer.holds:
+            self.failures = 0
+        elif self._means.loop.now() - self._begun >= self.probe.start_period:
+            self.failures += 1
+        self._heard(answer.holds)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether that were too many answers that did not hold."""
+        return 0 < self.probe.retries <= self.failures
+
+    @property
+    def last_answer(self) -> str:
+        """In words, what was answered last, or that nothing is."""
+        silent = self._means.loop.now() - self._asked_at if self._asked_at is not None else 0.0
+        return f"no answer for {silent:.0f} s" if silent >= SLOW else self.answer or "no answer yet"
+
+
+def in_words(probe: AskedProbe) -> str:
+    """What is asked."""
+    match probe:
+        case HttpProbe():
+            return str(probe.url)
+        case TcpProbe():
+            return f"tcp {probe.host}:{probe.port}"
+        case UnixProbe():
+            return f"unix {probe.path}"
+        case FileProbe():
+            return f"file {probe.path}"
+        case ExecProbe():
+            if probe.about:
+                return probe.about
+            return f"`{probe.argv[-1] if probe.argv[:2] == ('/bin/sh', '-c') else ' '.join(map(str, probe.argv))}`"

@@ -11,8 +11,8 @@ import random
 import time
 from typing import Protocol
 
-from orchestrator.model import exits, restart
-from orchestrator.model.lifecycle import RUNNING, Action, Event, State, advance
+from orchestrator.model import errors, lifecycle
+from orchestrator.model.lifecycle import RUNNING, Action, Event, Exit, Repeats, State, Wish, advance
 from orchestrator.model.messages import (
     Answer,
     Conclude,
@@ -28,7 +28,6 @@ from orchestrator.model.messages import (
     Up,
     Vacated,
 )
-from orchestrator.model.restart import Exit, Repeats, Wish
 from orchestrator.model.spec import HOOK_TIMEOUT, Component
 from orchestrator.model.status import Status
 from orchestrator.process.fork import Forked
@@ -183,7 +182,7 @@ class Member:
         """How the last incarnation ended."""
         if self.is_oom_killed and not self.reason:
             return "killed by the OOM killer"
-        return self.reason or exits.in_words(self.status or 0)
+        return self.reason or errors.in_words(self.status or 0)
 
     @property
     def end_as_clause(self) -> str:
@@ -361,8 +360,8 @@ class Member:
                 {
                     "ORCHESTRATE_COMPONENT": self.spec.component or self.name,
                     "ORCHESTRATE_INSTANCE": self.name,
-                    "ORCHESTRATE_EXIT_STATUS": str(exits.as_code(status)),
-                    "ORCHESTRATE_SIGNAL": exits.signal_name(-status) if status < 0 else "",
+                    "ORCHESTRATE_EXIT_STATUS": str(errors.as_code(status)),
+                    "ORCHESTRATE_SIGNAL": errors.signal_name(-status) if status < 0 else "",
                     "ORCHESTRATE_REASON": asked + self.end_in_words,
                     "ORCHESTRATE_RUN_NUMBER": str(self.incarnations),
                     "ORCHESTRATE_LOG": self._host.log_path(self),
@@ -408,8 +407,8 @@ class Member:
         """Whether it has exited by itself and will be restarted."""
         return self.runs and self.status is not None and self.own_end and self.foresee() is Event.RETRY
 
-    def _decide(self, repeats: Repeats) -> restart.Verdict:
-        return restart.decide(
+    def _decide(self, repeats: Repeats) -> lifecycle.Verdict:
+        return lifecycle.decide(
             self.spec.restart,
             failed=not self.succeeded,
             wish=self.wish,

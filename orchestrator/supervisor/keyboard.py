@@ -15,8 +15,7 @@ import termios
 from collections.abc import Callable
 
 from orchestrator.process import procfs
-from orchestrator.runtime.edge import EdgeWatch
-from orchestrator.runtime.loop import Loop
+from orchestrator.runtime.loop import EdgeWatch, Loop
 from orchestrator.runtime.raw_mode import KeysFd, QuietTerminal
 from orchestrator.terminal.key_encoding import Event, Key, begun_at, split_keys
 

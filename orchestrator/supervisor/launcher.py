@@ -16,18 +16,17 @@ from orchestrator.model.spec import System
 from orchestrator.output.multiplexer import Multiplexer
 from orchestrator.output.presenter import Stage, Tone
 from orchestrator.process import tree
-from orchestrator.process.fork import Forked, guardian_of
+from orchestrator.process.fork import ForkBatch, Forked, guardian_of
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervisor import announcements
-from orchestrator.supervisor.bereaved import Bereaved
 from orchestrator.supervisor.instance import Member
 from orchestrator.supervisor.limits import LimitGroups, OomKills
-from orchestrator.supervisor.nursery import Nursery
 from orchestrator.supervisor.probes import Probers
+from orchestrator.supervisor.reaper import Bereaved
 from orchestrator.supervisor.registry import Roster
 from orchestrator.supervisor.staggered_start import Turns
-from orchestrator.supervisor.streams import Streams
+from orchestrator.supervisor.terminals import Streams
 
 
 class Head(Protocol):
@@ -64,7 +63,7 @@ class Household:
         self.bereaved = Bereaved(loop, self._own_pids, head.say_stuck, self.roster.in_start_order, head.lost)
         self.probers = Probers(loop, lambda member: member.handle(Event.PROBED), head.start_possible)
         self.turns = Turns(loop, self.roster, self.probers, head.start_possible)
-        self._nursery = Nursery(loop)
+        self._forks = ForkBatch(loop)
         self._limit_groups = LimitGroups(lambda text: head.tell(text, tone=Tone.WARNING))
         self._oom_kills = OomKills(loop.now)
         loop.call_in(0.0, self._oom_kills.begin)
@@ -120,7 +119,7 @@ class Household:
             lambda: self._stage.drain_log(member.key),
             self.rescue,
         )
-        self._nursery.add(member, guardian)
+        self._forks.add(guardian, member.not_forked)
         return guardian
 
     def _make_home_again(self) -> None:

@@ -11,11 +11,9 @@ from orchestrator.output.stream import Stream
 from orchestrator.process.channel import ChannelClosed
 from orchestrator.process.fork import Forked, highest_descriptor
 from orchestrator.runtime.loop import READ, Loop
-from orchestrator.supervisor.health import Readiness, Standing
+from orchestrator.supervisor.health import APART, Key, Liveness, Means, Readiness, Standing, in_words
 from orchestrator.supervisor.instance import Member
-from orchestrator.supervisor.liveness import APART, Liveness
 from orchestrator.supervisor.notifications import Notifications
-from orchestrator.supervisor.repeated_probe import Key, Means, in_words
 
 AGAIN = 1.0  # seconds until a fork of the prober that the kernel has refused is tried again
 

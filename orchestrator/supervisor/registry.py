@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from orchestrator.model import exits, scheduling
+from orchestrator.model import errors, scheduling
 from orchestrator.model.errors import FAILED_STATUS
 from orchestrator.model.lifecycle import State
 from orchestrator.model.outcome import End, Outcome, of_all, of_culprit
@@ -275,7 +275,7 @@ class Roster:
         if self.anyone_stuck:
             return Outcome(FAILED_STATUS)
         if exit_code_from and (end := self._end_of_one(exit_code_from)) is not None:
-            return Outcome(exits.as_code(end.status))
+            return Outcome(errors.as_code(end.status))
         if self._culprit is None:
             outcome = of_all(_end_of(m) for m in self.everyone if not self.steps.is_check(m))
             return outcome if outcome.status or not self._told else Outcome(FAILED_STATUS)

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable
 from typing import Protocol
 
-from orchestrator.model import exits
+from orchestrator.model import errors
 from orchestrator.model.outcome import Outcome
 from orchestrator.runtime import signals
 from orchestrator.runtime.loop import READ, Loop
@@ -106,7 +106,7 @@ class Signalman:
     def _stop_by(self, number: int, outcome: Outcome) -> None:
         if self._since is None:
             self._system.tell(
-                f"{exits.signal_name(number)} received", over_echo=number in (signal.SIGINT, signal.SIGQUIT)
+                f"{errors.signal_name(number)} received", over_echo=number in (signal.SIGINT, signal.SIGQUIT)
             )
             self._system.stop(outcome)
         elif number == signal.SIGINT and self._loop.now() - self._since >= SECOND_INTERRUPT:

@@ -14,11 +14,9 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from orchestrator.model.errors import NOT_READY_STATUS
-from orchestrator.model.lifecycle import Event, State
+from orchestrator.model.lifecycle import Event, State, Wish
 from orchestrator.model.outcome import Outcome, Terms, of_lost_sink
-from orchestrator.model.plan import Plan
-from orchestrator.model.restart import Wish
-from orchestrator.model.spec import OnExit, RestartPolicy, System
+from orchestrator.model.spec import OnExit, Plan, RestartPolicy, System
 from orchestrator.output.console import Kind
 from orchestrator.output.presenter import Stage, Tone
 from orchestrator.process import tree
@@ -26,7 +24,6 @@ from orchestrator.runtime import signals
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervisor import announcements
-from orchestrator.supervisor.arrival import Arrival
 from orchestrator.supervisor.banner import Banner
 from orchestrator.supervisor.change_requests import Errands
 from orchestrator.supervisor.instance import Member
@@ -35,9 +32,9 @@ from orchestrator.supervisor.observer import Witness
 from orchestrator.supervisor.registry import Roster
 from orchestrator.supervisor.scaling import Scaling, Supply
 from orchestrator.supervisor.signal_handler import Signalman
-from orchestrator.supervisor.startup_progress import Progress
+from orchestrator.supervisor.startup_progress import Arrival, Progress
 from orchestrator.supervisor.stop_progress import StopProgress, in_words
-from orchestrator.supervisor.streams import Streams
+from orchestrator.supervisor.terminals import Streams
 
 if TYPE_CHECKING:
     from orchestrator.supervisor.keyboard import Keyboard

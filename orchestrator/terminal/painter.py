@@ -5,6 +5,8 @@ fast path, one `replace` for all lines of a chunk. Everything else goes line by 
 
 Fact: bytes.replace looks for one byte with memchr(3), and for two with a loop of its own that takes ten times as long.
 So CR LF is never looked for; nor is anything counted, which is slow too. (CPython 3.11; measured.)
+
+The last screenful of a component's lines, for somebody who attaches.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from datetime import datetime, timezone
 from typing import Protocol
 
 from orchestrator.terminal import escapes
+from orchestrator.terminal.escapes import RESET, keep_colours
 from orchestrator.terminal.row import replay, rewrites
 from orchestrator.terminal.sgr import NO_SGR
 from orchestrator.terminal.width import expand_tabs
@@ -282,3 +285,13 @@ _JSON_LEAVES = re.compile("[\x7f-\x9f]")  # a terminal may act on what json leav
 
 def _escaped(match: re.Match[str]) -> str:
     return f"\\u{ord(match.group()):04x}"
+
+
+def screenful(lines: bytes, unfinished: bytes, rows: int) -> bytes:
+    """Return the last of `lines`, and the unfinished one, as a terminal with so many rows takes them.
+
+    Colours only: a query in them would be answered by the terminal, and the answer typed into the component.
+    """
+    whole = lines.split(b"\n")[:-1][-max(1, rows - 1) :]
+    shown = [keep_colours(replay(line)) + RESET + b"\r\n" for line in whole]
+    return b"".join(shown) + keep_colours(replay(unfinished))

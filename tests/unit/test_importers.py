@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.config import loading, toml
+from orchestrator.config.definition import merge
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.config.document import merge
 from orchestrator.config.importers import formats
 from orchestrator.config.importers.convert import duration, for_shell, forms, positive
 from orchestrator.config.importers.draft import Draft, Entry, Nearby, render, usable_name

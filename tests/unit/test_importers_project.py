@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.config import loading, toml
+from orchestrator.config.definition import merge
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.config.document import merge
 from orchestrator.config.importers import project
 from orchestrator.config.importers.draft import Nearby, render
 from orchestrator.config.validate import validate

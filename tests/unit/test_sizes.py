@@ -2,8 +2,8 @@
 
 import pytest
 
+from orchestrator.config.definition import merge
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.config.document import merge
 from orchestrator.config.loading import read
 from orchestrator.config.sizes import parse_size, write_size
 from orchestrator.config.toml import parse

@@ -18,8 +18,7 @@ from orchestrator.cli.commands import airflow
 from orchestrator.cli.commands import run as run_command
 from orchestrator.cli.settings import Surroundings
 from orchestrator.model.errors import OrchestrateError, UsageError
-from orchestrator.model.plan import Plan
-from orchestrator.model.spec import System
+from orchestrator.model.spec import Plan, System
 from orchestrator.presets.airflow import (
     cache,
     generated_secrets,

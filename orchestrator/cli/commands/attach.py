@@ -10,11 +10,9 @@ from pathlib import Path
 
 from orchestrator.cli import client
 from orchestrator.cli.client import Refused
-from orchestrator.control.attachment import open_attachment
-from orchestrator.control.client import NotRunning
-from orchestrator.model.control import Reply, Request, Verb
+from orchestrator.control.client import NotRunning, open_attachment
+from orchestrator.model.control import Reply, Request, Seat, Verb
 from orchestrator.model.errors import OrchestrateError, UsageError
-from orchestrator.model.frames import Seat
 from orchestrator.runtime import signals
 from orchestrator.runtime.home import Home
 from orchestrator.terminal import detach_keys
@@ -29,12 +27,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _follow(home: Home, options: argparse.Namespace) -> int:
-    from orchestrator.cli.commands import merged
+    from orchestrator.cli.commands import logs
 
     reply, connection, _ = _ask(home, Request(Verb.ATTACH), "the merged stream", options)
     rows = os.get_terminal_size(1).lines if os.isatty(1) else 0
     with connection:
-        return merged.follow(Path(reply.rows[0]["logs"]), connection, rows, options)
+        return logs.follow(Path(reply.rows[0]["logs"]), connection, rows, options)
 
 
 def _sit(home: Home, options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.cli import planning, settings
 from orchestrator.cli import sources as reading
-from orchestrator.config import dump, selection, writer
+from orchestrator.config import dump, selection
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,6 +44,6 @@ def run(options: argparse.Namespace) -> int:
         tree["components"][one.member.name] = dump.trim(changed)
     sources.report.check()
     tree = {"env_file": list(sources.env_files), **{key: tree[key] for key in ("init", "components") if tree[key]}}
-    text = json.dumps(tree, indent=2) + "\n" if options.json else writer.write(tree)
+    text = json.dumps(tree, indent=2) + "\n" if options.json else dump.write(tree)
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
     return 0

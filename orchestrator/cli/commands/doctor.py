@@ -13,7 +13,7 @@ from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateErr
 from orchestrator.model.spec import System
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.lock import holder
-from orchestrator.terminal.harmless import lines
+from orchestrator.terminal.escapes import lines
 
 SUBJECT = 13  # columns
 

@@ -7,7 +7,7 @@ import sys
 
 from orchestrator.cli import client
 from orchestrator.model.control import Request, Verb
-from orchestrator.runtime.gone import wait_for
+from orchestrator.process.tree import wait_for
 from orchestrator.runtime.loop import Loop
 
 RETRY = 0.1  # seconds between looks where the kernel does not tell of the end of a process

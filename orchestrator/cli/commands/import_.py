@@ -14,7 +14,7 @@ from orchestrator.config.encoding import as_utf8
 from orchestrator.config.importers import formats
 from orchestrator.config.importers.draft import render
 from orchestrator.model.errors import ConfigError
-from orchestrator.terminal.harmless import lines
+from orchestrator.terminal.escapes import lines
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,10 @@
-"""`orchestrate logs`: what the components have written, from their log files, with or without a running instance."""
+"""`orchestrate logs`: what the components have written, from their log files, with or without a running instance.
+
+The merged stream again, in another terminal: read from the log files for as long as the system runs.
+
+From the files, not from the supervisor: it has nothing to do for that, and they hold every byte, also of a detached
+instance, whose own screen is nowhere.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +12,7 @@ import argparse
 import fnmatch
 import os
 import re
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -191,3 +198,37 @@ def _shown(rows: Rows, lines: Iterable[Line], whole: bool) -> Iterator[Line]:
     yield from rows.take(lines)
     if not whole:
         yield from rows.rest()
+
+
+FEW = 10  # lines to begin with at least
+
+
+def follow(directory: Path, connection: socket.socket, height: int, options: argparse.Namespace) -> int:
+    """Print the last screenful and then what comes, until the supervisor closes the connection, or Ctrl-C."""
+    watch = DirectoryWatch(directory, connection.fileno())
+    files = Logs(directory, lambda instance: True)
+    rows = Rows()
+    show = Shower(options, directory, {*files.readers, *labels.read(directory)})
+    wanted = max(FEW, height - 2)
+    lines = list(rows.take(files.last(wanted, whole=True)))
+    print("orchestrate: the merged stream; Ctrl-C leaves it, and the system runs on", file=sys.stderr, flush=True)
+    print_lines(map(show, lines[-wanted:]))
+    follower = Follower(files, rows, show)
+    connection.setblocking(False)
+    try:
+        while not _has_ended(connection):
+            follower.look()
+            follower.wait(watch)
+        follower.look()
+    finally:
+        follower.close()
+    return 0
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(4096)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

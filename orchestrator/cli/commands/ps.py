@@ -10,7 +10,7 @@ from orchestrator.cli import client
 from orchestrator.cli.client import Row
 from orchestrator.model.control import Request, Verb
 from orchestrator.model.errors import NotRunningError
-from orchestrator.process import listening
+from orchestrator.process import tcp_ports
 from orchestrator.process.usage import Usage, usage_of
 from orchestrator.runtime.loop import Loop
 
@@ -88,7 +88,7 @@ def _add_usage(row: Row, before: dict[int, tuple[float, Usage]]) -> None:
 
 def _add_ports(row: Row) -> None:
     """Add `ports`, on which the tree listens. `port` is one of these: the assigned one, if it listens on that."""
-    row["ports"] = listening.ports_of(row["guardian"]) if row["guardian"] else []
+    row["ports"] = tcp_ports.ports_of(row["guardian"]) if row["guardian"] else []
     row["assigned_port"] = row["port"]
     if row["ports"] and row["port"] not in map(str, row["ports"]):
         row["port"] = str(row["ports"][0])

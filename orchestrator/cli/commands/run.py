@@ -15,7 +15,7 @@ from orchestrator.config.definition import SHELL
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.masked import plain
 from orchestrator.model.spec import Attributes
-from orchestrator.process import isolation
+from orchestrator.process import launch
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as sh(1) has it
 
@@ -63,7 +63,7 @@ def execute(
     try:
         os.chdir(cwd)
         if attributes is not None and attributes != Attributes():
-            isolation.apply(attributes)
+            launch.apply(attributes)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # CPython ignores them, and exec would keep that
             signal.signal(number, signal.SIG_DFL)
         sys.stdout.flush()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 # First, so that what guardians use lies together in memory, on fewer pages: 0.1 MB less in each (see process.fork).
-import orchestrator.process.rehearsal  # noqa: F401
+import orchestrator.process.fork  # noqa: F401
 
 # isort: split
 from orchestrator.cli import detach, foreground, location, planning, settings, sources
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.cli.airflow_table import AirflowPart
     from orchestrator.config.environment import Variables
     from orchestrator.history import inputs
-    from orchestrator.model.plan import Plan
+    from orchestrator.model.spec import Plan
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,7 +72,7 @@ def _blame_the_command(options: argparse.Namespace, read: Sources | None, error:
 
 
 def _plan(system: System) -> Plan:
-    from orchestrator.model.plan import Plan  # after the first fork, if there are initial steps
+    from orchestrator.model.spec import Plan  # after the first fork, if there are initial steps
 
     return Plan(system.components, planning.taken_ports(system))
 

@@ -12,7 +12,7 @@ from orchestrator.config.importers.draft import Draft, usable_name
 from orchestrator.config.interpolation import escape
 from orchestrator.config.schema.fields import DAY
 from orchestrator.config.sizes import parse_size
-from orchestrator.model import exits
+from orchestrator.model import errors
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _SHELL = re.compile(r"[|&;<>()`\n*?\[\]{}~!#]|^\w+=")
@@ -51,7 +51,7 @@ def positive(value: Any) -> float | int | str | None:
 
 def signal_name(value: Any) -> str | None:
     """Return a stop signal by its name, without SIG; None if there is none of this name or number."""
-    number = exits.signal_number(text_of(value))
+    number = errors.signal_number(text_of(value))
     if number is None:
         return None
     word = text_of(value).upper().removeprefix("SIG")

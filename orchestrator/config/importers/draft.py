@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.config.writer import format_key, format_value
+from orchestrator.config.dump import format_key, format_value
 from orchestrator.model.spec import NAME_MAX, name_fault
 
 SCHEMA_FILE = ".orchestrate/orchestrate.schema.json"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from orchestrator.config.definition import Document
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.config.document import Document
 from orchestrator.config.importers.draft import Draft, Nearby
 from orchestrator.config.schema.component import COMPONENT, INIT
 from orchestrator.config.schema.fields import At, Fault

@@ -11,11 +11,24 @@ from typing import Any
 
 from orchestrator.config.definition import EnvFile
 from orchestrator.config.durations import parse_duration
-from orchestrator.config.schema.fields import DAY, SECONDS, SOON, Choice, Flag, Number, Text
+from orchestrator.config.schema.fields import (
+    DAY,
+    SECONDS,
+    SOON,
+    ByType,
+    Choice,
+    Flag,
+    Key,
+    ListOf,
+    Made,
+    MapOf,
+    Number,
+    Table,
+    Text,
+)
 from orchestrator.config.schema.limits import IDENTITY
 from orchestrator.config.schema.probes import ALIVE, ARGV, FAILED, READY, WORDS, template
-from orchestrator.config.schema.tables import ByType, Key, ListOf, Made, MapOf, Table
-from orchestrator.model import exits
+from orchestrator.model import errors
 from orchestrator.model.prompt_rules import Do, Rule
 from orchestrator.model.spec import (
     Condition,
@@ -44,7 +57,7 @@ def _variable_fault(name: str) -> str:
 
 
 def _signal(word: str | int) -> int:
-    number = exits.signal_number(str(word))
+    number = errors.signal_number(str(word))
     if number is None:
         raise ValueError(f"{word!r} is no signal; write TERM, INT, QUIT, HUP, USR1 …")
     return number

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.config.schema.fields import Number, Size, Text
-from orchestrator.config.schema.tables import ByType, Key, Made, Table
+from orchestrator.config.schema.fields import ByType, Key, Made, Number, Size, Table, Text
 from orchestrator.model.spec import Limits
 
 _ID = ByType({str: Text("a name or a number"), int: Made(Number(0, 2**32 - 2, whole=True), str)})

@@ -14,8 +14,21 @@ from typing import Any
 from orchestrator.config.definition import SHELL
 from orchestrator.config.http_status import HIGH, LOW, read_status
 from orchestrator.config.interpolation import is_template
-from orchestrator.config.schema.fields import SECONDS, SOON, Choice, Flag, Number, Shape, Text
-from orchestrator.config.schema.tables import ByType, Key, ListOf, Made, MapOf, Table
+from orchestrator.config.schema.fields import (
+    SECONDS,
+    SOON,
+    ByType,
+    Choice,
+    Flag,
+    Key,
+    ListOf,
+    Made,
+    MapOf,
+    Number,
+    Shape,
+    Table,
+    Text,
+)
 from orchestrator.model.spec import (
     AskedProbe,
     DelayProbe,

@@ -15,8 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
-from orchestrator.model.plan import Plan
-from orchestrator.model.spec import Component, StopPlan, System
+from orchestrator.model.spec import Component, Plan, StopPlan, System
 from orchestrator.presets.airflow import (
     cache,
     generated_secrets,
@@ -33,8 +32,7 @@ from orchestrator.presets.airflow import facts as facts_module
 from orchestrator.presets.airflow import (
     installation as airflow_installation,
 )
-from orchestrator.presets.airflow.facts import NAMES, Facts
-from orchestrator.presets.airflow.foresight import foresee
+from orchestrator.presets.airflow.facts import NAMES, Facts, foresee
 from orchestrator.presets.airflow.installation import Installation
 from orchestrator.presets.airflow.workers import Programs, Wanted
 from orchestrator.process import procfs, tcp_ports

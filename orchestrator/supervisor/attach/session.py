@@ -17,17 +17,16 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from orchestrator.model.frames import Frame, Kind, MalformedFrame, Seat, parse_size
+from orchestrator.model.control import Frame, Kind, MalformedFrame, Seat, parse_size
 from orchestrator.output.stream import Stream
 from orchestrator.process import input_wait
 from orchestrator.runtime.loop import Loop, Timer
-from orchestrator.supervisor.attach.client import Viewer
-from orchestrator.supervisor.attach.pty_writer import Typist
+from orchestrator.supervisor.attach.client import Typist, Viewer
 from orchestrator.supervisor.instance import Member
 from orchestrator.supervisor.prompts.responder import Dialogue
 from orchestrator.terminal.modes import Modes
+from orchestrator.terminal.painter import screenful
 from orchestrator.terminal.query_answers import QueryAnswers
-from orchestrator.terminal.screenful import screenful
 
 VIEWERS_MAX = 16
 PAUSE_TOLD = 2.0  # seconds
