@@ -88,6 +88,30 @@ def test_a_log_that_is_emptied_or_removed_is_followed_on(home, directory):
     run.wait()
 
 
+@pytest.mark.parametrize("end", ["moved", "removed"])
+def test_a_directory_that_is_moved_or_removed_is_followed_on(home, directory, end):
+    write(directory / "web.log", (at(4), "one"))
+    run = follow(home, "web")
+    run.wait_for("one")
+    if end == "moved":
+        directory.rename(directory.with_name("old"))
+        with (directory.with_name("old") / "web.log").open("a") as file:
+            file.write(f"{at(3)} last\n")
+    else:
+        shutil.rmtree(directory)
+        directory.parent.rename(home.path / "gone")
+        directory.parent.mkdir()
+    directory.mkdir()
+    write(directory / "web.log", (at(2), "two"))
+    run.wait_for("two")
+    with (directory / "web.log").open("a") as file:
+        file.write(f"{at(1)} three\n")
+    run.wait_for("three")
+    run.signal(signal.SIGINT)
+    run.wait()
+    assert run.text.splitlines() == ["web | one", *["web | last"] * (end == "moved"), "web | two", "web | three"]
+
+
 def test_a_reader_over_any_rotations_between_two_looks(tmp_path):
     """None, one, or several: every line once, in order; what was rotated out of reach is said."""
     log = LogFile(tmp_path / "web.log", Faults(print), size=300, kept=20)

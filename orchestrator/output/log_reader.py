@@ -36,9 +36,16 @@ class Line:
 
 
 def instances(directory: Path) -> dict[str, int]:
-    """Return, for each instance that has a log, how many older files it has beside the one being written."""
+    """Return, for each instance that has a log, how many older files it has beside the one being written.
+
+    A directory that is missing has no logs: it may have been moved away a moment ago.
+    """
     found: dict[str, int] = {}
-    for name in sorted(os.listdir(directory)):
+    try:
+        names = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return {}
+    for name in names:
         if match := _OLDER.fullmatch(name):
             found[match["name"]] = max(found.get(match["name"], 0), int(match["age"] or 0))
     return found

@@ -10,23 +10,33 @@ import ctypes
 import os
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from orchestrator.runtime.loop import READ, Loop
 
 _MODIFY, _MOVED_FROM, _MOVED_TO, _CREATE, _OVERFLOW = 0x2, 0x40, 0x80, 0x100, 0x4000
+_DELETE, _MOVE_SELF = 0x200, 0x800
+_CHANGES = _MODIFY | _MOVED_FROM | _MOVED_TO | _CREATE
+_REPLACED = _DELETE | _MOVED_FROM | _MOVED_TO | _CREATE | _MOVE_SELF
 _EVENT = struct.Struct("@4xI4xI")  # watch, mask, cookie, length of the name that follows
 LOOK_AGAIN = 1.0  # seconds, where the kernel does not tell
 
 
 class DirectoryWatch:
-    """Watches one directory, files in it included, not below. What happens on `other_fd` counts too."""
+    """Watches one directory, files in it included, not below. What happens on `other_fd` counts too.
+
+    If the directory is moved or removed, the one that takes its place is watched as well. Events of its parent, or of
+    the nearest one that exists, tell that. IN_DELETE_SELF comes only after the last file in it is closed.
+    """
 
     def __init__(self, directory: Path, other_fd: int = -1) -> None:
+        self._directory = directory.absolute()
+        self._watched: tuple[int, int] | None = None
         self._loop = Loop()
         self._fd = _inotify(directory) if sys.platform.startswith("linux") else -1
         if self._fd >= 0:
+            self._find_again()
             self._loop.add(self._fd, READ, self._on_event)
         if other_fd >= 0:
             self._loop.add(other_fd, READ, lambda _: None)
@@ -42,6 +52,15 @@ class DirectoryWatch:
 
     def _on_event(self, _: int) -> None:
         os.read(self._fd, 1 << 16)
+        if self._watched is None or _identity(self._directory) != self._watched:
+            self._find_again()
+
+    def _find_again(self) -> None:
+        """Watch what the path names now. The old watch stays: files of a moved directory may still be written."""
+        next((parent for parent in self._directory.parents if _add_watch(self._fd, parent, _REPLACED)), None)
+        self._watched = _identity(self._directory)
+        if not _add_watch(self._fd, self._directory, _CHANGES):
+            self._watched = None
 
 
 class MoveWatch:
@@ -65,11 +84,7 @@ class MoveWatch:
             self._fd = -1
 
     def _on_event(self, _: int) -> None:
-        data = os.read(self._fd, 1 << 16)
-        while data:
-            mask, size = _EVENT.unpack_from(data)
-            name = data[_EVENT.size : _EVENT.size + size].rstrip(b"\0")
-            data = data[_EVENT.size + size :]
+        for mask, name in _events(os.read(self._fd, 1 << 16)):
             if mask & (_MOVED_FROM | _OVERFLOW):
                 self._on_move(os.fsdecode(name))
 
@@ -82,11 +97,33 @@ def can_watch(directory: Path) -> bool:
     return fd >= 0
 
 
-def _inotify(directory: Path, mask: int = _MODIFY | _MOVED_FROM | _MOVED_TO | _CREATE) -> int:
+def _events(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield mask and file name of each event in what was read."""
+    while data:
+        mask, size = _EVENT.unpack_from(data)
+        yield mask, data[_EVENT.size : _EVENT.size + size].rstrip(b"\0")
+        data = data[_EVENT.size + size :]
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    """Return device and inode; None if there is no such directory."""
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _add_watch(fd: int, directory: Path, mask: int) -> bool:
+    """Watch a directory too; return whether it exists and the user has a watch left."""
+    return bool(ctypes.CDLL(None).inotify_add_watch(fd, os.fsencode(directory), mask) >= 0)
+
+
+def _inotify(directory: Path, mask: int = _CHANGES) -> int:
     """Return a descriptor that is readable after a change; -1 where the user's instances or watches are used up."""
     libc = ctypes.CDLL(None)
     fd: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(directory), mask) < 0:
+    if fd >= 0 and not _add_watch(fd, directory, mask):
         os.close(fd)
         return -1
     return fd
