@@ -238,7 +238,16 @@ def _add_preset_readers(add: Add, preset: Parser, place: Parser) -> None:
 def _add_shapes(graph: Parser) -> None:
     shape = graph.add_mutually_exclusive_group()
     shape.add_argument("--mermaid", dest="shape", action="store_const", const="mermaid", help="print a Mermaid diagram")
+    shape.add_argument("--svg", dest="shape", action="store_const", const="svg", help="print a chart (with --times)")
     shape.add_argument("--dot", dest="shape", action="store_const", const="dot", help="print a Graphviz diagram")
+    graph.add_argument(
+        "--times",
+        action="store_true",
+        help="print when each was started, up and ready at the last start, and mark the critical path",
+    )
+    graph.add_argument(
+        "--start", metavar="N", type=options.start, help="with --times: a start: -1 the last, -2 the one before, or N"
+    )
 
 
 def _add_start(add: Add) -> None:
@@ -350,6 +359,7 @@ _DEFAULTS: dict[str, object] = {
     "reveal": False,
     "schema": False,
     "shape": "text",
+    "times": False,
     "print": False,
     "output": None,
     "follow": False,

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from orchestrator import __version__
 from orchestrator.control import reports
-from orchestrator.history import inputs
+from orchestrator.history import inputs, record, start_times
 from orchestrator.history.record import Kind, Link, Origin
 from orchestrator.history.recorder import SIZE, STARTS, Recorder
 from orchestrator.model import errors
@@ -145,6 +145,7 @@ class Recording(Witness):
         self._described = len(members)
         return {
             **self._describer.describe([replace(m.spec, name=m.name) if m.name != m.key else m.spec for m in members]),
+            "steps": [member.name for member in self._supervisor.roster.steps],
             "title": self._supervisor.title,
             "orchestrate": __version__,
             "python": sys.version.split()[0],
@@ -309,8 +310,17 @@ class Recording(Witness):
 
     @_harmless
     def became_ready(self) -> None:
-        """Record that the start succeeded."""
+        """Record that the start succeeded; if it took long, print what it waited for."""
         self._append(Kind.READY)
+        self._supervisor.loop.call_in(0.0, self._tell_critical_path)
+
+    @_harmless
+    def _tell_critical_path(self) -> None:
+        if self._recorder is None or self._recorder.uptime < start_times.SLOW:
+            return
+        times = start_times.of_record(record.read(self._home.history, self._recorder.number))
+        if line := start_times.path_in_words(start_times.critical_path(times)):
+            self._supervisor.tell(f"{line}; `orchestrate graph --times` prints all times")
 
     @_harmless
     def probed(self, member: Member, probe: str, passes: bool, answer: str) -> None:

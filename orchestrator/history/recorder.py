@@ -58,11 +58,16 @@ class Recorder:
         self._head = b""
         self.append(Kind.START, time=now() - age, facts={**facts, "format": FORMAT})
 
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start."""
+        return self._uptime() - self._began
+
     def append(self, kind: Kind, *, time: float | None = None, **fields: Any) -> int:
         """Write one event and return its number, by which others name it as their cause."""
         self._count += 1
         when = self._now() if time is None else time
-        event = Event(self._count, kind, time=when, uptime=self._uptime() - self._began, **fields)
+        event = Event(self._count, kind, time=when, uptime=self.uptime, **fields)
         line = event.encode()
         self._keep(event, line)
         if self._written + len(line) > self._half and self._written:

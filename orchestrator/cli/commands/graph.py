@@ -1,22 +1,42 @@
-"""`orchestrate graph`: who waits for whom, as text or as a diagram."""
+"""`orchestrate graph`: what waits for what, as text or as a diagram; with --times, as it was at a start."""
 
 from __future__ import annotations
 
 import argparse
 import json
 
-from orchestrator.cli import planning, settings, sources
+from orchestrator.cli import client, history_reports, planning, settings, sources
+from orchestrator.history import start_times
+from orchestrator.history.causes import Causes
+from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import Component, System
 from orchestrator.terminal.width import padded, width
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the graph; returns the exit status."""
+    if options.times:
+        return _times(options)
+    if options.shape == "svg":
+        raise UsageError("invalid --svg: it is for --times alone", "run `orchestrate graph --times --svg`")
     read = sources.read(options, settings.read(options))
     resolved, notes = planning.plan(options, read)
     planning.tell(notes)
     draw = {"text": as_text, "mermaid": as_mermaid, "dot": as_dot}[options.shape]
     print(draw(resolved.system), end="")
+    return 0
+
+
+def _times(options: argparse.Namespace) -> int:
+    found = history_reports.read(client.system_of(options), options.start or -1)
+    times = start_times.of_record(found)
+    if options.names:
+        names = history_reports.chosen(Causes(found, history_reports.words(found)), found, options.names)
+        times = tuple(one for one in times if one.name in names)
+    draw = {"text": start_times.as_text, "mermaid": start_times.as_mermaid, "svg": start_times.as_svg}
+    if options.shape not in draw:
+        raise UsageError("invalid --dot: --times has no Graphviz diagram", "use --mermaid or --svg")
+    print(client.printable(draw[options.shape](times)), end="")
     return 0
 
 
