@@ -8,9 +8,12 @@ from pathlib import Path
 NEEDED = ("pexpect", "blessed", "filelock", "orchestrator")
 
 
-def use(script: str) -> None:
-    """Continue under the Python of the tests' environment if this one cannot run orchestrate. Exits if neither can."""
-    if all(map(find_spec, NEEDED)):
+def use(script: str, *more: str) -> None:
+    """Continue under the Python of the tests' environment if this one lacks orchestrate or a module of `more`.
+
+    Exits if neither has them.
+    """
+    if all(map(find_spec, (*NEEDED, *more))):
         return
     checkout = Path(__file__).resolve().parent.parent
     python = Path(os.environ.get("ORCHESTRATE_VENVS", checkout / ".venv"), "test", "bin", "python")
