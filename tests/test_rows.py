@@ -167,6 +167,13 @@ def test_line_drawing_becomes_unicode():
     assert lines(b"\x1b[1m\x1b(B\x1b[mq\x0f\r\n") == ["q"]
 
 
+@pytest.mark.parametrize("begun", [b"\x1b", b"\x1b[?25", b"\x1b[1;", b"\x1b(", b"\x1b]0;title", b"\x1bPq"])
+@pytest.mark.parametrize("motion", [b"\x1b[5;1H", b"\x1b7", b"\x1b[1G", b"\x1b[m"])
+def test_a_sequence_that_another_one_cuts_off_is_dropped(begun, motion):
+    for written in (begun + motion + b"text\r\n", begun + begun + motion + b"text\r\n"):
+        assert lines(written) == lines(*cut(written, 1)) == ["text"]
+
+
 def test_a_character_is_repeated():
     assert lines(b"a-\x1b[5b|\r\n") == ["a------|"]
     assert lines("界".encode() + b"\x1b[2b\r\n\x1b(0q\x1b[m\x1b[3b\x1b(B\r\n") == ["界界界", "────"]
@@ -195,6 +202,14 @@ OTHERS = st.sampled_from(
             b"\x1b[L",
             b"\x1b[2;9r",
             b"\x18",
+            b"lqk",
+            b"\x1b[?25",
+            b"\x1b]2;t",
+            b"\x1b]2;t\x1b\\",
+            b"\x1b[38:2::1:2:3m",
+            b"\x1b[999C",
+            b"\x9b2J",
+            "e\u0301\u0085".encode(),
         ),
     ]
 )
@@ -203,6 +218,10 @@ OTHERS = st.sampled_from(
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(WORDS | ROWS | WITHIN | OTHERS, max_size=25), st.integers(1, 12))
 @example([b"<0>", b"\x1b[91;4H", b"\x1b[31m", b"\r\n\r\n", b"\x1b[3A", b"<0>"], 1)
+@example([b"\x1bE", b"\x0e", b"\x1b[3A", b"<0>"], 1)
+@example([b"<0>", b"\r\n\r\n", b"\x1b[J", b"\x1bM", b"<1>"], 1)
+@example([b"\x1b[s", b"<0>", b"\x1bE", b"\x1b[u", b"\x1b[91;4H", b"\x1b[31m", b"\r\n\r\n"], 1)
+@example([b"\x0e", b"\x1b)0", b"lqk", b"\x1b[H", b"\x1b[999C", b"\x1b[9D", b"<0>"], 1)
 def test_any_chunking_gives_the_same_lines(bits, size):
     written = b"".join(bits)
     assert "\n".join(lines(*cut(written, size))).rstrip() == "\n".join(lines(written)).rstrip()

@@ -42,8 +42,12 @@ _TOKEN = re.compile(rb"[\x0b\x0c\x0e\x0f]|" + _MOTION.pattern)
 _CUT = re.compile(
     rb"(?:\x1b(?:\[[0-?]{0,60}[ -/]{0,3}|[ -/]{1,3}|[\]PX^_][^\x07\x18\x1a\x1b\n]{0,4000}\x1b?)?|\r{1,9})\Z"
 )
+_CUT_OFF = re.compile(  # a sequence that another one cuts off: a terminal drops it
+    rb"\x1b(?:\[[0-?]{0,60}[ -/]{0,3}|[ -/]{1,3})?(?=\x1b)|\x1b[\]PX^_][^\x07\x18\x1a\x1b\n]{0,4000}(?=\x1b[^\\])"
+)
 _MODE = re.compile(rb"\x1b(?:[=>c]|\[\?[0-9;]{0,60}[hl]|\[!p)")
 _RESTORE = re.compile(rb"\x1b(?:8|\[u|\[\?1048l)")
+_NO_TEXT = re.compile(rb"(?:[\x00-\x1a\x1c-\x1f\x7f]|" + ANY.pattern + rb")*")
 _BLANK_END = (b"\n\n", b"\n\r\n", b"\n\r\r\n", b"\n\r", b"\n\r\r")
 
 _DRAWING = dict(zip(b"`abcdefghijklmnopqrstuvwxyz{|}~_", "◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£· ", strict=True))
@@ -117,6 +121,8 @@ class RowSplitter(BlockSplitter):
             or ESC in chunk
             or b"\f" in chunk
             or b"\v" in chunk
+            or b"\x0e" in chunk
+            or b"\x0f" in chunk
             or chunk.endswith(_BLANK_END)
             or (chunk[:1] in (b"\r", b"\n", b"") and not self._size and not chunk.strip(b"\r\n"))
         ):
@@ -140,11 +146,13 @@ class RowSplitter(BlockSplitter):
                 size = escape
             if (motion := NO_SGR.search(chunk, 0, size)) and _MOTION.search(chunk, motion.start(), size):
                 return None
-        if b"\f" in chunk or b"\v" in chunk:
+        if b"\f" in chunk or b"\v" in chunk or b"\x0e" in chunk or b"\x0f" in chunk:
             return None
         if chunk[:size].endswith(b"\r"):
             size = len(chunk[:size].rstrip(b"\r"))
         self._blank, self._carry = b"", chunk[size:]
+        if self._carry.startswith(ESC):
+            return _CUT_OFF.sub(b"", chunk[: size + 1])[:-1]
         return chunk[:size] if self._carry else chunk
 
     def _plain(self, text: bytes) -> bytes:
@@ -182,7 +190,7 @@ class RowSplitter(BlockSplitter):
     # The loop over one chunk
 
     def _follow(self, chunk: bytes, above: bytes, out: list[bytes], *, final: bool) -> None:
-        chunk, self._carry, self._waits_for_restore = self._carry + chunk, b"", False
+        chunk, self._carry, self._waits_for_restore = _CUT_OFF.sub(b"", self._carry + chunk), b"", False
         held = b"" if final else _cut(chunk)
         chunk = chunk[: len(chunk) - len(held)]
         while chunk:
@@ -224,20 +232,25 @@ class RowSplitter(BlockSplitter):
 
     @staticmethod
     def _has_text(text: bytes) -> bool:
-        """Whether the terminal shows anything of what stands before the end of the line, a blank included."""
-        return bool(no_escapes(text.partition(b"\n")[0]).translate(None, CONTROLS))
+        """Return whether the terminal shows any of the text before the end of the line, a blank included."""
+        return bool(no_escapes(text.partition(b"\n")[0]).translate(None, CONTROLS + b"\t"))
 
     def _arrive(self, text: bytes, out: list[bytes]) -> bytes:
         """Return text that comes while the cursor is away, as it continues our lines."""
         first, end, rest = text.partition(b"\n")
         if self._has_text(text):
+            before = _NO_TEXT.match(text)
+            assert before is not None
+            styles, self._away = b"".join(SGR.findall(before[0])), self._column_after(before[0])
             self._end_blank(out)
             out.append(self.end_row())
             pad, self._row = b" " * min(self._away, PAD_MAX), self._away_row
             self._away = self._saved = -1
             self._above = _ABOVE_UNKNOWN
-            return text if text.startswith(b"\r") else pad + text
+            return styles + pad + text[before.end() :]
         styles = b"".join(SGR.findall(first))
+        if styles and self._rows:  # the row that the cursor has left keeps its style
+            out.append(self.end_row())
         if end:
             self._end_blank(out)
             if styles:
@@ -246,8 +259,13 @@ class RowSplitter(BlockSplitter):
             self._away = self._saved = -1
             self._above = _ABOVE_UNKNOWN
             return rest
-        self._away = column(b"\r\x1b[%dC" % self._away + first) if self._away else column(first)
+        self._away = self._column_after(first)
         return styles
+
+    def _column_after(self, motions: bytes) -> int:
+        """Return the column after motions within the row, while the cursor is away."""
+        before = b"\r\x1b[%dC" % self._away if self._away else b""
+        return min(column(before + motions), COLUMNS_MAX)
 
     def _write_text(self, text: bytes, out: list[bytes]) -> None:
         """Hand on text without motions, but hold blank rows at its end."""
@@ -319,7 +337,7 @@ class RowSplitter(BlockSplitter):
         return self._column if self._away < 0 else self._away
 
     def _go_away(self, to_column: int, row: int = 0) -> None:
-        self._away, self._away_row = to_column, row
+        self._away, self._away_row = min(to_column, COLUMNS_MAX), row
 
     def _do_csi(self, token: bytes, kind: bytes, numbers: list[int], out: list[bytes]) -> None:
         if kind == b"b":
@@ -390,8 +408,8 @@ class RowSplitter(BlockSplitter):
     def _erase_screen(self, token: bytes, what: int, out: list[bytes]) -> None:
         if what == 2 or (what == 0 and self._away >= 0):
             self._blank = b""
-        if self._away >= 0 or what == 3:
-            return
+        if self._away >= 0 or self._blank or what == 3:
+            return  # nothing is on the cursor's row or below it
         self._feed(token, out)
 
     def _repeat(self, count: int, out: list[bytes]) -> None:
