@@ -25,6 +25,9 @@ PIECES = [
     b"\x1b]0;title\x07",
     b"\x1b",
     b"[?47h",
+    b"\xc2\x9b?1000h",
+    b"\xc2\x9d0;title\xc2\x9c",
+    b"\xc2",
 ]
 
 
@@ -61,6 +64,13 @@ def test_who_attaches_gets_into_the_modes_and_out_again():
     back = after(there).leave
     assert back.index(b"\x1b[?2004l") < back.index(b"\x1b[?1049l")
     assert after(there, back).enter == b""
+
+
+def test_c1_controls_count_as_their_escape_sequences():
+    there = "\u009b?1049h\u009b?25l\u009b>1u\u009d8;;u\u009c".encode()
+    for cut in range(len(there)):
+        modes = after(there[:cut], there[cut:])
+        assert modes.leave == after(b"\x1b[?1049h\x1b[?25l\x1b[>1u\x1b]8;;u\x1b\\").leave
 
 
 def test_a_reset_is_the_end_of_all_modes():

@@ -177,6 +177,7 @@ def test_a_sequence_that_another_one_cuts_off_is_dropped(begun, motion):
 def test_a_character_is_repeated():
     assert lines(b"a-\x1b[5b|\r\n") == ["a------|"]
     assert lines("界".encode() + b"\x1b[2b\r\n\x1b(0q\x1b[m\x1b[3b\x1b(B\r\n") == ["界界界", "────"]
+    assert lines("e\u0301\x1b[2b\r\n".encode()) == ["e\u0301" * 3]
     assert lines(b"\x1b[5bx\r\n\r\n\x1b[5by") == ["x", "", "y"]
     assert len(lines(b"x\x1b[999999b" * 50)[0]) < 10_000
 

@@ -59,6 +59,7 @@ _SOFT_RESET = frozenset({"keypad", "protected", "status line", "G0", "G1", "G2",
 _TAB_STOPS = b"\r\x1b[3g" + b"\x1b[8C\x1bH" * 32 + b"\r\x1b[?5W"  # the last one is known to xterm only
 
 CARRY_MAX = 64
+_C1 = re.compile(rb"\xc2([\x80-\x9f])")  # U+009B is CSI to xterm, for one
 _CHANGE = re.compile(
     rb"\x1b(?:"
     rb"\[\?(?P<modes>[0-9;]{1,60})(?P<switch>[hlsr])"
@@ -85,11 +86,24 @@ _STRING_END = re.compile(rb"[\x07\x18\x1a]|\x1b[^\x1b]|\\")
 class Modes:
     """Feed it the output. It says what the terminal is in, and how another one gets in and out of that."""
 
-    __slots__ = ("_ansi", "_carry", "_in_string", "_kitty", "_saved", "_set", "_switched", "margins", "tabs", "titles")
+    __slots__ = (
+        "_ansi",
+        "_carry",
+        "_in_string",
+        "_is_cut",
+        "_kitty",
+        "_saved",
+        "_set",
+        "_switched",
+        "margins",
+        "tabs",
+        "titles",
+    )
 
     def __init__(self) -> None:
         self._carry = b""
         self._in_string = False
+        self._is_cut = False  # whether the first byte of what may be a C1 control was the last of a chunk
         self._forget()
 
     def _forget(self) -> None:
@@ -104,6 +118,8 @@ class Modes:
 
     def feed(self, chunk: bytes) -> bool:
         """Take a chunk of output. Return whether it has sequences other than SGR; without them it costs one search."""
+        if self._is_cut or b"\xc2" in chunk:
+            chunk = self._without_c1(chunk)
         if self._in_string:
             self._in_string = not _STRING_END.search(chunk)
         if self._carry:
@@ -117,6 +133,13 @@ class Modes:
         if not self._in_string or b"\x1b" in chunk:
             self._in_string = bool(_STRING_OPEN.search(chunk, max(0, chunk.rfind(b"\x1b", 0, -1))))
         return True
+
+    def _without_c1(self, chunk: bytes) -> bytes:
+        """Return a chunk with ESC sequences for the C1 controls, which are U+0080 to U+009F."""
+        if self._is_cut:
+            chunk = b"\xc2" + chunk
+        self._is_cut = chunk.endswith(b"\xc2")
+        return _C1.sub(lambda control: bytes((0x1B, control[1][0] - 0x40)), chunk[: len(chunk) - self._is_cut])
 
     def _change(self, match: re.Match[bytes]) -> None:
         match match.lastgroup:

@@ -25,6 +25,7 @@ from orchestrator.terminal.lines import LineSplitter
 from orchestrator.terminal.redraw import ABOVE_MAX, ROWS_MAX, RUN, BlockSplitter
 from orchestrator.terminal.row import COLUMNS_MAX, column
 from orchestrator.terminal.sgr import NO_SGR, SGR
+from orchestrator.terminal.width import cells
 
 BLANK_MAX = 1 << 9  # bytes of blank rows that wait
 PAD_MAX = 1 << 8  # columns that are left blank before a text
@@ -32,6 +33,7 @@ _RUN_MAX = 256  # bytes of motions that wait for what follows
 _AFTER = 8  # bytes after them that say whether they begin a redraw
 _ABOVE_UNKNOWN = b"\n" * 20  # after an absolute motion: what stands above is not what was written before
 _NEAR_END = 1 << 6  # bytes from the end of a chunk, where a sequence may be cut off
+_CHARACTER_MAX = 1 << 5  # bytes of a character with its combining marks
 _PIECE = 1 << 11  # bytes that are looked at together: what follows a motion is copied
 
 _MOTION = re.compile(
@@ -416,13 +418,14 @@ class RowSplitter(BlockSplitter):
         if self._away >= 0 or self._blank:
             return
         row = self._rows[self._at].text if self._rows else self.pending
-        text = no_escapes(row[-SEQUENCE_MAX:])
+        text = no_escapes(row[-SEQUENCE_MAX:])[-_CHARACTER_MAX:].decode("utf-8", "surrogateescape")
         start = len(text) - 1
-        while start > 0 and text[start] & 0xC0 == 0x80:
+        while start > 0 and not cells(text[start]):  # a combining mark is repeated with its character
             start -= 1
-        if start >= 0 and text[start:].translate(None, CONTROLS):
-            room = max(0, SEQUENCE_MAX - len(row)) // (len(text) - start)
-            self._feed(text[start:] * min(max(1, count), room), out)
+        character = text[max(0, start) :].encode("utf-8", "surrogateescape")
+        if character.translate(None, CONTROLS):
+            room = max(0, SEQUENCE_MAX - len(row)) // len(character)
+            self._feed(character * min(max(1, count), room), out)
 
     # Modes
 
