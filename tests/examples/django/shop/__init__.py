@@ -1,0 +1,3 @@
+from shop.tasks import app
+
+__all__ = ["app"]
