@@ -73,3 +73,18 @@ def test_3_3_2_runs_a_dag_on_a_worker_and_waits_for_a_task_when_it_stops(home):
     assert set(stopped[-2:]) == {"redis", "postgresql"}, "all others use them"
     assert "database system is shut down" in run.text
     assert not (home / "postgresql" / "data" / "postmaster.pid").exists()
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("version", ["2.6.3", "2.11.2"])
+def test_older_versions_run_a_dag_on_their_workers(home, version):
+    airflow = Airflow(version, home)
+    run = airflow.start("--executor", "celery", "--with", "redis,postgresql", "--workers", "2", "--concurrency", "1")
+    rest = airflow.wait_ready(run)
+    for number in (1, 2):
+        assert re.search(rf"^worker\.{number} +\| .*worker\.{number}@\S+ ready\.", run.text, re.M)
+    dag_run = rest.trigger("three")
+    assert rest.to_the_end(dag_run) == "success", rest.tasks(dag_run)
+    done = r"^worker\.[12] +\| .*Task \S+execute_command\[\S+\] succeeded"
+    assert until(lambda: len(re.findall(done, run.text, re.M)) == 3, 30), run
+    run.stop(STOP + 60)

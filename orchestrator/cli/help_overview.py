@@ -8,7 +8,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Run": ("up", "start", "down", "run", "airflow"),
     "Look": ("ps", "logs", "attach", "why", "status", "events", "history", "ls"),
     "Change": ("stop", "restart", "kill", "scale", "signal", "send", "wait"),
-    "Define": ("init", "import", "check", "config", "env", "graph"),
+    "Define": ("init", "import", "export", "check", "config", "env", "graph"),
     "More": ("help", "doctor", "completion", "man", "version"),
 }
 

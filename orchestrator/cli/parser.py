@@ -148,6 +148,8 @@ def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser,
     options.names(graph)
     _add_shapes(graph)
 
+    _add_export(add("export", EXPORT, definition, selection, place, usage=EXPORT_USAGE, description=EXPORT_TEXT))
+
     run = add(
         "run",
         "run a command in a component's environment, in this terminal",
@@ -158,6 +160,36 @@ def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser,
         " COMMAND in the environment that all components share. Exit with its status.",
     )
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME", help="a component or instance")
+
+
+EXPORT = "convert the definition for systemd, compose, Kubernetes or another tool"
+EXPORT_USAGE = "orchestrate export [options] TARGET [DIR]"
+EXPORT_TEXT = (
+    "Convert the definition for another tool and write the files to DIR. EXPORT-NOTES.txt lists each feature without a"
+    " counterpart. Secrets are in separate files that only you can read."
+)
+
+
+def _add_export(export: Parser) -> None:
+    export.add_argument(
+        "target",
+        metavar="TARGET",
+        choices=("systemd", "compose", "kubernetes", "helm-values", "procfile", "supervisord"),
+        help="systemd, compose, kubernetes, helm-values, procfile or supervisord",
+    )
+    export.add_argument("output", nargs="?", metavar="DIR", help="write the files to DIR (default: the target's name)")
+    export.add_argument("--force", action="store_true", help="replace files that exist")
+    export.add_argument("--image", metavar="NAME", help="use this container image, which has the project in /app")
+    export.add_argument("--whole", action="store_true", help="systemd: write one unit that runs orchestrate itself")
+    scope = export.add_mutually_exclusive_group()
+    scope.add_argument("--user", dest="scope", action="store_const", const="user", help="systemd: units of the user")
+    scope.add_argument(
+        "--system",
+        dest="scope",
+        action="store_const",
+        const="system",
+        help="systemd: units of the system (default: if you are root)",
+    )
 
 
 def _add_writers(add: Add) -> None:
@@ -231,6 +263,16 @@ def _add_preset_readers(add: Add, preset: Parser, place: Parser) -> None:
     env.add_argument("name", nargs="?", metavar="NAME", help="a component (default: the variables that all share)")
     env.add_argument("--reveal", action="store_true", help="print secrets too")
     env.add_argument("--json", action="store_true", help="print JSON")
+    _add_export(
+        add(
+            "export",
+            EXPORT,
+            preset,
+            place,
+            usage="orchestrate airflow export [options] TARGET [DIR]",
+            description=EXPORT_TEXT,
+        )
+    )
     graph = add("graph", "print the dependencies between components", preset, place)
     _add_shapes(graph)
 
@@ -371,6 +413,10 @@ _DEFAULTS: dict[str, object] = {
     "grep": None,
     "airflow": None,
     "executor": None,
+    "force": False,
+    "image": None,
+    "whole": False,
+    "scope": None,
     "workers": 1,
     "concurrency": None,
     "queues": None,
