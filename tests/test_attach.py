@@ -60,8 +60,8 @@ def test_a_debugger_is_noticed_stepped_through_and_left(home, tmux):
     assert system.text.count('web is waiting for input at "(Pdb)"') == 1
     assert b"total is 42" in log(home, "web")
     assert "total is 42" not in system.text  # held back, and said so
-    assert re.search(r"orchestrate \| somebody is attached to web", system.text)
-    system.wait_for(r"^orchestrate \| nobody is attached to web any more: \d+ lines were held back here")
+    assert re.search(r"orchestrate \| a terminal is attached to web; its output is hidden here", system.text)
+    system.wait_for(r"^orchestrate \| the terminal has detached from web; \d+ lines were hidden$")
     system.stop()
 
 
@@ -610,11 +610,11 @@ def test_a_detached_instance_is_looked_at_by_several_and_lives_on(home, tmux):
     leaves.wait_for("^inner>")
     leaves.type("stty size; echo in a detached in''stance")
     leaves.wait_for(r"^30 100\nin a detached instance")
-    stays.wait_for(r"^orchestrate \| somebody is attached to sh")
+    stays.wait_for(r"^orchestrate \| a terminal is attached to sh")
     detach(leaves, "sh")
     killed.type("clear; " + merged)
     for viewer in (killed, stays):
-        viewer.wait_for(r"^orchestrate \| nobody is attached to sh any more")
+        viewer.wait_for(r"^orchestrate \| the terminal has detached from sh")
         last = int(re.findall(r"^one +\| tick (\d+)$", viewer.screen(), re.M)[-1])
         viewer.wait_for(rf"^one +\| tick {last + 5}$")
     assert Run([*command_under_test(), "down", "-C", home.path]).wait() == 0

@@ -86,9 +86,7 @@ def test_a_breakpoint_in_a_server_under_load(home, tmux):
     terminal.type("c")
     system.wait_for(r"^load +\| order: total is 42$")
     detach(terminal, "web")
-    system.wait_for(
-        r"^orchestrate \| nobody is attached to web any more: [\d,]+ lines were held back here\n(.*\n)*web "
-    )
+    system.wait_for(r"^orchestrate \| the terminal has detached from web; [\d,]+ lines were hidden\n(.*\n)*web ")
     asked = len(numbers(r"^load +\| asked (\d+)$", system.text))
     assert pump(lambda: len(numbers(r"^load +\| asked (\d+)$", system.text)) > asked + 50, 30)
     system.stop()
@@ -100,6 +98,6 @@ def test_a_breakpoint_in_a_server_under_load(home, tmux):
     assert served[: len(asked)] == list(range(len(asked)))  # every line of its own is in its log
     shown = numbers(r'^web +\| .*"GET /(\d+) HTTP', system.text)
     assert shown == sorted(set(shown))
-    (held,) = re.findall(r"([\d,]+) lines were held back here", system.text)
+    (held,) = re.findall(r"([\d,]+) lines were hidden", system.text)
     lines = len(re.findall(r"^web +\| ", system.text, re.M))
     assert lines + int(held.replace(",", "")) == log(home, "web").count(b"\n")  # shown or counted, none twice

@@ -291,7 +291,7 @@ class Terminal:
         assert self._writer is not None
         if not self._stream.lent:
             self._house.lend(self._stream, lent=True)
-            self._house.tell(f"somebody is attached to {self.name}: its lines are held back here")
+            self._house.tell(f"a terminal is attached to {self.name}; its output is hidden here")
         self._take_size()
 
     def _take_size(self) -> None:
@@ -316,8 +316,8 @@ class Terminal:
         if self._stream.lent:
             self._house.lend(self._stream, lent=False)
             held, self._stream.held = self._stream.held, 0
-            lines = f"{held:,} lines were" if held != 1 else "1 line was"
-            self._house.tell(f"nobody is attached to {self.name} any more: {lines} held back here")
+            lines = f"; {held:,} lines were hidden" if held > 1 else "; 1 line was hidden" if held else ""
+            self._house.tell(f"the terminal has detached from {self.name}{lines}")
 
     def _show_state(self, viewer: Viewer) -> None:
         if self._stream is None:

@@ -156,9 +156,13 @@ def prompt_text(unfinished: bytes) -> str:
 
 
 def shortened(prompt: str, width: int = 60) -> str:
-    """Return a prompt for a message: its end, where it is long."""
+    """Return a prompt for a message; of a long one the end, which begins with a whole word if that is possible."""
     text = prompt.strip()
-    return text if len(text) <= width else "…" + text[1 - width :]
+    if len(text) <= width:
+        return text
+    end = text[1 - width :]
+    blank = end.find(" ", 0, width // 2)
+    return "…" + end[max(0, blank) :]
 
 
 def at(prompt: str) -> str:
