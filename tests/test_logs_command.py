@@ -272,13 +272,13 @@ def test_standard_error_is_marked_everywhere(home):
 
 
 def test_the_run_before_the_current_one(home, directory):
-    write(directory / "web.log", (at(9), "zero"), (at(7), "one"), (at(6), "and more"), (at(4), "two"))
-    write(directory / "api.log", (at(6), "api"))
-    for instance, times in (("web", (8, 5, 3)), ("api", (8,))):
+    write(directory / "web.log", (at(900), "zero"), (at(700), "one"), (at(600), "and more"), (at(400), "two"))
+    write(directory / "api.log", (at(600), "api"))
+    for instance, times in (("web", (800, 500, 300)), ("api", (800,))):
         (directory / f"{instance}.runs").write_text("".join(f"{at(seconds)}\n" for seconds in times))
     assert printed(home, "--previous") == ["web | two"]
     assert printed(home, "--previous", "-n", "5") == ["web | two"]
-    (directory / "web.runs").write_text(f"{at(8)}\n{at(5)}\n")
+    (directory / "web.runs").write_text(f"{at(800)}\n{at(500)}\n")
     assert printed(home, "--previous", "web") == ["web | one", "web | and more"]
     assert printed(home, "--previous", "-n", "1", "web") == ["web | and more"]
     refused = logs(home, "--previous", "api")

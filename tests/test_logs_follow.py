@@ -224,6 +224,23 @@ def test_a_component_that_has_printed_nothing_yet_is_waited_for(home):
     run.stop()
 
 
+def test_an_instance_that_is_started_later_is_waited_for(home, directory):
+    write(directory / "web.log", (at(3), "one"))
+    run = follow(home, "web.2", "web")
+    run.wait_for("one")
+    later = follow(home, "web.2")
+    nothing = logs(home, "web.2")
+    assert nothing.wait() == 1
+    write(directory / "web.2.log", (at(1), "second"))
+    later.wait_for("second")
+    for one in (run, later):
+        one.signal(signal.SIGINT)
+        one.wait()
+    assert later.text.splitlines() == ["web.2 | second"]
+    wrong = follow(home, "wbe.2")
+    assert wrong.wait() == 1
+
+
 @pytest.mark.parametrize("words", ["logs -f", "attach"])
 def test_unfinished_lines_are_shown_on_a_terminal(words, home, tmux):
     parts = "; ".join(f"until [ -e go{n} ]; do sleep 0.05; done; printf {text}" for n, text in enumerate(STEPS))

@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
     greps = _grep(options.grep)
     known = [*log_reader.instances(directory), *labels.read(directory)]
     names = _without_tags(options)
-    wants = _wants(names, list(dict.fromkeys(known)))
+    wants = _wants(names, list(dict.fromkeys(known)), may_come=options.follow)
     watch = DirectoryWatch(directory) if options.follow else None
     logs = Logs(directory, wants)
     in_time = _in_time(since, until)
@@ -111,11 +111,13 @@ def _without_tags(options: argparse.Namespace) -> list[str]:
     ]
 
 
-def _wants(patterns: list[str], known: list[str]) -> Callable[[str], bool]:
+def _wants(patterns: list[str], known: list[str], *, may_come: bool) -> Callable[[str], bool]:
     """Return whether an instance is wanted: it, or the component it is an instance of, matches one of the patterns.
 
-    `known` are those that have a log or that were started, and may not have printed anything yet.
+    `known` are those that have a log or that were started, and may not have printed anything yet. If `may_come` is set,
+    a pattern may also name an instance that its component does not have yet.
     """
+    components = {component_of(name) for name in known}
 
     def matches(instance: str, pattern: str) -> bool:
         component = component_of(instance)
@@ -123,6 +125,8 @@ def _wants(patterns: list[str], known: list[str]) -> Callable[[str], bool]:
         return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
     for pattern in patterns:
+        if may_come and component_of(pattern) in components:
+            continue
         if not any(matches(name, pattern) for name in known):
             raise OrchestrateError(f"unable to find a log of {pattern!r}", f"there are: {', '.join(known) or 'none'}")
     return lambda instance: not patterns or any(matches(instance, pattern) for pattern in patterns)
