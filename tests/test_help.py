@@ -6,15 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
-from definitions import Directory
+from definitions import Directory, component
 
-from orchestrator.cli import manual, markdown, settings
+from orchestrator.cli import manual, markdown, parser, settings
+from orchestrator.cli.commands import help as help_command
 from orchestrator.cli.markdown import Style
 from orchestrator.config import toml
 from orchestrator.config.definition import merge
 from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.loading import read
 from orchestrator.config.validate import validate
+from orchestrator.terminal.hyperlinks import linked
 
 ROOT = Path(manual.__file__).parents[2]
 
@@ -136,6 +138,42 @@ def test_styles_and_hyperlinks_only_if_wanted():
         "\x1b[1mHead\x1b[0m\n\n\x1b[36mcode\x1b[0m \x1b[4mtext\x1b[0m \x1b[4mpage\x1b[0m\n"
     )
     assert "\x1b]8;;https://example.org\x1b\\text\x1b]8;;\x1b\\" in rendered(source, hyperlinks=True)
+
+
+def test_urls_and_paths_become_hyperlinks():
+    def shown(text):
+        return linked(text, "box").replace("\x1b]8;;", "<").replace("\x1b\\", ">")
+
+    assert shown("open http://localhost:8080/, please.") == (
+        "open <http://localhost:8080/>http://localhost:8080/<>, please."
+    )
+    assert shown("home /srv/my app") == "home <file://box/srv/my>/srv/my<> app"
+    assert shown("and/or / 1/2 ~/x a:/b") == "and/or / 1/2 ~/x a:/b"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_own_lines_have_hyperlinks_if_the_terminal_shows_them_and_no_bell_or_title(links, tmp_path):
+    """The failure of a probe is reported with its URL; a component's line stays as it was."""
+    probe = 'ready = { http = "http://127.0.0.1:1/", retries = 1 }'
+    here = Directory(tmp_path).write(component("web", "echo see http://a.example/; exec sleep 1000", probe))
+    run = here.run(terminal=True, env={"FORCE_HYPERLINK": str(int(links)), "TERM": "xterm-256color"})
+    run.wait()
+    lines = bytes(run.out).split(b"\n")
+    assert b"\x07" not in run.out
+    assert not re.search(rb"\x1b\][012];", run.out)
+    assert [line for line in lines if b"did not get ready" in line and b"]8;;http://127.0.0.1:1/" in line] or not links
+    assert not [line for line in lines if b"]8;;" in line and (b"orchestrate" not in line or not links)]
+
+
+def test_each_help_fits_or_is_in_groups():
+    def parsers(above, name):
+        for child, below in help_command._children(above).items():
+            yield f"{name} {child}", below
+            yield from parsers(below, f"{name} {child}")
+
+    for name, command in parsers(parser.build(), "orchestrate"):
+        groups = [group for group in command._action_groups if group._group_actions]
+        assert len(command.format_help().splitlines()) <= 24 or len(groups) > 2, name
 
 
 @pytest.mark.parametrize(

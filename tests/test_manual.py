@@ -60,7 +60,15 @@ def test_the_transcripts_with_airflow(tmp_path):
     path = tmp_path / "app"
     path.mkdir()
     found = installed("3.3.2").parent
-    session = Session(path, free_base(), AIRFLOW__CORE__LOAD_EXAMPLES="False")
+    port = free_base()
+    settings = {
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://localhost:{port}/execution/",
+        **{f"AIRFLOW__LOGGING__{name}_LOG_SERVER_PORT": str(free_base()) for name in ("WORKER", "TRIGGER")},
+    }
+    session = Session(path, port, patience=240, **settings)
     session.environment["PATH"] = f"{session.environment['PATH'].split(':')[0]}:{found}:{session.environment['PATH']}"
     try:
         for block in runs("airflow", airflow=True):

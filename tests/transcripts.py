@@ -85,8 +85,8 @@ def mismatch(expected, printed):
 class Session:
     """A directory in which the blocks of one page run, one after another."""
 
-    def __init__(self, path, port, **variables):
-        self.path, self.port, self.status = path, port, 0
+    def __init__(self, path, port, patience=60, **variables):
+        self.path, self.port, self.patience, self.status = path, port, patience, 0
         bin_directory = path.parent / f"{path.name}-bin"
         bin_directory.mkdir()
         words = shlex.join(command_under_test())
@@ -134,7 +134,7 @@ class Session:
             assert [str(self.status)] == expected, where
             return
         run = self._shell(command)
-        self.status = run.wait(60)
+        self.status = run.wait(self.patience)
         printed = plain(run.out)
         wrong = mismatch(expected, printed)
         if not wrong and self.status and not expected:
@@ -146,9 +146,9 @@ class Session:
         run = self._shell(f"exec {command}", terminal=True)
         typed = expected.index("^C")
         for line in expected[:typed]:
-            run.wait_for(rf"^{pattern(line)} *$", 120)
+            run.wait_for(rf"^{pattern(line)} *$", 2 * self.patience)
         os.write(run.terminal_fd, b"\x03")
-        self.status = run.wait(60)
+        self.status = run.wait(self.patience)
         for line in expected[typed + 1 :]:
             if not re.search(rf"^{pattern(line)} *$", run.text, re.MULTILINE):
                 pytest.fail(f"{where}\nnot printed: {line}\n{run.text}")
@@ -156,4 +156,4 @@ class Session:
     def close(self):
         """Stop what still runs."""
         if list(self.path.glob("**/.orchestrate/state.json")):
-            self._shell("orchestrate down").wait(60)
+            self._shell("orchestrate down").wait(self.patience)

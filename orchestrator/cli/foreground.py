@@ -264,6 +264,7 @@ def _stage(console: Console, system: System, home: Home, here: Surroundings) -> 
         logs=log_directory(home, here),
         log_size=here.view.log_size or log_file.SIZE,
         log_files=here.view.log_files or log_file.KEPT,
+        link_host=os.uname().nodename if here.hyperlinks else "",
     )
     screen = Screen(console, cut if here.erases else None, reflows=here.reflows)
     return Stage(screen, presentation, system.labels, lambda: blessed().wrap, system.colors)

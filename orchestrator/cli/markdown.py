@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from orchestrator.terminal.hyperlinks import hyperlink
 from orchestrator.terminal.width import padded, width
 
 _INLINE = re.compile(
@@ -61,11 +62,6 @@ def headings(source: str) -> tuple[str, ...]:
 def plain(text: str) -> str:
     """Return one line of Markdown without markup."""
     return "".join(span.text for span in _spans(text))
-
-
-def hyperlink(text: str, target: str) -> str:
-    """Return `text` as a hyperlink of the terminal (OSC 8). A terminal without them shows the text."""
-    return f"\x1b]8;;{target}\x1b\\{text}\x1b]8;;\x1b\\"
 
 
 def _spans(text: str, style: str = "") -> list[Span]:

@@ -14,6 +14,7 @@ from orchestrator.config.durations import parse_duration
 from orchestrator.model.errors import UsageError
 
 DAY = 86400
+MANY = 5  # options that a usage line has at most
 COLOURS = ("auto", "always", "never")
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what argparse takes for a value
 
@@ -42,6 +43,21 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**{"formatter_class": _formatter, **more})
+
+    def format_usage(self) -> str:
+        """Return the usage; more options than fit on a few lines are only listed below it."""
+        self._shorten_usage()
+        return super().format_usage()
+
+    def format_help(self) -> str:
+        """Return the help, with the same usage."""
+        self._shorten_usage()
+        return super().format_help()
+
+    def _shorten_usage(self) -> None:
+        if self.usage is None and len(self._get_optional_actions()) > MANY:
+            usage = " ".join(super().format_usage().removeprefix("usage: ").split())
+            self.usage = re.sub(r"(?: \[-[^\[\]]*\])+", " [OPTION...]", usage, count=1).replace("%", "%%")
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
@@ -180,13 +196,16 @@ def port(text: str) -> int:
     return int(text)
 
 
-def _group(*parents: Parser) -> Parser:
-    return Parser(add_help=False, argument_default=argparse.SUPPRESS, parents=parents)
+def _group(title: str, *parents: Parser) -> Parser:
+    """Return a parser for options that others take as parents; their help lists them under `title`."""
+    parser = Parser(add_help=False, argument_default=argparse.SUPPRESS, parents=parents)
+    parser._optionals.title = title  # argparse joins the groups of parents that have the same title
+    return parser
 
 
 def definition_files() -> Parser:
     """Return the options that name the files of the system. Commands for a running one take them to find its home."""
-    options = _group()
+    options = _group("definition")
     options.add_argument(
         "-f",
         "--file",
@@ -213,7 +232,7 @@ def definition_files() -> Parser:
 
 def definition(files: Parser) -> Parser:
     """Return the options that say where the system is defined."""
-    options = _group(files)
+    options = _group("definition", files)
     options.add_argument("-C", "--directory", metavar="DIR", help="change to DIR before reading the definition")
     options.add_argument(
         "-p", "--port", dest="base_port", metavar="BASE", type=port, help="PORT of the first component (default: 5000)"
@@ -225,7 +244,7 @@ def definition(files: Parser) -> Parser:
 
 def formation() -> Parser:
     """Return the option that says how many instances there are."""
-    options = _group()
+    options = _group("selection")
     options.add_argument(
         "-m", "--formation", metavar="NAME=N", action=Gather, help="set the number of instances: web=2,worker=1,all=1"
     )
@@ -234,7 +253,7 @@ def formation() -> Parser:
 
 def selection(formation: Parser) -> Parser:
     """Return the options that say which components of it run, and in how many instances."""
-    options = _group(formation)
+    options = _group("selection", formation)
     options.add_argument(
         "-l",
         "--only",
@@ -254,7 +273,7 @@ def selection(formation: Parser) -> Parser:
 
 def airflow() -> Parser:
     """Return the options that say which Airflow is meant, and how it runs."""
-    options = _group()
+    options = _group("Airflow")
     options.add_argument(
         "--airflow", metavar="PATH", help="use this airflow command or environment (default: airflow on PATH)"
     )
@@ -297,7 +316,7 @@ def airflow() -> Parser:
 
 def place() -> Parser:
     """Return the options that say where the state is kept."""
-    options = _group()
+    options = _group("state and stop")
     options.add_argument("--home", metavar="DIR", help="keep the lock, state and logs in DIR/.orchestrate")
     options.add_argument(
         "-t",
@@ -316,7 +335,7 @@ def place() -> Parser:
 
 def life() -> Parser:
     """Return the options that say how long it lives with its terminal."""
-    options = _group()
+    options = _group("lifetime")
     options.add_argument(
         "-d", "--detach", action="store_true", help="run in the background; return when all components are started"
     )
@@ -336,7 +355,7 @@ def life() -> Parser:
 
 def ends() -> Parser:
     """Return the options that say what the end of a component does to the system."""
-    options = _group()
+    options = _group("exits")
     options.add_argument("--on-exit", choices=("stop", "ignore"), help="override every component's on_exit")
     options.add_argument(
         "--can-end",
@@ -352,7 +371,7 @@ def ends() -> Parser:
 
 def stream() -> Parser:
     """Return the options that say how the output looks."""
-    options = _group()
+    options = _group("output")
     options.add_argument("--color", choices=COLOURS, help="use colors (default: auto, on a terminal only)")
     options.add_argument("-T", "--timestamps", action="store_true", help="print the local time before each line")
     options.add_argument("--utc", action="store_true", help="print the time in UTC before each line")
@@ -381,7 +400,9 @@ def names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="a component, or a pattern like 'web*' (default: all)")
 
 
-def which_system(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which system is meant."""
-    parser.add_argument("-C", "--directory", metavar="DIR", help="change to DIR first")
-    parser.add_argument("--home", metavar="DIR", help="home of the system (default: the directory of its definition)")
+def which_system(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the options that say which system is meant; return their group."""
+    group = parser.add_argument_group("system")
+    group.add_argument("-C", "--directory", metavar="DIR", help="change to DIR first")
+    group.add_argument("--home", metavar="DIR", help="home of the system (default: the directory of its definition)")
+    return group

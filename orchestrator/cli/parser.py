@@ -306,23 +306,26 @@ def _add_logs(add: Add) -> Parser:
         description="Print the log files of all or the named components, merged by time.",
     )
     logs.add_argument("names", nargs="*", metavar="NAME", help="a component's name, or a pattern like 'web*'")
-    logs.add_argument("-f", "--follow", action="store_true", help="follow the logs until Ctrl-C")
-    logs.add_argument("-n", "--lines", "--tail", metavar="N", type=options.count, help="print only the last N lines")
-    logs.add_argument("--previous", action="store_true", help="print the run before the current one")
-    logs.add_argument("--since", metavar="TIME", help="print only lines since TIME: 5m, 1h30m, 14:05, 2026-01-31T14:05")
-    logs.add_argument("--until", metavar="TIME", help="print only lines until TIME")
-    logs.add_argument("--grep", metavar="RE", help="print only lines that match a regular expression")
+    lines = logs.add_argument_group("lines")
+    lines.add_argument("-f", "--follow", action="store_true", help="follow the logs until Ctrl-C")
+    lines.add_argument("-n", "--lines", "--tail", metavar="N", type=options.count, help="print only the last N lines")
+    lines.add_argument("--previous", action="store_true", help="print the run before the current one")
+    lines.add_argument("--since", metavar="TIME", help="print only lines since TIME: 5m, 14:05, 2026-01-31T14:05")
+    lines.add_argument("--until", metavar="TIME", help="print only lines until TIME")
+    lines.add_argument("--grep", metavar="RE", help="print only lines that match a regular expression")
     _add_stream_form(logs)
-    options.which_system(logs)
-    logs.add_argument("--log-dir", metavar="DIR", help="read log files from DIR (default: HOME/.orchestrate/logs)")
+    system = options.which_system(logs)
+    system.add_argument("--log-dir", metavar="DIR", help="read log files from DIR (default: HOME/.orchestrate/logs)")
     return logs
 
 
 def _add_stream_form(parser: Parser, condition: str = "") -> None:
     """Add the options that say how the lines of the log files are printed."""
 
+    output = parser.add_argument_group("output")
+
     def add(*flags: str, text: str, **more: Any) -> None:
-        parser.add_argument(*flags, help=text + condition, **more)
+        output.add_argument(*flags, help=text + condition, **more)
 
     add("-t", "-T", "--timestamps", action="store_true", text="print the local time before each line")
     add("--utc", action="store_true", text="print the time in UTC before each line")

@@ -16,6 +16,7 @@ from orchestrator.output.log_file import KEPT, SIZE, Faults, LineLog, LogFile
 from orchestrator.output.screen import Screen
 from orchestrator.output.stream import Stream
 from orchestrator.runtime.loop import Loop
+from orchestrator.terminal.hyperlinks import linked
 from orchestrator.terminal.painter import (
     ERROR_SEPARATOR,
     OWN_NAME,
@@ -49,6 +50,7 @@ class Presentation:
     logs: Path | None = None
     log_size: int = SIZE
     log_files: int = KEPT
+    link_host: str = ""  # the machine's name, if URLs and paths in our own lines become hyperlinks; empty: they do not
 
 
 class Tone(enum.Enum):
@@ -202,6 +204,8 @@ class Stage:
     def _paint_own(self, lines: str, tone: Tone) -> bytes:
         if self._own is None:
             self._own = self._painter(OWN_NAME, OWN_NAME, "")
+        if self._how.link_host and self._how.style is Style.COLOURS:
+            lines = linked(lines, self._how.link_host)
         if tone is Tone.PLAIN or self._how.json or self._how.style is not Style.COLOURS:
             return self._own.paint(lines.encode())
         if self._wrap is None:
