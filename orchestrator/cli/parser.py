@@ -77,6 +77,7 @@ def build() -> Parser:
     )
     remote_parser.add_commands(add_remote)
     _add_attach(add_remote)
+    _add_ui(add_remote)
     _add_shell(add_remote)
     _add_writers(add)
     add("man", "print the manual page, for `man -l -`")
@@ -249,6 +250,7 @@ def _add_airflow(parser: Parser, preset: Parser, place: Parser) -> None:
     remote_parser.add_commands(add)
     _add_start(add)
     _add_attach(add)
+    _add_ui(add)
     for action in actions.choices.values():
         if "-C" in action._option_string_actions:  # of `options.which_system`
             action._option_string_actions["--home"].help = "AIRFLOW_HOME (default: the variable, or ~/airflow)"
@@ -335,6 +337,26 @@ def _add_stream_form(parser: Parser, condition: str = "") -> None:
     add("--json", action="store_true", text="print one JSON object per line")
 
 
+def _add_detach_keys(command: Parser) -> None:
+    command.add_argument(
+        "--detach-keys",
+        metavar="KEYS",
+        help="set the keys that detach, e.g. ctrl-p,ctrl-q (default: ctrl-\\,d; the first twice sends it once)",
+    )
+
+
+def _add_ui(add: Add) -> None:
+    ui = add(
+        "ui",
+        "show components and their terminals in a full-screen view",
+        description="Show all components and the selected one's terminal, log or output in a full-screen view. Leaving"
+        " it does not affect the system. ? shows all keys.",
+    )
+    _add_detach_keys(ui)
+    ui.add_argument("--color", choices=options.COLOURS, help="use colors (default: auto, on a terminal only)")
+    options.which_system(ui)
+
+
 def _add_attach(add: Add) -> None:
     attach = add(
         "attach",
@@ -344,11 +366,7 @@ def _add_attach(add: Add) -> None:
     attach.add_argument("name", nargs="?", metavar="NAME", help="a component or instance (default: the merged stream)")
     attach.add_argument("-r", "--read-only", action="store_true", help="only watch; send no keys")
     attach.add_argument("--take-over", action="store_true", help="take over from the terminal that is typing now")
-    attach.add_argument(
-        "--detach-keys",
-        metavar="KEYS",
-        help="set the keys that detach, e.g. ctrl-p,ctrl-q (default: ctrl-\\,d; the first twice sends it once)",
-    )
+    _add_detach_keys(attach)
     _add_stream_form(attach, " (without NAME)")
     options.which_system(attach)
 

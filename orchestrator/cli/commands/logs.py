@@ -20,11 +20,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from orchestrator.cli import client, location, settings
-from orchestrator.cli.log_view import Follower, Keep, Rows, Shower, component_of, print_lines
+from orchestrator.cli.log_view import Follower, Keep, Shower, component_of, print_lines
 from orchestrator.config.times import parse_time
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.output import labels, log_reader, run_starts
 from orchestrator.output.log_reader import Line, Logs
+from orchestrator.output.log_rows import Rows
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.inotify import DirectoryWatch
 from orchestrator.terminal import escapes
