@@ -192,7 +192,14 @@ class Stage:
         prefix = self._prefix(instance, colour, is_error=is_error) if self._how.prefix else b""
         stamp = time.time if self._how.timestamps else None
         is_terminal = self.screen.console.kind is Kind.TERMINAL
-        return PrefixPainter(prefix, self._how.style, stamp, utc=self._how.utc, expand_tabs=is_terminal)
+        return PrefixPainter(
+            prefix,
+            self._how.style,
+            stamp,
+            utc=self._how.utc,
+            expand_tabs=is_terminal,
+            columns=lambda: self.pty_size[1],
+        )
 
     def _log_file(self, instance: str, faults: Faults, *, continues: bool = False) -> LogFile | None:
         how = self._how
