@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.model.spec import Component
-from orchestrator.output import run_starts
+from orchestrator.output import log_index, run_starts
 from orchestrator.output.console import Kind
 from orchestrator.output.labels import Labels
 from orchestrator.output.log_file import KEPT, SIZE, Faults, LineLog, LogFile
@@ -115,13 +115,17 @@ class Stage:
         """
         if self._how.logs is not None:
             run_starts.begin(self._how.logs, component.name)
-        return Stream(
+        log = self._kept_log(component.name)
+        stream = Stream(
             master_fd,
             self._painter(component.component or component.name, instance, component.colour),
-            log=self._kept_log(component.name),
+            log=log,
             shown=self._how.quiet.isdisjoint((component.name, component.component, instance)),
             on_full_screen=lambda: self._report_full_screen(component),
         )
+        if log is not None and component.tty:
+            log.keep_index(lambda: stream.size)
+        return stream
 
     def _report_full_screen(self, component: Component) -> None:
         where = (
@@ -168,7 +172,10 @@ class Stage:
 
     def drain_log(self, instance: str) -> LogFile | None:
         """Return the log for a guardian that has lost us: it goes on where we stopped."""
-        return self._log_file(instance, Faults(lambda text: None), continues=True)
+        log = self._log_file(instance, Faults(lambda text: None), continues=True)
+        if log is not None and log_index.path_of(log.path).exists():
+            log.keep_index(lambda: (0, 0))
+        return log
 
     def log_path(self, instance: str) -> str:
         """Return the path of an instance's log file; empty without logs."""

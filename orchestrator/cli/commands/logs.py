@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.previous and options.follow:
         raise UsageError("--previous cannot be combined with --follow", "the run before the current one has ended")
-    directory = _directory(options)
+    directory = directory_of(options)
     since, until = _time(options.since, "--since"), _time(options.until, "--until")
     greps = _grep(options.grep)
     known = [*log_reader.instances(directory), *labels.read(directory)]
@@ -80,7 +80,8 @@ def _follow(logs: Logs, watch: DirectoryWatch, follower: Follower) -> None:
         follower.close()
 
 
-def _directory(options: argparse.Namespace) -> Path:
+def directory_of(options: argparse.Namespace) -> Path:
+    """Return the directory of the logs that are meant. Raises OrchestrateError."""
     if options.log_dir:
         directory = Path(options.directory or ".", options.log_dir)
     elif options.preset or not (directory := _own_directory(options)).is_dir():
