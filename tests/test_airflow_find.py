@@ -76,7 +76,7 @@ def test_what_is_none_is_one_clear_line(tmp_path, named, words):
 def test_no_airflow_at_all_says_how_to_install_one(tmp_path, monkeypatch):
     monkeypatch.setattr(installation.sys, "executable", str(tmp_path / "python"))
     with pytest.raises(
-        installation.NotFoundError, match=r"no airflow on PATH; install one .*pip install apache-airflow"
+        installation.NotFoundError, match=r"no airflow on PATH\nhint: install one .*pip install apache-airflow"
     ):
         installation.find(None, str(tmp_path))
 

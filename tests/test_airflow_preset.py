@@ -144,7 +144,7 @@ def test_a_home_that_a_newer_airflow_has_used_is_refused(fake):
     (fake.packages / "apache_airflow-3.3.2.dist-info").rename(fake.packages / "apache_airflow-3.1.8.dist-info")
     refused = fake.start(FAKE_VERSION="3.1.8")
     assert refused.wait() == 1
-    assert f"cannot start Airflow 3.1.8: Airflow 3.3.2 has used {fake.home}; name another" in refused.messages
+    assert f"cannot start Airflow 3.1.8: Airflow 3.3.2 has used {fake.home}\nhint: name another" in refused.messages
     assert "name another home with --home DIR; " in refused.messages
     assert "Checking database" not in refused.text
     assert (fake.home / ".orchestrate" / "airflow.json").read_text() == record
@@ -221,7 +221,9 @@ def test_a_link_in_place_of_the_password_file_ends_the_start_and_is_not_followed
     fake.password_file.symlink_to(outside)
     run = fake.start()
     assert run.wait() == 1
-    assert f"cannot prepare Airflow: refusing to use {fake.password_file}: it is a symlink; move it away" in run.text
+    assert (
+        f"cannot prepare Airflow: refusing to use {fake.password_file}: it is a symlink\nhint: move it away" in run.text
+    )
     assert "Traceback" not in run.messages
     assert outside.read_text() == '{"admin": "elsewhere"}'
 
@@ -471,8 +473,8 @@ def test_the_second_terminal_from_any_directory_without_airflow_on_path(fake, tm
     refused = ask("ps")
     assert (refused.returncode, refused.stderr) == (
         3,
-        f"orchestrate: no Airflow is running in {fake.home};"
-        " start it with `orchestrate airflow`, or name its home with --home\n",
+        f"orchestrate: no Airflow is running in {fake.home}\n"
+        "hint: start it with `orchestrate airflow`, or name its home with --home\n",
     )
     assert "unable to find Airflow" in ask("info", PATH="/usr/bin:/bin").stderr
     assert ask("run").stderr.startswith("orchestrate: unable to find Airflow")
@@ -488,7 +490,7 @@ def test_airflows_own_command_gets_what_options_of_the_start_said(fake):
 def test_airflows_own_command_runs_without_a_running_system(fake):
     shown = fake.ask("run", "--port", "9191", "--", "print-configuration")
     assert "execution_api_server_url = http://localhost:9191/execution/" in shown.stdout
-    assert "nothing to run; write what Airflow's own command gets" in fake.ask("run").stderr
+    assert "nothing to run\nhint: write what Airflow's own command gets" in fake.ask("run").stderr
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(fake):
@@ -537,12 +539,12 @@ def test_a_live_webserver_on_the_home_is_said(fake):
         (["--only", ""], "argument --only: no component is named"),
         (["--port", "0"], "argument --port: invalid port '0': expected 1 to 65535"),
         (["--only", "triggerer", "--except", "triggerer"], "--only and --except leave no component"),
-        (["inof"], "unknown command 'inof'; did you mean 'info'?"),
+        (["inof"], "unknown command 'inof'\nhint: did you mean 'info'?"),
         (["--executer", "x"], "unrecognized option '--executer'"),
-        (["--any-prot", "x"], "unrecognized option '--any-prot'; did you mean '--any-port'?"),
-        (["-e", ".env"], "unrecognized option '-e'; see `orchestrate airflow --help`"),
-        (["-f", "x.toml"], "unrecognized option '-f'; see `orchestrate airflow --help`"),
-        (["info", "--exept=x"], "unrecognized option '--exept'; did you mean '--except'?"),
+        (["--any-prot", "x"], "unrecognized option '--any-prot'\nhint: did you mean '--any-port'?"),
+        (["-e", ".env"], "unrecognized option '-e'\nhint: see `orchestrate airflow --help`"),
+        (["-f", "x.toml"], "unrecognized option '-f'\nhint: see `orchestrate airflow --help`"),
+        (["info", "--exept=x"], "unrecognized option '--exept'\nhint: did you mean '--except'?"),
     ],
 )
 def test_bad_input_is_one_clear_line(fake, options, words):

@@ -135,7 +135,7 @@ def test_a_home_of_2_11_2_is_copied_for_3_3_2_and_then_refused_to_an_older_one(t
         assert connection.execute("SELECT username FROM ab_user").fetchall() == [("admin",)]
     run = older.start()
     assert run.wait() == 1
-    assert f"cannot start Airflow 2.11.2: Airflow 3.3.2 has used {home}; name another home" in run.messages
+    assert f"cannot start Airflow 2.11.2: Airflow 3.3.2 has used {home}\nhint: name another home" in run.messages
     (home / ".orchestrate" / "airflow.json").unlink()  # as if `airflow standalone` had used it
     run = older.start()
     assert run.wait(READY) == 1

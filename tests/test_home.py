@@ -73,7 +73,7 @@ def test_what_is_no_directory_of_ours_is_refused_and_left_alone(tmp_path, name, 
 def test_a_directory_of_another_user_is_refused(tmp_path):
     (tmp_path / ".orchestrate").mkdir()
     os.chown(tmp_path / ".orchestrate", 12345, -1)
-    with pytest.raises(OrchestrateError, match="belongs to uid 12345; name another home with --home DIR"):
+    with pytest.raises(OrchestrateError, match="belongs to uid 12345\nhint: name another home with --home DIR"):
         Home(tmp_path).make()
 
 
@@ -87,8 +87,8 @@ def test_a_home_that_cannot_be_made_is_told_in_one_line(tmp_path):
     with pytest.raises(OrchestrateError) as caught:
         Home(tmp_path / "file" / "home").make()
     assert str(caught.value) == (
-        f"unable to use {tmp_path}/file/home as home: Not a directory ({tmp_path}/file/home);"
-        " make it writable, or name another with --home DIR"
+        f"unable to use {tmp_path}/file/home as home: Not a directory ({tmp_path}/file/home)\n"
+        "hint: make it writable, or name another with --home DIR"
     )
 
 

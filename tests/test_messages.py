@@ -16,11 +16,11 @@ def here(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["restrat", "web"], "unknown command 'restrat'; did you mean 'restart'?"),
-        (["staus"], "unknown command 'staus'; did you mean 'status'?"),
-        (["web", "wbe"], "there is no component 'wbe'; did you mean 'web'?"),
-        (["quux"], "unknown command or component 'quux'; there are: web, db"),
-        (["help", "restrat"], "unknown command or topic 'restrat'; did you mean 'restart'?"),
+        (["restrat", "web"], "unknown command 'restrat'\nhint: did you mean 'restart'?"),
+        (["staus"], "unknown command 'staus'\nhint: did you mean 'status'?"),
+        (["web", "wbe"], "there is no component 'wbe'\nhint: did you mean 'web'?"),
+        (["quux"], "unknown command or component 'quux'\nhint: there are: web, db"),
+        (["help", "restrat"], "unknown command or topic 'restrat'\nhint: did you mean 'restart'?"),
     ],
 )
 def test_the_wrong_word_is_blamed(words, message, here):
@@ -29,8 +29,8 @@ def test_the_wrong_word_is_blamed(words, message, here):
 
 def test_a_wrong_command_is_blamed_where_there_is_no_definition(tmp_path):
     empty = Directory(tmp_path)
-    assert "unknown command 'restrat'; did you mean" in empty.output("restrat", status=2)
-    assert empty.output("quux", status=2) == "orchestrate: unknown command 'quux'; see `orchestrate --help`\n"
+    assert "unknown command 'restrat'\nhint: did you mean" in empty.output("restrat", status=2)
+    assert empty.output("quux", status=2) == "orchestrate: unknown command 'quux'\nhint: see `orchestrate --help`\n"
 
 
 @pytest.mark.parametrize("command", [["ps"], ["up"], ["airflow", "info"]])

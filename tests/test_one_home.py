@@ -45,13 +45,14 @@ def test_a_second_start_is_refused_before_anything_starts(first, home, tmp_path,
 def test_the_refusal_says_who_holds_the_home_since_when_and_how_to_end_it(first, home):
     second = home.up()
     assert second.wait() == IN_USE
-    (line,) = own_lines(second)
+    line, hint = own_lines(second)
     assert line.startswith("orchestrate: ")
+    assert hint.startswith("hint: ")
     assert str(home.path) in line
     assert re.search(rf"\b{first.pid}\b", line), line  # the pid
     assert re.search(r"\d\d:\d\d", line), line  # since when
     assert f"up -f {home.path}/Procfile" in line  # the command line
-    assert re.search(rf"kill( -\w+)? {first.pid}\b", line), line  # what to type
+    assert re.search(rf"kill( -\w+)? {first.pid}\b", hint), hint  # what to type
 
 
 def test_the_home_and_not_the_procfile_is_what_is_locked(first, home, homes):
@@ -140,7 +141,7 @@ def test_of_twenty_starts_at_one_instant_exactly_one_wins_ten_times_over(home):
         winners[0].wait_ready("web")
         for loser in runs:
             if loser is not winners[0]:
-                assert (loser.wait(), len(own_lines(loser))) == (IN_USE, 1), f"round {number}: {loser}"
+                assert (loser.wait(), len(own_lines(loser))) == (IN_USE, 2), f"round {number}: {loser}"
                 assert loser.survivors(2) == []
         assert len(children(winners[0].pid)) >= 1
         winners[0].stop()

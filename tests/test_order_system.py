@@ -273,7 +273,7 @@ def test_check_looks_into_every_profile(here):
 
 def test_a_word_that_is_neither_command_nor_component(here):
     here.write(component("web", "true"))
-    assert "unknown command 'staus'; did you mean 'status'?" in here.output("staus", status=2)
+    assert "unknown command 'staus'\nhint: did you mean 'status'?" in here.output("staus", status=2)
 
 
 def test_a_procfile_pays_for_nothing_it_does_not_use(here):

@@ -129,7 +129,7 @@ def test_without_proc_nothing_is_started(home):
     run = home.up(before=["unshare", "-m", "sh", "-c", 'umount -l /proc && exec "$@"', "sh"])
     assert run.wait() == 1
     assert run.messages.strip() == (
-        "orchestrate: unable to start: there is no /proc; mount it: mount -t proc proc /proc"
+        "orchestrate: unable to start: there is no /proc\nhint: mount it: mount -t proc proc /proc"
     )
     assert not (home.path / "started").exists()
 
@@ -143,8 +143,8 @@ def test_a_home_on_a_read_only_file_system_says_what_to_do(home):
     run = home.up(before=["unshare", "-m", "sh", "-c", remount, "sh", home.path])
     assert run.wait() == 1
     assert run.messages.strip() == (
-        f"orchestrate: unable to open {home.lock}: Read-only file system;"
-        " make it writable, or name another with --home DIR"
+        f"orchestrate: unable to open {home.lock}: Read-only file system\n"
+        "hint: make it writable, or name another with --home DIR"
     )
 
 
@@ -156,5 +156,6 @@ def test_what_cannot_be_written_is_told_without_a_name_that_nobody_knows(tmp_pat
     with pytest.raises(OrchestrateError) as caught:
         Home(tmp_path).make()
     assert str(caught.value) == (
-        f"unable to use {tmp_path} as home: No space left on device; make it writable, or name another with --home DIR"
+        f"unable to use {tmp_path} as home: No space left on device\n"
+        "hint: make it writable, or name another with --home DIR"
     )

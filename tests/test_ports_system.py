@@ -55,7 +55,7 @@ def test_ps_shows_the_port_that_the_tree_listens_on(here, taken):
 
 def test_a_port_that_is_in_use_is_reported_at_the_start(here, taken):
     run = here.write(component("web", STAY, f"port = {taken}") + component("other", STAY)).up()
-    run.wait_for(rf"^orchestrate +\| port {taken} of web is in use by pid {os.getpid()} \(.*python.*\); stop that, or ")
+    run.wait_for(rf"^orchestrate +\| port {taken} of web is in use by pid {os.getpid()} \(.*python.*\)$")
     run.stop()
     assert run.text.count("is in use") == 1
 

@@ -130,7 +130,7 @@ def test_to_none_and_back(system):
     system.ask("start")
     system.ask("restart")
     assert states(system) == {"db": "running"}
-    assert "run `orchestrate scale web=1` first" in system.ask("start", "web", status=2)
+    assert "hint: run `orchestrate scale web=1`\n" in system.ask("start", "web", status=2)
     assert system.ask("scale", "web=1", "--json").count("\n") == 1
     assert states(system) == {"db": "running", "web": "running"}
 
@@ -173,7 +173,7 @@ def test_the_stop_goes_in_order_for_new_ones_too(system):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["wbe=2"], "there is no component 'wbe' in this system; there are: db, web"),
+        (["wbe=2"], "there is no component 'wbe' in this system\nhint: there are: db, web"),
         (["web"], "'web' is no NAME=NUMBER of a formation"),
         (["web=2000"], "'web=2000' is no NAME=NUMBER"),
         (["all=2"], "scale needs the components by name"),

@@ -56,10 +56,10 @@ COMMANDS = [["ps"], ["stop"], ["restart"], ["kill"], ["signal", "HUP", "a"], ["s
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
-def test_where_nothing_runs_that_is_said_in_one_line_with_status_3(here, words):
-    (line,) = here.ask(*words, status=NOT_RUNNING).splitlines()
-    assert f"no system is running in {here.path}" in line
-    assert "orchestrate up" in line
+def test_if_nothing_runs_a_line_and_a_hint_say_so_with_status_3(here, words):
+    line, hint = here.ask(*words, status=NOT_RUNNING).splitlines()
+    assert line == f"orchestrate: no system is running in {here.path}"
+    assert "orchestrate up" in hint
 
 
 def test_ps_tells_state_pid_and_what_the_tree_uses(here):
@@ -276,7 +276,7 @@ def test_a_signal_reaches_the_component_and_a_wrong_one_nobody(here):
     here.ask("signal", "USR1", "web")
     run.wait_for(r"^web +\| heard")
     assert "no signal" in here.ask("signal", "USR9", "web", status=USAGE)
-    assert "there is no component 'wbe' in this system; there are: web" in here.ask("stop", "wbe", status=USAGE)
+    assert "there is no component 'wbe' in this system\nhint: there are: web" in here.ask("stop", "wbe", status=USAGE)
     down(here, run)
 
 

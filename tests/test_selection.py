@@ -73,10 +73,10 @@ def test_a_dependency_that_is_left_out_is_said():
 @pytest.mark.parametrize(
     ("wishes", "words"),
     [
-        ({"names": ["wbe"]}, "there is no component 'wbe'; did you mean 'web'?"),
-        ({"names": ["x*"]}, "there is no component 'x\\*'; there are: db, api"),
+        ({"names": ["wbe"]}, "there is no component 'wbe'\nhint: did you mean 'web'?"),
+        ({"names": ["x*"]}, "there is no component 'x\\*'\nhint: there are: db, api"),
         ({"without": ["nobody"]}, "there is no component 'nobody'"),
-        ({"profiles": ["admn"]}, "there is no profile 'admn'; did you mean 'admin'?"),
+        ({"profiles": ["admn"]}, "there is no profile 'admn'\nhint: did you mean 'admin'?"),
         ({"formation": {"wbe": 1}}, "there is no component 'wbe'"),
         ({"without": ["*"]}, "nothing is left to start"),
         ({"names": ["web"], "formation": {"all": 0}}, "nothing is left to start"),
@@ -189,7 +189,7 @@ def test_the_port_of_another_component():
         ({"command": "echo ${wbe.PORT}"}, "api: ${wbe.PORT}: there is no component 'wbe'; did you mean 'web'?"),
         ({"environment": {"A": "${wbe.PORT}"}}, "'${wbe.PORT}': there is no component 'wbe' that has a PORT"),
         ({"command": "echo ${web.PORT}", "base": "65500"}, "api: ${last.PORT}: last has no PORT"),
-        ({"port": "${api.PORT}"}, "there is no component 'api' that has a PORT"),
+        ({"port": "${api.PORT}"}, "api: port refers to itself: api → api"),
     ],
 )
 def test_a_port_that_there_is_not(keys, problem):

@@ -161,7 +161,7 @@ def test_of_several_systems_none_is_guessed(places):
     elsewhere, one, two = places("elsewhere"), places("one"), places("two")
     runs = [up(one), up(two)]
     said = ask(elsewhere, "down", status=3)[1]
-    assert said.startswith(f"orchestrate: no system is running in {elsewhere.path}; 2 run elsewhere: ")
+    assert said.startswith(f"orchestrate: no system is running in {elsewhere.path}\nhint: 2 run elsewhere: ")
     assert str(one.path) in said
     assert str(two.path) in said
     for run in runs:
@@ -180,8 +180,8 @@ def test_where_it_is_clear_what_is_meant_no_other_is_taken(places, how):
     else:
         (other.path / how.split()[-1]).write_text("web: true\n")
     said = ask(other, *words, status=3, **variables)[1]
-    hint = f"running elsewhere: {place.path}; name one with --home DIR"
-    assert said == f"orchestrate: no system is running in {other.path}; {hint}\n"
+    hint = f"hint: running elsewhere: {place.path}; name one with --home DIR"
+    assert said == f"orchestrate: no system is running in {other.path}\n{hint}\n"
     run.stop()
 
 

@@ -261,6 +261,7 @@ def _stage(console: Console, system: System, home: Home, here: Surroundings) -> 
         utc=here.view.utc,
         json=here.view.json,
         quiet=here.view.quiet,
+        bell=here.view.bell and console.kind is Kind.TERMINAL,
         logs=log_directory(home, here),
         log_size=here.view.log_size or log_file.SIZE,
         log_files=here.view.log_files or log_file.KEPT,

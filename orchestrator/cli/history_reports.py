@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import pwd
 import sys
@@ -109,9 +108,7 @@ def chosen(causes: Causes, found: Record, names: Iterable[str]) -> list[str]:
     known = causes.instances
     result: list[str] = []
     for name in names:
-        here = [
-            one for one in known if name in (one, causes.component_of(one)) or fnmatch.fnmatchcase(one, name)
-        ]  # fmt: skip
+        here = [one for one in known if causes.is_meant((name,), one)]
         if not here:
             raise UsageError(
                 f"there is no component {name!r} in the record of start {found.number}",

@@ -70,7 +70,8 @@ class Parser(argparse.ArgumentParser):
         for word, action in self.options_in(args or ()):
             if action is None:
                 name = word.partition("=")[0]
-                self.error(f"unrecognized option {name!r}{did_you_mean(name, self._option_string_actions)}")
+                near = did_you_mean(name, self._option_string_actions).removeprefix("; ")
+                raise UsageError(f"unrecognized option {name!r}", near or f"see `{self.prog} --help`")
         return super().parse_known_args(args, namespace)
 
     def options_in(self, words: Sequence[str]) -> Iterator[tuple[str, argparse.Action | None]]:
@@ -93,10 +94,10 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in (action.choices or ()):
-            near = did_you_mean(value, action.choices or ())
+            near = did_you_mean(value, action.choices or ()).removeprefix("; ")
             raise NoCommandError(
-                f"unknown command {value!r}{near}",
-                "" if near else f"see `{self.prog} --help`",
+                f"unknown command {value!r}",
+                near or f"see `{self.prog} --help`",
                 word=value,
                 within=" " in self.prog,
             )
@@ -380,6 +381,7 @@ def stream() -> Parser:
     options.add_argument(
         "--quiet", metavar="NAMES", action=Gather, help="do not print the output of these; their logs have it"
     )
+    options.add_argument("--bell", action="store_true", help="ring the terminal's bell when something fails")
     options.add_argument("--log-dir", metavar="DIR", help="write log files to DIR (default: HOME/.orchestrate/logs)")
     options.add_argument("--no-log", action="store_true", help="write no log files")
     options.add_argument(
@@ -398,17 +400,6 @@ def stream() -> Parser:
 def names(parser: argparse.ArgumentParser) -> None:
     """Add the names of components."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="a component, or a pattern like 'web*' (default: all)")
-
-
-def speed(text: str) -> float:
-    """Read the speed of a replay."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.01 <= value <= 1000:
-        raise argparse.ArgumentTypeError(f"invalid speed {text!r}: expected 0.01 to 1000")
-    return value
 
 
 def which_system(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 from orchestrator.cli import sources as reading
 from orchestrator.cli.sources import Sources
@@ -20,11 +19,13 @@ from orchestrator.config.ports import LAST
 from orchestrator.config.resolve import Resolved, Settings, resolve
 from orchestrator.config.selection import Selected, Wishes
 from orchestrator.config.validate import validate
-from orchestrator.model.errors import ConfigError, UsageError
+from orchestrator.model.errors import ConfigError, UsageError, with_hint
+from orchestrator.model.names import is_meant
 from orchestrator.model.spec import Attributes, Component, Condition, OnExit, System
 from orchestrator.runtime.accounts import faults, find_account
 
 BASE_PORT = 5000
+COMMAND_WIDTH = 60  # characters of a command in a message
 UNCHANGED = Attributes()
 
 
@@ -35,12 +36,26 @@ def plan(options: argparse.Namespace, sources: Sources) -> tuple[Resolved, list[
     if not sources.definition.components:
         report.check()
     chosen, told = selection.select(sources.definition.components, wishes(options))
+    _check_names(options, sources.definition, chosen)
     sources = replace(sources, definition=with_needed_steps(options, sources.definition, chosen))
     resolved = resolve_chosen(options, sources, chosen)
     check_commands(sources, chosen, resolved, report)
     check_attributes(sources, chosen, resolved, report)
     report.check()
     return resolved, [*told, *report.notes]
+
+
+def _check_names(options: argparse.Namespace, definition: Definition, chosen: list[Selected]) -> None:
+    """Raise UsageError if an option names what the definition does not have."""
+    known = dict.fromkeys((*(m.name for m in (*definition.components, *definition.init)), *_instances(chosen)))
+    tags = selection.tagged((*definition.components, *definition.init))
+    for names in (options.quiet, options.no_tty):
+        selection.matching(split(names), known, tags)
+
+
+def _instances(chosen: list[Selected]) -> list[str]:
+    """Return the names of all instances; the only one of `web` is also `web.1`."""
+    return [f"{one.member.name}.{number}" for one in chosen for number in range(1, max(1, one.count) + 1)]
 
 
 def with_needed_steps(options: argparse.Namespace, definition: Definition, chosen: list[Selected]) -> Definition:
@@ -52,12 +67,7 @@ def with_needed_steps(options: argparse.Namespace, definition: Definition, chose
 
 def with_terms(options: argparse.Namespace, component: Component) -> Component:
     """Return a component with what the options say of its end."""
-    names = component.name, component.component
-    can_end = (
-        pattern[1:] in component.tags if pattern.startswith("+") else any(fnmatchcase(name, pattern) for name in names)
-        for pattern in split(options.can_end)
-    )
-    if any(can_end):
+    if is_meant(split(options.can_end), (component.name, component.component), component.tags):
         return replace(component, on_exit=OnExit.IGNORE, on_exit_is_set=True)
     if options.on_exit is None:
         return component
@@ -137,10 +147,14 @@ def taken_ports(system: System) -> tuple[str, ...]:
     from orchestrator.process import tcp_ports
     from orchestrator.process.procfs import command_of
 
-    return tuple(
-        f"port {port} of {uses[port]} is in use by {f'pid {pid} ({command_of(pid)})' if pid else 'another process'};"
-        " stop that, or choose others with -p or --any-port"
+    lines = [
+        f"port {port} of {uses[port]} is in use by"
+        f" {f'pid {pid} ({command_of(pid):.{COMMAND_WIDTH}})' if pid else 'another process'}"
         for port, pid in sorted(tcp_ports.taken(uses).items())
+    ]
+    return (
+        *lines[:-1],
+        *(with_hint(line, "stop it, or choose other ports with -p or --any-port") for line in lines[-1:]),
     )
 
 
@@ -179,6 +193,8 @@ def find(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Sele
     Raises UsageError.
     """
     definition, formation = sources.definition, wishes(options).formation
+    if name.startswith("+"):
+        name = _only_one(definition, name)
     for index, member in enumerate((*definition.components, *definition.init)):
         count = formation.get(member.name, formation.get(selection.ALL, member.replicas))
         one = Selected(member, max(1, count), index)
@@ -191,11 +207,21 @@ def find(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Sele
     raise UsageError(f"there is no component {name!r}", hint)
 
 
+def _only_one(definition: Definition, tag: str) -> str:
+    """Return the component that has a `+tag`, if it is one. Raises UsageError."""
+    members = (*definition.components, *definition.init)
+    found = selection.matching([tag], [member.name for member in members], selection.tagged(members))
+    if len(found) > 1:
+        names = ", ".join(member.name for member in members if member.name in found)
+        raise UsageError(f"{tag} is several components", f"choose one of {names}")
+    return found.pop()
+
+
 def _resolved(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Resolved, str]:
     one, number = find(options, sources, name)
     if one.member in sources.definition.init:
         only = replace(sources, definition=replace(sources.definition, init=(one.member,)))
-        resolved, instance = resolve_chosen(options, only, []), name
+        resolved, instance = resolve_chosen(options, only, []), one.member.name
     else:
         only = replace(sources, definition=replace(sources.definition, init=()))
         resolved, instance = resolve_chosen(options, only, [one]), one.instances[number - 1]

@@ -301,6 +301,8 @@ def _as_document(
 
 def _prefixes(sources: list[_Source]) -> str:
     """Return the hint that tells Procfiles with the same names apart."""
+    if len({os.path.join(source.directory, os.path.basename(source.name)) for source in sources}) < len(sources):
+        return "name each file once"
     words = []
     for source in sources:
         file = os.path.basename(source.name)

@@ -48,19 +48,26 @@ def _with_defaults(document: Document) -> Document:
         right = DEFAULTS.read(defaults, At(document, Report(), ("defaults",)))
     except Fault:
         return document
-    places = dict(document.places)
-    tree = dict(document.tree)
+    places, tree = dict(document.places), dict(document.tree)
+    written: dict[str, dict[Path, Place]] = {}  # by key of [defaults]
+    for path, place in document.places.items():
+        if path[:1] == ("defaults",) and len(path) > 1:
+            written.setdefault(str(path[1]), {})[path[1:]] = place
     for section, known in (("components", COMPONENT), ("init", INIT)):
         if isinstance(tables := tree.get(section), dict):
             usable = {key: defaults[key] for key in right if key in known.keys}
             tree[section] = {
-                name: _over(usable, (section, name), table, document.places, places) for name, table in tables.items()
+                name: _over(usable, (section, name), table, written, places) for name, table in tables.items()
             }
     return Document(document.root, tree, places)
 
 
 def _over(
-    defaults: dict[str, Any], root: Path, table: object, written: dict[Path, Place], places: dict[Path, Place]
+    defaults: dict[str, Any],
+    root: Path,
+    table: object,
+    written: dict[str, dict[Path, Place]],
+    places: dict[Path, Place],
 ) -> object:
     if not isinstance(table, dict):
         return table
@@ -70,9 +77,8 @@ def _over(
             merged[key] = {**value, **merged[key]}
         elif key not in merged:
             merged[key] = value
-        for path, place in written.items():
-            if path[:2] == ("defaults", key):
-                places.setdefault((*root, *path[1:]), place)
+        for path, place in written.get(key, {}).items():
+            places.setdefault((*root, *path), place)
     return merged
 
 
@@ -86,9 +92,13 @@ _FIELDS = {"for": "needed_by"}  # of a member, if the key is a keyword of Python
 
 def _members(document: Document, section: str, tables: dict[str, dict[str, Any]]) -> tuple[Member, ...]:
     members = []
+    by_name: dict[str | int, dict[Path, Place]] = {}
+    for path, place in document.places.items():
+        if path[:1] == (section,) and len(path) > 2:
+            by_name.setdefault(path[1], {})[path[2:]] = place
     for name, values in tables.items():
         root = (section, name)
-        places = {path[2:]: place for path, place in document.places.items() if path[:2] == root and len(path) > 2}
+        places = by_name.get(name, {})
         fields = {_FIELDS.get(key, key): value for key, value in values.items()}
         members.append(Member(name=name, place=document.place(root), places=places, **fields))
     return tuple(members)

@@ -40,6 +40,8 @@ class Ports:
         self._owner = self._owners(components)
         self._assigned: dict[str, list[int]] = {}
         self._found: dict[tuple[str, int], Variable | None] = {}
+        self._open: list[str] = []  # components whose own ports are being read, each of which refers to the next
+        self.cycle: tuple[str, ...] = ()  # the last one found: `a`, `b`, `a`
 
     def of(self, name: str, number: int) -> Variable | None:
         """Return the PORT of an instance, by its number from 1; None if it has none."""
@@ -47,15 +49,17 @@ class Ports:
         if key not in self._found:
             self._found[key] = None  # what its own port refers to, if that is itself
             index, member = self._components[name]
-            self._found[key] = (
-                self._own(member, number) if member.port is not None else self._assign(name, index, number)
-            )
-            self._found[key] = self._replaced(self._found[key])
+            self._open.append(name)
+            port = self._own(member, number) if member.port is not None else self._assign(name, index, number)
+            self._open.pop()
+            self._found[key] = self._replaced(port)
         return self._found[key]
 
     def look_up(self, name: str) -> str | None:
         """Return the port of a component or instance of this name, as a value of `${name.PORT}`."""
         component, dot, number = name.rpartition(".")
+        if name in self._open:
+            self.cycle = (*self._open[self._open.index(name) :], name)
         if name in self._components:
             port = self.of(name, 1)
         elif dot and component in self._components and number.isdecimal() and int(number):

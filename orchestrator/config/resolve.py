@@ -16,6 +16,7 @@ from orchestrator.config.ports import LAST, REFERENCE, Ports, Replace, check_twi
 from orchestrator.config.redaction import MASK
 from orchestrator.config.selection import Selected
 from orchestrator.model.masked import Masked, masked, plain
+from orchestrator.model.names import is_meant
 from orchestrator.model.prompt_rules import Do, Rule
 from orchestrator.model.spec import (
     Account,
@@ -100,6 +101,11 @@ class _Resolver:
         before, text = len(self.report.problems), str(member.port)
         first = self.expand(member, ("port",), text, self.values(variables))
         if len(self.report.problems) > before:
+            if member.name in self.ports.cycle:  # reported once, for the first of them
+                del self.report.problems[before:]
+                if member.name == self.ports.cycle[0]:
+                    path = " → ".join(self.ports.cycle)
+                    self.report.problem(member.where("port"), f"{member.name}: port refers to itself: {path}")
             return None
         port = int(first) + number - 1 if first.isascii() and first.isdecimal() and len(first) < 6 else 0
         if not 0 < port <= LAST:
@@ -157,7 +163,7 @@ class _Resolver:
             on_exit=member.on_exit or OnExit.STOP,
             on_exit_is_set=member.on_exit is not None,
             success=member.success_exit_codes,
-            tty=member.tty and not {name, member.name, *(f"+{tag}" for tag in member.tags)} & set(self.settings.no_tty),
+            tty=member.tty and not is_meant(self.settings.no_tty, (name, member.name), member.tags),
             unless=self.argv(member, "unless", member.unless, values),
             timeout=member.timeout,
             expect=expect,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.config.definition import Member
 from orchestrator.config.diagnostics import did_you_mean
@@ -64,10 +64,12 @@ def select(components: Sequence[Member], wishes: Wishes) -> tuple[list[Selected]
     Raises UsageError for a name, glob or profile that is none.
     """
     by_name = {member.name: member for member in components}
-    for name in wishes.formation:
-        if name != ALL:
-            matching([name], by_name)
     tags = tagged(components)
+    formation: dict[str, int] = {}
+    for name, count in wishes.formation.items():  # a name counts more than a tag or a pattern, and that more than `all`
+        if name not in (ALL, *by_name):
+            formation |= dict.fromkeys(matching([name], by_name, tags), count)
+    wishes = replace(wishes, formation={**formation, **wishes.formation})
     named = matching(wishes.names, by_name, tags)
     left_out = matching(wishes.without, by_name, tags)
     counts = {name: _count(member, wishes, name in named) for name, member in by_name.items()}

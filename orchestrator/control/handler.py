@@ -20,7 +20,7 @@ from orchestrator.control.waiters import Look
 from orchestrator.control.watchers import Watchers
 from orchestrator.model import errors
 from orchestrator.model.control import MalformedFrame, Reply, Request, Verb, decode_seat, refusal
-from orchestrator.model.errors import USAGE_STATUS, ConfigError, OrchestrateError
+from orchestrator.model.errors import USAGE_STATUS, ConfigError, OrchestrateError, with_hint
 from orchestrator.model.lifecycle import State
 from orchestrator.model.messages import Signal
 from orchestrator.model.outcome import Outcome
@@ -152,10 +152,19 @@ class Desk:
                 if self._supervisor.scaling.is_scaled_to_none(name):
                     if request.verb is Verb.SCALE:
                         continue
-                    raise LookupError(f"{name} was scaled to 0 instances; run `orchestrate scale {name}=1` first")
-                known = ", ".join(m.name for m in roster.members) or "none"
-                raise LookupError(f"there is no component {name!r} in this system; there are: {known}")
+                    raise LookupError(
+                        with_hint(f"{name} was scaled to 0 instances", f"run `orchestrate scale {name}=1`")
+                    )
+                raise LookupError(self._unknown(name))
         return self._found(request.names)
+
+    def _unknown(self, name: str) -> str:
+        members = self._supervisor.roster.members
+        if name.startswith("+"):
+            what, known = f"tag {name[1:]!r}", {tag: None for m in members for tag in sorted(m.spec.tags)}
+        else:
+            what, known = f"component {name!r}", {m.name: None for m in members}
+        return with_hint(f"there is no {what} in this system", f"there are: {', '.join(known) or 'none'}")
 
     def _add_left_out(self, names: Collection[str]) -> None:
         """Add components that were left out at the start. Raises LookupError if one is wrong."""
@@ -212,12 +221,20 @@ class Desk:
         if len(request.names) != 1 or not count.isdecimal() or int(count) > INSTANCES_MAX:
             asker.send(refusal(f"unable to scale: name a component and a number up to {INSTANCES_MAX}", USAGE_STATUS))
             return
+        name = request.names[0]
+        names = [name]
+        if name.startswith("+"):
+            names = list(dict.fromkeys(m.spec.component for m in supervisor.roster.named(name)))
+        wanted, surplus = [], []
         try:
-            wanted, surplus = supervisor.scale(request.names[0], int(count))
+            for name in names:
+                more, fewer = supervisor.scale(name, int(count))
+                wanted += more
+                surplus += fewer
         except OrchestrateError as error:
             asker.send(refusal(str(error), USAGE_STATUS))
             return
-        supervisor.tell(f"scaling {request.names[0]} to {count}")
+        supervisor.tell(f"scaling {', '.join(names)} to {count}")
         asleep = [m for m in wanted if m.state in ENDING or supervisor.errands.is_leaving(m)]
         look = waiters.both(
             waiters.started(supervisor.roster, asleep, self._history.row),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.history.record import Event, Kind, Link, Origin, Record
+from orchestrator.model.names import is_meant
 
 _DEAD = re.compile(r"does not live: (?P<probe>.*?) failed (?P<times>once|\d+ times): (?P<answer>.*)", re.DOTALL)
 DEPTH = 20  # sentences of one chain
@@ -90,6 +91,13 @@ class Causes:
         """Return the component that it is an instance of."""
         last = self.last(instance)
         return (last.component if last else "") or instance
+
+    def is_meant(self, names: Collection[str], instance: str) -> bool:
+        """Return whether one of these names, patterns or `+tags` means an instance."""
+        found = self._record.facts.get("components")
+        here = (one for one in found if isinstance(one, dict)) if isinstance(found, list) else ()
+        tags = next((one.get("tags") for one in here if one.get("name") == instance), None) or ()
+        return is_meant(names, (instance, self.component_of(instance)), tags)
 
     def is_restart_requested(self, instance: str) -> bool:
         """Whether the last run began because of a request, here or for an instance that it follows."""

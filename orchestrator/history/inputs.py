@@ -81,6 +81,7 @@ class Describer:
                 {
                     "name": spec.name,
                     "source": spec.source,
+                    "tags": sorted(spec.tags),
                     "depends_on": [
                         {"name": need.name, "condition": need.condition.value, "restart": need.restart}
                         for need in spec.depends_on
@@ -115,11 +116,12 @@ class Describer:
 
     def _definition(self, spec: Component) -> dict[str, str]:
         """Return a hash for each key of the definition that has an effect, the environment excluded."""
-        skipped = ("name", "component", "environment", "source", "colour")
+        skipped = ("name", "component", "environment", "source", "colour", "attributes", "hooks")
         return {
-            one.name: self._hash(repr(value))
-            for one in dataclasses.fields(spec)
-            if one.name not in skipped and (value := getattr(spec, one.name)) != one.default
+            "user" if one.name == "account" else one.name: self._hash(repr(value))
+            for of in (spec, spec.attributes, spec.hooks)
+            for one in dataclasses.fields(of)
+            if one.name not in skipped and (value := getattr(of, one.name)) != one.default
         }
 
     def _command(self, spec: Component) -> list[Any]:

@@ -1,7 +1,7 @@
 """The errors a user can cause, each with the exit status it leads to.
 
 `cli` is the one place that turns them into a line on stderr and a status. A line reads
-``orchestrate: unable to <verb> <object>: <reason>``, and then what to do about it.
+``orchestrate: unable to <verb> <object>: <reason>``; a second one, ``hint: …``, says what to do about it.
 
 Exit statuses in words, and as a shell counts them. Pure.
 """
@@ -17,24 +17,29 @@ NOT_READY_STATUS = 4
 HELD_STATUS = 75  # EX_TEMPFAIL of sysexits.h: trying again later may work
 
 
-class OrchestrateError(Exception):
-    """A failure that is told in one line, without a traceback.
+def with_hint(message: str, hint: str) -> str:
+    """Return a message with what the user can do about it, if anything, on its own line."""
+    return f"{message}\nhint: {hint}" if hint else message
 
-    `hint` says what the user can do about it; it becomes the second sentence of that line. `status` is the exit status,
-    where it is not that of the class.
+
+class OrchestrateError(Exception):
+    """A failure that is reported in one line, without a traceback.
+
+    `hint` says what the user can do about it, on a line of its own after the message. `status` is the exit status, if
+    it is not that of the class.
     """
 
     status = FAILED_STATUS
 
     def __init__(self, message: str, hint: str = "", status: int | None = None) -> None:
         super().__init__(message)
+        self.message = message
         self.hint = hint
         if status is not None:
             self.status = status
 
     def __str__(self) -> str:
-        message = super().__str__()
-        return f"{message}; {self.hint}" if self.hint else message
+        return with_hint(self.message, self.hint)
 
 
 class UsageError(OrchestrateError):

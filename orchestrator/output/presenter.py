@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.model.names import is_meant
 from orchestrator.model.spec import Component
-from orchestrator.output import log_index, run_starts
+from orchestrator.output import run_starts
 from orchestrator.output.console import Kind
 from orchestrator.output.labels import Labels
 from orchestrator.output.log_file import KEPT, SIZE, Faults, LineLog, LogFile
@@ -33,13 +34,16 @@ ERRORS = "bright_red"  # the mark before a line of standard error, where that is
 NARROWEST = 20  # columns that are left to a component however long the prefix
 CLOCK_WIDTH = len("00:00:00.000 ")  # and one more for the Z of UTC
 
+BELL = b"\a"
+
 Wrap = Callable[[str, str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
     """How the stream is shown. `quiet` names components whose lines are not; `logs` is where the log files are
-    kept, None for none, each of `log_size` bytes and `log_files` for each instance."""
+    kept, None for none, each of `log_size` bytes and `log_files` for each instance. `bell` rings the terminal's bell
+    when something fails."""
 
     style: Style
     prefix: bool = True
@@ -47,6 +51,7 @@ class Presentation:
     utc: bool = False
     json: bool = False
     quiet: frozenset[str] = frozenset()
+    bell: bool = False
     logs: Path | None = None
     log_size: int = SIZE
     log_files: int = KEPT
@@ -115,17 +120,13 @@ class Stage:
         """
         if self._how.logs is not None:
             run_starts.begin(self._how.logs, component.name)
-        log = self._kept_log(component.name)
-        stream = Stream(
+        return Stream(
             master_fd,
             self._painter(component.component or component.name, instance, component.colour),
-            log=log,
-            shown=self._how.quiet.isdisjoint((component.name, component.component, instance)),
+            log=self._kept_log(component.name),
+            shown=not is_meant(self._how.quiet, (component.name, component.component, instance), component.tags),
             on_full_screen=lambda: self._report_full_screen(component),
         )
-        if log is not None and component.tty:
-            log.keep_index(lambda: stream.size)
-        return stream
 
     def _report_full_screen(self, component: Component) -> None:
         where = (
@@ -172,10 +173,7 @@ class Stage:
 
     def drain_log(self, instance: str) -> LogFile | None:
         """Return the log for a guardian that has lost us: it goes on where we stopped."""
-        log = self._log_file(instance, Faults(lambda text: None), continues=True)
-        if log is not None and log_index.path_of(log.path).exists():
-            log.keep_index(lambda: (0, 0))
-        return log
+        return self._log_file(instance, Faults(lambda text: None), continues=True)
 
     def log_path(self, instance: str) -> str:
         """Return the path of an instance's log file; empty without logs."""
@@ -189,7 +187,8 @@ class Stage:
     def tell(self, text: str, secret: str = "", *, tone: Tone = Tone.PLAIN) -> None:
         """Show lines of our own, never skipped; in them `secret` is kept out of the log."""
         lines = "".join(f"{line}\n" for line in text.split("\n"))
-        self.screen.show(self._paint_own(lines, tone), may_skip=False)
+        bell = BELL if self._how.bell and tone is Tone.FAILURE else b""
+        self.screen.show(bell + self._paint_own(lines, tone), may_skip=False)
         if self._own_log is not None:
             self._own_log.write((lines.replace(secret, "…") if secret else lines).encode())
 
@@ -199,14 +198,7 @@ class Stage:
         prefix = self._prefix(instance, colour, is_error=is_error) if self._how.prefix else b""
         stamp = time.time if self._how.timestamps else None
         is_terminal = self.screen.console.kind is Kind.TERMINAL
-        return PrefixPainter(
-            prefix,
-            self._how.style,
-            stamp,
-            utc=self._how.utc,
-            expand_tabs=is_terminal,
-            columns=lambda: self.pty_size[1],
-        )
+        return PrefixPainter(prefix, self._how.style, stamp, utc=self._how.utc, expand_tabs=is_terminal)
 
     def _log_file(self, instance: str, faults: Faults, *, continues: bool = False) -> LogFile | None:
         how = self._how

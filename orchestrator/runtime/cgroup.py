@@ -4,8 +4,8 @@ A group whose processes are limited can hold no process itself ("no internal pro
 itself and its children to a leaf, `supervisor`. The guardians stay there: an instance that uses up its memory does not
 take the process with it that cleans up after it.
 
-A group counts as delegated if we may write to it and nothing but our own processes is in it; under systemd, root needs
-its mark too, because root may write to every group.
+A group counts as delegated if we may write to it and nothing is in it but our own processes and those that started us;
+under systemd, root needs its mark too, because root may write to every group.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Groups:
     """Makes a control group for each instance with limits."""
 
     def __init__(self, our_pids: Callable[[], Collection[int]], directory: Path) -> None:
-        """Divide a group, the one that we are in. `our_pids` returns the pids of our processes.
-
-        Raises NoGroupError.
+        """Divide a group, the one that we are in. `our_pids` returns the processes that may be moved to a leaf: ours,
+        and those that have started us. Raises NoGroupError.
         """
-        self._directory = directory
+        # An earlier start from the same shell has moved the shell to the leaf.
+        self._directory = directory.parent if directory.name == LEAF else directory
         self._our_pids = our_pids
         self._check()
         available = _read(self._directory / "cgroup.controllers").split()

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from orchestrator.model.messages import LeaderExited
-from orchestrator.process import tree
+from orchestrator.process import procfs, tree
 from orchestrator.runtime import cgroup
 from orchestrator.runtime.cgroup import Groups, NoGroupError
 from orchestrator.supervisor.instance import Member
@@ -40,7 +40,13 @@ class LimitGroups:
 
 
 def _our_pids() -> set[int]:
-    return {os.getpid(), *(descendant.pid for descendant in tree.descendants(os.getpid()))}
+    """Return our pids, and those of the processes that have started us, such as a shell, timeout(1) or tini."""
+    pids = {descendant.pid for descendant in tree.descendants(os.getpid())}
+    pid = os.getpid()
+    while pid and pid not in pids:
+        pids.add(pid)
+        pid = procfs.parent_of(pid)
+    return pids
 
 
 def _without_groups(member: Member, reason: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from fnmatch import fnmatchcase
 
 from orchestrator.model import errors, scheduling
 from orchestrator.model.errors import FAILED_STATUS
 from orchestrator.model.lifecycle import State
+from orchestrator.model.names import is_meant
 from orchestrator.model.outcome import End, Outcome, of_all, of_culprit
 from orchestrator.model.spec import Component, Condition, Dependency, OnExit
 from orchestrator.supervisor.initial_steps import Steps
@@ -161,14 +161,13 @@ class Roster:
     @staticmethod
     def is_called(member: Member, names: Collection[str]) -> bool:
         """Whether one of these names, patterns or `+tags` is this member's or its component's."""
-        if any(name.startswith("+") and name[1:] in member.spec.tags for name in names):
-            return True
-        return any(fnmatchcase(known, name) for known in (*member.names, member.spec.component) for name in names)
+        return is_meant(names, (*member.names, member.spec.component), member.spec.tags)
 
     def instance(self, name: str) -> list[Member]:
-        """The instance or initial step of exactly this name, or else all instances of the component of this name."""
+        """The instance or initial step of exactly this name, or else all instances of the component of this name, or
+        with this `+tag`."""
         exact = [m for m in self.everyone if name in m.names]
-        return exact or [m for m in self.everyone if m.spec.component == name]
+        return exact or [m for m in self.everyone if is_meant((name,), (), m.spec.tags) or m.spec.component == name]
 
     def may_stop(self, members: Iterable[Member]) -> list[Member]:
         """Of these members, the ones that no other of them depends on."""
@@ -262,10 +261,10 @@ class Roster:
         )
 
     def _end_of_one(self, name: str) -> End | None:
-        """Return how an instance ended; of a component with several, the one that ended the system, or the first."""
+        """Return how an instance ended; if the name means several, the one that ended the system, or the first."""
         if (end := _end_of(self._by_key.get(name))) is not None:
             return end
-        instances = [m for m in self.members if m.spec.component == name]
+        instances = [m for m in self.members if self.is_called(m, (name,))]
         instances.sort(key=lambda m: m is not self._culprit)
         return next((end for end in map(_end_of, instances) if end is not None), None)
 

@@ -314,10 +314,8 @@ class Supervisor:
                 self._end_because_of(member, given_up)
 
     def _ends_all(self, member: Member, given_up: bool) -> bool:
-        if member in self.roster.steps or self._terms.exit_code_from in (
-            member.key,
-            member.spec.component or member.key,
-        ):
+        named = self._terms.exit_code_from
+        if member in self.roster.steps or (named and self.roster.is_called(member, (named,))):
             return True
         if given_up and not member.spec.on_exit_is_set:
             return False

@@ -128,3 +128,35 @@ def test_hooks_may_be_defaults(here):
     here.write("[defaults]\n" + "\n".join(BOTH) + "\n" + component("a", "exit 0") + step("s", "exit 0"))
     ended(here.up(), 0)
     assert [line.split(" ")[:2] for line in told(here)] == [["exited", "s"], ["exited", "a"]]
+
+
+def test_the_bell_rings_on_a_terminal_when_something_fails(here):
+    here.write(component("a", "exit 0", 'on_exit = "ignore"') + component("b", "exit 3"))
+    run = here.up("--bell", terminal=True)
+    assert run.wait() == 3
+    rung = [line for line in bytes(run.out).split(b"\n") if b"\a" in line]
+    assert len(rung) == 1, rung
+    assert b"b exited with status 3" in rung[0]
+    run = here.up(terminal=True)
+    assert run.wait() == 3
+    assert b"\a" not in run.out
+    run = here.up("--bell")
+    assert run.wait() == 3
+    assert b"\a" not in run.out
+
+
+HINTS = [
+    (["ps"], 3, "no system is running in "),
+    (["up", "nosuch"], 2, "there is no component 'nosuch'"),
+    (["up", "-m", "web"], 2, ""),
+    (["run"], 2, "nothing to run"),
+    (["logs"], 1, "unable to read logs: there is no "),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "message"), HINTS)
+def test_a_hint_is_on_its_own_line(here, words, status, message):
+    here.write(component("web", STAY))
+    first, second = here.output(*words, status=status).splitlines()
+    assert first.startswith(f"orchestrate: {message}")
+    assert second.startswith("hint: ")

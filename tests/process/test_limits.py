@@ -236,7 +236,8 @@ def test_an_instance_gets_a_control_group(tmp_path):
         assert (made / "memory.max").read_text() == f"{64 << 20}\n"
         assert (made / "pids.max").read_text() == "9\n"
         assert oom_kills(str(made)) == 0
-        assert groups.make("web", Limits(memory=32 << 20)) == str(made)
+        again = Groups(lambda: {child}, group / "supervisor")  # a second start from the same shell
+        assert again.make("web", Limits(memory=32 << 20)) == str(made)
         assert (made / "pids.max").read_text() == "max\n"
         made.rmdir()
     finally:

@@ -1,6 +1,7 @@
 """Sizes, users and limits in a definition, and control groups as the kernel describes them."""
 
 import pytest
+from definitions import Directory
 
 from orchestrator.config.definition import merge
 from orchestrator.config.diagnostics import Place, Report
@@ -90,3 +91,36 @@ MOUNTS = """\
 )
 def test_a_group_is_found_in_the_mounted_hierarchy(path, mounts, directory):
     assert find_group(path, mounts) == directory
+
+
+def test_defaults_are_for_initial_steps_too():
+    """Those that a step can have; each keeps its place."""
+    report = Report()
+    text = """
+[defaults]
+unset = ["A"]
+cwd = "sub"
+shell = "bash"
+stop = { timeout = 3 }
+restart = "always"
+user = "nobody"
+[init.prepare]
+command = "a"
+cwd = "."
+[components.web]
+command = "b"
+"""
+    found = read(merge([parse(text.encode(), Place("f.toml", 0, "/d"), report)]), "f.toml", report)
+    step, web = found.init[0], found.components[0]
+    assert report.in_order() == []
+    assert (step.unset, step.cwd, step.shell, step.stop.grace, step.user) == (("A",), ".", ("bash", "-c"), 3, "nobody")
+    assert (web.unset, web.cwd, web.user, web.restart.policy.value) == (("A",), "sub", "nobody", "always")
+    assert step.where("user") == Place("f.toml", 8, "/d")
+
+
+def test_ports_that_refer_to_each_other_are_reported_once(tmp_path):
+    (tmp_path / "orchestrate.toml").write_text(
+        '[components.a]\ncommand = "true"\nport = "${b.PORT}"\n[components.b]\ncommand = "true"\nport = "${a.PORT}"\n'
+    )
+    reported = Directory(tmp_path).output("check", status=2)
+    assert reported == "orchestrate: orchestrate.toml:3: a: port refers to itself: a → b → a\n"

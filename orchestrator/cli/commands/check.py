@@ -7,6 +7,8 @@ import argparse
 from orchestrator.cli import planning, settings, sources
 from orchestrator.config import selection
 
+NAMES_MAX = 50  # that are listed
+
 
 def run(options: argparse.Namespace) -> int:
     """Read and resolve everything, whatever its profile; start nothing. Raises ConfigError with all problems."""
@@ -18,7 +20,9 @@ def run(options: argparse.Namespace) -> int:
     planning.tell(notes)
     system = resolved.system
     steps = f"{len(system.init)} initial steps, " if len(system.init) > 1 else "1 initial step, " * len(system.init)
-    names = ", ".join(component.name for component in system.components)
+    names = ", ".join(component.name for component in system.components[:NAMES_MAX])
+    if (more := len(system.components) - NAMES_MAX) > 0:
+        names += f" and {more} more"
     print(f"{system.title} is right: {steps}{_count(len(system.components))}: {names}")
     return 0
 

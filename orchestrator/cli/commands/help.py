@@ -31,11 +31,8 @@ def run(options: argparse.Namespace) -> int:
         source = manual.search(pages, " ".join(words))
     if not source:
         known = [*_children(cli_parser.build()), *pages]
-        near = did_you_mean(" ".join(words), known)
-        raise UsageError(
-            f"unknown command or topic {' '.join(words)!r}{near}",
-            "" if near else "`orchestrate help` lists the topics",
-        )
+        near = did_you_mean(" ".join(words), known).removeprefix("; ")
+        raise UsageError(f"unknown command or topic {' '.join(words)!r}", near or "`orchestrate help` lists the topics")
     manual.show(source, _style(options))
     return 0
 

@@ -67,8 +67,9 @@ def _all(options: argparse.Namespace) -> tuple[Row, ...]:
     if record is None:
         return rows
     known = {row["instance"] for row in rows}
-    older = history_reports.rows(Causes(record, history_reports.words(record)), record, ())
-    named = [row for row in older if not options.names or {row["instance"], row["component"]} & set(options.names)]
+    causes = Causes(record, history_reports.words(record))
+    older = history_reports.rows(causes, record, ())
+    named = [row for row in older if not options.names or causes.is_meant(options.names, row["instance"])]
     return (*rows, *(row for row in named if row["instance"] not in known))
 
 

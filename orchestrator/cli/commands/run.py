@@ -47,7 +47,7 @@ def _what(options: argparse.Namespace, read: Sources) -> tuple[str | None, tuple
     known = {member.name for member in (*read.definition.init, *read.definition.components)}
     if not words and not command:
         raise UsageError("nothing to run", "name a component, or a command after --")
-    if words and (words[0] in known or words[0].rpartition(".")[0] in known):
+    if words and (words[0] in known or words[0].rpartition(".")[0] in known or words[0].startswith("+")):
         if len(words) > 1:
             raise UsageError(f"{words[1]!r} follows the component {words[0]}", "write a command of your own after --")
         return words[0], command

@@ -114,9 +114,11 @@ def _planned(options: argparse.Namespace, read: Sources) -> System:
 def _with_terms(options: argparse.Namespace, system: System) -> System:
     """Return the system with what the options say of ends. Raises UsageError."""
     known = dict.fromkeys(name for one in system.components for name in (one.component or one.name, one.name))
-    if options.exit_code_from and options.exit_code_from not in known:
-        raise UsageError(
-            f"--exit-code-from {options.exit_code_from!r} is none that runs", f"there are {', '.join(known)}"
-        )
-    selection.matching(planning.split(options.can_end), known, selection.tagged(system.components))
+    tags = selection.tagged(system.components)
+    if options.exit_code_from:
+        try:
+            selection.matching([options.exit_code_from], known, tags)
+        except UsageError as error:
+            raise UsageError(f"invalid --exit-code-from: {error.message}", error.hint) from None
+    selection.matching(planning.split(options.can_end), known, tags)
     return replace(system, components=tuple(planning.with_terms(options, one) for one in system.components))

@@ -383,4 +383,4 @@ def refuse(faults: Mapping[str, str], hint: str) -> None:
     """Raise NotFreeError with a line for each fault, and what to do; do nothing where there is none."""
     problems = [f"unable to start Airflow: {what} {fault}" for what, fault in faults.items() if fault]
     if problems:
-        raise NotFreeError([*problems, hint])
+        raise NotFreeError(problems, hint)

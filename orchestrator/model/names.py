@@ -1,0 +1,14 @@
+"""What the names mean that a user gives to options and commands: a name, a pattern like `web*`, or `+TAG`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from fnmatch import fnmatchcase
+
+
+def is_meant(given: Iterable[str], names: Collection[str], tags: Collection[str] = ()) -> bool:
+    """Return whether one of the given names, patterns or tags means something that has these names and tags."""
+    return any(
+        one[1:] in tags if one.startswith("+") else any(name == one or fnmatchcase(name, one) for name in names)
+        for one in given
+    )
