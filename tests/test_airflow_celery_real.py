@@ -6,13 +6,14 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 import tempfile
 import urllib.request
 from pathlib import Path
 
 import pytest
 from airflow_rest import STOP, Airflow
-from harness import until
+from harness import command_under_test, environment, until
 
 from orchestrator.presets.airflow import servers
 from orchestrator.runtime.home import Home
@@ -43,6 +44,12 @@ def command_lines(run):
     return lines
 
 
+def ask(airflow, action, *words):
+    """What a command in a second terminal prints."""
+    command = [*command_under_test(), "airflow", action, "--home", airflow.home, *words]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=120).stdout
+
+
 def test_3_3_2_runs_a_dag_on_a_worker_and_waits_for_a_task_when_it_stops(home):
     airflow = Airflow("3.3.2", home)
     options = ("--executor", "celery", "--with", "redis,postgresql", "--flower")
@@ -59,6 +66,11 @@ def test_3_3_2_runs_a_dag_on_a_worker_and_waits_for_a_task_when_it_stops(home):
         assert not any(server["password"] in line for line in command_lines(run)), "others can read those"
     for path in (home / "postgresql", home / "postgresql" / "data", home / "redis"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+    told = ask(airflow, "info", "--json")
+    assert [(w["queues"], w["running"]) for w in json.loads(told)["workers"]] == [(["default"], 0)]
+    assert re.search(r"^workers +worker\.1@\S+ \(default; 0 tasks\)$", ask(airflow, "info"), re.M)
+    assert "sqlite" not in ask(airflow, "run", "--", "config", "get-value", "database", "sql_alchemy_conn")
 
     dag_run = rest.trigger("three")
     assert rest.to_the_end(dag_run) == "success", rest.tasks(dag_run)
@@ -79,10 +91,12 @@ def test_3_3_2_runs_a_dag_on_a_worker_and_waits_for_a_task_when_it_stops(home):
 @pytest.mark.parametrize("version", ["2.6.3", "2.11.2"])
 def test_older_versions_run_a_dag_on_their_workers(home, version):
     airflow = Airflow(version, home)
-    run = airflow.start("--executor", "celery", "--with", "redis,postgresql", "--workers", "2", "--concurrency", "1")
+    run = airflow.start("--executor", "celery", "--with", "redis,postgresql", "--concurrency", "1")
     rest = airflow.wait_ready(run)
-    for number in (1, 2):
-        assert re.search(rf"^worker\.{number} +\| .*worker\.{number}@\S+ ready\.", run.text, re.M)
+    ask(airflow, "scale", "worker=2")
+    ask(airflow, "wait", "--ready", "worker.2")
+    nodes = [worker["node"].partition("@")[0] for worker in json.loads(ask(airflow, "info", "--json"))["workers"]]
+    assert nodes == ["worker.1", "worker.2"]
     dag_run = rest.trigger("three")
     assert rest.to_the_end(dag_run) == "success", rest.tasks(dag_run)
     done = r"^worker\.[12] +\| .*Task \S+execute_command\[\S+\] succeeded"

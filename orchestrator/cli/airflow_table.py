@@ -19,6 +19,7 @@ from orchestrator.config import component_dump, loading
 from orchestrator.config.definition import Definition, Document, PresetTable, merge
 from orchestrator.config.diagnostics import Place, Report, did_you_mean
 from orchestrator.config.environment import Layers, expand_at
+from orchestrator.config.interpolation import escape
 from orchestrator.model.errors import ConfigError
 from orchestrator.model.masked import plain
 from orchestrator.model.spec import Component, System
@@ -104,11 +105,14 @@ class AirflowPart:
     def database_step(self) -> dict[str, Any]:
         """Return the keys of an initial step that does for the database what the helper does, by Airflow's own
         command."""
-        spec = self.components[0]
+        spec = next((one for one in self.components if one.name not in servers.NAMES), self.components[0])
         verb = "init" if tuple(map(int, self.version.split(".")[:2])) < (2, 7) else "migrate"
         tree = self._tree(spec)
         kept: dict[str, Any] = {key: tree[key] for key in ("environment", "env_file") if key in tree}
-        return {"command": [tree["command"][0], "db", verb], **kept}
+        command: tuple[str, ...] = (self.installation.command, "db", verb)
+        if found := self._preset(self.wishes).find_servers(self.home):
+            command = found.wrapped(command)
+        return {"command": [escape(word) for word in command], **kept}
 
     def _tree(self, component: Component) -> dict[str, Any]:
         """Return a component as keys. Generated secrets stay in their file: what we print would show them."""

@@ -31,8 +31,11 @@ def run(options: argparse.Namespace) -> int:
         return airflow_info.run(options, wishes, here)
     installation = airflow_installation.find(options.airflow, here.environment.get("PATH"))
     home = home_directory(options.home)
-    make = Preset(installation, home, here.environment, wishes, os.getcwd(), shell.environment).make
-    return detach.run(options, lambda birth: foreground.run_made(make, home, here, birth=birth, airflow_home=str(home)))
+    preset = Preset(installation, home, here.environment, wishes, os.getcwd(), shell.environment)
+    return detach.run(
+        options,
+        lambda birth: foreground.run_made(preset.make, home, here, birth=birth, supply=preset, airflow_home=str(home)),
+    )
 
 
 def _with_executor(here: Surroundings, executor: str | None) -> Surroundings:

@@ -10,6 +10,8 @@ import argparse
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -66,9 +68,9 @@ def run(options: argparse.Namespace, wishes: Wishes, here: Surroundings) -> int:
         case "run":
             _run_airflow(options, known, here)
         case _ if options.json:
-            print(json.dumps(describe(known), indent=1))
+            print(json.dumps({**describe(known), **_workers(known, here)}, indent=1))
         case _:
-            _print(describe(known))
+            _print({**describe(known), **_workers(known, here)})
     return 0
 
 
@@ -166,10 +168,29 @@ def describe(known: Known) -> dict[str, Any]:
     }
 
 
+def _workers(known: Known, here: Surroundings) -> dict[str, Any]:
+    """Return the workers that answer over the broker, also those of other hosts, if Celery runs the tasks here."""
+    if not (known.facts.celery and known.pid):
+        return {}
+    command = (known.facts.python, str(preset.CELERY_CALL), "workers")
+    environment = {**here.environment, **known.changes}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    if ended.returncode == 0:
+        return {"workers": json.loads(ended.stdout.splitlines()[-1])}
+    print(f"orchestrate: cannot list the workers: {ended.stdout.strip() or 'see above'}", file=sys.stderr)
+    return {"workers": None}
+
+
+def _worker_in_words(worker: Mapping[str, Any]) -> str:
+    tasks = "1 task" if worker["running"] == 1 else f"{worker['running']} tasks"
+    return f"{worker['node']} ({', '.join(worker['queues'])}; {tasks})"
+
+
 def _print(description: dict[str, Any]) -> None:
     width = max(map(len, description))
     for key, value in description.items():
-        text = ", ".join(value) if isinstance(value, list) else value
+        words = map(_worker_in_words, value) if key == "workers" and value else value
+        text = (", ".join(words) or "-") if isinstance(value, list) else value
         print(f"{key.replace('_', ' '):{width}}  {'-' if text is None else text}")
 
 

@@ -18,6 +18,7 @@ from orchestrator.export import compose, helm_values, kubernetes, simple, system
 from orchestrator.export.source import Export, File, Source, check_commands, notes_file
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.spec import Component
+from orchestrator.presets.airflow import servers
 from orchestrator.runtime.home import write_private
 
 TARGETS = ("systemd", "compose", "kubernetes", "helm-values", "procfile", "supervisord")
@@ -108,7 +109,8 @@ def _database(read: sources.Sources, components: tuple[Component, ...]) -> tuple
     """Return the initial step of Airflow, and the component whose variables it has."""
     assert read.airflow is not None
     names = read.airflow.names
-    first = next((one for one in components if (one.component or one.name) in names), components[0])
+    own = (one for one in components if (one.component or one.name) in names - frozenset(servers.NAMES))
+    first = next(own, components[0])
     words = tuple(str(word).replace("$$", "$") for word in read.airflow.database_step()["command"])
     return Component(name="airflow", argv=words, cwd=first.cwd, environment=first.environment), first.name
 

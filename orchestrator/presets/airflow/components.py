@@ -152,6 +152,7 @@ def _airflow(
     core = tuple(
         Component(
             name=name,
+            component=name,
             argv=_command(facts, name, request),
             cwd=request.directory,
             environment={**complete, "PORT": str(chosen.web)} if name == facts.web else complete,

@@ -756,9 +756,9 @@ def main(arguments: list[str]) -> int:
         secrets_file = os.path.join(os.path.dirname(arguments[0]), SECRETS_FILE)
         report = prepare(act, float(arguments[1]) if act and arguments[1:] else 0.0, secrets_file)
     except Unusable as error:
-        for reason, hint in error.others:
+        for reason, hint in ((str(error), error.hint), *error.others):
             fail(reason, hint)
-        return fail(str(error), error.hint)
+        return 1
     except Exception as error:  # noqa: BLE001 - whatever Airflow, its packages or a driver raise
         finding = explained(error)
         if finding.known:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -103,11 +103,12 @@ class Preset:
         self._given = environment if shell is None else shell
         self._environment = prepared(environment, installation, home, directory)
         self._servers: servers.Servers | None = None
+        self._planned: Callable[[int], tuple[Component, ...]] | None = None
 
     def expected(self, home: Home, facts: Facts) -> tuple[Component, ...]:
         """Return the components as they are configured, before it is known which ports are taken. Raises UsageError."""
         running = self._wishes.names(facts)
-        self._find_servers(home)
+        self.find_servers(home)
         request = self._request(home, facts, generated_secrets.stored(home) if facts.generated else {})
         return airflow_components.components(facts, running, request, self._wishes.ports(facts))
 
@@ -139,7 +140,7 @@ class Preset:
         Raises UsageError or NotFreeError where something already stands in the way, as far as can be told so early.
         """
         refuse_older(home, airflow_installation.version(self._installation.python))
-        if found := self._find_servers(home):
+        if found := self.find_servers(home):
             found.save()
         if airflow_components.is_wished("webserver", self._wishes.only, self._wishes.without):
             refuse_foreign_webserver(home)
@@ -165,7 +166,7 @@ class Preset:
         system = System(title="Airflow", init=steps, labels=NAMES)
         return system, lambda: self._plan_after_helper(home, stamped, before)
 
-    def _find_servers(self, home: Home) -> servers.Servers | None:
+    def find_servers(self, home: Home) -> servers.Servers | None:
         """Find the servers that are started with Airflow, if any are, and lead Airflow to them. Raises ConfigError."""
         names = self._wishes.servers
         if names and self._servers is None:
@@ -174,6 +175,16 @@ class Preset:
             self._servers = servers.prepare(names, home, self._installation.python, self._environment, configured)
             self._environment |= self._servers.variables
         return self._servers
+
+    def instances(self, name: str, count: int) -> tuple[Component, ...]:
+        """Return the specs of workers, for `scale`. Raises OrchestrateError for another component."""
+        if name != workers.WORKER or self._planned is None:
+            raise OrchestrateError(f"cannot scale {name}: Airflow has one here", "only Celery workers can be scaled")
+        return tuple(one for one in self._planned(count) if one.component == name)
+
+    def missing(self, names: Collection[str], present: Collection[str]) -> tuple[Component, ...]:
+        """Raise OrchestrateError: what was left out at the start stays out."""
+        raise OrchestrateError("this system has no other components")
 
     def _plan_after_helper(self, home: Home, stamped: Facts | None, before: str) -> Plan:
         found = read_facts(home, stamped)
@@ -207,7 +218,14 @@ class Preset:
         Path(airflow_components.pid_file(request.private)).unlink(missing_ok=True)
         secret = password.read(facts)
         components = airflow_components.components(facts, running, request, chosen)
-        keep(url=url, changes=changes(self._given, components[0].environment))
+        own = next((one for one in components if one.name not in servers.NAMES), components[0])
+        keep(url=url, changes=changes(self._given, own.environment))
+
+        def planned(count: int) -> tuple[Component, ...]:
+            wanted = replace(request, wanted=replace(request.wanted, count=count))
+            return airflow_components.components(facts, running, wanted, chosen)
+
+        self._planned = planned
         return Plan(
             components=components,
             notes=(
@@ -215,7 +233,7 @@ class Preset:
                 *airflow_components.notes(
                     facts, self._installation.command, configured, chosen, worker_runs=workers.WORKER in running
                 ),
-                *network.notes(facts, self._environment, components[0].environment),
+                *network.notes(facts, self._environment, own.environment),
                 *filter(None, (generated_secrets.in_words(facts, home), missing_dags(facts, self._directory))),
             ),
             banner=airflow_components.banner(

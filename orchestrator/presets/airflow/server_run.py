@@ -140,6 +140,8 @@ def serve(settings: dict[str, Any]) -> None:
 
 def during(settings: dict[str, Any], words: list[str]) -> int:
     """Run a command while the server runs. What the server printed is shown only if it does not start."""
+    if status := initialize(settings):
+        return status
     server = subprocess.Popen(
         command(settings),
         stdin=subprocess.DEVNULL,

@@ -28,7 +28,7 @@ from orchestrator.runtime.home import Home, write_private
 PROGRAM = Path(__file__).with_name("server_run.py")
 REDIS, POSTGRESQL = "redis", "postgresql"
 NAMES = (POSTGRESQL, REDIS)
-PORTS = {REDIS: 6379, POSTGRESQL: 5432}  # if they are free
+PORTS = range(20_000, 32_000)  # below those that the kernel gives to outgoing connections (ip(7)), which come and go
 DATABASE_URL = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 BROKER_URL = "AIRFLOW__CELERY__BROKER_URL"
 RESULT_BACKEND = "AIRFLOW__CELERY__RESULT_BACKEND"
@@ -133,6 +133,7 @@ class Servers:
         config = str(redis_config(self.home))
         return Component(
             name=REDIS,
+            component=REDIS,
             argv=(self.programs[REDIS], config),
             cwd=str(self.home.directory),
             environment=environment,
@@ -150,6 +151,7 @@ class Servers:
         query = (f"{self.programs[POSTGRESQL]}/psql", "-XwAtq", "-h", "127.0.0.1", "-p", str(port))
         return Component(
             name=POSTGRESQL,
+            component=POSTGRESQL,
             argv=(self.python, str(PROGRAM), "serve", self.settings),
             cwd=str(self.home.directory),
             environment={**environment, "PGPASSFILE": str(self.home.corner / "pgpass"), "PGCONNECT_TIMEOUT": "5"},
@@ -238,9 +240,9 @@ def _choose(names: frozenset[str], home: Home) -> dict[str, Server]:
         if name not in names:
             continue
         record = known.get(name) or {}
-        port = int(record.get("port") or PORTS[name])
-        if port in avoid or tcp_ports.fault("127.0.0.1", port):
-            port = tcp_ports.free("127.0.0.1", avoid)
+        port = int(record.get("port") or secrets.choice(PORTS))
+        while port in avoid or tcp_ports.fault("127.0.0.1", port):
+            port = secrets.choice(PORTS)
         avoid.add(port)
         chosen[name] = Server(str(record.get("password") or secrets.token_hex(24)), port)
     return chosen

@@ -129,6 +129,7 @@ def flower(
     url = flower_url(facts, chosen)
     return Component(
         name=FLOWER,
+        component=FLOWER,
         argv=(programs.airflow, "celery", "flower", "--hostname", facts.flower_address, "--port", str(chosen.flower)),
         cwd=directory,
         environment={**environment, "PORT": str(chosen.flower)},
