@@ -93,6 +93,14 @@ def test_the_time_stands_before_the_prefix():
     assert stamped == [clock + b"web | a", clock + b"web | b\0", b""]
 
 
+def test_a_motion_to_the_right_ends_at_the_edge_of_the_components_terminal():
+    line = b"start\x1b[999C\x1b[5D[ OK ]\n"
+    painter = PrefixPainter(b"web | ", Style.NO_COLOURS, columns=lambda: 40)
+    assert painter.paint(line) == b"web | start" + b" " * 29 + b"[ OK ]\n"
+    assert painter.paint_tail(line[:-1]) == b"web | start" + b" " * 29 + b"[ OK ]"
+    assert painter.paint(b"x" * 50 + b"\x1b[999Cy\n") == b"web | " + b"x" * 50 + b"y\n"  # which wraps there
+
+
 def test_an_unfinished_line_is_painted_without_a_trace():
     paint = painter()
     for cut_off in (b"", b"\xc3", b"\x1b[3"):

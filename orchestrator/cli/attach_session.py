@@ -15,11 +15,11 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 from dataclasses import dataclass
 
 from orchestrator.model.control import Frame, FrameReader, Kind, MalformedFrame, format_size
 from orchestrator.output.console import Console
+from orchestrator.runtime import signals
 from orchestrator.runtime.connection import Outbox
 from orchestrator.runtime.loop import READ, WRITE, Loop, Timer
 from orchestrator.runtime.raw_mode import RawTerminal
@@ -37,8 +37,6 @@ ANSWER = 1.0  # seconds in which a terminal says that it is well (DSR 5, ctlseqs
 _ARE_YOU_WELL, _WELL = b"\x1b[5n", b"\x1b[0n"
 _BELL = b"\a"
 _ERASE_BELOW = b"\x1b[J"  # what the component has drawn below its cursor, such as the progress bar of apt
-_FAULTS = {"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"}
-_HARMLESS = {"SIGCHLD", "SIGURG", "SIGTTIN", "SIGTTOU", "SIGIO", "SIGPOLL", "SIGCLD"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class Sitting:
 
     def run(self, greeting: str) -> Outcome:
         """Sit there until the end; the terminal is restored when this returns or raises."""
-        self._signals = SignalPipe(_caught())
+        self._signals = SignalPipe(signals.that_end_or_stop())
         self._connection.setblocking(False)
         try:
             self._terminal.enter()
@@ -110,6 +108,8 @@ class Sitting:
             return self._outcome
         finally:
             self._leave()
+            self._loop.remove(self._signals.read_fd)
+            self._signals.close()
 
     def _leave(self) -> None:
         """Undo what the component has done to the terminal, and what we have; from here on nothing of it is shown."""
@@ -260,25 +260,3 @@ class Sitting:
     def _send_size(self) -> None:
         columns, rows = self._console.size() or (80, 24)
         self._send(Frame(Kind.SIZE, format_size(rows, columns).encode()))
-
-
-def _caught() -> list[signal.Signals]:
-    """Every signal that ends or stops a process, as far as that can be helped, and what tells of the terminal."""
-    ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
-    kept = {"SIGPIPE", "SIGXFSZ"}  # CPython itself ignores them
-    return [
-        number
-        for number in signal.Signals
-        if number.name not in _FAULTS | _HARMLESS and not (number in ignored and number.name not in kept)
-    ]
-
-
-def terminal_size() -> tuple[int, int]:
-    """Rows and columns of the user's terminal."""
-    columns, rows = os.get_terminal_size(SCREEN_FD)
-    return (rows, columns) if rows and columns else (24, 80)
-
-
-def is_at_terminal() -> bool:
-    """Whether keys and screen are a terminal."""
-    return sys.stdin is not None and os.isatty(KEYS_FD) and os.isatty(SCREEN_FD)

@@ -32,7 +32,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "doctor",
     ),
     "Define": ("definition", "environment", "readiness", "restarts", "stopping", "limits", "hooks"),
-    "Use": ("commands", "logs", "attach", "view", "history", "growing", "exit-status"),
+    "Use": ("commands", "logs", "attach", "view", "history", "growing", "export", "exit-status"),
     "Behind it": ("security", "faults", "performance", "internals"),
 }
 WIDEST = 100  # columns; longer lines are hard to read
@@ -77,8 +77,10 @@ def topics(found: dict[str, Page]) -> str:
     grouped = {topic for names in GROUPS.values() for topic in names}
     others = tuple(topic for topic in found if topic not in grouped)
     comes_from = tuple(topic for topic in others if topic.startswith("coming-from-"))
-    more = tuple(topic for topic in others if topic not in comes_from)
-    for group, names in {**GROUPS, "If you know another tool": comes_from, "More": more}.items():
+    recipes = tuple(topic for topic in others if topic.startswith("recipe-"))
+    more = tuple(topic for topic in others if topic not in (*comes_from, *recipes))
+    sections = {**GROUPS, "Recipes": recipes, "If you know another tool": comes_from, "More": more}
+    for group, names in sections.items():
         rows = [f"| `{topic}` | {found[topic].summary} |" for topic in names if topic in found]
         if rows:
             lines += ["", f"## {group}", "", "| | |", "|---|---|", *rows]

@@ -402,6 +402,17 @@ def names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="a component, or a pattern like 'web*' (default: all)")
 
 
+def speed(text: str) -> float:
+    """Read the speed of a replay."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.01 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"invalid speed {text!r}: expected 0.01 to 1000")
+    return value
+
+
 def which_system(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add the options that say which system is meant; return their group."""
     group = parser.add_argument_group("system")

@@ -77,6 +77,8 @@ def build() -> Parser:
     )
     remote_parser.add_commands(add_remote)
     _add_attach(add_remote)
+    _add_ui(add_remote)
+    _add_screens(add_remote)
     _add_shell(add_remote)
     _add_writers(add)
     add("man", "print the manual page, for `man -l -`")
@@ -249,6 +251,8 @@ def _add_airflow(parser: Parser, preset: Parser, place: Parser) -> None:
     remote_parser.add_commands(add)
     _add_start(add)
     _add_attach(add)
+    _add_ui(add)
+    _add_screens(add)
     for action in actions.choices.values():
         if "-C" in action._option_string_actions:  # of `options.which_system`
             action._option_string_actions["--home"].help = "AIRFLOW_HOME (default: the variable, or ~/airflow)"
@@ -335,6 +339,61 @@ def _add_stream_form(parser: Parser, condition: str = "") -> None:
     add("--json", action="store_true", text="print one JSON object per line")
 
 
+def _add_detach_keys(command: Parser) -> None:
+    command.add_argument(
+        "--detach-keys",
+        metavar="KEYS",
+        help="set the keys that detach, e.g. ctrl-p,ctrl-q (default: ctrl-\\,d; the first twice sends it once)",
+    )
+
+
+def _add_ui(add: Add) -> None:
+    ui = add(
+        "ui",
+        "show components and their terminals in a full-screen view",
+        description="Show all components and the selected one's terminal, log or output in a full-screen view. Leaving"
+        " it does not affect the system. ? shows all keys.",
+    )
+    _add_detach_keys(ui)
+    ui.add_argument("--color", choices=options.COLOURS, help="use colors (default: auto, on a terminal only)")
+    options.which_system(ui)
+
+
+def _add_screens(add: Add) -> None:
+    screen = add(
+        "screen",
+        "print a component's terminal, now or at a past time",
+        description="Print what a component's terminal shows, or showed at a past time, from its log.",
+    )
+    _add_recording(screen)
+    screen.add_argument(
+        "--at", metavar="TIME", help="a time (14:02:11, 5m ago, -30s before the last output), or crash: the last exit"
+    )
+    screen.add_argument("--plain", action="store_true", help="print no colors")
+    screen.add_argument("--json", action="store_true", help="print rows, styles, cursor and title as JSON")
+    replay = add(
+        "replay",
+        "replay a component's terminal",
+        description="Replay what a component's terminal showed, from its log. Ctrl-C quits.",
+    )
+    _add_recording(replay)
+    replay.add_argument(
+        "--from", dest="begin", metavar="TIME", help="begin at TIME (default: the last run's beginning)"
+    )
+    replay.add_argument("--to", dest="end", metavar="TIME", help="end at TIME (default: the last output)")
+    replay.add_argument("--speed", metavar="N", type=options.speed, help="how many times faster, such as 4 or 0.5")
+    replay.add_argument("--asciicast", metavar="FILE", help="write asciinema's format to FILE instead (-: stdout)")
+    replay.add_argument(
+        "--asciicast-version", metavar="N", choices=("2", "3"), help="version of that format: 2 (default) or 3"
+    )
+
+
+def _add_recording(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="a component or instance")
+    options.which_system(parser)
+    parser.add_argument("--log-dir", metavar="DIR", help="read log files from DIR (default: HOME/.orchestrate/logs)")
+
+
 def _add_attach(add: Add) -> None:
     attach = add(
         "attach",
@@ -344,11 +403,7 @@ def _add_attach(add: Add) -> None:
     attach.add_argument("name", nargs="?", metavar="NAME", help="a component or instance (default: the merged stream)")
     attach.add_argument("-r", "--read-only", action="store_true", help="only watch; send no keys")
     attach.add_argument("--take-over", action="store_true", help="take over from the terminal that is typing now")
-    attach.add_argument(
-        "--detach-keys",
-        metavar="KEYS",
-        help="set the keys that detach, e.g. ctrl-p,ctrl-q (default: ctrl-\\,d; the first twice sends it once)",
-    )
+    _add_detach_keys(attach)
     _add_stream_form(attach, " (without NAME)")
     options.which_system(attach)
 
@@ -406,6 +461,13 @@ _DEFAULTS: dict[str, object] = {
     "schema": False,
     "shape": "text",
     "times": False,
+    "at": None,
+    "plain": False,
+    "begin": None,
+    "end": None,
+    "speed": 1.0,
+    "asciicast": None,
+    "asciicast_version": "2",
     "print": False,
     "output": None,
     "follow": False,
@@ -453,6 +515,20 @@ _DEFAULTS: dict[str, object] = {
     "location": None,
     "root": None,
 }
+
+
+_TIMES = ("--at", "--from", "--to")
+
+
+def _joined(words: list[str]) -> list[str]:
+    """Join an option with a time like `-30s`, which argparse would take for another option."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] in _TIMES and word[:1] == "-" and word[1:2].isdecimal():
+            found[-1] = f"{found[-1]}={word}"
+        else:
+            found.append(word)
+    return found
 
 
 def _waits(words: list[str]) -> list[str]:
@@ -510,7 +586,7 @@ def _split(parser: Parser, command: Parser, words: list[str]) -> tuple[list[str]
 def parse(argv: list[str]) -> argparse.Namespace:
     """Parse `argv`; raises UsageError. After `--` stands a command for `run`, as it is."""
     end = argv.index("--") if "--" in argv else len(argv)
-    words, command = _waits(argv[:end]), argv[end + 1 :]
+    words, command = _waits(_joined(argv[:end])), argv[end + 1 :]
     parser = build()
     words = _after_the_command(parser, words)
     try:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.runtime.system_list import SystemList
 
 # The size belongs to each component's own pty; NOTIFY_SOCKET and ORCHESTRATE_* are between us and our caller.
+VIEW_FD, VIEW_CAN_BACKGROUND = "ORCHESTRATE_VIEW_FD", "ORCHESTRATE_VIEW_CAN_BACKGROUND"
 _OURS = ("COLUMNS", "LINES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
@@ -117,6 +118,17 @@ def variable(name: str) -> str:
 def shows_hyperlinks() -> bool:
     """Return whether this terminal is known to show hyperlinks."""
     return _shows_hyperlinks(variable("TERM"), os.environ)
+
+
+def view_of() -> int:
+    """Return the descriptor that `up` gives to the view it opens, to report how it was left; -1 if it did not."""
+    text = os.environ.pop(VIEW_FD, "")
+    return int(text) if text.isdecimal() else -1
+
+
+def can_background() -> bool:
+    """Whether the shell can put the process that has opened this view into the background: it has job control."""
+    return os.environ.get(VIEW_CAN_BACKGROUND) == "1"
 
 
 def system_list() -> SystemList:

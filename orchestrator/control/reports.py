@@ -68,6 +68,7 @@ class Bulletin:
             "restart_at": None if pause is None else round(time.time() + pause),
             "tags": sorted(member.spec.tags),
             "tty": member.spec.tty,
+            "full_screen": self._supervisor.streams.terminals.is_full_screen(member.key),
         }
 
     def why(self, member: Member) -> Row:

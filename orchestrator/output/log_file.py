@@ -19,6 +19,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
+from orchestrator.output.log_index import LogIndex, Size
 from orchestrator.terminal.lines import lf_for_crlf
 
 SIZE = 50 * 1000 * 1000
@@ -101,9 +102,20 @@ class LogFile:
         self._is_faulty = False
         self._retry_at = 0.0
         self._look_at = 0.0
+        self._index: LogIndex | None = None
 
-    def write(self, chunk: bytes, *, more: bool = False) -> bool:
-        """Append a chunk, which may end anywhere in a line.
+    def keep_index(self, size: Size) -> None:
+        """Keep an index beside the log; `size` returns rows and columns of the terminal (`log_index`)."""
+        self._index = LogIndex(size, self._limit, begins=not self._continues)
+
+    def resized(self) -> None:
+        """The terminal has another size from now on."""
+        if self._index is not None:
+            self.flush()
+            self._index.resized()
+
+    def write(self, chunk: bytes, *, more: bool = False, removed: int = 0) -> bool:
+        """Append a chunk, which may end anywhere in a line, and from which `removed` CRs before LFs have been removed.
 
         Where there is `more` to come at once it may wait for that; returns whether anything waits. An empty chunk is
         no more.
@@ -113,7 +125,7 @@ class LogFile:
         if chunk.endswith(b"\r"):
             chunk, self._held = chunk[:-1], b"\r"
         if chunk:
-            self._wait(chunk)
+            self._wait(chunk, removed=removed)
         if more and self._waiting_size < WRITE_SIZE:
             return self._waiting_size > 0
         self.flush()
@@ -126,7 +138,7 @@ class LogFile:
         self.flush()
         return False
 
-    def _wait(self, chunk: bytes, mark: bytes = b"") -> None:
+    def _wait(self, chunk: bytes, mark: bytes = b"", removed: int = 0) -> None:
         now = time.time()
         if not self._waiting:
             self._look_for_removal(now)
@@ -136,7 +148,14 @@ class LogFile:
         time_mark = stamp(now)
         if mark:
             time_mark = time_mark[:-1] + mark + b" "
-        body = _without_line_end_cr(chunk).replace(b"\n", b"\n" + time_mark)
+        lines = _without_line_end_cr(chunk)
+        body = lines.replace(b"\n", b"\n" + time_mark)
+        if (index := self._index) is not None:
+            pairs = len(chunk) - len(lines) + removed
+            if len(body) - len(lines) == pairs * len(time_mark):
+                index.feeds += pairs
+            else:
+                index.note(chunk, (len(body) - len(lines)) // len(time_mark))
         if self._at_start:
             body = time_mark + body
         self._at_start = chunk.endswith(b"\n")
@@ -164,6 +183,8 @@ class LogFile:
         if self._held and (self._fd >= 0 or self._open()):
             self._append(stamp(time.time()) + self._held if self._at_start else self._held, 1)
             self._held, self._at_start = b"", False
+        if self._index is not None and self._fd >= 0:
+            self._index.end(self._written)
         if self._fd >= 0 and not self._at_start:
             self._append(b"\n", 0)
         if self._is_faulty:
@@ -193,6 +214,8 @@ class LogFile:
         except OSError as error:
             self._fault(error)
             return False
+        if self._index is not None:
+            self._index.open(self.path, is_new=self._written == 0)
         if self._is_faulty:
             lost, self._lost, self._is_faulty = self._lost, 0, False
             self._faults.recovered(self.path, lost)  # may lead back here: our own messages are logged too
@@ -210,6 +233,9 @@ class LogFile:
             self._lost += counted - counted * whole // len(body)
             self._take_back(before + whole)
             self._fault(error)
+            return
+        if self._index is not None and counted:
+            self._index.add(before)
 
     def _append_over(self, body: bytes, counted: int) -> None:
         """Append what goes beyond the size: begin a new file after the last whole line of it."""
@@ -287,19 +313,26 @@ class LogFile:
             for number in range(self._kept - 2, 0, -1):
                 older = self.path.with_name(f"{self.path.name}.{number}")
                 if older.exists():
-                    older.rename(self.path.with_name(f"{self.path.name}.{number + 1}"))
+                    self._move(older, self.path.with_name(f"{self.path.name}.{number + 1}"))
             if self._kept >= 2:
-                self.path.rename(self.path.with_name(f"{self.path.name}.1"))
+                self._move(self.path, self.path.with_name(f"{self.path.name}.1"))
         except OSError as error:
             self._faults.failed(self.path, error.strerror or str(error), "rotate")
             self._written = 0  # tried again after as much again
             return
         self._close()
 
+    def _move(self, path: Path, new: Path) -> None:
+        path.rename(new)
+        if self._index is not None:
+            self._index.rename(path, new)
+
     def _close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        if self._index is not None:
+            self._index.close()
 
 
 LINE_MAX = 1 << 20  # bytes of an unfinished line that are kept; a longer one is written in pieces
@@ -315,7 +348,7 @@ class LineLog:
         self._parts: list[bytes] = []
         self._size = 0
 
-    def write(self, chunk: bytes, *, more: bool = False) -> bool:
+    def write(self, chunk: bytes, *, more: bool = False, removed: int = 0) -> bool:
         """Take a chunk, which may end anywhere in a line. What is whole of it is written at once: returns False."""
         end = chunk.rfind(b"\n") + 1
         if end:
@@ -327,6 +360,9 @@ class LineLog:
             if self._size > LINE_MAX:
                 self._end_line()
         return False
+
+    def resized(self) -> None:
+        """Lines have no size."""
 
     def flush(self) -> None:
         """Nothing waits."""

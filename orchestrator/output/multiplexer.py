@@ -216,11 +216,14 @@ class Multiplexer:
             stream.backlog_size = 0
         if data and stream.tap is not None:
             data = stream.tap.take(data)
+        removed = 0
         if data:
             after_cr, stream.after_cr = stream.after_cr, data.endswith(b"\r")
             if not after_cr:
+                removed = len(data)
                 data = lf_for_crlf(data)
-        if stream.log is not None and stream.log.write(data, more=self._more):
+                removed -= len(data)
+        if stream.log is not None and stream.log.write(data, more=self._more, removed=removed):
             self._linger(stream)
         if not data:
             return

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.model.names import is_meant
 from orchestrator.model.spec import Component
-from orchestrator.output import run_starts
+from orchestrator.output import log_index, run_starts
 from orchestrator.output.console import Kind
 from orchestrator.output.labels import Labels
 from orchestrator.output.log_file import KEPT, SIZE, Faults, LineLog, LogFile
@@ -120,13 +120,17 @@ class Stage:
         """
         if self._how.logs is not None:
             run_starts.begin(self._how.logs, component.name)
-        return Stream(
+        log = self._kept_log(component.name)
+        stream = Stream(
             master_fd,
             self._painter(component.component or component.name, instance, component.colour),
-            log=self._kept_log(component.name),
+            log=log,
             shown=not is_meant(self._how.quiet, (component.name, component.component, instance), component.tags),
             on_full_screen=lambda: self._report_full_screen(component),
         )
+        if log is not None and component.tty:
+            log.keep_index(lambda: stream.size)
+        return stream
 
     def _report_full_screen(self, component: Component) -> None:
         where = (
@@ -173,7 +177,10 @@ class Stage:
 
     def drain_log(self, instance: str) -> LogFile | None:
         """Return the log for a guardian that has lost us: it goes on where we stopped."""
-        return self._log_file(instance, Faults(lambda text: None), continues=True)
+        log = self._log_file(instance, Faults(lambda text: None), continues=True)
+        if log is not None and log_index.path_of(log.path).exists():
+            log.keep_index(lambda: (0, 0))
+        return log
 
     def log_path(self, instance: str) -> str:
         """Return the path of an instance's log file; empty without logs."""
@@ -198,7 +205,14 @@ class Stage:
         prefix = self._prefix(instance, colour, is_error=is_error) if self._how.prefix else b""
         stamp = time.time if self._how.timestamps else None
         is_terminal = self.screen.console.kind is Kind.TERMINAL
-        return PrefixPainter(prefix, self._how.style, stamp, utc=self._how.utc, expand_tabs=is_terminal)
+        return PrefixPainter(
+            prefix,
+            self._how.style,
+            stamp,
+            utc=self._how.utc,
+            expand_tabs=is_terminal,
+            columns=lambda: self.pty_size[1],
+        )
 
     def _log_file(self, instance: str, faults: Faults, *, continues: bool = False) -> LogFile | None:
         how = self._how

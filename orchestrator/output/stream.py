@@ -28,8 +28,12 @@ class Tap(Protocol):
 class Log(Protocol):
     """Where every byte of a terminal is kept."""
 
-    def write(self, chunk: bytes, *, more: bool = False) -> bool:
-        """Take a chunk. Where there is `more` to come at once, it may wait for that; returns whether it does."""
+    def write(self, chunk: bytes, *, more: bool = False, removed: int = 0) -> bool:
+        """Take a chunk, from which `removed` CRs before LFs have been removed. Where there is `more` to come at once,
+        it may wait for that; returns whether it does."""
+
+    def resized(self) -> None:
+        """The terminal has another size from now on."""
 
     def flush(self) -> None:
         """Write what waits."""
@@ -104,6 +108,8 @@ class Stream:
 
     def resize(self, rows: int, columns: int) -> None:
         """Give its terminal a size; where that is a new one the foreground group gets SIGWINCH from the kernel."""
+        if self.log is not None:
+            self.log.resized()
         fcntl.ioctl(self.master_fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     @property

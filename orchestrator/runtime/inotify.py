@@ -6,6 +6,7 @@ One event tells that there is something to look at, not what: the reader compare
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from orchestrator.runtime.loop import READ, Loop
+from orchestrator.runtime.loop import READ, Loop, Timer
 
 _MODIFY, _MOVED_FROM, _MOVED_TO, _CREATE, _OVERFLOW = 0x2, 0x40, 0x80, 0x100, 0x4000
 _DELETE, _MOVE_SELF = 0x200, 0x800
@@ -87,6 +88,53 @@ class MoveWatch:
         for mask, name in _events(os.read(self._fd, 1 << 16)):
             if mask & (_MOVED_FROM | _OVERFLOW):
                 self._on_move(os.fsdecode(name))
+
+
+class ChangeWatch:
+    """Calls `on_change` once something in a directory has changed, and then not again before `again`.
+
+    So a flood wakes its reader as often as the reader asks for it. Without inotify, or if none is left, every change
+    is assumed LOOK_AGAIN seconds after `again`.
+    """
+
+    def __init__(self, loop: Loop, directory: Path, on_change: Callable[[], None]) -> None:
+        self._loop = loop
+        self._on_change = on_change
+        self._fd = _inotify(directory) if sys.platform.startswith("linux") else -1
+        self._timer: Timer | None = None
+        self._waits = False
+        self.again()
+
+    def again(self) -> None:
+        """Report the next change; what has changed until now is forgotten."""
+        if self._fd < 0:
+            self._timer = self._timer or self._loop.call_in(LOOK_AGAIN, self._report)
+            return
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._fd, 1 << 16):
+                pass
+        if not self._waits:
+            self._waits = True
+            self._loop.add(self._fd, READ, lambda _: self._report())
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._rest()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _report(self) -> None:
+        self._rest()
+        self._on_change()
+
+    def _rest(self) -> None:
+        if self._waits:
+            self._waits = False
+            self._loop.remove(self._fd)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def can_watch(directory: Path) -> bool:

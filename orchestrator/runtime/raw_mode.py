@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import termios
 import tty
 from collections.abc import Iterator
@@ -74,9 +75,10 @@ class QuietTerminal:
     """A terminal that echoes nothing and hands out each key at once, between `enter` and `leave`. Ctrl-C, Ctrl-Z,
     Ctrl-\\, Ctrl-S and Ctrl-Q act as usual."""
 
-    def __init__(self, fd: int) -> None:
-        """Raise termios.error if `fd` is not a terminal."""
+    def __init__(self, fd: int, *, quits: bool = True) -> None:
+        """Without `quits` Ctrl-\\ is a key too. Raise termios.error if `fd` is not a terminal."""
         self._fd = fd
+        self._quits = quits
         self._entered = False
         self._saved = termios.tcgetattr(fd)
         self._path = os.ttyname(fd)
@@ -97,9 +99,9 @@ class QuietTerminal:
             return False
         with contextlib.suppress(termios.error), _not_stopped():  # hung up
             present = termios.tcgetattr(self._fd)
-            if not self._entered or _comparable(present) != _comparable(_quiet(self._saved)):
+            if not self._entered or _comparable(present) != _comparable(_quiet(self._saved, quits=self._quits)):
                 self._saved = present
-            termios.tcsetattr(self._fd, termios.TCSANOW, _quiet(self._saved))
+            termios.tcsetattr(self._fd, termios.TCSANOW, _quiet(self._saved, quits=self._quits))
             self._entered = True
         return self._entered
 
@@ -118,7 +120,7 @@ class QuietTerminal:
         except OSError:  # hung up
             return
         with contextlib.suppress(termios.error):
-            quiet = _comparable(_quiet(self._saved))
+            quiet = _comparable(_quiet(self._saved, quits=self._quits))
             if _comparable(self._saved) != quiet and _comparable(termios.tcgetattr(fd)) == quiet:
                 _restore(fd, self._saved)
         os.close(fd)
@@ -129,11 +131,13 @@ def _restore(fd: int, modes: list[Any]) -> None:
     termios.tcflush(fd, termios.TCIFLUSH)  # else the shell would run what was typed here
 
 
-def _quiet(modes: list[Any]) -> list[Any]:
+def _quiet(modes: list[Any], *, quits: bool = True) -> list[Any]:
     """Return these modes less echo and lines; and less IEXTEN, because Ctrl-V would take away the meaning of Ctrl-C."""
     iflag, oflag, cflag, lflag, ispeed, ospeed, characters = modes
     characters = list(characters)
     characters[termios.VMIN], characters[termios.VTIME] = 1, 0
+    if not quits:
+        characters[termios.VQUIT] = b"\0"  # _POSIX_VDISABLE of Linux
     off = termios.ICANON | termios.ECHO | termios.ECHONL | termios.IEXTEN
     return [iflag, oflag, cflag, lflag & ~off, ispeed, ospeed, characters]
 
@@ -151,6 +155,17 @@ def _not_stopped() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def terminal_size() -> tuple[int, int]:
+    """Rows and columns of the user's terminal."""
+    columns, rows = os.get_terminal_size(1)
+    return (rows, columns) if rows and columns else (24, 80)
+
+
+def is_at_terminal() -> bool:
+    """Whether keys and screen are a terminal."""
+    return sys.stdin is not None and os.isatty(0) and os.isatty(1)
 
 
 class KeysFd:

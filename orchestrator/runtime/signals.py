@@ -19,6 +19,10 @@ from types import FrameType
 
 _ALL = frozenset(_signal.valid_signals())
 
+# Faults, whose handler would return to the fault, and the two that have none.
+_FAULTS = {"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"}
+_HARMLESS = {"SIGCHLD", "SIGURG", "SIGTTIN", "SIGTTOU", "SIGIO", "SIGPOLL", "SIGCLD"}
+
 
 def _nothing(number: int, frame: FrameType | None) -> None:
     """Be a handler, so that CPython's C handler is installed and writes the byte."""
@@ -52,6 +56,17 @@ class SignalPipe:
         signal.set_wakeup_fd(-1)
         os.close(self.read_fd)
         os.close(self._write_fd)
+
+
+def that_end_or_stop() -> list[signal.Signals]:
+    """Every signal that ends or stops a process, as far as that can be helped, and what tells of the terminal."""
+    ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
+    kept = {"SIGPIPE", "SIGXFSZ"}  # CPython itself ignores them
+    return [
+        number
+        for number in signal.Signals
+        if number.name not in _FAULTS | _HARMLESS and not (number in ignored and number.name not in kept)
+    ]
 
 
 def inherited_ignored(number: int) -> bool:

@@ -152,6 +152,11 @@ class Terminals:
         terminal = self._by_name.get(name)
         return terminal.waiting if terminal else ""
 
+    def is_full_screen(self, name: str) -> bool:
+        """Whether a full-screen program has the terminal of this instance."""
+        terminal = self._by_name.get(name)
+        return terminal is not None and terminal.is_full_screen
+
     def rename(self, member: Member) -> None:
         """Call its terminal by the new name of the member."""
         if terminal := self._by_name.get(member.key):

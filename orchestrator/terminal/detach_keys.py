@@ -22,8 +22,9 @@ CTRL_C = 0x03
 class DetachKeys:
     """Watches one keyboard. Feed `typed` with what it sends, and call `expire` after `wait` seconds without a key."""
 
-    def __init__(self, keys: bytes, name: str) -> None:
-        """`keys` has one byte for each key; `name` is how messages write them."""
+    def __init__(self, keys: bytes, name: str, text: str = "") -> None:
+        """`keys` has one byte for each key; `name` is how messages write them, and `text` how they were given."""
+        self.text = text
         self.name = name
         self._keys = keys
         self._held: list[Key] = []  # what has matched, with the releases and repeats
@@ -120,4 +121,4 @@ def parse(text: str) -> DetachKeys:
         raise ValueError("the second key repeats the first one; that types the first key")
     if keys[0] >= 0x20:
         raise ValueError("the first key must be ctrl- and a character, so that the character can still be typed")
-    return DetachKeys(bytes(keys), " ".join(names))
+    return DetachKeys(bytes(keys), " ".join(names), text)

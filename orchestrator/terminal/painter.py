@@ -78,7 +78,7 @@ def clock(now: float, *, utc: bool = False) -> bytes:
 class PrefixPainter:
     """Puts a prefix before each line. Remembers what style a line left open, and whether it was cut."""
 
-    __slots__ = ("_cut", "_in_string", "_link", "_open", "_stamp", "_tabs", "_utc", "prefix", "style")
+    __slots__ = ("_columns", "_cut", "_in_string", "_link", "_open", "_stamp", "_tabs", "_utc", "prefix", "style")
 
     def __init__(
         self,
@@ -88,9 +88,12 @@ class PrefixPainter:
         *,
         utc: bool = False,
         expand_tabs: bool = False,
+        columns: Callable[[], int] | None = None,
     ) -> None:
         """`stamp` returns the time that is printed before each line, in UTC if `utc` is set; None for no time.
-        `expand_tabs` is for a terminal, whose tab stops do not count from the end of the prefix."""
+        `expand_tabs` is for a terminal, whose tab stops do not count from the end of the prefix. `columns` returns the
+        width of the component's own terminal."""
+        self._columns = columns
         self._utc = utc
         self._tabs = expand_tabs
         self.prefix = prefix
@@ -146,7 +149,7 @@ class PrefixPainter:
         self._cut = False
         line = line.rstrip(b"\r")
         if rewrites(line):
-            line = replay(line)
+            line = replay(line) if self._columns is None else replay(line, self._columns())
         if self.style is Style.COLOURS:
             return lead + self._styled(self._less_tabs(escapes.keep_colours(line)))
         return lead + self._less_tabs(for_file(line) if self.style is Style.BYTES else escapes.plain(line))

@@ -30,16 +30,17 @@ def rewrites(line: bytes) -> bool:
     return b"\r" in line or b"\b" in line or (b"\x1b[" in line and bool(_MOVES_BACK.search(line)))
 
 
-def replay(line: bytes) -> bytes:
+def replay(line: bytes, columns: int = COLUMNS_MAX) -> bytes:
     """Return `line` without rewrites: the text that is left on the row, each change of style with its SGR.
 
-    A CR at the very end rewrites nothing. The style that the line leaves open stays open.
+    A CR at the very end rewrites nothing. The style that the line leaves open stays open. `columns` is the width of the
+    terminal that the line was written for: CUF goes no further. Text may, because a row does not wrap here.
     """
     line = _less_hidden(line.rstrip(b"\r"))
     if len(line) > CELLS_MAX:
         cut = line.rfind(b"\r") + 1
         return open_style(b"", line[:cut]) + line[cut:].replace(b"\b", b"")
-    row = _Row()
+    row = _Row(columns)
     row.write(line)
     return row.render()
 
@@ -113,7 +114,8 @@ def _width(segment: bytes) -> int:
 class _Row:
     """Cells of (style, character), a position, and the style in force. The second cell of a wide one is empty."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int = COLUMNS_MAX) -> None:
+        self._last = columns if columns == COLUMNS_MAX else columns - 1  # where CUF stops
         self._cells: list[tuple[bytes, str]] = []
         self.at = 0
         self._style = b""
@@ -179,7 +181,7 @@ class _Row:
     def _move(self, what: bytes, count: int) -> None:
         at, some = self.at, min(COLUMNS_MAX, max(1, count))
         if what in b"Ca":
-            self.at = min(at + some, max(at, COLUMNS_MAX))
+            self.at = min(at + some, max(at, self._last))
         elif what == b"D":
             self.at = max(0, at - some)
         elif what in b"G`":

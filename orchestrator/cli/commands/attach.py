@@ -13,7 +13,7 @@ from orchestrator.cli.client import Refused
 from orchestrator.control.client import NotRunning, open_attachment
 from orchestrator.model.control import Reply, Request, Seat, Verb
 from orchestrator.model.errors import OrchestrateError, UsageError
-from orchestrator.runtime import signals
+from orchestrator.runtime import raw_mode, signals
 from orchestrator.runtime.home import Home
 from orchestrator.terminal import detach_keys
 
@@ -22,11 +22,12 @@ def run(options: argparse.Namespace) -> int:
     """Attach until the user leaves, or it ends; returns the exit status."""
     home = client.system_of(options)
     if options.name is None:
-        return _follow(home, options)
+        return follow(home, options)
     return _sit(home, options)
 
 
-def _follow(home: Home, options: argparse.Namespace) -> int:
+def follow(home: Home, options: argparse.Namespace) -> int:
+    """Follow the merged stream; return the exit status."""
     from orchestrator.cli.commands import logs
 
     reply, connection, _ = _ask(home, Request(Verb.ATTACH), "the merged stream", options)
@@ -36,16 +37,15 @@ def _follow(home: Home, options: argparse.Namespace) -> int:
 
 
 def _sit(home: Home, options: argparse.Namespace) -> int:
-    from orchestrator.cli import attach_session
     from orchestrator.cli.attach_session import Detached, Ended, Lost, Signalled, Sitting
 
-    keys = _keys(options.detach_keys)
-    if not attach_session.is_at_terminal():
+    keys = detach_keys_of(options.detach_keys)
+    if not raw_mode.is_at_terminal():
         raise UsageError(
             f"unable to attach to {options.name}: standard input and output are no terminal",
             "`orchestrate logs -f` follows what it writes",
         )
-    seat = Seat(*attach_session.terminal_size(), read_only=options.read_only, takes_over=options.take_over)
+    seat = Seat(*raw_mode.terminal_size(), read_only=options.read_only, takes_over=options.take_over)
     reply, connection, rest = _ask(home, Request(Verb.ATTACH, (options.name,), seat.encode()), options.name, options)
     name = reply.rows[0]["instance"]
     leave = f"{keys.name} or Ctrl-C leaves" if options.read_only else f"{keys.name} detaches"
@@ -76,7 +76,8 @@ def _ask(home: Home, request: Request, what: str, options: argparse.Namespace) -
     return reply, connection, rest
 
 
-def _keys(wanted: str | None) -> detach_keys.DetachKeys:
+def detach_keys_of(wanted: str | None) -> detach_keys.DetachKeys:
+    """Return the keys that end an attach. Raises UsageError."""
     try:
         return detach_keys.parse(wanted or detach_keys.DEFAULT)
     except ValueError as error:

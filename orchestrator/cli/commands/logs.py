@@ -20,11 +20,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from orchestrator.cli import client, location, settings
-from orchestrator.cli.log_view import Follower, Keep, Rows, Shower, component_of, print_lines
+from orchestrator.cli.log_view import Follower, Keep, Shower, component_of, print_lines
 from orchestrator.config.times import parse_time
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.output import labels, log_reader, run_starts
 from orchestrator.output.log_reader import Line, Logs
+from orchestrator.output.log_rows import Rows
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.inotify import DirectoryWatch
 from orchestrator.terminal import escapes
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.previous and options.follow:
         raise UsageError("--previous cannot be combined with --follow", "the run before the current one has ended")
-    directory = _directory(options)
+    directory = directory_of(options)
     since, until = _time(options.since, "--since"), _time(options.until, "--until")
     greps = _grep(options.grep)
     known = [*log_reader.instances(directory), *labels.read(directory)]
@@ -79,7 +80,8 @@ def _follow(logs: Logs, watch: DirectoryWatch, follower: Follower) -> None:
         follower.close()
 
 
-def _directory(options: argparse.Namespace) -> Path:
+def directory_of(options: argparse.Namespace) -> Path:
+    """Return the directory of the logs that are meant. Raises OrchestrateError."""
     if options.log_dir:
         directory = Path(options.directory or ".", options.log_dir)
     elif options.preset or not (directory := _own_directory(options)).is_dir():

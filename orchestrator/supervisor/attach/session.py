@@ -70,7 +70,7 @@ class Terminal:
         self._viewers: list[Viewer] = []
         self._writer: Viewer | None = None
         self._wiggle: Timer | None = None
-        self._shown_waiting = ""  # the prompt that was reported last
+        self._reported = ("", False)  # the prompt, and whether it is full-screen, that were reported last
         self._end = ""  # how the last run ended, which its attached users have not been told yet
 
     # An incarnation
@@ -143,7 +143,7 @@ class Terminal:
         assert self._answers is not None
         escapes, whole, seen = self._modes.feed(data), data, False
         data = self._dialogue.take(data)
-        if self._shown_waiting:
+        if escapes or self._reported[0]:
             self.look_at_waiting()
         if self._viewers:
             encoded = Frame(Kind.OUTPUT, data).encode()
@@ -183,9 +183,9 @@ class Terminal:
             self.look_at_waiting()
 
     def look_at_waiting(self) -> None:
-        """Report if the prompt at which it waits is another one."""
-        if self._shown_waiting != (waiting := self.waiting):
-            self._shown_waiting = waiting
+        """Report if the prompt at which it waits is another one, or another kind of program has the terminal."""
+        if self._reported != (now := (self.waiting, self._stream is not None and self.is_full_screen)):
+            self._reported = now
             self._house.waiting_changed()
 
     # What its dialogue asks for (dialogue.Counter)
