@@ -107,7 +107,8 @@ def test_nothing_of_a_hook_is_left(here):
 
 def test_a_hook_that_hangs_is_ended_by_a_kill(here):
     """Its time is 10 s; `kill` and a second Ctrl-C do not wait for it."""
-    here.write(component("web", "exit 1", f'after_exit = "touch hangs; {STAY}"'))
+    hook = f'after_exit = "touch hangs; {STAY}"'
+    here.write(component("web", "exit 1", hook, 'on_exit = "ignore"') + component("other", STAY))
     run = here.up()
     assert until((here.path / "hangs").exists)
     here.output("kill", "web")
