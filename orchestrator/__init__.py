@@ -5,4 +5,4 @@ and never sideways into another room, and each dependency has one file or room t
 low and is pure, what acts stands high and is thin. tests/test_layers.py holds the table.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from airflow_reports import facts
 
-from orchestrator.presets.airflow import cache, password, paths, preset
+from orchestrator.presets.airflow import cache, password, paths, preset, programs
 from orchestrator.presets.airflow.installation import Installation
 
 ENVIRONMENT = {"AIRFLOW__CORE__LOAD_EXAMPLES": "False", "LANG": "C.UTF-8", "DATA": "/d"}
@@ -168,14 +168,14 @@ def test_paths_in_a_configuration_that_cannot_be_read_are_left_to_airflow():
 
 @pytest.fixture(scope="module")
 def helper():
-    spec = importlib.util.spec_from_file_location("helper_under_test", preset.HELPER)
+    spec = importlib.util.spec_from_file_location("helper_under_test", programs.path("helper.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 def test_the_helper_keeps_to_python_3_8_and_imports_nothing_of_ours():
-    tree = ast.parse(preset.HELPER.read_text(), feature_version=(3, 8))
+    tree = ast.parse(Path(programs.path("helper.py")).read_text(), feature_version=(3, 8))
     imported = [
         name
         for node in ast.walk(tree)

@@ -11,13 +11,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from importlib import resources
 
-import orchestrator
 from orchestrator.cli import markdown, settings
 from orchestrator.cli.markdown import Style
 
-DIRECTORY = Path(orchestrator.__file__).parent / "manual"
+DIRECTORY = resources.files("orchestrator") / "manual"  # also in a zip file
 # The order of the list of topics. Topics that are not listed follow, sorted.
 GROUPS: dict[str, tuple[str, ...]] = {
     "First steps": (
@@ -51,19 +50,19 @@ class Page:
 
 def pages() -> dict[str, Page]:
     """Return all pages by topic, in the order of the list."""
-    found = {path.stem: _page(path) for path in sorted(DIRECTORY.glob("*.md"))}
+    sources = {entry.name.removesuffix(".md"): entry for entry in DIRECTORY.iterdir() if entry.name.endswith(".md")}
+    found = {topic: _page(topic, sources[topic].read_text("utf-8")) for topic in sorted(sources)}
     known = [topic for topics in GROUPS.values() for topic in topics if topic in found]
     return {topic: found[topic] for topic in (*known, *(topic for topic in found if topic not in known))}
 
 
-def _page(path: Path) -> Page:
-    source = path.read_text(encoding="utf-8")
+def _page(topic: str, source: str) -> Page:
     source = re.sub(r"\A(?:<!--.*?-->\s*)+", "", source, flags=re.DOTALL)
     title, _, body = source.partition("\n")
     paragraph = " ".join(body.strip().split("\n\n", 1)[0].split())
     sentence = re.match(r".*?[.:](?= |$)", paragraph)
     summary = markdown.plain(sentence[0] if sentence else paragraph).rstrip(".:")
-    return Page(path.stem, markdown.plain(title.removeprefix("# ")), summary, source)
+    return Page(topic, markdown.plain(title.removeprefix("# ")), summary, source)
 
 
 def topics(found: dict[str, Page]) -> str:

@@ -411,11 +411,17 @@ def _add_attach(add: Add) -> None:
 def _add_shell(add: Add) -> None:
     completion = add(
         "completion",
-        "print the completion script of a shell",
-        description='Print the completion script of a shell: eval "$(orchestrate completion bash)".',
+        "print or install the completion script of a shell",
+        description='Print the completion script of a shell: eval "$(orchestrate completion bash)". With --install,'
+        " write it to where the shell looks for it.",
     )
+    completion.add_argument("--install", action="store_true", help="write the script for your user (default: print it)")
     completion.add_argument(
-        "shell", choices=["bash", "zsh", "fish", "candidates"], help="the shell; candidates: what the scripts complete"
+        "shell",
+        nargs="?",
+        default=None,
+        choices=["bash", "zsh", "fish", "candidates"],
+        help="the shell; candidates: what the scripts complete",
     )
 
 
@@ -469,6 +475,7 @@ _DEFAULTS: dict[str, object] = {
     "asciicast": None,
     "asciicast_version": "2",
     "print": False,
+    "install": False,
     "output": None,
     "follow": False,
     "lines": None,

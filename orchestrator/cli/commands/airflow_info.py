@@ -27,6 +27,7 @@ from orchestrator.presets.airflow import (
     network,
     password,
     preset,
+    programs,
 )
 from orchestrator.presets.airflow import (
     components as airflow_components,
@@ -172,7 +173,7 @@ def _workers(known: Known, here: Surroundings) -> dict[str, Any]:
     """Return the workers that answer over the broker, also those of other hosts, if Celery runs the tasks here."""
     if not (known.facts.celery and known.pid):
         return {}
-    command = (known.facts.python, str(preset.CELERY_CALL), "workers")
+    command = (known.facts.python, programs.path("celery_call.py"), "workers")
     environment = {**here.environment, **known.changes}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     if ended.returncode == 0:

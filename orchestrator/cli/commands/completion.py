@@ -6,6 +6,11 @@ The scripts know nothing: at each Tab they ask `orchestrate completion candidate
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
+
+from orchestrator.cli import settings
+from orchestrator.model.errors import OrchestrateError, UsageError
 
 BASH = r"""# orchestrate for bash: eval "$(orchestrate completion bash)"
 _orchestrate() {
@@ -63,8 +68,15 @@ complete -c orchestrate -f -a '(__orchestrate)'"""
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
+FIRST = ("# orchestrate for ", "#compdef orchestrate\n")  # what a script of ours begins with
+
+
 def run(options: argparse.Namespace) -> int:
-    """Print the script of a shell, or for the scripts the candidates."""
+    """Print or install the script of a shell, or for the scripts print the candidates."""
+    if options.install:
+        return _install(options.shell or "")
+    if not options.shell:
+        raise UsageError("cannot print a completion script: no shell is named", f"name one of {', '.join(SCRIPTS)}")
     if options.shell != "candidates":
         print(SCRIPTS[options.shell])
         return 0
@@ -74,3 +86,37 @@ def run(options: argparse.Namespace) -> int:
     for line in completion_candidates.lines(shell, words):
         print(line)
     return 0
+
+
+def _install(shell: str) -> int:
+    """Write the script where the shell looks for it. Raises UsageError, OrchestrateError."""
+    shell = shell or os.path.basename(settings.variable("SHELL"))
+    if shell not in SCRIPTS:
+        raise UsageError(
+            f"cannot install completion for {shell!r}: unknown shell",
+            f"name one: `orchestrate completion {next(iter(SCRIPTS))} --install`",
+        )
+    path = target(shell, settings.variable("XDG_DATA_HOME"), settings.variable("XDG_CONFIG_HOME"), Path.home())
+    try:
+        if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(FIRST):
+            raise OrchestrateError(f"cannot write {path}: it is not a file of orchestrate", "move it away")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(SCRIPTS[shell] + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OrchestrateError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+    print(f"wrote {path}")
+    if shell == "zsh":
+        print(f"add this to ~/.zshrc, before compinit:\n    fpath+=({path.parent})")
+    elif shell == "bash":
+        print("start a new shell; this needs the package bash-completion")
+    return 0
+
+
+def target(shell: str, data: str, config: str, home: Path) -> Path:
+    """Return where a shell looks for the completions of a user; `data` and `config` are XDG directories, or empty."""
+    share = Path(data or home / ".local" / "share")
+    return {
+        "bash": share / "bash-completion" / "completions" / "orchestrate",
+        "zsh": share / "zsh" / "site-functions" / "_orchestrate",
+        "fish": Path(config or home / ".config") / "fish" / "completions" / "orchestrate.fish",
+    }[shell]

@@ -63,7 +63,7 @@ def _definition(options: argparse.Namespace) -> tuple[System | None, list[Findin
         more = f" (and {len(error.problems) - 1} more)" if error.problems[1:] else ""
         return None, [Finding(ERROR, subject, error.problems[0] + more, "run `orchestrate check`")]
     except OrchestrateError as error:
-        return None, [Finding(ERROR, subject, str(error), "run `orchestrate check`")]
+        return None, [Finding(ERROR, subject, error.message, error.hint or "run `orchestrate check`")]
     names = ", ".join(component.name for component in resolved.system.components)
     return resolved.system, [Finding(OK, subject, f"{resolved.system.title}: {names}")]
 
@@ -90,7 +90,7 @@ def _leftovers(home: Home) -> list[Finding]:
     try:
         held = [path.stem for path in sorted(home.locks.glob("*.lock")) if not home_claim.is_free(path)]
     except OrchestrateError as error:
-        return [Finding(ERROR, "leftovers", str(error))]
+        return [Finding(ERROR, "leftovers", error.message, error.hint)]
     if held:
         text = f"an earlier start is still ending: {', '.join(held)}"
         return [Finding(WARNING, "leftovers", text, "wait; the next start waits too")]

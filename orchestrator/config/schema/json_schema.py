@@ -9,6 +9,7 @@ from orchestrator.config.schema.component import SYSTEM
 
 ABOUT = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": "urn:orchestrate:schema:orchestrate.toml",
     "title": "orchestrate.toml",
     "description": "What orchestrate runs: initial steps, then components.",
 }

@@ -22,6 +22,7 @@ from orchestrator.presets.airflow import (
     network,
     password,
     paths,
+    programs,
     servers,
     workers,
 )
@@ -38,11 +39,6 @@ from orchestrator.presets.airflow.workers import Programs, Wanted
 from orchestrator.process import procfs, tcp_ports
 from orchestrator.runtime.home import Home
 
-HELPER = Path(__file__).with_name("helper.py")
-LAUNCHER = Path(__file__).with_name("launcher.py")
-TASK_CALL = Path(__file__).with_name("task_call.py")
-WORKER = Path(__file__).with_name("celery_worker.py")
-CELERY_CALL = Path(__file__).with_name("celery_call.py")
 STEP = "airflow"
 OWN_BROKER = "ORCHESTRATE_OWN_BROKER"  # tells the helper that the broker starts later
 
@@ -118,14 +114,16 @@ class Preset:
             command=self._installation.command,
             directory=self._directory,
             private=str(home.corner / "run"),
-            task_call=(python, str(TASK_CALL)),
+            task_call=(python, programs.path("task_call.py")),
             own_hosts=own_hosts(facts, self._environment),
-            launcher=(python, str(LAUNCHER)) if airflow_installation.has_gunicorn_control_socket(python) else (),
+            launcher=(python, programs.path("launcher.py"))
+            if airflow_installation.has_gunicorn_control_socket(python)
+            else (),
             environment={**self._environment, **secrets},
             processors=processors(),
             programs=Programs(
-                worker=(python, str(WORKER), str(home.corner / "run")),
-                call=(python, str(CELERY_CALL)),
+                worker=(python, programs.path("celery_worker.py"), str(home.corner / "run")),
+                call=(python, programs.path("celery_call.py")),
                 airflow=self._installation.command,
             ),
             wanted=self._wishes.wanted,
@@ -335,7 +333,7 @@ def helper_step(
     scratch_path(home).unlink(missing_ok=True)
     return Component(
         name=STEP,
-        argv=(installation.python, str(HELPER), str(scratch_path(home)), *task),
+        argv=(installation.python, programs.path("helper.py"), str(scratch_path(home)), *task),
         cwd=directory,
         environment=environment,
         source="the Airflow preset",

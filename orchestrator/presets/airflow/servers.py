@@ -22,10 +22,11 @@ from typing import Any
 
 from orchestrator.model.errors import ConfigError, OrchestrateError
 from orchestrator.model.spec import Component, ExecProbe, RestartPlan, Scope, StopPlan, StopStep
+from orchestrator.presets.airflow import programs
 from orchestrator.process import tcp_ports
 from orchestrator.runtime.home import Home, write_private
 
-PROGRAM = Path(__file__).with_name("server_run.py")
+PROGRAM = "server_run.py"
 REDIS, POSTGRESQL = "redis", "postgresql"
 NAMES = (POSTGRESQL, REDIS)
 PORTS = range(20_000, 32_000)  # below those that the kernel gives to outgoing connections (ip(7)), which come and go
@@ -109,14 +110,14 @@ class Servers:
         """Return the step that makes the database, if there is none yet."""
         if POSTGRESQL not in self.found or (data(self.home) / "PG_VERSION").exists():
             return ()
-        argv = (self.python, str(PROGRAM), "initialize", self.settings)
+        argv = (self.python, programs.path(PROGRAM), "initialize", self.settings)
         return (Component(name=POSTGRESQL, argv=argv, cwd="/", environment=environment, source=SOURCE),)
 
     def wrapped(self, argv: tuple[str, ...]) -> tuple[str, ...]:
         """Return a command line that runs `argv` while PostgreSQL runs, if it is one of these servers."""
         if POSTGRESQL not in self.found:
             return argv
-        return (self.python, str(PROGRAM), "during", self.settings, *argv)
+        return (self.python, programs.path(PROGRAM), "during", self.settings, *argv)
 
     def components(
         self, running: tuple[str, ...], environment: Mapping[str, str], restart: RestartPlan
@@ -139,7 +140,7 @@ class Servers:
             environment=environment,
             source=SOURCE,
             colour=_COLORS[REDIS],
-            ready=(ExecProbe((self.python, str(PROGRAM), "redis-ping", config), about="the answer to PING"),),
+            ready=(ExecProbe((self.python, programs.path(PROGRAM), "redis-ping", config), about="the answer to PING"),),
             restart=restart,
             stop=_REDIS_STOP,
             success=frozenset(),
@@ -152,7 +153,7 @@ class Servers:
         return Component(
             name=POSTGRESQL,
             component=POSTGRESQL,
-            argv=(self.python, str(PROGRAM), "serve", self.settings),
+            argv=(self.python, programs.path(PROGRAM), "serve", self.settings),
             cwd=str(self.home.directory),
             environment={**environment, "PGPASSFILE": str(self.home.corner / "pgpass"), "PGCONNECT_TIMEOUT": "5"},
             source=SOURCE,
