@@ -34,9 +34,9 @@ def made(found, wanted=workers.DEFAULT, own=None, **request):
 
 def own_servers(tmp_path):
     (tmp_path / ".orchestrate").mkdir(mode=0o700, exist_ok=True)
-    found = {"redis": servers.Server("r3d", 6380), "postgresql": servers.Server("p0st", 5433)}
+    found = {"redis": servers.BackendServer("r3d", 6380), "postgresql": servers.BackendServer("p0st", 5433)}
     programs = {"redis": "/bin/redis-server", "postgresql": "/pg/bin"}
-    return servers.Servers(Home(tmp_path), "/v/bin/python", programs, found)
+    return servers.BackendServers(Home(tmp_path), "/v/bin/python", programs, found)
 
 
 def test_a_worker_stops_warm_then_cold_and_before_the_api_server():

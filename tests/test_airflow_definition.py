@@ -27,7 +27,7 @@ SHELL = {"PATH": "/v/bin:/bin", "ODD": "$HOME ${x} $$", "PORT": "1234"}
 
 def components_of(version, bind=None, **options):
     found = facts(version, options)
-    request = airflow_components.Request(
+    request = airflow_components.AirflowRequest(
         command="/v $x/bin/airflow",
         directory="/p $$",
         private="/h $$/run",
@@ -53,7 +53,7 @@ def resolved(document):
     report = Report()
     definition = read(document, "x.toml", report)
     validate(definition, report)
-    chosen, _ = selection.select(definition.components, selection.Wishes())
+    chosen, _ = selection.select(definition.components, selection.SelectionRequest())
     found = resolve(definition, chosen, Layers(SHELL), Settings(port=Variable("5000", "")), None, report)
     assert report.problems == []
     return definition, {c.name: c for c in found.system.components}

@@ -20,7 +20,7 @@ NOBODY = frozenset()
 PROGRAMS = Programs(
     worker=("/v/bin/python", "/o/worker.py", "/r"), call=("/v/bin/python", "/o/call.py"), airflow="/v/bin/airflow"
 )
-REQUEST = airflow_components.Request(
+REQUEST = airflow_components.AirflowRequest(
     command="/v/bin/airflow",
     directory="/p",
     private="/h/.orchestrate/run",
@@ -49,7 +49,7 @@ def environment(found, chosen=None, bind=None, without=NOBODY, given=(), own_hos
 
 
 def moved(**changes):
-    return network.Ports(**{"web": 8080, "worker_log": 8793, "trigger_log": 8794, **changes})
+    return network.AirflowPorts(**{"web": 8080, "worker_log": 8793, "trigger_log": 8794, **changes})
 
 
 def test_the_components_of_each_version():

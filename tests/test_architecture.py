@@ -19,10 +19,7 @@ REPLACED = set(
     "Obituary Orphanage Overtaken Roster Seat Signalman Sitting Stage Surroundings Survivor Typist "
     "Witness Wish Wishes".split()
 )
-OLD = set(
-    "Bereaved Bulletin Desk Dialogue Errands Guest Household Member Orphanage Overtaken Roster "
-    "Seat Signalman Sitting Stage Surroundings Survivor Typist Wish Wishes Witness".split()
-)
+OLD = {"Seat"}
 
 
 def named(text, ending):

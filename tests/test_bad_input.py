@@ -27,7 +27,7 @@ def refused(run, status=USAGE):
 
 
 @pytest.fixture
-def witness(tmp_path):
+def observer(tmp_path):
     """A command that leaves a trace when it is run, and the proof that none was."""
     trace = tmp_path / "started"
     yield f"touch {trace}; {tree('plain')}"
@@ -57,13 +57,13 @@ def test_a_procfile_without_a_component_is_refused(text, home):
 @pytest.mark.parametrize(
     "line", ["not a line", "two words: true", ": true", "web:", "../x: true", "web.1: true", "x" * 65 + ": true"]
 )
-def test_a_line_that_is_none_is_told_with_file_and_line(line, home, witness):
-    home.write(f"# comment\n\ngood: {witness}\n{line}\n")
+def test_a_line_that_is_none_is_told_with_file_and_line(line, home, observer):
+    home.write(f"# comment\n\ngood: {observer}\n{line}\n")
     assert f"{home.path / 'Procfile'}:4" in refused(home.up())
 
 
-def test_a_duplicate_name_is_told_with_file_and_line(home, witness):
-    home.write(f"web: {witness}\nworker: true\nweb: true\n")
+def test_a_duplicate_name_is_told_with_file_and_line(home, observer):
+    home.write(f"web: {observer}\nworker: true\nweb: true\n")
     line = refused(home.up())
     assert f"{home.path / 'Procfile'}:3" in line
     assert "web" in line.partition("Procfile:3")[2]
@@ -74,14 +74,14 @@ def test_a_procfile_that_is_no_utf8_is_refused(home):
     assert f"{home.path / 'Procfile'}:" in refused(home.up())
 
 
-def test_a_nul_in_a_procfile_is_told_with_file_and_line(home, witness):
+def test_a_nul_in_a_procfile_is_told_with_file_and_line(home, observer):
     """No program can be given one; it must not become a command that is cut short, or an end that looks well."""
-    home.write(f"web: echo a\0b\nother: {witness}\n")
+    home.write(f"web: echo a\0b\nother: {observer}\n")
     assert f"{home.path / 'Procfile'}:1" in refused(home.up())
 
 
-def test_a_command_that_does_not_exist_keeps_all_others_from_starting(home, witness):
-    home.write(web="no-such-command-xyz --port 1", other=witness)
+def test_a_command_that_does_not_exist_keeps_all_others_from_starting(home, observer):
+    home.write(web="no-such-command-xyz --port 1", other=observer)
     line = refused(home.up())
     assert "web" in line
     assert "no-such-command-xyz" in line
@@ -173,8 +173,8 @@ def test_the_state_directory_is_ours_alone_and_ignored_by_git(home):
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_told_with_the_wrong_word(words, home, witness):
-    home.write(web=witness)
+def test_wrong_usage_is_told_with_the_wrong_word(words, home, observer):
+    home.write(web=observer)
     line = refused(Run([*command_under_test(), *words], cwd=home.path))
     assert (words[1] if words[0] == "-C" else words[-1]).lstrip("-") in line
 

@@ -8,7 +8,7 @@ from facts import children
 
 from orchestrator.model.spec import StopPlan
 from orchestrator.runtime.loop import Loop
-from orchestrator.supervisor.reaper import Bereaved
+from orchestrator.supervisor.reaper import LostGuardians
 
 
 class Member:
@@ -37,22 +37,22 @@ def test_what_is_left_is_looked_for_as_often_for_one_as_for_many(count, loop):
         looks.append(1)
         return set(children(os.getpid()))
 
-    bereaved = Bereaved(loop, own, lambda name, why: pytest.fail(why), list, lambda members: None)
+    lost_guardians = LostGuardians(loop, own, lambda name, why: pytest.fail(why), list, lambda members: None)
     members = [Member() for _ in range(count)]
     for member in members:
-        bereaved.add(member)
-    assert bereaved
+        lost_guardians.add(member)
+    assert lost_guardians
     loop.turn()
     assert all(member.is_gone for member in members)
-    assert not bereaved
+    assert not lost_guardians
     assert len(looks) == 2, "to signal, and to see whether anything is left"
 
 
 def test_a_kill_reaches_what_was_added_just_now(loop):
-    bereaved = Bereaved(
+    lost_guardians = LostGuardians(
         loop, lambda: set(children(os.getpid())), lambda name, why: pytest.fail(why), list, lambda members: None
     )
     member = Member()
-    bereaved.add(member)
-    bereaved.kill()
+    lost_guardians.add(member)
+    lost_guardians.kill()
     assert member.is_gone

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from orchestrator.history import record
 from orchestrator.history.causes import DEPTH, Causes, Words, command_in_words, duration
-from orchestrator.history.record import Event, Kind, Link, Origin, Record, RecordError
+from orchestrator.history.record import (
+    Link,
+    Origin,
+    RecordedEvent,
+    RecordError,
+    RecordKind,
+    StartRecord,
+)
 
 WORDS = Words(lambda seconds: f"14:02:{seconds:02.0f}", lambda uid: {1000: "alice"}.get(uid, f"uid {uid}"))
 FACTS = {
@@ -29,16 +36,16 @@ class History:
 
     def __init__(self):
         self.events = []
-        self.add(Kind.START, facts=FACTS)
+        self.add(RecordKind.START, facts=FACTS)
 
     def add(self, kind, **fields):
         number = len(self.events) + 1
-        self.events.append(Event(number, kind, time=float(number), uptime=float(number), **fields))
+        self.events.append(RecordedEvent(number, kind, time=float(number), uptime=float(number), **fields))
         return number
 
     def change(self, instance, phase, before, run=1, state="", **fields):
         return self.add(
-            Kind.CHANGE, instance=instance, phase=phase, before=before, run=run, state=state or phase, **fields
+            RecordKind.CHANGE, instance=instance, phase=phase, before=before, run=run, state=state or phase, **fields
         )
 
     def start(self, instance, run=1, before="down", **fields):
@@ -57,7 +64,7 @@ class History:
         return self.change(instance, phase, "stopping", run, state, **fields)
 
     def causes(self):
-        return Causes(Record(1, tuple(self.events)), WORDS)
+        return Causes(StartRecord(1, tuple(self.events)), WORDS)
 
     def why(self, instance):
         return lines(self.causes().why(instance))
@@ -95,7 +102,7 @@ def test_a_restart_that_follows_a_failed_liveness_probe(history):
 def test_a_requested_restart_names_who_asked(history):
     history.start("db")
     history.start("web")
-    asked = history.add(Kind.REQUEST, verb="restart", names=("db",), origin=ALICE)
+    asked = history.add(RecordKind.REQUEST, verb="restart", names=("db",), origin=ALICE)
     for name, link in (("web", {"link": Link.FOLLOW, "by": "db"}), ("db", {"link": Link.REQUEST})):
         history.exit(name, "down", "waiting", cause=asked, exit="was killed by SIGTERM", is_requested=True, **link)
     history.start("db", 2, cause=asked, link=Link.REQUEST)
@@ -109,7 +116,7 @@ def test_a_requested_restart_names_who_asked(history):
 def test_followers_at_a_distance(history):
     for name in ("a", "b", "c"):
         history.start(name)
-    asked = history.add(Kind.REQUEST, verb="restart", names=("a",), origin=Origin(1001, 5))
+    asked = history.add(RecordKind.REQUEST, verb="restart", names=("a",), origin=Origin(1001, 5))
     history.start("a", 2, cause=asked, link=Link.REQUEST)
     history.start("b", 2, cause=asked, link=Link.FOLLOW, by="a")
     history.start("c", 2, cause=asked, link=Link.FOLLOW, by="b")
@@ -123,12 +130,12 @@ def test_followers_at_a_distance(history):
 def test_a_crash_that_ends_the_system(history):
     history.start("db")
     exited = history.exit("db", exit="exited with status 3", lasted=62.0, link=Link.EXIT, lines=("disk full",))
-    stop = history.add(Kind.STOP, cause=exited, link=Link.EXIT)
+    stop = history.add(RecordKind.STOP, cause=exited, link=Link.EXIT)
     history.start("web")
     history.exit(
         "web", "down", "stopped", cause=stop, link=Link.SYSTEM, exit="was killed by SIGTERM", is_requested=True
     )
-    history.add(Kind.END, reason="with status 3", status=3)
+    history.add(RecordKind.END, reason="with status 3", status=3)
     system = [
         "the system stopped at 14:02:07 because db exited with status 3 at 14:02:06 after 1 min 2 s",
         "db's last output before that:",
@@ -160,8 +167,8 @@ def test_a_kill_that_was_not_ours(history):
 
 
 def test_a_signal_ends_the_system(history):
-    got = history.add(Kind.SIGNAL, reason="SIGTERM (the kernel does not report the sender)")
-    history.add(Kind.STOP, cause=got, link=Link.SIGNAL)
+    got = history.add(RecordKind.SIGNAL, reason="SIGTERM (the kernel does not report the sender)")
+    history.add(RecordKind.STOP, cause=got, link=Link.SIGNAL)
     assert lines(history.causes().why_stopped()) == [
         "the system stopped at 14:02:03 because the supervisor received SIGTERM (the kernel does not report the sender)"
     ]
@@ -169,8 +176,8 @@ def test_a_signal_ends_the_system(history):
 
 def test_a_signal_names_its_sender(history):
     sender = Origin(1000, 4711, ("/usr/bin/bash",), "pts/3")
-    got = history.add(Kind.SIGNAL, reason="SIGTERM", origin=sender)
-    history.add(Kind.STOP, cause=got, link=Link.SIGNAL)
+    got = history.add(RecordKind.SIGNAL, reason="SIGTERM", origin=sender)
+    history.add(RecordKind.STOP, cause=got, link=Link.SIGNAL)
     (line,) = lines(history.causes().why_stopped())
     assert line.endswith("because the supervisor received SIGTERM from 'bash' of alice (pid 4711, pts/3)")
 
@@ -195,8 +202,8 @@ def test_a_chain_ends_where_the_record_does(history):
 
 def test_a_dependency_cycle_in_the_facts_ends():
     components = [{"name": a, "depends_on": [{"name": b}]} for a, b in ("ab", "ba")]
-    events = (Event(1, Kind.START, facts={"components": components}),)
-    assert Causes(Record(1, events), WORDS).why("a")
+    events = (RecordedEvent(1, RecordKind.START, facts={"components": components}),)
+    assert Causes(StartRecord(1, events), WORDS).why("a")
 
 
 @pytest.mark.parametrize(
@@ -227,9 +234,9 @@ def test_durations():
 NAMES = st.sampled_from(["disk", "db", "web", "x"])
 TEXT = st.text(max_size=8) | st.just("does not live: a failed once: b")
 EVENTS = st.builds(
-    Event,
+    RecordedEvent,
     number=st.integers(1, 12),
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(RecordKind),
     time=st.floats(0, 1e9),
     uptime=st.floats(-5, 1e9),
     cause=st.integers(-1, 14),
@@ -269,7 +276,7 @@ def answers(found):
 @settings(max_examples=150, deadline=None)
 @given(st.lists(EVENTS, max_size=14))
 def test_any_history_gives_an_answer(events):
-    answers(Record(1, tuple(events)))
+    answers(StartRecord(1, tuple(events)))
 
 
 @settings(max_examples=100, deadline=None)
@@ -291,7 +298,10 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.dictionaries(st.sampled_from([f.name for f in dataclasses.fields(Event)] + ["more"]), JSON), max_size=4)
+    st.lists(
+        st.dictionaries(st.sampled_from([f.name for f in dataclasses.fields(RecordedEvent)] + ["more"]), JSON),
+        max_size=4,
+    )
 )
 def test_fields_of_any_type_give_an_answer(objects):
     lines = [json.dumps({**one, "kind": kind, "number": n + 1}).encode()
@@ -302,7 +312,7 @@ def test_fields_of_any_type_give_an_answer(objects):
 @given(EVENTS)
 def test_what_is_written_is_read_again(event):
     (again,) = record.decode(1, [dataclasses.replace(event, facts={"format": 1}).encode()]).events
-    for one in dataclasses.fields(Event):
+    for one in dataclasses.fields(RecordedEvent):
         if one.name not in ("time", "uptime", "facts"):
             assert getattr(again, one.name) == getattr(event, one.name), one.name
     assert abs(again.uptime - event.uptime) <= 0.001

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.terminal.escapes import plain
-from orchestrator.terminal.painter import PrefixPainter, Style
+from orchestrator.terminal.painter import PrefixPainter, PrefixStyle
 from orchestrator.terminal.width import expand_tabs, padded, width
 
 
@@ -37,11 +37,11 @@ def test_tabs_reach_the_columns_that_they_reach_in_a_terminal_of_its_own(first, 
     "line", [b"a\tX", b"abc\tX", b"\x1b[31mab\tX\x1b[m", "日本\tX".encode(), b"abcd\b\tX", b"a\aa\tX"]
 )
 def test_tabs_are_expanded_for_a_terminal_only(line):
-    for style in (Style.COLOURS, Style.NO_COLOURS):
+    for style in (PrefixStyle.COLOURS, PrefixStyle.NO_COLOURS):
         one = PrefixPainter(b"web | ", style, expand_tabs=True)
         for shown in (one.paint(line + b"\n"), one.paint_tail(line)):
             assert plain(shown).index(b"X") - shown.count("日".encode()) * 2 == len(b"web | ") + 8
-    for style in (Style.COLOURS, Style.BYTES):
+    for style in (PrefixStyle.COLOURS, PrefixStyle.BYTES):
         if b"\b" not in line:
             assert b"\t" in PrefixPainter(b"web | ", style).paint(line + b"\n")
 
@@ -49,7 +49,7 @@ def test_tabs_are_expanded_for_a_terminal_only(line):
 def test_in_a_terminal_and_a_pipe(stand):
     written = b"a\tX\nabc\tX\n\x1b[32mab\x1b[m\tX\n"
     assert [row.index("X") for row in stand().show(written).rows()] == [len("web         | ") + 8] * 3
-    for style in (None, Style.COLOURS):
+    for style in (None, PrefixStyle.COLOURS):
         one = stand("pipe", style=style).show(written)
         assert bytes(one.out).count(b"\t") == 3
         assert one.log() == written

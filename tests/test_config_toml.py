@@ -519,7 +519,7 @@ def test_the_schema_is_one():
 
 
 def test_each_key_is_a_field():
-    known = {field.name for field in fields(definition.Member)} - {"name", "place", "places"}
+    known = {field.name for field in fields(definition.ComponentDefinition)} - {"name", "place", "places"}
     named = {"for": "needed_by"}  # a keyword of Python
     assert {named.get(key, key) for key in (*schema_component.COMPONENT.keys, *schema_component.INIT.keys)} == known
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.control.client import Conversation, NotRunning
-from orchestrator.control.server import BACKLOG_MAX, CLIENTS_MAX, LINE_MAX, Server
+from orchestrator.control.server import CLIENTS_MAX, REPLY_BACKLOG_MAX, REQUEST_MAX, ControlServer
 from orchestrator.model.control import MalformedRequest, Reply, Request, Verb, decode_reply, decode_request
 from orchestrator.runtime.loop import Loop
 from orchestrator.runtime.unix_socket import PATH_MAX, short_path
@@ -24,7 +24,7 @@ class Stand:
     def __init__(self, path):
         self.path, self.loop, self.waiting, self.asked, self.connections = path, Loop(), [], [], []
         self.answer = lambda request: Reply(rows=({"verb": request.verb.value},))
-        self.server = Server(path, self.loop, self.handle)
+        self.server = ControlServer(path, self.loop, self.handle)
 
     def handle(self, request, client):
         self.asked.append(request)
@@ -191,14 +191,14 @@ def test_a_line_of_100_megabytes_is_cut_off_early(stand):
     while stand.tell(connection, b"x" * (1 << 20)) and sent < 100:
         sent += 1
     assert sent < 3, "all of it was taken"
-    assert f"at most {LINE_MAX} bytes" in decode_reply(stand.read(connection)[0]).error
+    assert f"at most {REQUEST_MAX} bytes" in decode_reply(stand.read(connection)[0]).error
 
 
 def test_who_sends_on_after_his_request_is_cut_off(stand):
     stand.answer = lambda request: None
     connection = stand.connect()
     stand.tell(connection, Request(Verb.WAIT).encode())
-    while stand.tell(connection, b"x" * LINE_MAX):
+    while stand.tell(connection, b"x" * REQUEST_MAX):
         pass
     assert not stand.waiting[0].open
     stand.answer = lambda request: Reply(rows=({"verb": request.verb.value},))
@@ -214,7 +214,7 @@ def test_who_never_reads_is_cut_off_and_forgotten(stand):
     while client.open:
         client.send(event)
         sent += len(event.encode())
-    assert BACKLOG_MAX < sent < 10 * BACKLOG_MAX
+    assert REPLY_BACKLOG_MAX < sent < 10 * REPLY_BACKLOG_MAX
     assert gone == [client]
     stand.answer = answer
 

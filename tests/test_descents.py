@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.terminal.cursor import Screen
+from orchestrator.terminal.cursor import CursorRow
 from orchestrator.terminal.descents import less_descents
 
 PROMPT = b"\x1b[0mIn [1]:\x1b[0m"
@@ -17,7 +17,7 @@ PROMPT = b"\x1b[0mIn [1]:\x1b[0m"
 def test_it_is_a_return_to_the_beginning_of_the_row(down, up):
     chunk = PROMPT + down + up + b"\x1b[8C\x1b[?25h"
     assert less_descents(chunk) == PROMPT + b"\r" + b"\x1b[0m" * down.count(b"\x1b") + b"\x1b[8C\x1b[?25h"
-    before, after = Screen(24, 80), Screen(24, 80)
+    before, after = CursorRow(24, 80), CursorRow(24, 80)
     before.feed(chunk.replace(b"\n", b"\r\n"))  # in our lines LF is the end of one
     after.feed(less_descents(chunk))
     assert before.position == after.position

@@ -12,12 +12,12 @@ from orchestrator.model.stop_sequence import (
     STUCK_AFTER,
     STUCK_AGAIN,
     Cause,
-    Ending,
     KillTree,
     Phase,
     ReportStuck,
     SendRest,
     SendStep,
+    StopSequence,
     TypeKeys,
 )
 
@@ -45,7 +45,7 @@ def drive(plan, events, until, late=0.0):
 
     Returns the states after each event as triples of time, acts and ending. It goes on until `until`.
     """
-    ending, history, queue = Ending(plan), [], sorted(events, key=lambda event: event[0])
+    ending, history, queue = StopSequence(plan), [], sorted(events, key=lambda event: event[0])
     while True:
         at, cause = queue[0] if queue else (until + 1, None)
         if ending.deadline is not None and ending.deadline + late <= at:

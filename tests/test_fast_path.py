@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.terminal.painter import PrefixPainter, Style
+from orchestrator.terminal.painter import PrefixPainter, PrefixStyle
 
 PREFIX = b"web | "
 
@@ -42,13 +42,13 @@ USUAL = {
 }
 
 
-@pytest.mark.parametrize("style", Style)
+@pytest.mark.parametrize("style", PrefixStyle)
 @pytest.mark.parametrize("whole", USUAL.values(), ids=USUAL)
 def test_usual_lines_take_the_fast_path(whole, style):
     assert Hasty(PREFIX, style).paint(whole) == Careful(PREFIX, style).paint(whole)
 
 
-@pytest.mark.parametrize("style", Style)
+@pytest.mark.parametrize("style", PrefixStyle)
 @pytest.mark.parametrize(
     "whole",
     [b"10%\r20%\r\n", b"x\bok\r\n", b"\x1b[2Jhello\r\n", b"\x1b]0;t\x07hello\r\n", b"\x1b\x1b[m[31m\r\n", b"\x1b\n"],
@@ -61,16 +61,16 @@ def test_what_writes_over_itself_or_moves_is_looked_at(whole, style):
 @pytest.mark.parametrize(
     ("style", "whole"),
     [
-        (Style.COLOURS, b"\x1b[31mopen\r\nto here\x1b[m\r\n"),
-        (Style.COLOURS, b"\x1b[31mopen\r\n"),
-        (Style.COLOURS, b"\x1b[31mopen\x1b[49m\r\n"),
-        (Style.COLOURS, b"\x1b[31mopen\r\n\x1b[39m\r\n"),
-        (Style.COLOURS, b"\x1b[3mopen\x1b[24m\r\n"),
-        (Style.COLOURS, b"\x1b[1mopen\x1b[24m\r\n"),
-        (Style.COLOURS, b"bell\a\r\n"),
-        (Style.NO_COLOURS, b"bell\a\r\n"),
-        (Style.COLOURS, b"\xff\r\n"),
-        (Style.NO_COLOURS, b"\xc2\x9b2J\r\n"),
+        (PrefixStyle.COLOURS, b"\x1b[31mopen\r\nto here\x1b[m\r\n"),
+        (PrefixStyle.COLOURS, b"\x1b[31mopen\r\n"),
+        (PrefixStyle.COLOURS, b"\x1b[31mopen\x1b[49m\r\n"),
+        (PrefixStyle.COLOURS, b"\x1b[31mopen\r\n\x1b[39m\r\n"),
+        (PrefixStyle.COLOURS, b"\x1b[3mopen\x1b[24m\r\n"),
+        (PrefixStyle.COLOURS, b"\x1b[1mopen\x1b[24m\r\n"),
+        (PrefixStyle.COLOURS, b"bell\a\r\n"),
+        (PrefixStyle.NO_COLOURS, b"bell\a\r\n"),
+        (PrefixStyle.COLOURS, b"\xff\r\n"),
+        (PrefixStyle.NO_COLOURS, b"\xc2\x9b2J\r\n"),
     ],
 )
 def test_a_style_left_open_and_what_a_terminal_cannot_bear_is_looked_at(style, whole):
@@ -104,7 +104,7 @@ CHUNK = st.one_of(
 
 
 @settings(deadline=None, max_examples=1000)
-@given(st.lists(CHUNK, max_size=5), st.sampled_from(Style))
+@given(st.lists(CHUNK, max_size=5), st.sampled_from(PrefixStyle))
 def test_the_fast_path_shows_what_the_slow_one_shows(chunks, style):
     """One painter for all chunks of a component: what one leaves open the next one has to know."""
     fast, slow = PrefixPainter(PREFIX, style), Careful(PREFIX, style)
@@ -114,7 +114,7 @@ def test_the_fast_path_shows_what_the_slow_one_shows(chunks, style):
 
 
 @settings(deadline=None, max_examples=300)
-@given(CHUNK, st.binary(max_size=8).map(lambda data: data.replace(b"\n", b"")), CHUNK, st.sampled_from(Style))
+@given(CHUNK, st.binary(max_size=8).map(lambda data: data.replace(b"\n", b"")), CHUNK, st.sampled_from(PrefixStyle))
 def test_also_around_a_piece_of_a_line_that_was_too_long(before, piece, after, style):
     fast, slow = PrefixPainter(PREFIX, style), Careful(PREFIX, style)
     for painter in (fast, slow):

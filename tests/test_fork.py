@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from orchestrator.process.fork import Forked, highest_descriptor
+from orchestrator.process.fork import ForkedProcess, highest_descriptor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs pidfds")
 
@@ -21,7 +21,7 @@ def test_one_that_has_ended_is_freed_without_the_collector():
     """Nor does the fork freeze anything here: garbage that is frozen is never collected."""
     gc.collect()
     frozen = gc.get_freeze_count()
-    forked = Forked("short", end)
+    forked = ForkedProcess("short", end)
     forked.fork(highest_descriptor())
     pid_fd = os.pidfd_open(forked.pid)
     select.select([pid_fd], [], [])

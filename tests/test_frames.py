@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from orchestrator.model.control import (
     FRAME_MAX,
     Frame,
+    FrameKind,
     FrameReader,
-    Kind,
     MalformedFrame,
     Seat,
     decode_seat,
@@ -16,7 +16,7 @@ from orchestrator.model.control import (
     parse_size,
 )
 
-frames = st.lists(st.builds(Frame, st.sampled_from(Kind), st.binary(max_size=50)), max_size=10)
+frames = st.lists(st.builds(Frame, st.sampled_from(FrameKind), st.binary(max_size=50)), max_size=10)
 
 
 @given(frames, st.data())

@@ -13,7 +13,7 @@ from definitions import STAY, Directory, component
 from harness import until
 
 from orchestrator.history import record
-from orchestrator.history.record import Kind
+from orchestrator.history.record import RecordKind
 from orchestrator.history.recorder import Recorder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
@@ -106,7 +106,7 @@ def test_what_is_typed_is_not_recorded(here):
     run = here.begin(CRASHING, "db", "web")
     here.output("send", "web", "hunter2")
     run.stop()
-    assert [e.verb for e in here.events() if e.kind is Kind.REQUEST] == ["send"]
+    assert [e.verb for e in here.events() if e.kind is RecordKind.REQUEST] == ["send"]
     assert b"hunter2" not in record.path_of(here.history, 1).read_bytes()
 
 
@@ -183,8 +183,8 @@ def test_a_clock_that_is_set_back_reorders_nothing(here, tmp_path):
     directory.mkdir(parents=True)
     recorder = Recorder(directory, {}, pytest.fail, now=lambda: next(times), uptime=lambda: 0.0)
     for phase, before in (("starting", "down"), ("ready", "starting")):
-        recorder.append(Kind.CHANGE, instance="web", phase=phase, before=before, state=phase, run=1)
-    recorder.append(Kind.END, reason="with status 0")
+        recorder.append(RecordKind.CHANGE, instance="web", phase=phase, before=before, state=phase, run=1)
+    recorder.append(RecordKind.END, reason="with status 0")
     recorder.close()
     assert [e.kind.value for e in here.events()] == ["start", "change", "change", "end"]
     is_answered(here, "web")
@@ -200,14 +200,14 @@ def test_only_so_many_starts_and_bytes_are_kept(tmp_path):
     for _ in range(5):
         recorder = Recorder(tmp_path, {"title": "T"}, pytest.fail, starts=3, size=20_000)
         for number in range(500):
-            recorder.append(Kind.CHANGE, instance=f"web.{number % 2}", phase="ready", state="ready", run=number)
-        recorder.append(Kind.STOP, reason="enough")
+            recorder.append(RecordKind.CHANGE, instance=f"web.{number % 2}", phase="ready", state="ready", run=number)
+        recorder.append(RecordKind.STOP, reason="enough")
         recorder.close()
     assert record.numbers(tmp_path) == [3, 4, 5]
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 3 * 20_000
     found = record.read(tmp_path, 5)
     assert (found.facts["title"], found.skipped) == ("T", 0)
-    assert [e.run for e in found.events if e.kind is Kind.CHANGE][-2:] == [498, 499]
+    assert [e.run for e in found.events if e.kind is RecordKind.CHANGE][-2:] == [498, 499]
 
 
 def test_a_full_disk_loses_events_and_says_how_many(tmp_path):
@@ -216,14 +216,14 @@ def test_a_full_disk_loses_events_and_says_how_many(tmp_path):
     recorder = Recorder(tmp_path, {}, lost.append)
     file_fd, full_fd = recorder._fd, os.open("/dev/full", os.O_WRONLY)
     recorder._fd = full_fd
-    recorder.append(Kind.READY)
-    recorder.append(Kind.READY)
+    recorder.append(RecordKind.READY)
+    recorder.append(RecordKind.READY)
     recorder._fd = file_fd
     os.close(full_fd)
-    recorder.append(Kind.STOP)
+    recorder.append(RecordKind.STOP)
     recorder.close()
     assert [(e.kind, e.count) for e in record.read(tmp_path, 1).events] == [
-        (Kind.START, 0), (Kind.GAP, 2), (Kind.STOP, 0)
+        (RecordKind.START, 0), (RecordKind.GAP, 2), (RecordKind.STOP, 0)
     ]  # fmt: skip
     assert len(lost) == 1
     assert "no space left on device" in lost[0]
@@ -236,11 +236,11 @@ def test_a_line_that_is_cut_off_takes_no_other_with_it(tmp_path, monkeypatch):
     write = os.write
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", lambda fd, data: write(fd, data[:9]))
-        recorder.append(Kind.READY)
-    recorder.append(Kind.STOP)
+        recorder.append(RecordKind.READY)
+    recorder.append(RecordKind.STOP)
     recorder.close()
     found = record.read(tmp_path, 1)
-    assert ([e.kind for e in found.events], found.skipped) == ([Kind.START, Kind.GAP, Kind.STOP], 1)
+    assert ([e.kind for e in found.events], found.skipped) == ([RecordKind.START, RecordKind.GAP, RecordKind.STOP], 1)
     assert len(lost) == 1
 
 
@@ -316,8 +316,8 @@ def test_nothing_is_written_for_output_or_while_idle(here):
     here.output("send", "web", r"\r")
     run.wait_for(r"\| 20000$")
     assert here.output("ps") != ""
-    grown = [e.kind for e in here.events() if e.kind not in (Kind.START, Kind.CHANGE, Kind.READY)]
-    assert grown == [Kind.REQUEST]
+    grown = [e.kind for e in here.events() if e.kind not in (RecordKind.START, RecordKind.CHANGE, RecordKind.READY)]
+    assert grown == [RecordKind.REQUEST]
     assert record.path_of(here.history, 1).stat().st_size < size + 1000
     run.stop()
 

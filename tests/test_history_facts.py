@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.history import git
-from orchestrator.history.inputs import Describer, Sources, differences, key_of, program_of
-from orchestrator.model.spec import Component, Condition, Dependency
+from orchestrator.history.inputs import Describer, InputSources, differences, key_of, program_of
+from orchestrator.model.spec import ComponentSpec, Condition, Dependency
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Variable:
 
 def spec(name="web", **changes):
     fields = {"argv": ("/bin/sh", "-c", "exec true"), "cwd": "/", "environment": {"PATH": os.environ["PATH"]}}
-    return Component(name=name, **{**fields, **changes})
+    return ComponentSpec(name=name, **{**fields, **changes})
 
 
 def described(*specs, variables=None, files=(), directory=Path("/nowhere")):
-    facts = Describer(b"k" * 32, Sources(tuple(files), variables or {}), directory).describe(specs)
+    facts = Describer(b"k" * 32, InputSources(tuple(files), variables or {}), directory).describe(specs)
     return json.loads(json.dumps(facts))
 
 

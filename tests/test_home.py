@@ -36,19 +36,19 @@ def test_made_it_is_private_and_ignored_by_git(tmp_path):
 def test_making_it_twice_keeps_what_is_there(tmp_path):
     home = Home(tmp_path)
     home.make()
-    (home.corner / ".gitignore").write_text("# mine\n")
+    (home.state_dir / ".gitignore").write_text("# mine\n")
     (home.locks / "web.lock").touch()
     home.make()
-    assert (home.corner / ".gitignore").read_text() == "# mine\n"
+    assert (home.state_dir / ".gitignore").read_text() == "# mine\n"
     assert (home.locks / "web.lock").exists()
 
 
 def test_a_directory_that_others_can_enter_is_closed_to_them(tmp_path):
-    corner = tmp_path / ".orchestrate"
-    corner.mkdir()
-    corner.chmod(0o755)
+    state_dir = tmp_path / ".orchestrate"
+    state_dir.mkdir()
+    state_dir.chmod(0o755)
     Home(tmp_path).make()
-    assert mode(corner) == 0o700
+    assert mode(state_dir) == 0o700
 
 
 @pytest.mark.parametrize("name", [".orchestrate", ".orchestrate/locks"])
@@ -110,7 +110,7 @@ def test_the_holder_is_recorded_and_forgotten(tmp_path):
     assert found == Holder(os.getpid(), found.started, ("orchestrate", "up", "a b", "\udcff"))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found.started)
     assert mode(home.state_path) == 0o600
-    assert sorted(path.name for path in home.corner.iterdir()) == [".gitignore", "locks", "state.json"]
+    assert sorted(path.name for path in home.state_dir.iterdir()) == [".gitignore", "locks", "state.json"]
     home.forget_holder()
     home.forget_holder()
     assert home.read_holder() is None

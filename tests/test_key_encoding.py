@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.terminal.key_encoding import Event, begun_at, split_keys
+from orchestrator.terminal.key_encoding import KeyEvent, begun_at, split_keys
 
 PREFIX = 0x1C  # Ctrl-\
 
@@ -132,4 +132,7 @@ def test_a_cut_sequence_is_known_as_one(data):
 
 
 def test_alt_and_a_letter_are_two_keys():
-    assert [(event.byte, event.event) for event in split_keys(b"\x1bd")] == [(27, Event.PRESS), (100, Event.PRESS)]
+    assert [(event.byte, event.event) for event in split_keys(b"\x1bd")] == [
+        (27, KeyEvent.PRESS),
+        (100, KeyEvent.PRESS),
+    ]

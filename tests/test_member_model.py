@@ -12,10 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from orchestrator.model.lifecycle import RUNNING, Event, State
 from orchestrator.model.messages import Kill, LeaderExited, Started, StartFailed, Stop, Stuck, Vacated
-from orchestrator.model.spec import Component, RestartPlan, RestartPolicy
+from orchestrator.model.spec import ComponentSpec, RestartPlan, RestartPolicy
 from orchestrator.process.channel import ChannelClosed
 from orchestrator.runtime.loop import Timer
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.instance import Instance
 
 _fds = itertools.count(100)
 RARELY = st.sampled_from([False] * 5 + [True])
@@ -97,13 +97,13 @@ class Host:
     def __init__(self):
         self.loop = Loop()
         self.guardians = []
-        self.terminal_open = self.watching = self.guarding = self.bereaved = self.refuse_next = False
+        self.terminal_open = self.watching = self.guarding = self.lost_guardians = self.refuse_next = False
         self.stuck = self.changed = lambda member, what: None
         self.last_line = lambda member: "the same line"
         self.is_oom_kill = lambda message: False
 
     def fork(self, member):
-        assert not self.bereaved, "forked while orphans of the last incarnation live"
+        assert not self.lost_guardians, "forked while orphans of the last incarnation live"
         for guardian in self.guardians:
             assert (guardian.reaped, guardian.tree, guardian.open) == (True, False, False), "forked while one lives"
         if self.refuse_next:
@@ -136,8 +136,8 @@ class Host:
         self.guarding = False
 
     def adopt(self, member):
-        assert not self.bereaved
-        self.bereaved = True
+        assert not self.lost_guardians
+        self.lost_guardians = True
 
 
 class MemberMachine(RuleBasedStateMachine):
@@ -146,8 +146,8 @@ class MemberMachine(RuleBasedStateMachine):
     @initialize(policy=st.sampled_from(RestartPolicy), limit=st.integers(1, 4))
     def set_up(self, policy, limit):
         self.host = Host()
-        spec = Component(name="web", argv=("x",), cwd="/", restart=RestartPlan(policy, max=limit))
-        self.member = Member(spec, self.host)
+        spec = ComponentSpec(name="web", argv=("x",), cwd="/", restart=RestartPlan(policy, max=limit))
+        self.member = Instance(spec, self.host)
 
     def guardian(self):
         """The guardian that has not been reaped yet."""
@@ -224,10 +224,10 @@ class MemberMachine(RuleBasedStateMachine):
     def guardian_is_reaped(self):
         self.member.end_guardian()
 
-    @precondition(lambda self: self.host.bereaved)
+    @precondition(lambda self: self.host.lost_guardians)
     @rule()
     def orphans_are_gone(self):
-        self.host.bereaved = False
+        self.host.lost_guardians = False
         for guardian in self.host.guardians:
             guardian.tree = guardian.leader = False
         self.member.gone()
@@ -246,7 +246,7 @@ class MemberMachine(RuleBasedStateMachine):
     def the_state_tells_what_there_is(self):
         assert sum(not g.reaped for g in self.host.guardians) <= 1
         assert sum(g.tree for g in self.host.guardians) <= 1
-        state, something = self.member.state, self.guardian() is not None or self.host.bereaved
+        state, something = self.member.state, self.guardian() is not None or self.host.lost_guardians
         if state in RUNNING:
             assert something or self.host.loop.armed(), f"wedged in {state}"
         else:
@@ -273,7 +273,7 @@ class MemberMachine(RuleBasedStateMachine):
             self.message_arrives()
         elif guardian and not guardian.alive:
             self.guardian_is_reaped()
-        elif self.host.bereaved:
+        elif self.host.lost_guardians:
             self.orphans_are_gone()
         elif guardian and not guardian.started:
             self.guardian_starts(fails=False, dies=False)

@@ -18,7 +18,7 @@ from harness import environment
 
 from orchestrator.output.stream import Stream
 from orchestrator.runtime.loop import Loop
-from orchestrator.supervisor.attach.session import Terminal
+from orchestrator.supervisor.attach.session import AttachedTerminal
 
 LIMIT = 2.5e6  # bytes; 2.2 on CPython 3.11
 COUNT = 50
@@ -45,7 +45,7 @@ def test_a_stream_is_let_go_once_its_incarnation_has_ended():
     """At once: in a cycle, two hundred of them with their last lines waited for the collector, and the heap grew."""
     member = SimpleNamespace(spec=SimpleNamespace(expect=()))
     loop, (master_fd, _) = Loop(), pty.openpty()
-    terminal = Terminal("web", SimpleNamespace(loop=loop))
+    terminal = AttachedTerminal("web", SimpleNamespace(loop=loop))
     stream = Stream(master_fd, None)
     held = sys.getrefcount(stream)
     gc.disable()

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.model.scheduling import dependents, find_cycle, may_stop, start_order
-from orchestrator.model.spec import Component, Dependency
+from orchestrator.model.spec import ComponentSpec, Dependency
 
 
 def component(name, *wants, before=()):
     """`wants` has to start before it, and `before` to stop after it."""
     depends_on = tuple(Dependency(other) for other in wants)
-    return Component(name=name, argv=("true",), cwd="/", depends_on=depends_on, stop_before=tuple(before))
+    return ComponentSpec(name=name, argv=("true",), cwd="/", depends_on=depends_on, stop_before=tuple(before))
 
 
 def components(**wants):

@@ -13,8 +13,8 @@ from test_member_model import RARELY, Guardian, Loop
 
 from orchestrator.model.lifecycle import RUNNING, Event, State
 from orchestrator.model.messages import LeaderExited, Started, StartFailed, Vacated
-from orchestrator.model.spec import Component, Condition, Dependency, RestartPlan, RestartPolicy
-from orchestrator.supervisor.registry import Roster
+from orchestrator.model.spec import ComponentSpec, Condition, Dependency, RestartPlan, RestartPolicy
+from orchestrator.supervisor.registry import Registry
 
 MOST = 5
 LIVE = [Condition.STARTED, Condition.READY]
@@ -29,7 +29,7 @@ class Kept(Guardian):
 
     def send(self, message):
         if self.host.stopping:
-            for other in self.host.roster.members:
+            for other in self.host.registry.members:
                 if any(d.name == self.member.name for d in other.spec.depends_on):
                     assert other.state not in RUNNING, f"{self.member.name} is to stop while {other.name} is there"
         super().send(message)
@@ -44,8 +44,8 @@ class System:
         self.stopping = False
         self.attach = lambda member, fd: None
         self.detach = self.watch = self.unwatch = self.guard = self.unguard = lambda member: None
-        self.roster = Roster((), self)
-        self.roster.fill(components)
+        self.registry = Registry((), self)
+        self.registry.fill(components)
 
     def fork(self, member):
         assert not self.stopping, f"{member.name} is started during the stop"
@@ -53,8 +53,8 @@ class System:
         assert all((g.reaped, g.tree) == (True, False) for g in mine), "forked while an incarnation lives"
         if not mine:
             for dependency in member.spec.depends_on:
-                other = next(m for m in self.roster.members if m.name == dependency.name)
-                assert other.incarnations, f"{member.name} starts before {other.name}"
+                other = next(m for m in self.registry.members if m.name == dependency.name)
+                assert other.run_count, f"{member.name} starts before {other.name}"
                 assert dependency.condition is not Condition.READY or other.state is State.READY
         self.guardians.append(Kept(member, self))
         return self.guardians[-1]
@@ -63,7 +63,7 @@ class System:
         self.go_on()
 
     def go_on(self):
-        for member in self.roster.stoppable() if self.stopping else self.roster.startable():
+        for member in self.registry.stoppable() if self.stopping else self.registry.startable():
             member.handle(Event.STOP if self.stopping else Event.START)
 
     def stop(self):
@@ -79,7 +79,7 @@ def systems(draw):
         names = draw(st.lists(st.sampled_from(found), unique_by=lambda c: c.name)) if found else []
         depends_on = tuple(Dependency(c.name, draw(st.sampled_from(LIVE))) for c in names)
         plan = RestartPlan(draw(st.sampled_from(RestartPolicy)), max=draw(st.integers(1, 4)))
-        found.append(Component(name=f"c{number}", argv=("x",), cwd="/", depends_on=depends_on, restart=plan))
+        found.append(ComponentSpec(name=f"c{number}", argv=("x",), cwd="/", depends_on=depends_on, restart=plan))
     return tuple(draw(st.permutations(found)))
 
 
@@ -137,13 +137,13 @@ class OrderMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def probes_hold(self, data):
-        if member := self.draw_from(data, [m for m in self.system.roster.members if m.state is State.UP]):
+        if member := self.draw_from(data, [m for m in self.system.registry.members if m.state is State.UP]):
             member.handle(Event.PROBED)
 
     @precondition(lambda self: not self.system.stopping)  # then nobody asks any more
     @rule(data=st.data())
     def it_does_not_live(self, data):
-        if member := self.draw_from(data, [m for m in self.system.roster.members if m.state is State.READY]):
+        if member := self.draw_from(data, [m for m in self.system.registry.members if m.state is State.READY]):
             member.replace("does not live")
 
     @precondition(lambda self: self.system.loop.armed())
@@ -158,7 +158,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     @invariant()
     def there_is_one_incarnation_at_most(self):
-        for member in self.system.roster.members:
+        for member in self.system.registry.members:
             mine = [g for g in self.system.guardians if g.member is member and (g.tree or not g.reaped)]
             assert len(mine) == (member.state in RUNNING), f"{member.name} is {member.state}, with {len(mine)}"
 
@@ -173,7 +173,7 @@ class OrderMachine(RuleBasedStateMachine):
                     self.end_leader(guardian, -15)
             for guardian in self.some(alive=True, leader=False, tree=True):
                 self.vacate(guardian)
-        states = {m.name: m.state for m in self.system.roster.members}
+        states = {m.name: m.state for m in self.system.registry.members}
         assert set(states.values()) <= {State.DOWN, State.FAILED}, f"wedged: {states}"
         assert not self.some()
 
@@ -187,8 +187,8 @@ TestOrder = OrderMachine.TestCase
 def crashed():
     """A machine of two that run, of which the one that the other depends on has just crashed, and would come back."""
     machine = OrderMachine()
-    db = Component(name="db", argv=("x",), cwd="/", restart=RestartPlan(RestartPolicy.ALWAYS))
-    web = Component(name="web", argv=("x",), cwd="/", depends_on=(Dependency("db"),))
+    db = ComponentSpec(name="db", argv=("x",), cwd="/", restart=RestartPlan(RestartPolicy.ALWAYS))
+    web = ComponentSpec(name="web", argv=("x",), cwd="/", depends_on=(Dependency("db"),))
     machine.set_up(components=(db, web))
     for guardian in (*machine.some(started=False),):
         machine.start(guardian)

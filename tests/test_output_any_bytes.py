@@ -9,7 +9,7 @@ from test_output_escapes import LEFT, PREFIX, painted
 
 from orchestrator.terminal import escapes
 from orchestrator.terminal.lines import LineSplitter
-from orchestrator.terminal.painter import PrefixPainter, Style
+from orchestrator.terminal.painter import PrefixPainter, PrefixStyle
 
 BAD = "�"
 PIECES = st.sampled_from(
@@ -54,8 +54,8 @@ PIECES = st.sampled_from(
 BYTES = st.one_of(st.binary(max_size=200), st.lists(PIECES, max_size=60).map(b"".join))
 
 
-@given(BYTES, st.lists(st.integers(1, 40), max_size=12), st.sampled_from(Style))
-@example(b"\x1b]0;\x1b", [1], Style.COLOURS)
+@given(BYTES, st.lists(st.integers(1, 40), max_size=12), st.sampled_from(PrefixStyle))
+@example(b"\x1b]0;\x1b", [1], PrefixStyle.COLOURS)
 @settings(max_examples=400, deadline=None)
 def test_any_chunking_gives_the_same_lines(written, cuts, style):
     splitter, painter, shown = LineSplitter(), PrefixPainter(PREFIX, style), []

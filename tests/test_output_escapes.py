@@ -6,14 +6,14 @@ import pytest
 from lateness import cheap
 from painting import streamed
 
-from orchestrator.terminal.painter import PrefixPainter, Style
+from orchestrator.terminal.painter import PrefixPainter, PrefixStyle
 from orchestrator.terminal.sgr import open_style
 
 PREFIX = b"web | "
 LEFT = re.compile(rb"\x1b\[[0-9;:]*m|\x1b\]8;[ -~]*(?:\x07|\x1b\\)")
 
 
-def painted(written, step=1 << 16, style=Style.COLOURS):
+def painted(written, step=1 << 16, style=PrefixStyle.COLOURS):
     """The lines that a component's bytes come to, read in chunks of so many bytes."""
     return streamed(written, step, PrefixPainter(PREFIX, style))
 

@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.process.input_wait import UNKNOWN as UNKNOWN_COUNT
 from orchestrator.process.input_wait import Sleeper
-from orchestrator.supervisor.prompts.detectors import NO_TEXT, Overtaken
+from orchestrator.supervisor.prompts.detectors import NO_TEXT, BusyPromptWatch
 
 
 class History:
@@ -14,7 +14,7 @@ class History:
         self.recent, self.is_full_screen, self.edited, self.thread = b"", False, edited, None
         self.told, self.met, self.looks = [], [], 0
         self._rules, self._runs, self._due = rules, 0, None
-        self.watch = Overtaken(self, self)
+        self.watch = BusyPromptWatch(self, self)
 
     def call_in(self, _seconds, callback):
         assert self._due is None

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from orchestrator.runtime.connection import Peer
+from orchestrator.runtime.connection import Connection
 from orchestrator.runtime.loop import Loop
 
 LONG = bytes(range(256)) * 8192
@@ -18,7 +18,7 @@ class Stand:
         self.loop = Loop()
         self.told = []
         tell = self.told.append
-        self.peer = Peer(ours, self.loop, tell, lambda: tell("gone"), lambda: tell("caught up"))
+        self.peer = Connection(ours, self.loop, tell, lambda: tell("gone"), lambda: tell("caught up"))
 
     def take(self, size):
         """Read so many bytes at the other end, with the loop turning for what is still to be sent."""

@@ -12,11 +12,11 @@ import pytest
 from harness import until
 
 from orchestrator.model.errors import OrchestrateError
-from orchestrator.model.spec import Component, Ownership, TcpProbe
+from orchestrator.model.spec import ComponentSpec, Ownership, TcpProbe
 from orchestrator.process import procfs, tree
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import EdgeWatch, Loop
-from orchestrator.supervisor.probes import Probers
+from orchestrator.supervisor.probes import Probes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and mount namespaces")
 in_namespace = pytest.mark.skipif(
@@ -83,25 +83,25 @@ def test_a_prober_that_cannot_be_forked_is_forked_later(no_descriptor_left):
     member = SimpleNamespace(
         name="web",
         key="web",
-        incarnations=1,
+        run_count=1,
         since=0.0,
         since_wall=0.0,
         guardian_pid=0,
-        spec=Component(name="web", argv=("true",), cwd="/", ready=(probe,)),
+        spec=ComponentSpec(name="web", argv=("true",), cwd="/", ready=(probe,)),
     )
     member.fail = failures.append
     loop = Loop()
-    probers = Probers(loop, lambda member: None, lambda: None)
+    probes = Probes(loop, lambda member: None, lambda: None)
     no_descriptor_left()
-    probers.fork_if_needed([member.spec])
-    probers.watch(member, SimpleNamespace())
-    assert (probers.pids, failures) == (set(), [])
-    assert probers.last_answer("web") == "unable to fork the prober: Too many open files"
+    probes.fork_if_needed([member.spec])
+    probes.watch(member, SimpleNamespace())
+    assert (probes.pids, failures) == (set(), [])
+    assert probes.last_answer("web") == "unable to fork the prober: Too many open files"
     no_descriptor_left.give_back()
     while not failures:
         loop.turn()
     assert failures == ["did not get ready: tcp 127.0.0.1:1 failed once: connection refused"]
-    probers.close()
+    probes.close()
 
 
 NOBODY = ["setpriv", "--reuid=4242", "--regid=4242", "--clear-groups"]

@@ -12,9 +12,9 @@ from lateness import cheap
 from painting import streamed
 
 from orchestrator.terminal.escapes import LINK_END, RESET, keep_colours, no_escapes, plain
-from orchestrator.terminal.painter import CUT, JsonPainter, PrefixPainter, Style, for_file
+from orchestrator.terminal.painter import CUT, JsonPainter, PrefixPainter, PrefixStyle, for_file
 
-COLOURS, NO_COLOURS, BYTES = Style.COLOURS, Style.NO_COLOURS, Style.BYTES
+COLOURS, NO_COLOURS, BYTES = PrefixStyle.COLOURS, PrefixStyle.NO_COLOURS, PrefixStyle.BYTES
 PREFIX = b"\x1b[36mweb | \x1b[m"
 LINK = b"\x1b]8;;https://example.org/\x1b\\"
 
@@ -31,7 +31,7 @@ def shown(data, style=COLOURS):
     return [line.removeprefix(b"web | ") for line in lines]
 
 
-@pytest.mark.parametrize("style", Style)
+@pytest.mark.parametrize("style", PrefixStyle)
 @pytest.mark.parametrize(
     ("data", "lines"),
     [
@@ -95,7 +95,7 @@ def test_the_time_stands_before_the_prefix():
 
 def test_a_motion_to_the_right_ends_at_the_edge_of_the_components_terminal():
     line = b"start\x1b[999C\x1b[5D[ OK ]\n"
-    painter = PrefixPainter(b"web | ", Style.NO_COLOURS, columns=lambda: 40)
+    painter = PrefixPainter(b"web | ", PrefixStyle.NO_COLOURS, columns=lambda: 40)
     assert painter.paint(line) == b"web | start" + b" " * 29 + b"[ OK ]\n"
     assert painter.paint_tail(line[:-1]) == b"web | start" + b" " * 29 + b"[ OK ]"
     assert painter.paint(b"x" * 50 + b"\x1b[999Cy\n") == b"web | " + b"x" * 50 + b"y\n"  # which wraps there
@@ -210,7 +210,7 @@ SIZES = st.integers(1, 50)
 
 
 @settings(deadline=None, max_examples=200)
-@given(DATA, SIZES, st.sampled_from(Style))
+@given(DATA, SIZES, st.sampled_from(PrefixStyle))
 def test_any_chunking_shows_the_same(data, size, style):
     assert streamed(data, size, painter(style)) == streamed(data, len(data) or 1, painter(style))
 
@@ -219,7 +219,7 @@ CLEAN = {COLOURS: plain, NO_COLOURS: plain, BYTES: for_file}
 
 
 @settings(deadline=None, max_examples=200)
-@given(DATA, SIZES, st.sampled_from(Style))
+@given(DATA, SIZES, st.sampled_from(PrefixStyle))
 def test_without_prefix_and_colours_it_is_the_text_that_was_written(data, size, style):
     """Of a line that does not write over itself: its bytes without sequences and, on a terminal, controls."""
     data = data.translate(None, b"\b").replace(b"\x1b[5G", b"").replace(b"\x1b[K", b"")

@@ -20,8 +20,8 @@ from orchestrator.config.http_status import read_status
 from orchestrator.model.messages import Answer, Question
 from orchestrator.model.spec import FileProbe, HttpProbe, TcpProbe, UnixProbe
 from orchestrator.process import prober
-from orchestrator.process.fork import Forked, highest_descriptor
-from orchestrator.process.prober import Page, _following, fetch, judge
+from orchestrator.process.fork import ForkedProcess, highest_descriptor
+from orchestrator.process.prober import HttpResponse, _following, fetch, judge
 from orchestrator.runtime.unix_socket import short_path
 
 START = 1_700_000_000.0  # 2023-11-14T22:13:20Z
@@ -43,7 +43,7 @@ def said(page, since=START, **probe):
 
 
 def page(status=200, document=HEALTH):
-    return Page(status, json.dumps(document).encode())
+    return HttpResponse(status, json.dumps(document).encode())
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,13 @@ def page(status=200, document=HEALTH):
     ],
 )
 def test_status(status, wanted, fault):
-    assert said(Page(status, b"no JSON at all \xff"), status=tuple(map(read_status, wanted))) == fault
+    assert said(HttpResponse(status, b"no JSON at all \xff"), status=tuple(map(read_status, wanted))) == fault
 
 
 def test_204_is_ready_by_default():
-    assert said(Page(204, b"")) == ""
-    assert said(Page(199, b"")) == "HTTP status 199"
-    assert said(Page(300, b"")) == "HTTP status 300"
+    assert said(HttpResponse(204, b"")) == ""
+    assert said(HttpResponse(199, b"")) == "HTTP status 199"
+    assert said(HttpResponse(300, b"")) == "HTTP status 300"
 
 
 def test_no_page_is_its_own_reason():
@@ -112,7 +112,7 @@ def test_fresh(pointer, fault):
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe\x00", b"\x00"])
 def test_a_body_that_is_no_json(body):
-    assert said(Page(200, body), healthy=("/x",)) == "the answer is no JSON"
+    assert said(HttpResponse(200, body), healthy=("/x",)) == "the answer is no JSON"
 
 
 @pytest.mark.parametrize("document", [[], "healthy", None, 7, True])
@@ -150,7 +150,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def process():
     """A prober; it is forked before the test's server has a thread."""
-    forked = Forked("prober", prober.run)
+    forked = ForkedProcess("prober", prober.run)
     forked.fork(highest_descriptor())
     yield forked
     forked.channel.close()
@@ -283,7 +283,7 @@ def test_whatever_goes_wrong_is_an_answer_again_and_again(process, server, url, 
     ],
 )
 def test_headers_and_body_have_to_match(probe, fault):
-    there = Page(200, b"all is well", (("Content-Type", "text/plain; charset=utf-8"),))
+    there = HttpResponse(200, b"all is well", (("Content-Type", "text/plain; charset=utf-8"),))
     assert judge(there, HttpProbe("http://x/", **probe), START) == fault
 
 

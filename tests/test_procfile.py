@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.config.procfile import Entry, parse
+from orchestrator.config.procfile import ProcfileEntry, parse
 
 
 def problems(text):
@@ -87,7 +87,7 @@ def test_problems(text, expected):
 def test_every_problem_is_told_with_its_line_and_the_rest_still_read():
     found, faults = parse("nonsense\nweb: a\nweb: b\nworker: c\n../x: d\n", "dir/Procfile")
     assert [fault.split(": ")[0] for fault in faults] == ["dir/Procfile:1", "dir/Procfile:3", "dir/Procfile:5"]
-    assert found == [Entry("web", "a", 2), Entry("worker", "c", 4)]
+    assert found == [ProcfileEntry("web", "a", 2), ProcfileEntry("worker", "c", 4)]
 
 
 def test_a_long_line_is_cut_in_its_message():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from programs.escapes import QUERIES
 
-from orchestrator.terminal.cursor import Cursor, Screen
+from orchestrator.terminal.cursor import Cursor, CursorRow
 from orchestrator.terminal.modes import Modes
 from orchestrator.terminal.query_answers import CHUNKS_MAX, KEPT, QueryAnswers
 
@@ -207,7 +207,7 @@ def test_the_position_is_that_of_a_terminal(tmp_path):
     ],
 )
 def test_the_row_of_the_cursor_is_read_as_it_stands(output, row):
-    screen = Screen(ROWS, COLUMNS)
+    screen = CursorRow(ROWS, COLUMNS)
     screen.feed(output)
     assert screen.row_before_cursor == row
 
@@ -220,7 +220,7 @@ def test_the_row_of_the_cursor_is_read_as_it_stands(output, row):
     )
 )
 def test_no_output_takes_the_cursor_off_the_screen(pieces):
-    for screen in (Screen(3, 10), Screen(1, 1), Cursor(3, 10)):
+    for screen in (CursorRow(3, 10), CursorRow(1, 1), Cursor(3, 10)):
         screen.feed(b"".join(pieces))
         assert 0 <= screen.row < screen.rows
         assert 0 <= screen.column <= screen.columns

@@ -4,14 +4,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model.lifecycle import JITTER, QUICK, Event, Exit, Repeats, Verdict, Wish, decide
+from orchestrator.model.lifecycle import (
+    JITTER,
+    QUICK,
+    Event,
+    Exit,
+    Repeats,
+    RestartDecision,
+    StopOrigin,
+    decide,
+)
 from orchestrator.model.spec import RestartPlan, RestartPolicy
 
 NEVER, ON_FAILURE, ALWAYS = RestartPolicy.NEVER, RestartPolicy.ON_FAILURE, RestartPolicy.ALWAYS
 
 
-def after(plan, now=0.0, failed=True, wish=Wish.NONE, failures=(), dice=0.0):
-    return decide(plan, failed=failed, wish=wish, failures=failures, now=now, dice=dice)
+def after(plan, now=0.0, failed=True, stop_origin=StopOrigin.NONE, failures=(), dice=0.0):
+    return decide(plan, failed=failed, stop_origin=stop_origin, failures=failures, now=now, dice=dice)
 
 
 @pytest.mark.parametrize(
@@ -32,16 +41,16 @@ def test_policy(policy, failed, event):
 @pytest.mark.parametrize("policy", RestartPolicy)
 @pytest.mark.parametrize("failed", [True, False])
 def test_an_end_that_was_asked_for_is_final_and_forgets_the_past(policy, failed):
-    assert after(RestartPlan(policy), now=9.0, failed=failed, wish=Wish.DOWN, failures=(7.0, 8.0)) == Verdict(
-        Event.ENDED
-    )
+    assert after(
+        RestartPlan(policy), now=9.0, failed=failed, stop_origin=StopOrigin.DOWN, failures=(7.0, 8.0)
+    ) == RestartDecision(Event.ENDED)
 
 
 @pytest.mark.parametrize("policy", RestartPolicy)
 def test_what_does_not_live_is_replaced_whatever_the_policy_but_not_for_ever(policy):
     plan = RestartPlan(policy, max=3, within=60.0)
-    assert after(plan, now=9.0, wish=Wish.REPLACE).event is Event.RETRY
-    assert after(plan, now=9.0, wish=Wish.REPLACE, failures=(7.0, 8.0)).event is Event.GIVEN_UP
+    assert after(plan, now=9.0, stop_origin=StopOrigin.REPLACE).event is Event.RETRY
+    assert after(plan, now=9.0, stop_origin=StopOrigin.REPLACE, failures=(7.0, 8.0)).event is Event.GIVEN_UP
 
 
 def history(plan, times, dice=0.0):
@@ -104,7 +113,10 @@ def test_the_same_exits_are_given_up_only_if_the_plan_says_so():
     twice = Repeats(Exit(1, "x"), 2)
     for same_exits, event in ((0, Event.RETRY), (2, Event.GIVEN_UP), (3, Event.RETRY)):
         plan = RestartPlan(ALWAYS, max=5, same_exits=same_exits)
-        assert decide(plan, failed=True, wish=Wish.NONE, failures=(), now=1, dice=0, repeats=twice).event is event
+        assert (
+            decide(plan, failed=True, stop_origin=StopOrigin.NONE, failures=(), now=1, dice=0, repeats=twice).event
+            is event
+        )
 
 
 def test_jitter_is_on_top_and_small():

@@ -18,9 +18,9 @@ def test_the_corner_and_all_in_it_is_ours_alone_whatever_the_umask(umask, home):
     home.write(web=tree("plain"), size=voice("size"))
     run = home.up("--color", "never", before=["sh", "-c", f'umask {umask:o}; exec "$@"', "sh"])
     run.wait_ready("web")
-    corner = home.path / ".orchestrate"
-    assert stat.S_IMODE(corner.stat().st_mode) == 0o700
-    found = modes(corner)
+    state_dir = home.path / ".orchestrate"
+    assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
+    found = modes(state_dir)
     run.stop()
     open_to_others = {name: oct(mode) for name, mode in found.items() if mode & 0o077}
     assert open_to_others == {}
@@ -62,12 +62,12 @@ def test_a_link_in_the_corner_is_not_followed(name, home, tmp_path):
 def test_a_link_in_place_of_the_socket_is_replaced_and_not_followed(home, tmp_path):
     outside = tmp_path / "outside"
     outside.write_text("untouched")
-    corner = home.path / ".orchestrate"
-    corner.mkdir(mode=0o700)
-    (corner / "control.sock").symlink_to(outside)
+    state_dir = home.path / ".orchestrate"
+    state_dir.mkdir(mode=0o700)
+    (state_dir / "control.sock").symlink_to(outside)
     run = home.write(web=tree("plain")).up("--color", "never")
     run.wait_ready("web")
-    assert stat.S_ISSOCK((corner / "control.sock").lstat().st_mode)
+    assert stat.S_ISSOCK((state_dir / "control.sock").lstat().st_mode)
     said = subprocess.run([*command_under_test(), "status", "-C", home.path], capture_output=True, check=False)
     assert said.returncode == 0, said
     run.stop()

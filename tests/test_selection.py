@@ -2,15 +2,15 @@
 
 import pytest
 
-from orchestrator.config.definition import Definition, Member
+from orchestrator.config.definition import ComponentDefinition, Definition
 from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.environment import Layers, Variable
 from orchestrator.config.interpolation import ExpansionError, expand
 from orchestrator.config.redaction import MASK, mask
 from orchestrator.config.resolve import Settings, resolve
-from orchestrator.config.selection import Selected, Wishes, parse_formation, select
+from orchestrator.config.selection import Selected, SelectionRequest, parse_formation, select
 from orchestrator.model.errors import UsageError
-from orchestrator.model.prompt_rules import Do, Rule
+from orchestrator.model.prompt_rules import PromptAction, Rule
 from orchestrator.model.spec import Condition, Dependency, HttpProbe, LogProbe, PromptProbe
 
 HERE = Place("f.toml", 1, "/here")
@@ -18,7 +18,7 @@ HERE = Place("f.toml", 1, "/here")
 
 def member(name, needs="", **keys):
     depends_on = tuple(Dependency(other) for other in needs.split())
-    return Member(name=name, place=HERE, depends_on=depends_on, **{"command": "x", **keys})
+    return ComponentDefinition(name=name, place=HERE, depends_on=depends_on, **{"command": "x", **keys})
 
 
 SYSTEM = [
@@ -32,7 +32,7 @@ SYSTEM = [
 
 
 def chosen(**wishes):
-    found, notes = select(SYSTEM, Wishes(**wishes))
+    found, notes = select(SYSTEM, SelectionRequest(**wishes))
     return " ".join(instance for one in found for instance in one.instances), notes
 
 
@@ -242,7 +242,7 @@ BROKEN = "missing ), unterminated subpattern at position 0"
     [
         ({"ready": (LogProbe("${P}"),)}, f"log is no regular expression: {BROKEN}"),
         ({"ready": (PromptProbe("${P}"),)}, f"prompt is no regular expression: {BROKEN}"),
-        ({"expect": (Rule("${P}", Do.FAIL),)}, f"prompt is no regular expression: {BROKEN}"),
+        ({"expect": (Rule("${P}", PromptAction.FAIL),)}, f"prompt is no regular expression: {BROKEN}"),
         ({"ready": (HttpProbe("http://h/", body="${P}"),)}, f"body is no regular expression: {BROKEN}"),
         ({"alive": (HttpProbe("http://h/", headers=(("X", "${P}"),)),)}, f"X is no regular expression: {BROKEN}"),
         (

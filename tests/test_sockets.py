@@ -9,7 +9,7 @@ import sys
 import pytest
 from harness import PYTHON
 
-from orchestrator.process.socket_owner import Owner, Verdict, listener, look, owner
+from orchestrator.process.socket_owner import Owner, OwnerVerdict, listener, look, owner
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
@@ -86,7 +86,7 @@ def verdict(host, port, root):
 def test_a_socket_of_the_tree_is_ours_and_of_anybody_else_it_is_not(serve, bound, asked):
     root, port = serve(bound)
     other, _ = serve()
-    assert verdict(asked, port, root) == Verdict(Owner.OURS)
+    assert verdict(asked, port, root) == OwnerVerdict(Owner.OURS)
     foreign = verdict(asked, port, other)
     assert foreign.owner is Owner.FOREIGN
     assert listener(port) == foreign.pid

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 from definitions import Directory, component
 
-from orchestrator.history.record import Event, Kind, Record
+from orchestrator.history.record import RecordedEvent, RecordKind, StartRecord
 from orchestrator.history.start_times import as_mermaid, as_svg, as_text, critical_path, of_record, path_in_words
 
 NEEDS = {"migrate": {}, "db": {}, "web": {"db": "ready", "cache": "started"}, "cache": {}, "lazy": {"web": "ready"}}
@@ -23,13 +23,15 @@ def times():
         {"name": name, "depends_on": [{"name": other, "condition": how} for other, how in needs.items()]}
         for name, needs in NEEDS.items()
     ]
-    start = Event(next(numbers), Kind.START, facts={"components": described, "steps": ["migrate"], "format": 1})
+    start = RecordedEvent(
+        next(numbers), RecordKind.START, facts={"components": described, "steps": ["migrate"], "format": 1}
+    )
     changes = [
-        Event(next(numbers), Kind.CHANGE, uptime=at, instance=name, run=1, phase=phase,
+        RecordedEvent(next(numbers), RecordKind.CHANGE, uptime=at, instance=name, run=1, phase=phase,
               exit="exited with status 0" if phase == "down" else "")
         for name, at, phase in CHANGES
     ]  # fmt: skip
-    return of_record(Record(1, (start, *changes)))
+    return of_record(StartRecord(1, (start, *changes)))
 
 
 def test_the_table_marks_what_decided():
@@ -55,7 +57,7 @@ def test_diagrams():
 
 
 def test_of_a_record_that_lost_its_beginning():
-    assert of_record(Record(1, ())) == ()
+    assert of_record(StartRecord(1, ())) == ()
     assert critical_path(()) == ()
     assert path_in_words(()) == ""
     assert as_text(()).splitlines() == ["  NAME  STARTED  UP  READY  WAITED FOR"]

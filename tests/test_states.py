@@ -11,9 +11,9 @@ from harness import until
 
 from orchestrator.cli import manual
 from orchestrator.model.lifecycle import State
-from orchestrator.model.spec import Component
+from orchestrator.model.spec import ComponentSpec
 from orchestrator.model.status import Status, of_system
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.instance import Instance
 
 WORDS = {status.value for status in Status}
 SYSTEM = """
@@ -115,7 +115,7 @@ def test_each_state_is_the_same_in_every_command(here):
 
 
 def test_what_cannot_be_killed_is_stuck():
-    member = Member(Component(name="web", argv=("true",), cwd="/"), host=None)
+    member = Instance(ComponentSpec(name="web", argv=("true",), cwd="/"), host=None)
     assert member.public_state is Status.WAITING
     member.state, member.is_stuck = State.KILLING, True
     assert member.public_state is Status.STUCK

@@ -11,7 +11,7 @@ from harness import RUNTIME, Run, command_under_test, environment, until
 
 from orchestrator.runtime.home import Home, running
 from orchestrator.runtime.lock import Lock
-from orchestrator.runtime.system_list import Entry, SystemList, candidates
+from orchestrator.runtime.system_list import SystemList, SystemListEntry, candidates
 
 SYSTEM = f"[components.web]\ncommand = '''{STAY}'''\n"
 
@@ -24,7 +24,7 @@ def held(tmp_path):
     home.make()
     lock = Lock(home.lock_path)
     assert lock.take()
-    yield Entry(str(home.directory), "Procfile", os.getpid(), running(os.getpid()).started)
+    yield SystemListEntry(str(home.directory), "Procfile", os.getpid(), running(os.getpid()).started)
     lock.release()
 
 
@@ -43,15 +43,15 @@ def test_an_entry_is_believed_only_while_its_process_holds_the_lock(tmp_path, he
     systems = SystemList((tmp_path / "list",))
     other = homes("other").path
     for entry in (
-        Entry(str(other), "without a lock", os.getpid(), held.started),
-        Entry(held.home, "another process", os.getppid(), held.started),
+        SystemListEntry(str(other), "without a lock", os.getpid(), held.started),
+        SystemListEntry(held.home, "another process", os.getppid(), held.started),
     ):
         systems.add(entry)
         assert systems.running() == []
     assert list((tmp_path / "list").iterdir()) == [], "what is not true any more is removed"
     dead = Run(["true"])
     dead.wait()
-    systems.add(Entry(held.home, "dead", dead.pid, held.started))
+    systems.add(SystemListEntry(held.home, "dead", dead.pid, held.started))
     assert systems.running() == []
 
 

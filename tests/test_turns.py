@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.model.lifecycle import State
-from orchestrator.supervisor.staggered_start import PATIENCE, Turns
+from orchestrator.supervisor.staggered_start import STAGGER_TIMEOUT, StaggeredStart
 from orchestrator.supervisor.startup_progress import in_words
 
 
@@ -17,7 +17,7 @@ class Stage:
         self.silent = set()
         self.members = []
         self.calls = []
-        self.turns = Turns(self._loop(), self, self, "go on")
+        self.turns = StaggeredStart(self._loop(), self, self, "go on")
 
     def _loop(self):
         return SimpleNamespace(now=lambda: self.now, call_at=lambda when, what: self.calls.append((when, what)))
@@ -42,28 +42,28 @@ def stage():
 
 def test_without_anybody_to_let_first_it_goes(stage):
     stage.add("other", State.STARTING)
-    assert not stage.turns.gives_way(stage.add("free", State.DOWN, due=True))
+    assert not stage.turns.must_yield(stage.add("free", State.DOWN, due=True))
 
 
 @pytest.mark.parametrize("state", State)
 def test_it_gives_way_to_one_that_is_starting_but_to_none_that_has_ended_or_is_ready(stage, state):
     stage.add("first", state)
-    assert stage.turns.gives_way(stage.add("second", State.DOWN, "first", due=True)) is (state is State.STARTING)
+    assert stage.turns.must_yield(stage.add("second", State.DOWN, "first", due=True)) is (state is State.STARTING)
 
 
 def test_one_that_runs_goes_first_until_it_has_spoken(stage):
     stage.add("first", State.UP)
     second = stage.add("second", State.DOWN, "first", due=True)
     stage.silent = {"first"}
-    assert stage.turns.gives_way(second)
+    assert stage.turns.must_yield(second)
     stage.silent = set()
-    assert not stage.turns.gives_way(second)
+    assert not stage.turns.must_yield(second)
 
 
 def test_one_that_gives_way_itself_goes_first_too(stage):
     stage.add("first", State.STARTING)
     stage.add("second", State.DOWN, "first", due=True)
-    assert stage.turns.gives_way(stage.add("third", State.DOWN, "second", due=True))
+    assert stage.turns.must_yield(stage.add("third", State.DOWN, "second", due=True))
 
 
 def test_one_that_stays_silent_has_its_time_and_then_the_next_one_goes(stage):
@@ -72,11 +72,11 @@ def test_one_that_stays_silent_has_its_time_and_then_the_next_one_goes(stage):
     second = stage.add("second", State.DOWN, "first", due=True)
     stage.turns.begun(first)
     stage.turns.begun(stage.add("alone", State.UP))
-    assert stage.calls == [(100.0 + PATIENCE, "go on")]
-    stage.now += PATIENCE - 0.1
-    assert stage.turns.gives_way(second)
+    assert stage.calls == [(100.0 + STAGGER_TIMEOUT, "go on")]
+    stage.now += STAGGER_TIMEOUT - 0.1
+    assert stage.turns.must_yield(second)
     stage.now += 0.1
-    assert not stage.turns.gives_way(second)
+    assert not stage.turns.must_yield(second)
 
 
 def test_who_waits_for_the_same_is_named_together():

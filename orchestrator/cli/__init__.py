@@ -16,7 +16,7 @@ from typing import NoReturn
 from orchestrator.cli import parser, settings
 from orchestrator.config.diagnostics import folded
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
-from orchestrator.terminal.escapes import lines
+from orchestrator.terminal.escapes import printable_lines
 
 
 def main(argv: list[str]) -> NoReturn:
@@ -32,12 +32,12 @@ def main(argv: list[str]) -> NoReturn:
         status = import_module(f"orchestrator.cli.commands.{options.module}").run(options)
     except ConfigError as error:
         for problem in folded(error.problems):
-            print(f"orchestrate: {lines(problem)}", file=sys.stderr)
+            print(f"orchestrate: {printable_lines(problem)}", file=sys.stderr)
         if error.hint:
-            print(f"hint: {lines(error.hint)}", file=sys.stderr)
+            print(f"hint: {printable_lines(error.hint)}", file=sys.stderr)
         status = error.status
     except OrchestrateError as error:
-        print(f"orchestrate: {lines(str(error))}", file=sys.stderr)
+        print(f"orchestrate: {printable_lines(str(error))}", file=sys.stderr)
         status = error.status
     except BrokenPipeError:
         status = 128 + signal.SIGPIPE

@@ -11,33 +11,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import foreground, home_claim
-from orchestrator.cli.airflow_table import AirflowPart
+from orchestrator.cli.airflow_table import AirflowTable
 from orchestrator.cli.commands import airflow
-from orchestrator.cli.detach import Birth
-from orchestrator.cli.settings import Surroundings
+from orchestrator.cli.detach import StartupReporter
+from orchestrator.cli.settings import CommandSettings
 from orchestrator.cli.sources import Sources
 from orchestrator.config.diagnostics import Report
-from orchestrator.model.spec import Plan, System
+from orchestrator.model.spec import StartPlan, SystemSpec
 from orchestrator.runtime.home import Home
-from orchestrator.supervisor.scaling import Supply
+from orchestrator.supervisor.scaling import InstanceSource
 
 if TYPE_CHECKING:
     from orchestrator.history import inputs
 
 
 @dataclass(slots=True)
-class Start:
+class AirflowStart:
     """One start. `system` is what is expected, `names` the components in it; `plan` makes a system of sources.
     `sources` are those expected until the facts are known, and then the true ones; `recorded` is for the record."""
 
-    part: AirflowPart
+    part: AirflowTable
     sources: Sources
-    system: System
+    system: SystemSpec
     names: Collection[str]
-    plan: Callable[[Sources], System]
-    recorded: Callable[[], inputs.Sources]
+    plan: Callable[[Sources], SystemSpec]
+    recorded: Callable[[], inputs.InputSources]
 
-    def run(self, home: Path, here: Surroundings, birth: Birth | None, supply: Supply) -> int:
+    def run(self, home: Path, here: CommandSettings, birth: StartupReporter | None, supply: InstanceSource) -> int:
         """Run it to its end; returns the exit status. Raises HeldError if another system holds AIRFLOW_HOME."""
         own = self.part.home
         airflow.make_home(own.directory)
@@ -52,7 +52,7 @@ class Start:
             own.forget_holder()
             lock.release()
 
-    def _run(self, home: Path, here: Surroundings, birth: Birth | None, supply: Supply) -> int:
+    def _run(self, home: Path, here: CommandSettings, birth: StartupReporter | None, supply: InstanceSource) -> int:
         return foreground.run_made(
             self._make,
             home,
@@ -63,14 +63,14 @@ class Start:
             sources=self.recorded,
         )
 
-    def _make(self, home: Home) -> tuple[System, Callable[[], Plan]]:
+    def _make(self, home: Home) -> tuple[SystemSpec, Callable[[], StartPlan]]:
         system, plan = self.part.start(self.names)
         assert plan is not None
         init = (*system.init, *self.system.init)
         labels = (*(step.name for step in system.init), *self.system.labels)
         return replace(self.system, init=init, components=(), labels=labels), lambda: self._plan(plan())
 
-    def _plan(self, found: Plan) -> Plan:
+    def _plan(self, found: StartPlan) -> StartPlan:
         report = Report()
         definition = self.part.definition(found.components, report)
         self.sources = replace(self.sources, definition=definition, report=report)

@@ -22,7 +22,7 @@ from orchestrator.config.environment import Layers, expand_at
 from orchestrator.config.interpolation import escape
 from orchestrator.model.errors import ConfigError
 from orchestrator.model.masked import plain
-from orchestrator.model.spec import Component, System
+from orchestrator.model.spec import ComponentSpec, SystemSpec
 from orchestrator.presets.airflow import (
     generated_secrets,
     preset,
@@ -33,11 +33,11 @@ from orchestrator.presets.airflow import (
     installation as airflow_installation,
 )
 from orchestrator.presets.airflow.facts import EXECUTORS, NAMES, Facts, foresee
-from orchestrator.presets.airflow.preset import Preset, Wishes
+from orchestrator.presets.airflow.preset import AirflowOptions, Preset
 from orchestrator.runtime.home import Home
 
 if TYPE_CHECKING:
-    from orchestrator.model.spec import Plan
+    from orchestrator.model.spec import StartPlan
 
 SOURCE = "the Airflow preset"
 Ask = Callable[[Home, airflow_installation.Installation, dict[str, str]], Facts]
@@ -65,7 +65,7 @@ def table_of(options: argparse.Namespace) -> dict[str, object]:
 
 
 @dataclass(frozen=True, slots=True)
-class AirflowPart:
+class AirflowTable:
     """`document` is what the user wrote, `environment` what Airflow starts from, `shell` the same without .env files
     and the table. `home` is AIRFLOW_HOME, `directory` where components run. `version` and `components` are what is
     expected to run."""
@@ -77,16 +77,16 @@ class AirflowPart:
     directory: str
     environment: Mapping[str, str]
     shell: Mapping[str, str]
-    wishes: Wishes
+    airflow_options: AirflowOptions
     version: str = ""
-    components: tuple[Component, ...] = ()
+    components: tuple[ComponentSpec, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
         """The components of the preset."""
         return frozenset(component.component or component.name for component in self.components)
 
-    def foreseen(self, ask: Ask | None = None) -> AirflowPart:
+    def foreseen(self, ask: Ask | None = None) -> AirflowTable:
         """Return it with its version and components, as they are configured. With `ask`, which runs the helper,
         exactly; else as far as can be told without running Airflow. Raises ConfigError."""
         environment = preset.prepared(self.environment, self.installation, self.home.directory, self.directory)
@@ -99,7 +99,7 @@ class AirflowPart:
             facts = foresee(version, home, environment, config) or foresee(version, home, {}, "")
         if facts is None:
             raise ConfigError([f"cannot tell which version of Airflow {self.installation.command} is"])
-        components = self._preset(self.wishes).expected(self.home, facts)
+        components = self._preset(self.airflow_options).expected(self.home, facts)
         return replace(self, version=facts.version, components=components)
 
     def database_step(self) -> dict[str, Any]:
@@ -110,17 +110,17 @@ class AirflowPart:
         tree = self._tree(spec)
         kept: dict[str, Any] = {key: tree[key] for key in ("environment", "env_file") if key in tree}
         command: tuple[str, ...] = (self.installation.command, "db", verb)
-        if found := self._preset(self.wishes).find_servers(self.home):
+        if found := self._preset(self.airflow_options).find_servers(self.home):
             command = found.wrapped(command)
         return {"command": [escape(word) for word in command], **kept}
 
-    def _tree(self, component: Component) -> dict[str, Any]:
+    def _tree(self, component: ComponentSpec) -> dict[str, Any]:
         """Return a component as keys. Generated secrets stay in their file: what we print would show them."""
         environment = component.environment
         secrets = generated_secrets.stored(self.home)
         used = {name: value for name, value in secrets.items() if environment.get(name) == value}
         files: list[Any] = [str(generated_secrets.path(self.home))] if used else []
-        if self.wishes.servers and any(name in environment for name in servers.VARIABLES):
+        if self.airflow_options.servers and any(name in environment for name in servers.VARIABLES):
             used |= {name: environment[name] for name in servers.VARIABLES if name in environment}
             files.append({"path": str(servers.variables_file(self.home)), "required": False})  # made by a start
         tree = component_dump.of_component(component, {**self._inherited, **used})
@@ -133,7 +133,7 @@ class AirflowPart:
         """What components get unchanged. AIRFLOW_HOME is written down: another shell may have another."""
         return {name: value for name, value in self.environment.items() if name != "AIRFLOW_HOME"}
 
-    def definition(self, components: tuple[Component, ...], report: Report) -> Definition:
+    def definition(self, components: tuple[ComponentSpec, ...], report: Report) -> Definition:
         """Return the definition with these components of the preset under what the user wrote."""
         trees: dict[str, dict[str, Any]] = {}
         for component in components:
@@ -160,14 +160,16 @@ class AirflowPart:
         merged.root = self.document.root
         return loading.read(merged, self.title, report)
 
-    def start(self, names: Collection[str]) -> tuple[System, Callable[[], Plan] | None]:
+    def start(self, names: Collection[str]) -> tuple[SystemSpec, Callable[[], StartPlan] | None]:
         """Return the preset's part of a system in which only the components of these `names` run. The home has to be
         held."""
-        wishes = replace(self.wishes, only=frozenset(names) & frozenset(NAMES), without=frozenset())
-        return self._preset(wishes).make(self.home)
+        airflow_options = replace(self.airflow_options, only=frozenset(names) & frozenset(NAMES), without=frozenset())
+        return self._preset(airflow_options).make(self.home)
 
-    def _preset(self, wishes: Wishes) -> Preset:
-        return Preset(self.installation, self.home.directory, self.environment, wishes, self.directory, self.shell)
+    def _preset(self, airflow_options: AirflowOptions) -> Preset:
+        return Preset(
+            self.installation, self.home.directory, self.environment, airflow_options, self.directory, self.shell
+        )
 
 
 def _fitted(tree: dict[str, Any], mine: object) -> object:
@@ -200,7 +202,7 @@ def read(
     report: Report,
     *,
     shows_password: bool,
-) -> AirflowPart:
+) -> AirflowTable:
     """Return the preset that the table describes; `shell` is the environment without files.
 
     Raises OrchestrateError if there is no Airflow; what is wrong in the table goes to `report`.
@@ -232,7 +234,7 @@ def read(
         report.problem(table.where("port"), f"airflow.port: has to be 1 to 65535, not {port!r:.40}")
         port = None
     report.check()
-    wishes = Wishes(
+    airflow_options = AirflowOptions(
         only=frozenset(table.values.get("only", ())),
         without=frozenset(table.values.get("except", ())),
         port=None if port is None else int(port),
@@ -250,7 +252,7 @@ def read(
         servers=frozenset(table.values.get("with", ())),
     )
     installation = airflow_installation.find(command, environment.get("PATH"))
-    return AirflowPart(
+    return AirflowTable(
         document,
         title,
         installation,
@@ -258,5 +260,5 @@ def read(
         os.path.abspath(base),
         environment,
         shell,
-        wishes,
+        airflow_options,
     )

@@ -17,7 +17,7 @@ import signal
 import socket
 from dataclasses import dataclass
 
-from orchestrator.model.control import Frame, FrameReader, Kind, MalformedFrame, format_size
+from orchestrator.model.control import Frame, FrameKind, FrameReader, MalformedFrame, format_size
 from orchestrator.output.console import Console
 from orchestrator.runtime import signals
 from orchestrator.runtime.connection import Outbox
@@ -31,7 +31,7 @@ from orchestrator.terminal.query_answers import Queries
 KEYS_FD, SCREEN_FD = 0, 1
 SCREEN_MAX = 1 << 16  # bytes waiting for the screen at which the socket is not read
 KEYS_MAX = 1 << 20  # bytes typed that the supervisor has not taken; more is dropped, with a bell
-PATIENCE = 0.3  # seconds that a stalled screen is waited for at the end
+SCREEN_DRAIN_TIMEOUT = 0.3  # seconds that a stalled screen is waited for at the end
 RECENTLY = 3.0  # seconds for which a query may still be answered
 ANSWER = 1.0  # seconds in which a terminal says that it is well (DSR 5, ctlseqs of xterm), over a slow line
 _ARE_YOU_WELL, _WELL = b"\x1b[5n", b"\x1b[0n"
@@ -67,7 +67,7 @@ class Signalled:
 Outcome = Detached | Ended | Lost | Signalled
 
 
-class Sitting:
+class AttachSession:
     """Owns the terminal and the socket from `run` to its return."""
 
     def __init__(self, connection: socket.socket, keys: DetachKeys, read_only: bool, rest: bytes) -> None:
@@ -120,7 +120,7 @@ class Sitting:
         if self._keys_timer is not None:
             self._keys_timer.cancel()
         self._console.write(self._modes.leave + b"\r\n" + _ERASE_BELOW, may_skip=False)
-        self._console.drain(PATIENCE)
+        self._console.drain(SCREEN_DRAIN_TIMEOUT)
         if (self._reports or self._loop.now() - self._asked_at < RECENTLY) and self._terminal.is_ours:
             # Otherwise the answer to a query of the component, or the release of a key, would be typed into the shell.
             # A terminal answers in order.
@@ -162,7 +162,7 @@ class Sitting:
         elif len(self._unsent) + len(passed) > KEYS_MAX:
             self._console.write(_BELL)
         elif passed:
-            self._send(Frame(Kind.INPUT, passed))
+            self._send(Frame(FrameKind.INPUT, passed))
         if leaves:
             self._end(Detached())
 
@@ -200,16 +200,16 @@ class Sitting:
             return
         for frame in frames:
             match frame.kind:
-                case Kind.OUTPUT:
+                case FrameKind.OUTPUT:
                     if self._modes.saves_title(frame.body):
                         self._console.write(SAVE_TITLE, may_skip=False)
                     self._modes.feed(frame.body)
                     self._reports = self._reports or self._modes.reports
                     self._note_queries(frame.body)
                     self._console.write(frame.body, may_skip=False)
-                case Kind.NOTE:
+                case FrameKind.NOTE:
                     self._say(frame.body.decode("utf-8", "replace"))
-                case Kind.END:
+                case FrameKind.END:
                     status, _, why = frame.body.decode("utf-8", "replace").partition(" ")
                     self._end(Ended(int(status) if status.isdigit() else 1, why))
                 case _:
@@ -253,10 +253,10 @@ class Sitting:
     def _suspend(self) -> None:
         """Stand still as the shell wants it, with its terminal in order; SIGCONT follows."""
         self._console.write(self._modes.leave, may_skip=False)
-        self._console.drain(PATIENCE)
+        self._console.drain(SCREEN_DRAIN_TIMEOUT)
         self._terminal.leave()
         os.kill(os.getpid(), signal.SIGSTOP)
 
     def _send_size(self) -> None:
         columns, rows = self._console.size() or (80, 24)
-        self._send(Frame(Kind.SIZE, format_size(rows, columns).encode()))
+        self._send(Frame(FrameKind.SIZE, format_size(rows, columns).encode()))

@@ -23,7 +23,7 @@ Row = dict[str, Any]
 _TIMES = frozenset(("time", "since", "started", "ready_since", "ended"))
 
 
-class Refused(OrchestrateError):
+class RequestRefused(OrchestrateError):
     """The supervisor said no; `reply` is what it said."""
 
     def __init__(self, reply: Reply) -> None:
@@ -71,7 +71,7 @@ def replies(conversation: Conversation, request: Request, limit: float | None = 
     try:
         for reply in conversation.ask(request, limit):
             if not reply.ok:
-                raise Refused(reply)
+                raise RequestRefused(reply)
             if reply.progress:
                 for line in reply.progress.splitlines():
                     print(f"orchestrate: {printable(line)}", file=sys.stderr, flush=True)
@@ -124,4 +124,4 @@ def clock(seconds: float | None) -> str:
 
 def printable(text: str) -> str:
     """Text that the terminal can show, whatever the locale, and that cannot steer it: some of it a component wrote."""
-    return os.fsencode(escapes.lines(text)).decode(sys.stdout.encoding or "utf-8", "replace")
+    return os.fsencode(escapes.printable_lines(text)).decode(sys.stdout.encoding or "utf-8", "replace")

@@ -17,12 +17,12 @@ from typing import Any
 
 from orchestrator.cli import client, settings
 from orchestrator.cli import parser as cli_parser
-from orchestrator.config.definition import Member
+from orchestrator.config.definition import ComponentDefinition
 from orchestrator.model.control import Request, Verb
 from orchestrator.model.errors import OrchestrateError
 
 FILES, DIRECTORIES = ":files", ":directories"  # instead of candidates: the shell knows these itself
-PATIENCE = 1.0  # seconds that a running system has to answer
+ANSWER_TIMEOUT = 1.0  # seconds that a running system has to answer
 _PLACES = ("file", "directory", "home", "env", "root", "env_override")  # options that say which system is meant
 _LISTS = ("only", "without", "quiet", "no_tty")  # whose value is names separated by commas
 _BY_METAVAR = {"FILE": FILES, "FILES": FILES, "PATH": FILES, "DIR": DIRECTORIES}
@@ -196,9 +196,11 @@ class _Typed:
 
     def _running(self) -> list[dict[str, Any]]:
         with client.converse(self._options("ps")) as conversation:
-            return [row for reply in client.replies(conversation, Request(Verb.PS), PATIENCE) for row in reply.rows]
+            return [
+                row for reply in client.replies(conversation, Request(Verb.PS), ANSWER_TIMEOUT) for row in reply.rows
+            ]
 
-    def _defined(self) -> list[Member]:
+    def _defined(self) -> list[ComponentDefinition]:
         return _or_none(lambda: list(self._definition().components))
 
     def _steps(self) -> list[str]:

@@ -20,7 +20,7 @@ from orchestrator.model.lifecycle import State
 
 if TYPE_CHECKING:
     from orchestrator.runtime.loop import Timer
-    from orchestrator.supervisor.instance import Member
+    from orchestrator.supervisor.instance import Instance
     from orchestrator.supervisor.supervisor import Supervisor
 
 STANDS = b"\0"
@@ -28,7 +28,7 @@ LATE = b"\1"  # it runs, and is not ready in time
 SETTLED = 0.5  # seconds without a change after which a start counts: `sh -c` starts, and only then finds no command
 
 
-class Birth:
+class StartupReporter:
     """The detached side, until it stands."""
 
     def __init__(self, parent: int, awaited: float | None) -> None:
@@ -42,7 +42,7 @@ class Birth:
     def watch(self, supervisor: Supervisor) -> None:
         """Tell the terminal what is said, until every member has been started."""
         self._supervisor = supervisor
-        supervisor.herald = self._tell
+        supervisor.on_report = self._tell
         supervisor.streams.unseen = True
         supervisor.listen(self._changed)
         self._timer = supervisor.loop.call_in(SETTLED, self._look)  # it may be that nothing starts
@@ -52,7 +52,7 @@ class Birth:
     def _tell(self, text: str) -> None:
         self._write("".join(f"orchestrate: {line}\n" for line in text.split("\n")).encode("utf-8", "replace"))
 
-    def _changed(self, member: Member, before: State) -> None:
+    def _changed(self, member: Instance, before: State) -> None:
         if self._supervisor is not None:
             if self._timer is not None:
                 self._timer.cancel()
@@ -60,7 +60,7 @@ class Birth:
 
     def _look(self) -> None:
         supervisor = self._supervisor
-        if supervisor is None or supervisor.is_stopping or not supervisor.roster.all_begun:
+        if supervisor is None or supervisor.is_stopping or not supervisor.registry.all_begun:
             return
         if self._awaited is None or supervisor.is_ready:
             self._leave(STANDS)
@@ -69,7 +69,7 @@ class Birth:
         supervisor = self._supervisor
         if supervisor is None or supervisor.is_stopping:
             return
-        self._supervisor = supervisor.herald = None
+        self._supervisor = supervisor.on_report = None
         _die_with(0, self._parent)
         self._write(how)
         with open(os.devnull, "wb") as null:
@@ -80,7 +80,7 @@ class Birth:
             os.write(2, data)
 
 
-def run(options: argparse.Namespace, job: Callable[[Birth | None], int]) -> int:
+def run(options: argparse.Namespace, job: Callable[[StartupReporter | None], int]) -> int:
     """Do the job here; with --detach in a process of its own, and return its status where it ends before it stands."""
     if not options.detach:
         return job(None)
@@ -104,7 +104,7 @@ def run(options: argparse.Namespace, job: Callable[[Birth | None], int]) -> int:
         os.dup2(null.fileno(), 0)
         os.dup2(null.fileno(), 1)
     _die_with(signal.SIGINT, parent)
-    return job(Birth(parent, options.wait))
+    return job(StartupReporter(parent, options.wait))
 
 
 def _die_with(number: int, parent: int) -> None:

@@ -15,42 +15,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import home_claim, settings
-from orchestrator.cli.settings import Surroundings
+from orchestrator.cli.settings import CommandSettings
 from orchestrator.model.errors import OrchestrateError
-from orchestrator.model.spec import System
+from orchestrator.model.spec import SystemSpec
 from orchestrator.runtime import fd_limit, signals
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
-from orchestrator.runtime.system_list import Entry
+from orchestrator.runtime.system_list import SystemListEntry
 
 if TYPE_CHECKING:
-    from orchestrator.cli.detach import Birth
-    from orchestrator.cli.recording import Recording
-    from orchestrator.cli.systemd import Service
-    from orchestrator.control.handler import Desk
-    from orchestrator.control.server import Server
-    from orchestrator.history.inputs import Sources
+    from orchestrator.cli.detach import StartupReporter
+    from orchestrator.cli.recording import StartRecording
+    from orchestrator.cli.systemd import ServiceNotifier
+    from orchestrator.control.handler import RequestHandler
+    from orchestrator.control.server import ControlServer
+    from orchestrator.history.inputs import InputSources
     from orchestrator.model.outcome import Outcome
-    from orchestrator.model.spec import Plan
+    from orchestrator.model.spec import StartPlan
     from orchestrator.output.console import Console
     from orchestrator.output.palette import Palette
-    from orchestrator.output.presenter import Stage
-    from orchestrator.supervisor.scaling import Supply
+    from orchestrator.output.presenter import Presenter
+    from orchestrator.supervisor.scaling import InstanceSource
     from orchestrator.supervisor.supervisor import Supervisor
 
 KEYS_FD = 0
-PATIENCE = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
+PIPE_DRAIN_TIMEOUT = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
 TERMINAL_PATIENCE = 1.0  # the same for a terminal, since it last took something: 4 KB a second are enough
 
 
 def run(
-    system: System,
+    system: SystemSpec,
     directory: Path,
-    here: Surroundings,
-    birth: Birth | None = None,
-    supply: Supply | None = None,
-    plan: Callable[[], Plan] | None = None,
-    sources: Callable[[], Sources] | None = None,
+    here: CommandSettings,
+    birth: StartupReporter | None = None,
+    supply: InstanceSource | None = None,
+    plan: Callable[[], StartPlan] | None = None,
+    sources: Callable[[], InputSources] | None = None,
 ) -> int:
     """Take the home, run the system to its end, give the home back. Returns the exit status, or dies of a signal.
     `supply` makes specs later; `plan` is called after the initial steps, `sources` for the record: what the definition
@@ -62,14 +62,14 @@ def run(
 
 
 def run_made(
-    make: Callable[[Home], tuple[System, Callable[[], Plan] | None]],
+    make: Callable[[Home], tuple[SystemSpec, Callable[[], StartPlan] | None]],
     directory: Path,
-    here: Surroundings,
+    here: CommandSettings,
     fd: int = 1,
-    birth: Birth | None = None,
-    supply: Supply | None = None,
+    birth: StartupReporter | None = None,
+    supply: InstanceSource | None = None,
     airflow_home: str = "",
-    sources: Callable[[], Sources] | None = None,
+    sources: Callable[[], InputSources] | None = None,
 ) -> int:
     """The same for a preset: `make` is called once the home is ours and nothing of an earlier run is left in it, and
     what it returns to make the plan with once the initial steps have succeeded. `fd` is the screen; `birth` watches the
@@ -92,18 +92,18 @@ def run_made(
 
 
 def _supervise(
-    system: System,
+    system: SystemSpec,
     home: Home,
-    here: Surroundings,
-    plan: Callable[[], Plan] | None,
+    here: CommandSettings,
+    plan: Callable[[], StartPlan] | None,
     fd: int,
-    birth: Birth | None,
-    supply: Supply | None,
+    birth: StartupReporter | None,
+    supply: InstanceSource | None,
     airflow_home: str,
-    sources: Callable[[], Sources] | None,
+    sources: Callable[[], InputSources] | None,
 ) -> Outcome:
-    from orchestrator.model.outcome import Terms
-    from orchestrator.output.console import Console, Kind
+    from orchestrator.model.outcome import ExitPolicy
+    from orchestrator.output.console import Console, OutputKind
     from orchestrator.supervisor.supervisor import Supervisor
 
     soft = fd_limit.set_some_apart()
@@ -111,14 +111,14 @@ def _supervise(
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     loop = Loop()
     console = Console(loop, fd, lambda error: supervisor.lost_sink(error))
-    stage = _stage(console, system, home, here)
+    stage = _presenter(console, system, home, here)
     supervisor = Supervisor(
         system,
         home,
         loop,
         stage,
         soft,
-        Terms(not signals.inherited_ignored(signal.SIGHUP), here.stays, here.exit_code_from),
+        ExitPolicy(not signals.inherited_ignored(signal.SIGHUP), here.stays, here.exit_code_from),
         plan,
         supply,
     )
@@ -134,7 +134,7 @@ def _supervise(
         stage.watch_logs(loop)
 
     try:
-        if birth is None and console.kind is Kind.TERMINAL and _is_same_terminal(KEYS_FD, fd):
+        if birth is None and console.kind is OutputKind.TERMINAL and _is_same_terminal(KEYS_FD, fd):
             supervisor.read_keys(KEYS_FD)
         outcome = supervisor.run(begun)
         reception.finish(outcome)
@@ -143,7 +143,7 @@ def _supervise(
         return outcome
     finally:
         reception.close()
-        console.drain(PATIENCE if console.kind is not Kind.TERMINAL else TERMINAL_PATIENCE)
+        console.drain(PIPE_DRAIN_TIMEOUT if console.kind is not OutputKind.TERMINAL else TERMINAL_PATIENCE)
         supervisor.give_terminal_back()
 
 
@@ -155,14 +155,14 @@ def _is_same_terminal(fd: int, other_fd: int) -> bool:
         return False
 
 
-def _service(here: Surroundings, supervisor: Supervisor) -> Service | None:
+def _service(here: CommandSettings, supervisor: Supervisor) -> ServiceNotifier | None:
     """Tell the service manager that has started us, where one has."""
     if not here.notify_socket:
         return None
-    from orchestrator.cli.systemd import Service
+    from orchestrator.cli.systemd import ServiceNotifier
     from orchestrator.runtime.sd_notify import Notifier
 
-    return Service(Notifier(here.notify_socket), here.watchdog, supervisor)
+    return ServiceNotifier(Notifier(here.notify_socket), here.watchdog, supervisor)
 
 
 class _Reception:
@@ -172,34 +172,36 @@ class _Reception:
     def __init__(
         self,
         home: Home,
-        here: Surroundings,
+        here: CommandSettings,
         supervisor: Supervisor,
         airflow_home: str,
-        sources: Callable[[], Sources] | None,
+        sources: Callable[[], InputSources] | None,
     ) -> None:
         self._home = home
         self._airflow_home = airflow_home
         self._list = settings.system_list()
         self._here = here
         self._supervisor = supervisor
-        self._desk: Desk | None = None
-        self._server: Server | None = None
+        self._handler: RequestHandler | None = None
+        self._server: ControlServer | None = None
         self._sources = sources
-        self._recording: Recording | None = None
+        self._recording: StartRecording | None = None
 
     def open(self) -> None:
         """Listen. Where no socket can be made (some file systems have none) the system runs without."""
-        from orchestrator.control.handler import Desk
-        from orchestrator.control.server import Server
+        from orchestrator.control.handler import RequestHandler
+        from orchestrator.control.server import ControlServer
         from orchestrator.output.presenter import Tone
 
         self._record()
-        self._desk = Desk(self._supervisor, log_directory(self._home, self._here))
+        self._handler = RequestHandler(self._supervisor, log_directory(self._home, self._here))
         path = self._home.control_path
         try:
-            self._server = Server(path, self._supervisor.loop, self._desk.handle)
+            self._server = ControlServer(path, self._supervisor.loop, self._handler.handle)
             self._list.add(
-                Entry(str(self._home.directory), self._supervisor.title, os.getpid(), _now(), self._airflow_home)
+                SystemListEntry(
+                    str(self._home.directory), self._supervisor.title, os.getpid(), _now(), self._airflow_home
+                )
             )
         except OSError as error:
             why = f"unable to listen on {path}: {error.strerror}; ps, stop and so on will not work"
@@ -209,19 +211,19 @@ class _Reception:
         view = self._here.view
         if view.history == 0:
             return
-        from orchestrator.cli.recording import Recording
-        from orchestrator.history.inputs import Sources
+        from orchestrator.cli.recording import StartRecording
+        from orchestrator.history.inputs import InputSources
 
-        sources = self._sources() if self._sources is not None else Sources()
-        self._recording = Recording(self._supervisor, self._home, sources, view.history, view.history_size)
+        sources = self._sources() if self._sources is not None else InputSources()
+        self._recording = StartRecording(self._supervisor, self._home, sources, view.history, view.history_size)
         self._recording.open()
 
     def finish(self, outcome: Outcome) -> None:
         """Answer all who still wait: the system has ended."""
         if self._recording is not None:
             self._recording.close(outcome)
-        if self._desk is not None:
-            self._desk.finish(outcome)
+        if self._handler is not None:
+            self._handler.finish(outcome)
 
     def close(self) -> None:
         """Listen no more."""
@@ -234,12 +236,12 @@ def _now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
-def _stage(console: Console, system: System, home: Home, here: Surroundings) -> Stage:
+def _presenter(console: Console, system: SystemSpec, home: Home, here: CommandSettings) -> Presenter:
     from orchestrator.output import log_file
-    from orchestrator.output.console import Kind
-    from orchestrator.output.presenter import Presentation, Stage
-    from orchestrator.output.screen import Screen
-    from orchestrator.terminal.painter import Style
+    from orchestrator.output.console import OutputKind
+    from orchestrator.output.presenter import Presentation, Presenter
+    from orchestrator.output.screen import MergedScreen
+    from orchestrator.terminal.painter import PrefixStyle
 
     @functools.cache
     def blessed() -> Palette:
@@ -251,9 +253,9 @@ def _stage(console: Console, system: System, home: Home, here: Surroundings) -> 
         return blessed().cut(shown, columns)
 
     if here.colours:
-        style = Style.COLOURS
+        style = PrefixStyle.COLOURS
     else:
-        style = Style.NO_COLOURS if console.kind is Kind.TERMINAL else Style.BYTES
+        style = PrefixStyle.NO_COLOURS if console.kind is OutputKind.TERMINAL else PrefixStyle.BYTES
     presentation = Presentation(
         style,
         prefix=here.view.prefix,
@@ -261,17 +263,17 @@ def _stage(console: Console, system: System, home: Home, here: Surroundings) -> 
         utc=here.view.utc,
         json=here.view.json,
         quiet=here.view.quiet,
-        bell=here.view.bell and console.kind is Kind.TERMINAL,
+        bell=here.view.bell and console.kind is OutputKind.TERMINAL,
         logs=log_directory(home, here),
         log_size=here.view.log_size or log_file.SIZE,
         log_files=here.view.log_files or log_file.KEPT,
         link_host=os.uname().nodename if here.hyperlinks else "",
     )
-    screen = Screen(console, cut if here.erases else None, reflows=here.reflows)
-    return Stage(screen, presentation, system.labels, lambda: blessed().wrap, system.colors)
+    screen = MergedScreen(console, cut if here.erases else None, reflows=here.reflows)
+    return Presenter(screen, presentation, system.labels, lambda: blessed().wrap, system.colors)
 
 
-def log_directory(home: Home, here: Surroundings) -> Path | None:
+def log_directory(home: Home, here: CommandSettings) -> Path | None:
     """Make the directory of the log files and return it; None where none are wanted."""
     if not here.view.log:
         return None

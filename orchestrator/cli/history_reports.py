@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.cli import client
 from orchestrator.history import inputs, record
 from orchestrator.history.causes import Causes, Chain, Step, Words
-from orchestrator.history.record import Event, Kind, Record, RecordError
+from orchestrator.history.record import RecordedEvent, RecordError, RecordKind, StartRecord
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.runtime.home import Home
 
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 CHANGES_MAX = 8
 
 
-def words(found: Record) -> Words:
+def words(found: StartRecord) -> Words:
     """Return how times and users of a record are written: the names of users are those of the machine it is from."""
     is_ours = found.facts.get("host") == os.uname().nodename
 
@@ -33,7 +33,7 @@ def words(found: Record) -> Words:
     return Words(client.clock, user)
 
 
-def read(home: Home, start: int = -1) -> Record:
+def read(home: Home, start: int = -1) -> StartRecord:
     """Return the record of a start: its number, or -1 for the last one, -2 for the one before. Raises
     OrchestrateError."""
     known = record.numbers(home.history)
@@ -56,7 +56,7 @@ def read(home: Home, start: int = -1) -> Record:
         raise OrchestrateError(str(error), "move the directory away to begin a new history") from None
 
 
-def current(home: Home) -> Record | None:
+def current(home: Home) -> StartRecord | None:
     """Return the record of the start that runs; None if it keeps none, or if it cannot be read."""
     holder = home.read_holder()
     try:
@@ -66,7 +66,7 @@ def current(home: Home) -> Record | None:
     return found if holder is not None and found.facts.get("pid") == holder.pid else None
 
 
-def last_good(home: Home, before: int, component: str = "") -> Record | None:
+def last_good(home: Home, before: int, component: str = "") -> StartRecord | None:
     """Return the last start before another that became ready, or in which a component did."""
     for number in reversed([one for one in record.numbers(home.history) if one < before]):
         try:
@@ -79,7 +79,7 @@ def last_good(home: Home, before: int, component: str = "") -> Record | None:
     return None
 
 
-def changes_since_good(home: Home, found: Record, causes: Causes, instance: str) -> Chain:
+def changes_since_good(home: Home, found: StartRecord, causes: Causes, instance: str) -> Chain:
     """Return what changed since an instance was ready in an earlier start; nothing if it was in this one too."""
     last = causes.last(instance)
     if last is None or causes.was_ready(instance) or last.state not in ("failed", "restarting", "starting"):
@@ -103,7 +103,7 @@ def is_recorded(home: Home) -> bool:
     return bool(record.numbers(home.history))
 
 
-def chosen(causes: Causes, found: Record, names: Iterable[str]) -> list[str]:
+def chosen(causes: Causes, found: StartRecord, names: Iterable[str]) -> list[str]:
     """Return the instances that are named, as instance, component or pattern; all without a name. Raises UsageError."""
     known = causes.instances
     result: list[str] = []
@@ -136,9 +136,9 @@ def chain_as_json(chain: Chain) -> list[Row]:
     return [{"text": step.text, "lines": list(step.lines), "time": step.time} for step in chain]
 
 
-def rows(causes: Causes, found: Record, names: Iterable[str]) -> list[Row]:
+def rows(causes: Causes, found: StartRecord, names: Iterable[str]) -> list[Row]:
     """Return what `ps` shows of the instances of a start that has exited."""
-    ended = found.first(Kind.END) is not None
+    ended = found.first(RecordKind.END) is not None
     return [_row(causes, name, ended) for name in chosen(causes, found, names)]
 
 
@@ -167,13 +167,13 @@ def _row(causes: Causes, name: str, ended: bool) -> Row:
     }
 
 
-def _state(last: Event) -> str:
+def _state(last: RecordedEvent) -> str:
     return "stopped" if last.state in ("waiting", "restarting") else last.state or last.phase
 
 
-def end_of(found: Record) -> str:
+def end_of(found: StartRecord) -> str:
     """Return in words how a start ended that does not run."""
-    end = found.first(Kind.END)
+    end = found.first(RecordKind.END)
     if end is not None:
         return f"exited {end.reason}" if end.reason else "exited"
     last = found.events[-1] if found.events else None
@@ -190,9 +190,9 @@ def boot_id() -> str:
         return ""
 
 
-def note(home: Home, found: Record) -> None:
+def note(home: Home, found: StartRecord) -> None:
     """Say that the answer is about the past."""
-    began = found.first(Kind.START)
+    began = found.first(RecordKind.START)
     at = f" at {client.clock(began.time)}" if began is not None else ""
     print(
         f"orchestrate: no system is running in {home.directory}; this is from the record of start {found.number}{at}",

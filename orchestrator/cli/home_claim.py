@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from orchestrator.cli.settings import Surroundings
+from orchestrator.cli.settings import CommandSettings
 from orchestrator.model.errors import HeldError, OrchestrateError
 from orchestrator.process.tree import wait_for
 from orchestrator.runtime.home import ANOTHER, Home, running
@@ -111,7 +111,7 @@ GRACE = 10.0  # seconds between TERM and KILL
 OPTION = "--end-survivors"
 
 
-def settle(home: Home, here: Surroundings) -> None:
+def settle(home: Home, here: CommandSettings) -> None:
     """Name what survived, and end it where that is asked for: by the option, or by an answer on the terminal.
 
     Without either the start goes on beside it, as `docker compose up` does beside orphans. Raises OrchestrateError

@@ -13,13 +13,19 @@ from pathlib import Path
 
 from orchestrator.cli import settings
 from orchestrator.output import labels
-from orchestrator.output.console import Kind, kind_of
+from orchestrator.output.console import OutputKind, kind_of
 from orchestrator.output.last_row import LastRow
 from orchestrator.output.log_reader import Line, Logs
 from orchestrator.output.log_rows import Rows
 from orchestrator.output.unfinished_lines import REDRAW_AFTER, TAIL_AFTER
 from orchestrator.runtime.inotify import DirectoryWatch
-from orchestrator.terminal.painter import ERROR_SEPARATOR, SEPARATOR, JsonPainter, PrefixPainter, Style
+from orchestrator.terminal.painter import (
+    ERROR_SEPARATOR,
+    SEPARATOR,
+    JsonPainter,
+    PrefixPainter,
+    PrefixStyle,
+)
 from orchestrator.terminal.row import rewrites
 from orchestrator.terminal.width import padded, width
 
@@ -33,7 +39,7 @@ def component_of(instance: str) -> str:
     return _REPLICA.sub("", instance)
 
 
-class Shower:
+class LogPrinter:
     """Makes a line into what is printed. `directory` is where the logs and labels are, `names` the instances that may
     be shown, for the width of the prefix."""
 
@@ -42,11 +48,11 @@ class Shower:
         self._json = options.json
         self._timestamps, self._utc = here.view.timestamps, here.view.utc
         self._has_prefix = not options.no_prefix
-        self._is_terminal = kind_of(1) is Kind.TERMINAL
+        self._is_terminal = kind_of(1) is OutputKind.TERMINAL
         if here.colours:
-            self._style = Style.COLOURS
+            self._style = PrefixStyle.COLOURS
         else:
-            self._style = Style.NO_COLOURS if self._is_terminal else Style.BYTES
+            self._style = PrefixStyle.NO_COLOURS if self._is_terminal else PrefixStyle.BYTES
         self._labels = labels.read(directory)
         self._labels.add(sorted(names))
         self._columns = max(map(width, names), default=0)
@@ -114,7 +120,7 @@ def _as_json(line: Line) -> bytes:
 class Follower:
     """Prints what is written from now on; on a terminal the newest unfinished line stands below it."""
 
-    def __init__(self, logs: Logs, rows: Rows, show: Shower, keep: Keep = lambda line: True) -> None:
+    def __init__(self, logs: Logs, rows: Rows, show: LogPrinter, keep: Keep = lambda line: True) -> None:
         self._logs = logs
         self._rows = rows
         self._show = show

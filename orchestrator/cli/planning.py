@@ -17,11 +17,11 @@ from orchestrator.config.diagnostics import Report, did_you_mean
 from orchestrator.config.environment import FROM_SHELL, Layers, Variable, Variables
 from orchestrator.config.ports import LAST
 from orchestrator.config.resolve import Resolved, Settings, resolve
-from orchestrator.config.selection import Selected, Wishes
+from orchestrator.config.selection import Selected, SelectionRequest
 from orchestrator.config.validate import validate
 from orchestrator.model.errors import ConfigError, UsageError, with_hint
 from orchestrator.model.names import is_meant
-from orchestrator.model.spec import Attributes, Component, Condition, OnExit, System
+from orchestrator.model.spec import Attributes, ComponentSpec, Condition, OnExit, SystemSpec
 from orchestrator.runtime.accounts import faults, find_account
 
 BASE_PORT = 5000
@@ -35,7 +35,7 @@ def plan(options: argparse.Namespace, sources: Sources) -> tuple[Resolved, list[
     validate(sources.definition, report)
     if not sources.definition.components:
         report.check()
-    chosen, told = selection.select(sources.definition.components, wishes(options))
+    chosen, told = selection.select(sources.definition.components, selection_request(options))
     _check_names(options, sources.definition, chosen)
     sources = replace(sources, definition=with_needed_steps(options, sources.definition, chosen))
     resolved = resolve_chosen(options, sources, chosen)
@@ -65,7 +65,7 @@ def with_needed_steps(options: argparse.Namespace, definition: Definition, chose
     return replace(definition, init=tuple(s for s in needed if not s.needed_by or starting & set(s.needed_by)))
 
 
-def with_terms(options: argparse.Namespace, component: Component) -> Component:
+def with_exit_policy(options: argparse.Namespace, component: ComponentSpec) -> ComponentSpec:
     """Return a component with what the options say of its end."""
     if is_meant(split(options.can_end), (component.name, component.component), component.tags):
         return replace(component, on_exit=OnExit.IGNORE, on_exit_is_set=True)
@@ -80,9 +80,9 @@ def tell(notes: list[str]) -> None:
         print(f"orchestrate: {note}", file=sys.stderr)
 
 
-def wishes(options: argparse.Namespace) -> Wishes:
+def selection_request(options: argparse.Namespace) -> SelectionRequest:
     """Return which components the options ask for. Raises UsageError."""
-    return Wishes(
+    return SelectionRequest(
         names=[*options.names, *split(options.only)],
         without=split(options.without),
         profiles=split(options.profile),
@@ -139,7 +139,7 @@ def _free_port(port: int) -> int:
     return other
 
 
-def taken_ports(system: System) -> tuple[str, ...]:
+def taken_ports(system: SystemSpec) -> tuple[str, ...]:
     """Say which ports of components another process listens on."""
     uses = {int(port): c.name for c in system.components if (port := c.environment.get("PORT", "")).isdecimal()}
     if not uses:
@@ -192,7 +192,7 @@ def find(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Sele
 
     Raises UsageError.
     """
-    definition, formation = sources.definition, wishes(options).formation
+    definition, formation = sources.definition, selection_request(options).formation
     if name.startswith("+"):
         name = _only_one(definition, name)
     for index, member in enumerate((*definition.components, *definition.init)):
@@ -238,7 +238,7 @@ def variables_of(options: argparse.Namespace, sources: Sources, name: str | None
     return resolved.variables[instance_name]
 
 
-def instances(options: argparse.Namespace, sources: Sources, name: str, count: int) -> tuple[Component, ...]:
+def instances(options: argparse.Namespace, sources: Sources, name: str, count: int) -> tuple[ComponentSpec, ...]:
     """Return the specs of a component in `count` instances, without what it depends on. Raises ConfigError."""
     one, _ = find(options, sources, name)
     only = replace(sources, report=Report(), definition=replace(sources.definition, init=()))
@@ -247,28 +247,28 @@ def instances(options: argparse.Namespace, sources: Sources, name: str, count: i
     return resolved.system.components
 
 
-def instance(options: argparse.Namespace, sources: Sources, name: str) -> Component:
+def instance(options: argparse.Namespace, sources: Sources, name: str) -> ComponentSpec:
     """Return the spec of one instance."""
     resolved, instance_name = _resolved(options, sources, name)
     return next(c for c in (*resolved.system.init, *resolved.system.components) if c.name == instance_name)
 
 
-class Supply:
+class InstanceFactory:
     """Specs for a running system that were not needed at its start; `sources` returns what was read."""
 
     def __init__(self, options: argparse.Namespace, sources: Callable[[], Sources]) -> None:
         self._options = options
         self._sources = sources
 
-    def instances(self, name: str, count: int) -> tuple[Component, ...]:
+    def instances(self, name: str, count: int) -> tuple[ComponentSpec, ...]:
         """Return the specs of a component in `count` instances, without what it depends on. Raises ConfigError."""
         return instances(self._options, self._sources(), name, count)
 
-    def missing(self, names: Collection[str], present: Collection[str]) -> tuple[Component, ...]:
+    def missing(self, names: Collection[str], present: Collection[str]) -> tuple[ComponentSpec, ...]:
         """Return the specs of these components, and of what they need, that are not `present`. Their dependencies name
         components, not instances. Raises UsageError, ConfigError."""
         options, sources = self._options, self._sources()
-        wanted = replace(wishes(options), names=tuple(names), without=())
+        wanted = replace(selection_request(options), names=tuple(names), without=())
         chosen, _ = selection.select(sources.definition.components, wanted)
         new = [one for one in chosen if one.member.name not in present]
         self._check_steps(sources.definition, {one.member.name for one in new}, present)
@@ -279,7 +279,7 @@ class Supply:
         only.report.check()
         needs = {one.member.name: one.member.depends_on for one in new}
         specs = (replace(c, depends_on=needs[c.component]) for c in resolved.system.components)
-        return tuple(with_terms(options, spec) for spec in specs)
+        return tuple(with_exit_policy(options, spec) for spec in specs)
 
     def _check_steps(self, definition: Definition, new: Collection[str], present: Collection[str]) -> None:
         for step in () if self._options.no_init else definition.init:

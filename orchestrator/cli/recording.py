@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from orchestrator import __version__
 from orchestrator.control import reports
 from orchestrator.history import inputs, record, start_times
-from orchestrator.history.record import Kind, Link, Origin
+from orchestrator.history.record import Link, Origin, RecordKind
 from orchestrator.history.recorder import SIZE, STARTS, Recorder
 from orchestrator.model import errors
 from orchestrator.model.control import Request, Verb
@@ -28,8 +28,8 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.process import procfs
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.signal_fd import Received
-from orchestrator.supervisor.instance import Member
-from orchestrator.supervisor.observer import Peer, Witness
+from orchestrator.supervisor.instance import Instance
+from orchestrator.supervisor.observer import Observer, Peer
 from orchestrator.supervisor.supervisor import Supervisor
 
 # The others only look: `ps -w` alone would fill a record.
@@ -49,7 +49,7 @@ def _harmless(method: Method) -> Method:
     """Return the method with every error turned into the end of the record."""
 
     @functools.wraps(method)
-    def guarded(self: Recording, *arguments: Any, **named: Any) -> Any:
+    def guarded(self: StartRecording, *arguments: Any, **named: Any) -> Any:
         if self.is_broken:
             return None
         try:
@@ -72,11 +72,11 @@ class _Why:
     reason: str = ""
 
 
-class Recording(Witness):
+class StartRecording(Observer):
     """Records one supervisor from `open` to `close`; before and after that it does nothing."""
 
     def __init__(
-        self, supervisor: Supervisor, home: Home, sources: inputs.Sources, starts: int | None, size: int | None
+        self, supervisor: Supervisor, home: Home, sources: inputs.InputSources, starts: int | None, size: int | None
     ) -> None:
         self._supervisor = supervisor
         self._home = home
@@ -111,15 +111,15 @@ class Recording(Witness):
         self._recorder = Recorder(
             directory, self._facts(), self._lost, starts=self._starts, size=self._size, age=self._age()
         )
-        for member in self._supervisor.roster.everyone:
+        for member in self._supervisor.registry.everyone:
             if member.state is not State.DOWN:
                 self._change(member, State.DOWN, member.since_wall or None)
         self._supervisor.listen(self.changed)
-        self._supervisor.witness = self
+        self._supervisor.observer = self
 
     def _age(self) -> float:
         """Return how many seconds ago the first guardian was forked."""
-        begun = [member.since for member in self._supervisor.roster.everyone if member.since]
+        begun = [member.since for member in self._supervisor.registry.everyone if member.since]
         return max(0.0, time.monotonic() - min(begun)) if begun else 0.0
 
     @_harmless
@@ -129,23 +129,23 @@ class Recording(Witness):
             how = f"on {errors.signal_name(outcome.signal)}"
         else:
             how = f"with status {outcome.status}"
-        self._append(Kind.END, status=outcome.code, reason=how)
+        self._append(RecordKind.END, status=outcome.code, reason=how)
         if self._recorder is not None:
             self._recorder.close()
             self._recorder = None
 
-    def _append(self, kind: Kind, **fields: Any) -> int:
+    def _append(self, kind: RecordKind, **fields: Any) -> int:
         return self._recorder.append(kind, **fields) if self._recorder is not None else 0
 
     # What a start is
 
     def _facts(self) -> inputs.Facts:
         assert self._describer is not None
-        members = self._supervisor.roster.everyone
+        members = self._supervisor.registry.everyone
         self._described = len(members)
         return {
             **self._describer.describe([replace(m.spec, name=m.name) if m.name != m.key else m.spec for m in members]),
-            "steps": [member.name for member in self._supervisor.roster.steps],
+            "steps": [member.name for member in self._supervisor.registry.steps],
             "title": self._supervisor.title,
             "orchestrate": __version__,
             "python": sys.version.split()[0],
@@ -160,25 +160,27 @@ class Recording(Witness):
 
     def _describe_again(self) -> None:
         """Write the facts again if instances were added: a preset knows its components only after the initial steps."""
-        if len(self._supervisor.roster.everyone) > self._described:
-            self._append(Kind.START, facts={**self._facts(), "format": 1})
+        if len(self._supervisor.registry.everyone) > self._described:
+            self._append(RecordKind.START, facts={**self._facts(), "format": 1})
 
     # Changes of state
 
     @_harmless
-    def changed(self, member: Member, before: State) -> None:
+    def changed(self, member: Instance, before: State) -> None:
         """Record a change."""
         if self._recorder is not None:
             self._describe_again()
             self._change(member, before)
 
-    def _change(self, member: Member, before: State, when: float | None = None) -> None:
+    def _change(self, member: Instance, before: State, when: float | None = None) -> None:
         more: dict[str, Any] = {}
         if member.state is State.STARTING:
             why = self._why_started(member)
         elif member.state in _STOPPING:
             why = self._stops.setdefault(member.key, self._why_stopped(member))
-            if member.own_end and member.status is not None:  # the rest of its tree may take its whole grace period
+            if (
+                member.exited_by_itself and member.status is not None
+            ):  # the rest of its tree may take its whole grace period
                 more = self._exit_fields(member, is_own=True)
         elif member.state in RUNNING:
             why = _Why()
@@ -187,7 +189,7 @@ class Recording(Witness):
         else:
             why = self._intents.pop(member.key, _Why(self._stop, Link.SYSTEM) if self._stop else _Why())
         number = self._append(
-            Kind.CHANGE,
+            RecordKind.CHANGE,
             time=when,
             cause=why.cause,
             link=why.link,
@@ -195,7 +197,7 @@ class Recording(Witness):
             reason=why.reason,
             instance=member.name,
             component=member.spec.component or member.name,
-            run=member.incarnations,
+            run=member.run_count,
             pid=member.pid,
             phase=member.state.value,
             before=before.value,
@@ -206,7 +208,7 @@ class Recording(Witness):
         if more:
             self._exits[member.key] = number
 
-    def _why_started(self, member: Member) -> _Why:
+    def _why_started(self, member: Instance) -> _Why:
         self._signals.pop(member.key, None)
         if intent := self._intents.pop(member.key, None):
             return intent
@@ -214,10 +216,10 @@ class Recording(Witness):
             return _Why(exited, Link.POLICY)
         return _Why()
 
-    def _why_stopped(self, member: Member) -> _Why:
+    def _why_stopped(self, member: Instance) -> _Why:
         if member.reason:
             return _Why(link=Link.PROBE if member.pid else Link.EXIT, reason=member.reason)
-        if member.own_end:
+        if member.exited_by_itself:
             number, request = self._signals.get(member.key, (0, 0))
             by_request = number and member.status in (-number, 128 + number)
             return _Why(request, Link.REQUEST) if by_request else _Why(link=Link.EXIT)
@@ -225,13 +227,13 @@ class Recording(Witness):
             return _Why(self._stop, Link.SYSTEM)
         return self._intents.get(member.key, _Why())
 
-    def _exit(self, member: Member) -> tuple[_Why, dict[str, Any]]:
+    def _exit(self, member: Instance) -> tuple[_Why, dict[str, Any]]:
         """Return why a run ended, and what is recorded of its exit."""
         why = self._stops.pop(member.key, None) or self._why_stopped(member)
-        is_own = member.own_end or why.link in (Link.PROBE, Link.EXIT)
+        is_own = member.exited_by_itself or why.link in (Link.PROBE, Link.EXIT)
         return why, self._exit_fields(member, is_own)
 
-    def _exit_fields(self, member: Member, is_own: bool) -> dict[str, Any]:
+    def _exit_fields(self, member: Instance, is_own: bool) -> dict[str, Any]:
         lines = () if not is_own else tuple(reports.last_lines(self._supervisor.streams.recent(member)))
         return {
             "exit": member.end_as_clause,
@@ -251,7 +253,7 @@ class Recording(Witness):
             self._signal_number = (request.verb is Verb.SIGNAL and errors.signal_number(request.argument)) or 0
             secret = request.verb is Verb.SEND  # what is typed may be a password
             self._request = self._append(
-                Kind.REQUEST,
+                RecordKind.REQUEST,
                 verb=request.verb.value,
                 names=request.names[:WORDS_MAX],
                 argument="" if secret else request.argument[:WORD_MAX],
@@ -264,7 +266,7 @@ class Recording(Witness):
         self._request = 0
 
     @_harmless
-    def decided(self, verb: Verb, members: Collection[Member], leaders: Collection[Member] = ()) -> None:
+    def decided(self, verb: Verb, members: Collection[Instance], leaders: Collection[Instance] = ()) -> None:
         """Keep why these instances will change."""
         for member in members:
             if verb is Verb.SIGNAL:
@@ -274,7 +276,7 @@ class Recording(Witness):
             else:
                 self._intents[member.key] = self._following(member, [*leaders, *members])
 
-    def _following(self, member: Member, group: list[Member]) -> _Why:
+    def _following(self, member: Instance, group: list[Instance]) -> _Why:
         needs = {need.name for need in member.spec.depends_on if need.restart}
         leader = next((one for one in group if one.key in needs), group[0])
         return _Why(self._request or self._last.get(group[0].key, 0), Link.FOLLOW, leader.name)
@@ -291,10 +293,10 @@ class Recording(Witness):
         elif not received.pid:
             words = f"{words} ({_SENDER})"
         sender = _origin((received.pid, received.uid), None) if received.pid else None
-        self._signal = self._append(Kind.SIGNAL, status=number, reason=words, origin=sender)
+        self._signal = self._append(RecordKind.SIGNAL, status=number, reason=words, origin=sender)
 
     @_harmless
-    def stopping(self, culprit: Member | None, reason: str) -> None:
+    def stopping(self, culprit: Instance | None, reason: str) -> None:
         """Record why the system stops."""
         if culprit is not None:
             why = _Why(self._last.get(culprit.key, 0), Link.EXIT)
@@ -306,12 +308,12 @@ class Recording(Witness):
             why = _Why(self._signal, Link.SIGNAL)
         else:
             why = _Why(0, Link.ALL)
-        self._stop = self._append(Kind.STOP, cause=why.cause, link=why.link, reason=why.reason)
+        self._stop = self._append(RecordKind.STOP, cause=why.cause, link=why.link, reason=why.reason)
 
     @_harmless
     def became_ready(self) -> None:
         """Record that the start succeeded; if it took long, print what it waited for."""
-        self._append(Kind.READY)
+        self._append(RecordKind.READY)
         self._supervisor.loop.call_in(0.0, self._tell_critical_path)
 
     @_harmless
@@ -323,10 +325,10 @@ class Recording(Witness):
             self._supervisor.tell(f"{line}; `orchestrate graph --times` prints all times")
 
     @_harmless
-    def probed(self, member: Member, probe: str, passes: bool, answer: str) -> None:
+    def probed(self, member: Instance, probe: str, passes: bool, answer: str) -> None:
         """Record that a probe changed."""
         self._append(
-            Kind.PROBE, instance=member.name, run=member.incarnations, probe=probe, passes=passes, reason=answer
+            RecordKind.PROBE, instance=member.name, run=member.run_count, probe=probe, passes=passes, reason=answer
         )
 
 

@@ -21,7 +21,7 @@ _OURS = ("COLUMNS", "LINES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class StreamSettings:
     """How the user wants the stream: None means the home's own `log_directory`, and the usual size and count.
     `history` is how many starts to keep a record of, 0 for none."""
 
@@ -40,7 +40,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class CommandSettings:
     """`environment` is what components start from; `colours` whether to draw any, `forced` also without a terminal;
     `term` the terminal's type, `erases` whether it can erase a row, `reflows` whether it wraps rows that no longer fit;
     `end_survivors` whether to end what a run left that was killed together with its guardians; `stays` whether the
@@ -54,7 +54,7 @@ class Surroundings:
     forced: bool
     term: str
     erases: bool
-    view: View
+    view: StreamSettings
     end_survivors: bool = False
     stays: bool = False
     ready_within: float | None = None
@@ -65,7 +65,7 @@ class Surroundings:
     hyperlinks: bool = False
 
 
-def read(options: argparse.Namespace) -> Surroundings:
+def read(options: argparse.Namespace) -> CommandSettings:
     """Read the environment, and the terminal on standard output."""
     environ = dict(os.environ)
     terminal = os.isatty(1)
@@ -77,7 +77,7 @@ def read(options: argparse.Namespace) -> Surroundings:
         environment["TERM"] = "xterm-256color"
     if colours:
         os.environ.pop("NO_COLOR", None)  # decided here; blessed would decide again, the other way
-    view = View(
+    view = StreamSettings(
         prefix=not options.no_prefix,
         timestamps=options.timestamps or options.utc,
         utc=options.utc,
@@ -92,7 +92,7 @@ def read(options: argparse.Namespace) -> Surroundings:
         history_size=options.history_size,
     )
     erases = terminal and term not in ("", "dumb") and not view.json
-    return Surroundings(
+    return CommandSettings(
         environment,
         colours,
         colours and not terminal,

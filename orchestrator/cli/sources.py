@@ -14,9 +14,9 @@ from orchestrator.cli import location
 from orchestrator.cli.env_files import EnvFiles
 from orchestrator.cli.location import DOTENV, PROCFILE, TOML, File, Location
 from orchestrator.cli.location import STDIN as STDIN_FILE
-from orchestrator.cli.settings import Surroundings
+from orchestrator.cli.settings import CommandSettings
 from orchestrator.config import procfile
-from orchestrator.config.definition import Definition, EnvFile, Member
+from orchestrator.config.definition import ComponentDefinition, Definition, EnvFile
 from orchestrator.config.diagnostics import Place, Report, did_you_mean
 from orchestrator.config.encoding import as_utf8
 from orchestrator.config.environment import Layers
@@ -25,7 +25,7 @@ from orchestrator.model.masked import masked, plain
 from orchestrator.model.spec import name_fault
 
 if TYPE_CHECKING:
-    from orchestrator.cli.airflow_table import AirflowPart
+    from orchestrator.cli.airflow_table import AirflowTable
     from orchestrator.config.definition import Document
 
 STDIN = "standard input"
@@ -48,7 +48,7 @@ class Sources:
     report: Report
     env_files: tuple[str, ...]
     reader: EnvFiles
-    airflow: AirflowPart | None = None
+    airflow: AirflowTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class _Source:
 
 
 def read(
-    options: argparse.Namespace, here: Surroundings, *, needs_components: bool = True, exact: bool = False
+    options: argparse.Namespace, here: CommandSettings, *, needs_components: bool = True, exact: bool = False
 ) -> Sources:
     """Read everything that the options, or the defaults, name. Raises ConfigError where a file cannot be read.
 
@@ -211,7 +211,7 @@ def _define(sources: list[_Source], document: Document | None, where: Location, 
 # The Airflow preset
 
 
-def _read_preset(options: argparse.Namespace, here: Surroundings, exact: bool) -> Sources:
+def _read_preset(options: argparse.Namespace, here: CommandSettings, exact: bool) -> Sources:
     """Read `orchestrate airflow` as a definition that consists of nothing but the table [airflow]."""
     from orchestrator.cli import airflow_table
     from orchestrator.config import definition as config_definition
@@ -222,7 +222,7 @@ def _read_preset(options: argparse.Namespace, here: Surroundings, exact: bool) -
 
 
 def _with_airflow(
-    document: Document, title: str, options: argparse.Namespace, here: Surroundings, exact: bool, report: Report
+    document: Document, title: str, options: argparse.Namespace, here: CommandSettings, exact: bool, report: Report
 ) -> Sources:
     from orchestrator.cli import airflow_table
     from orchestrator.cli.commands import airflow_info
@@ -254,7 +254,7 @@ def _with_airflow(
     return Sources(definition, layers, report, files, where.env_files, part)
 
 
-def _entries(source: _Source, report: Report) -> list[procfile.Entry]:
+def _entries(source: _Source, report: Report) -> list[procfile.ProcfileEntry]:
     entries, problems = procfile.parse(source.data.decode("utf-8", "surrogateescape"), source.name)
     if problems and not entries and source.begins_like_toml:
         raise ConfigError([f"cannot read {source.name}: it is TOML"], "give it a name that ends in .toml")
@@ -264,7 +264,7 @@ def _entries(source: _Source, report: Report) -> list[procfile.Entry]:
 
 def _define_procfile(source: _Source, title: str, report: Report) -> Definition:
     members = tuple(
-        Member(name=e.name, command=e.command, place=Place(source.name, e.line, source.directory))
+        ComponentDefinition(name=e.name, command=e.command, place=Place(source.name, e.line, source.directory))
         for e in _entries(source, report)
     )
     names = frozenset(member.name for member in members)
@@ -357,7 +357,7 @@ def _default_env(where: Location) -> Path:
     return where.base / DOTENV if where.base.absolute() == where.directory else where.directory / DOTENV
 
 
-def add_file_of(sources: Sources, path: str, member: Member, index: int, layers: Layers) -> Layers:
+def add_file_of(sources: Sources, path: str, member: ComponentDefinition, index: int, layers: Layers) -> Layers:
     """Read one of a member's own .env files into the layers."""
     place = member.where("env_file", index)
     full = masked(os.path.join(place.directory, plain(path)), os.path.join(place.directory, str(path)))

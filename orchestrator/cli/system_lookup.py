@@ -18,7 +18,7 @@ from orchestrator.model.errors import NotRunningError
 from orchestrator.runtime.home import Home
 
 if TYPE_CHECKING:
-    from orchestrator.runtime.system_list import Entry
+    from orchestrator.runtime.system_list import SystemListEntry
 
 AIRFLOW_HOME = "~/airflow"
 
@@ -108,7 +108,7 @@ def others() -> str:
     return f"running elsewhere: {', '.join(homes)}; name one with --home DIR" if homes else ""
 
 
-def _only(home: Home, running: list[Entry], what: str = "system") -> Entry | None:
+def _only(home: Home, running: list[SystemListEntry], what: str = "system") -> SystemListEntry | None:
     if len(running) > 1:
         homes = ", ".join(entry.home for entry in running)
         raise NotRunningError(home.directory, f"{len(running)} run elsewhere: {homes}; name one with --home DIR", what)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from orchestrator.model.lifecycle import State
 from orchestrator.runtime.sd_notify import Notifier
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.instance import Instance
 from orchestrator.supervisor.supervisor import Supervisor
 
 
-class Service:
+class ServiceNotifier:
     """Tells after each change. `watchdog` is the time in seconds after which the manager takes us for dead, 0 for
     never; only with it there is a timer."""
 
@@ -26,14 +26,14 @@ class Service:
         """The system has ended."""
         self._tell("STOPPING=1", "STATUS=stopped")
 
-    def _changed(self, member: Member, before: State) -> None:
-        supervisor, roster = self._supervisor, self._supervisor.roster
+    def _changed(self, member: Instance, before: State) -> None:
+        supervisor, registry = self._supervisor, self._supervisor.registry
         if supervisor.is_stopping:
-            self._tell("STOPPING=1", f"STATUS=stopping: {sum(m.runs for m in roster.everyone)} left")
+            self._tell("STOPPING=1", f"STATUS=stopping: {sum(m.runs for m in registry.everyone)} left")
             return
-        ready = sum(m.state is State.READY for m in roster.members)
-        status = f"STATUS={ready} of {len(roster.members)} components ready"
-        if roster.members and roster.all_ready and not self._was_ready:
+        ready = sum(m.state is State.READY for m in registry.members)
+        status = f"STATUS={ready} of {len(registry.members)} components ready"
+        if registry.members and registry.all_ready and not self._was_ready:
             self._was_ready = True
             self._tell("READY=1", status)
         else:

@@ -15,7 +15,7 @@ from orchestrator.config.http_status import write_status
 from orchestrator.config.interpolation import escape
 from orchestrator.model import errors
 from orchestrator.model.spec import (
-    Component,
+    ComponentSpec,
     DelayProbe,
     ExecProbe,
     FileProbe,
@@ -33,7 +33,7 @@ from orchestrator.model.spec import (
 Tree = dict[str, Any]
 
 
-def of_component(component: Component, inherited: Mapping[str, str]) -> Tree:
+def of_component(component: ComponentSpec, inherited: Mapping[str, str]) -> Tree:
     """Return the keys of a component whose stop is a sequence of signals, and that has no `alive` and no `expect`."""
     environment = dict(component.environment)
     port = environment.get("PORT", "")

@@ -31,7 +31,7 @@ class EnvFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class ComponentDefinition:
     """One component or initial step. `places` says where each of its keys is written, `place` where itself is.
 
     Of a component: `replicas`, `profiles`, `port` (a number, or text that becomes one), `depends_on`, `ready`,
@@ -103,8 +103,8 @@ class Definition:
     title: str
     directory: str
     env_file: tuple[tuple[EnvFile, Place], ...] | None = None
-    init: tuple[Member, ...] = ()
-    components: tuple[Member, ...] = ()
+    init: tuple[ComponentDefinition, ...] = ()
+    components: tuple[ComponentDefinition, ...] = ()
     names: frozenset[str] = frozenset()
     airflow: PresetTable | None = None
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from orchestrator.config.definition import SHELL, Command, Member
+from orchestrator.config.definition import SHELL, Command, ComponentDefinition
 from orchestrator.config.diagnostics import Report
 from orchestrator.config.environment import ASSIGNED, Layers, Values, expand_at
 from orchestrator.config.http_status import write_status
@@ -47,14 +47,19 @@ from orchestrator.model.spec import (
 _BEGIN, _END = "\ue000", "\ue001"  # private use: around a name that stays a variable
 
 Plain = dict[str, Any]
-AddFile = Callable[[str, Member, int, Layers], Layers]
+AddFile = Callable[[str, ComponentDefinition, int, Layers], Layers]
 
 
 class _Texts:
     """Expands the texts of one member."""
 
     def __init__(
-        self, member: Member, layers: Layers, add_file: AddFile, components: Collection[str], report: Report
+        self,
+        member: ComponentDefinition,
+        layers: Layers,
+        add_file: AddFile,
+        components: Collection[str],
+        report: Report,
     ) -> None:
         self._member = member
         self._components = components
@@ -88,7 +93,12 @@ class _Texts:
 
 
 def of_member(
-    member: Member, port: int | None, layers: Layers, add_file: AddFile, components: Collection[str], report: Report
+    member: ComponentDefinition,
+    port: int | None,
+    layers: Layers,
+    add_file: AddFile,
+    components: Collection[str],
+    report: Report,
 ) -> Plain:
     """Return the keys of a component or step of a definition with these `components`.
 
@@ -194,7 +204,7 @@ def _restart(plan: RestartPlan) -> Plain:
     return {**plain, "same_exits": plan.same_exits} if plan.same_exits else plain
 
 
-def _rule(rule: Rule, index: int, member: Member, texts: _Texts) -> Plain:
+def _rule(rule: Rule, index: int, member: ComponentDefinition, texts: _Texts) -> Plain:
     plain: Plain = {"prompt": texts.expand(rule.prompt, "expect", index, "prompt")}
     if rule.answer_env:
         return {**plain, "answer_env": rule.answer_env}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from orchestrator.config.definition import Member
+from orchestrator.config.definition import ComponentDefinition
 from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.interpolation import ExpansionError, Lookup, expand
 from orchestrator.config.redaction import mask
@@ -140,7 +140,7 @@ def without(variables: Variables, unset: Sequence[str]) -> Variables:
 
 
 def of_instance(
-    member: Member, inherited: Variables, number: int, instance: str, port: Variable | None, expand: Expand
+    member: ComponentDefinition, inherited: Variables, number: int, instance: str, port: Variable | None, expand: Expand
 ) -> dict[str, Variable]:
     """Return the variables of instance `number` (from 1); `port` is its PORT, None for none. `expand` expands a text
     that stands at a key with the variables so far."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.config.definition import Definition, Document, Member, Path, PresetTable
+from orchestrator.config.definition import ComponentDefinition, Definition, Document, Path, PresetTable
 from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.schema.component import COMPONENT, DEFAULTS, INIT, SYSTEM
 from orchestrator.config.schema.fields import At, Fault
@@ -90,7 +90,7 @@ def _names(document: Document, section: str) -> list[str]:
 _FIELDS = {"for": "needed_by"}  # of a member, if the key is a keyword of Python
 
 
-def _members(document: Document, section: str, tables: dict[str, dict[str, Any]]) -> tuple[Member, ...]:
+def _members(document: Document, section: str, tables: dict[str, dict[str, Any]]) -> tuple[ComponentDefinition, ...]:
     members = []
     by_name: dict[str | int, dict[Path, Place]] = {}
     for path, place in document.places.items():
@@ -100,7 +100,7 @@ def _members(document: Document, section: str, tables: dict[str, dict[str, Any]]
         root = (section, name)
         places = by_name.get(name, {})
         fields = {_FIELDS.get(key, key): value for key, value in values.items()}
-        members.append(Member(name=name, place=document.place(root), places=places, **fields))
+        members.append(ComponentDefinition(name=name, place=document.place(root), places=places, **fields))
     return tuple(members)
 
 

@@ -11,7 +11,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from orchestrator.config.definition import Member
+from orchestrator.config.definition import ComponentDefinition
 from orchestrator.config.diagnostics import Report, did_you_mean
 from orchestrator.config.environment import Variable
 
@@ -21,17 +21,21 @@ REFERENCE = re.compile(r"\$\{(\w[\w.-]*)\.PORT\}")  # in a text for the shell, w
 _USE = re.compile(r"\$\{?PORT\b")
 
 # The port that an instance sets: its component and number; None if it sets none.
-Own = Callable[[Member, int], Variable | None]
+Own = Callable[[ComponentDefinition, int], Variable | None]
 # Another port instead of one that is taken.
 Replace = Callable[[int], int]
 
 
-class Ports:
+class PortAssignment:
     """The ports of all components of a definition. `base` is the first, None for none; `own` reads the ports that
     components set; `replace` is given each port and returns it, or a free one."""
 
     def __init__(
-        self, components: Sequence[Member], base: Variable | None, own: Own, replace: Replace = lambda port: port
+        self,
+        components: Sequence[ComponentDefinition],
+        base: Variable | None,
+        own: Own,
+        replace: Replace = lambda port: port,
     ) -> None:
         self._components = {member.name: (index, member) for index, member in enumerate(components)}
         self._base = base
@@ -85,7 +89,7 @@ class Ports:
             return port
         return Variable(str(other), f"free, because {port.value} is taken")
 
-    def _owners(self, components: Sequence[Member]) -> dict[int, int]:
+    def _owners(self, components: Sequence[ComponentDefinition]) -> dict[int, int]:
         """Map ports to the component that comes first to them: those that are set, then the first of the others."""
         owner: dict[int, int] = {}
         for index, member in enumerate(components):
@@ -115,7 +119,7 @@ class Ports:
         return Variable(str(used[number - 1]), f"assigned from {self._base.value}{origin}")
 
 
-def check_use(member: Member, instance: str, report: Report) -> None:
+def check_use(member: ComponentDefinition, instance: str, report: Report) -> None:
     """Report a component that uses PORT and has none."""
     if "PORT" not in member.environment and any(map(_USE.search, _texts(member))):
         report.problem(
@@ -123,7 +127,7 @@ def check_use(member: Member, instance: str, report: Report) -> None:
         )
 
 
-def check_twice(places: Mapping[str, tuple[Member, str]], report: Report) -> None:
+def check_twice(places: Mapping[str, tuple[ComponentDefinition, str]], report: Report) -> None:
     """Report ports that two components set: `places` has for each instance its component and the port."""
     first: dict[str, str] = {}
     for instance, (member, port) in places.items():

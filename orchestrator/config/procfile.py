@@ -11,7 +11,7 @@ _LINE = re.compile(r"(?P<name>[^\s:]+)\s*:\s*(?P<command>.*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ProcfileEntry:
     """One line: `command` is for ``sh -c``; `line` counts from 1."""
 
     name: str
@@ -19,9 +19,9 @@ class Entry:
     line: int
 
 
-def parse(text: str, source: str) -> tuple[list[Entry], list[str]]:
+def parse(text: str, source: str) -> tuple[list[ProcfileEntry], list[str]]:
     """Return the entries, and a line for each problem (``Procfile:3: …``). `source` is the file's name."""
-    entries: list[Entry] = []
+    entries: list[ProcfileEntry] = []
     problems: list[str] = []
     seen: dict[str, int] = {}
     for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):  # splitlines knows ten other ends
@@ -44,7 +44,7 @@ def parse(text: str, source: str) -> tuple[list[Entry], list[str]]:
             problems.append(f"{where}: {name!r} has a NUL byte in its command, which no command line can carry")
         else:
             seen[name] = number
-            entries.append(Entry(name, command, number))
+            entries.append(ProcfileEntry(name, command, number))
     if not entries and not problems:
         problems.append(f"{source}: no components in it: write lines like `web: python -m http.server`")
     return entries, problems

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from orchestrator.config import environment
-from orchestrator.config.definition import SHELL, Command, Definition, Member
+from orchestrator.config.definition import SHELL, Command, ComponentDefinition, Definition
 from orchestrator.config.diagnostics import Report
 from orchestrator.config.environment import Layers, Values, Variable, Variables, expand_at, values_of
-from orchestrator.config.ports import LAST, REFERENCE, Ports, Replace, check_twice, check_use
+from orchestrator.config.ports import LAST, REFERENCE, PortAssignment, Replace, check_twice, check_use
 from orchestrator.config.redaction import MASK
 from orchestrator.config.selection import Selected
 from orchestrator.model.masked import Masked, masked, plain
 from orchestrator.model.names import is_meant
-from orchestrator.model.prompt_rules import Do, Rule
+from orchestrator.model.prompt_rules import PromptAction, Rule
 from orchestrator.model.spec import (
     Account,
     Attributes,
-    Component,
+    ComponentSpec,
     ExecProbe,
     FileProbe,
     Hooks,
@@ -31,7 +31,7 @@ from orchestrator.model.spec import (
     Probe,
     PromptProbe,
     StopPlan,
-    System,
+    SystemSpec,
     TcpProbe,
     UnixProbe,
     split_unix_url,
@@ -40,7 +40,7 @@ from orchestrator.model.spec import (
 P = TypeVar("P", bound=Probe)
 
 # Reads one more .env file into the layers: path, the member that names it, the index in its list, the layers so far.
-AddFile = Callable[[str, Member, int, Layers], Layers]
+AddFile = Callable[[str, ComponentDefinition, int, Layers], Layers]
 
 
 # Returns the account of a user and a group, either empty, None for ours; or the key that is wrong, and why.
@@ -63,7 +63,7 @@ class Settings:
 class Resolved:
     """The system, and for each instance and step its variables with their origins."""
 
-    system: System
+    system: SystemSpec
     variables: Mapping[str, Variables]
 
 
@@ -76,13 +76,13 @@ class _Resolver:
     report: Report
     variables: dict[str, Variables] = field(default_factory=dict)
     shared: dict[str, Variable] = field(default_factory=dict)
-    ports: Ports = field(init=False)
+    ports: PortAssignment = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.ports = Ports(self.definition.components, settings.port, self.own_port, settings.replace_port)
+        self.ports = PortAssignment(self.definition.components, settings.port, self.own_port, settings.replace_port)
 
-    def inherited(self, member: Member) -> Mapping[str, Variable]:
+    def inherited(self, member: ComponentDefinition) -> Mapping[str, Variable]:
         """Return what comes from the shell and files: the same for all that have no files of their own."""
         if not member.env_file:
             if not self.shared:
@@ -94,7 +94,7 @@ class _Resolver:
             layers = self.add_file(expanded, member, index, layers)
         return layers.flat()
 
-    def own_port(self, member: Member, number: int) -> Variable | None:
+    def own_port(self, member: ComponentDefinition, number: int) -> Variable | None:
         """Return the PORT of an instance of a component that sets one; None if that is wrong."""
         name = member.name if number == 1 else f"{member.name}.{number}"
         variables = {**self.inherited(member), **environment.assigned(member.name, number, name)}
@@ -118,13 +118,13 @@ class _Resolver:
         """Return what texts of an instance with these variables are expanded with."""
         return values_of(variables, self.ports.look_up)
 
-    def expand(self, member: Member, key: tuple[str | int, ...], text: str, values: Values) -> str:
+    def expand(self, member: ComponentDefinition, key: tuple[str | int, ...], text: str, values: Values) -> str:
         """Expand one text of a member."""
         return expand_at(member.where(*key), text, values, self.report)
 
     def instance(
-        self, member: Member, number: int, name: str, port: Variable | None, inherited: Variables
-    ) -> Component:
+        self, member: ComponentDefinition, number: int, name: str, port: Variable | None, inherited: Variables
+    ) -> ComponentSpec:
         """Return the spec of one instance, or of a step, which has no port."""
 
         def expand(key: tuple[str | int, ...], text: str, variables: Variables) -> str:
@@ -144,7 +144,7 @@ class _Resolver:
         expect = tuple(self.rule(member, index, rule, values) for index, rule in enumerate(member.expect))
         stop = self.stop(member, values)
         cwd = _path(member.where("cwd").directory, cwd)
-        return Component(
+        return ComponentSpec(
             name=name,
             component=member.name,
             tags=frozenset(member.tags),
@@ -154,7 +154,7 @@ class _Resolver:
             source=str(member.place),
             ready=(
                 *(self.probe(member, "ready", probe, values, cwd) for probe in member.ready),
-                *(PromptProbe(rule.prompt) for rule in expect if rule.do is Do.READY),
+                *(PromptProbe(rule.prompt) for rule in expect if rule.do is PromptAction.READY),
             ),
             failed=tuple(self.probe(member, "failed", probe, values, cwd) for probe in member.failed),
             alive=tuple(self.probe(member, "alive", probe, values, cwd) for probe in member.alive),
@@ -175,7 +175,7 @@ class _Resolver:
             ),
         )
 
-    def account(self, member: Member, number: int, name: str, inherited: Variables) -> Account | None:
+    def account(self, member: ComponentDefinition, number: int, name: str, inherited: Variables) -> Account | None:
         """Return as whom an instance runs; None as the supervisor."""
         if not member.user and not member.group:
             return None
@@ -189,7 +189,7 @@ class _Resolver:
             return None
         return found
 
-    def rule(self, member: Member, index: int, rule: Rule, values: Values) -> Rule:
+    def rule(self, member: ComponentDefinition, index: int, rule: Rule, values: Values) -> Rule:
         """Return a rule for prompts with its texts expanded; what it answers with has to be there."""
         from orchestrator.config.schema import component  # whose shapes a Procfile does not pay for
 
@@ -206,13 +206,13 @@ class _Resolver:
         prompt = self.checked(member, place, component.prompt_pattern, self.expand(member, place, rule.prompt, values))
         return replace(rule, prompt=prompt, answer_file=path)
 
-    def argv(self, member: Member, key: str, command: Command, values: Values) -> tuple[str, ...]:
+    def argv(self, member: ComponentDefinition, key: str, command: Command, values: Values) -> tuple[str, ...]:
         """Return an argv. A text goes to the shell as it is; a list is expanded, as no shell does it."""
         if isinstance(command, str):
             return (*member.shell, self.for_shell(member, key, command))
         return tuple(self.expand(member, (key, index), word, values) for index, word in enumerate(command))
 
-    def for_shell(self, member: Member, key: str, text: str) -> str:
+    def for_shell(self, member: ComponentDefinition, key: str, text: str) -> str:
         """Return a text for the shell. It stays as it is but for `${web.PORT}`, which no shell understands."""
 
         def port(match: re.Match[str]) -> str:
@@ -223,7 +223,7 @@ class _Resolver:
 
         return REFERENCE.sub(port, text)
 
-    def stop(self, member: Member, values: Values) -> StopPlan:
+    def stop(self, member: ComponentDefinition, values: Values) -> StopPlan:
         """Return how it is stopped, the words of a command expanded."""
         grace = self.settings.grace
         plan = member.stop if grace is None else member.stop.with_grace(grace)
@@ -232,19 +232,23 @@ class _Resolver:
         )
         return replace(plan, steps=steps)
 
-    def words(self, member: Member, key: tuple[str, ...], argv: tuple[str, ...], values: Values) -> tuple[str, ...]:
+    def words(
+        self, member: ComponentDefinition, key: tuple[str, ...], argv: tuple[str, ...], values: Values
+    ) -> tuple[str, ...]:
         """Return an argv expanded, but a line for the shell."""
         if argv[:2] == SHELL:
             return argv
         return tuple(self.expand(member, (*key, index), word, values) for index, word in enumerate(argv))
 
-    def pattern(self, member: Member, key: tuple[str | int, ...], text: str, values: Values) -> str:
+    def pattern(self, member: ComponentDefinition, key: tuple[str | int, ...], text: str, values: Values) -> str:
         """Return a regular expression, expanded."""
         from orchestrator.config.schema import probes  # whose shapes a Procfile does not pay for
 
         return self.checked(member, key, probes.pattern, self.expand(member, key, text, values))
 
-    def checked(self, member: Member, key: tuple[str | int, ...], check: Callable[[str], object], text: str) -> str:
+    def checked(
+        self, member: ComponentDefinition, key: tuple[str | int, ...], check: Callable[[str], object], text: str
+    ) -> str:
         """Return what was expanded; if `check` raises ValueError, report it without the secrets in the text."""
         try:
             check(plain(text))
@@ -253,7 +257,7 @@ class _Resolver:
             self.report.problem(member.where(*key), f"{member.name}: {key[-1]} {reason}")
         return text
 
-    def probe(self, member: Member, key: str, probe: P, values: Values, cwd: str) -> P:
+    def probe(self, member: ComponentDefinition, key: str, probe: P, values: Values, cwd: str) -> P:
         """Return a probe with its texts expanded; its paths are relative to `cwd`."""
         from orchestrator.config.schema import probes  # whose shapes a Procfile does not pay for
 
@@ -335,9 +339,9 @@ def resolve(
     """Return the spec; what is wrong with values goes to `report`."""
     resolver = _Resolver(definition, layers, settings, add_file, report)
     steps = tuple(resolver.instance(step, 1, step.name, None, resolver.inherited(step)) for step in definition.init)
-    same: dict[str, tuple[Member, str]] = {}
+    same: dict[str, tuple[ComponentDefinition, str]] = {}
     instances = {one.member.name: one.instances for one in selected}
-    components: list[Component] = []
+    components: list[ComponentSpec] = []
     for one in selected:
         depends_on = tuple(
             replace(dependency, name=instance)
@@ -364,5 +368,5 @@ def resolve(
     colors = {step.name: "" for step in steps}
     for member in definition.components:
         colors.update(dict.fromkeys(instances.get(member.name, (member.name,)), member.color))
-    system = System(title=definition.title, init=steps, components=tuple(components), labels=labels, colors=colors)
+    system = SystemSpec(title=definition.title, init=steps, components=tuple(components), labels=labels, colors=colors)
     return Resolved(system, resolver.variables)

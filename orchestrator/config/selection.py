@@ -6,10 +6,10 @@ import fnmatch
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from orchestrator.config.definition import Member
+from orchestrator.config.definition import ComponentDefinition
 from orchestrator.config.diagnostics import did_you_mean
 from orchestrator.model.errors import UsageError
-from orchestrator.model.spec import Component
+from orchestrator.model.spec import ComponentSpec
 
 ALL = "all"  # in a formation: those it does not name
 ALL_PROFILES = "*"
@@ -17,7 +17,7 @@ MOST = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class SelectionRequest:
     """What the user asked for. `names` and `without` are names or globs; `dependencies` whether to pull them in."""
 
     names: Sequence[str] = ()
@@ -33,7 +33,7 @@ class Selected:
 
     Unless it `starts` with the system it waits for a request."""
 
-    member: Member
+    member: ComponentDefinition
     count: int
     index: int
     starts: bool = True
@@ -58,7 +58,7 @@ def parse_formation(text: str) -> dict[str, int]:
     return formation
 
 
-def select(components: Sequence[Member], wishes: Wishes) -> tuple[list[Selected], list[str]]:
+def select(components: Sequence[ComponentDefinition], request: SelectionRequest) -> tuple[list[Selected], list[str]]:
     """Return those that run, in the order of their definition, and what the user should be told of it.
 
     Raises UsageError for a name, glob or profile that is none.
@@ -66,21 +66,24 @@ def select(components: Sequence[Member], wishes: Wishes) -> tuple[list[Selected]
     by_name = {member.name: member for member in components}
     tags = tagged(components)
     formation: dict[str, int] = {}
-    for name, count in wishes.formation.items():  # a name counts more than a tag or a pattern, and that more than `all`
+    for (
+        name,
+        count,
+    ) in request.formation.items():  # a name counts more than a tag or a pattern, and that more than `all`
         if name not in (ALL, *by_name):
             formation |= dict.fromkeys(matching([name], by_name, tags), count)
-    wishes = replace(wishes, formation={**formation, **wishes.formation})
-    named = matching(wishes.names, by_name, tags)
-    left_out = matching(wishes.without, by_name, tags)
-    counts = {name: _count(member, wishes, name in named) for name, member in by_name.items()}
+    request = replace(request, formation={**formation, **request.formation})
+    named = matching(request.names, by_name, tags)
+    left_out = matching(request.without, by_name, tags)
+    counts = {name: _count(member, request, name in named) for name, member in by_name.items()}
     left_out |= {name for name, count in counts.items() if count == 0}
-    chosen = (named if wishes.names else _by_profile(components, wishes.profiles)) - left_out
+    chosen = (named if request.names else _by_profile(components, request.profiles)) - left_out
     notes: list[str] = []
-    if wishes.dependencies:
+    if request.dependencies:
         _pull_in(chosen, left_out, by_name, counts, notes)
     if not chosen:
         raise UsageError("nothing is left to start", f"there are: {', '.join(by_name)}")
-    starting = {name for name in chosen if by_name[name].autostart or (wishes.names and name in named)}
+    starting = {name for name in chosen if by_name[name].autostart or (request.names and name in named)}
     _start_too(starting, chosen, by_name, notes)
     chosen_ones = [
         Selected(m, counts[m.name], i, m.name in starting) for i, m in enumerate(components) if m.name in chosen
@@ -88,7 +91,7 @@ def select(components: Sequence[Member], wishes: Wishes) -> tuple[list[Selected]
     return chosen_ones, notes
 
 
-def tagged(components: Iterable[Member | Component]) -> dict[str, set[str]]:
+def tagged(components: Iterable[ComponentDefinition | ComponentSpec]) -> dict[str, set[str]]:
     """Return the names of the components by their tags."""
     found: dict[str, set[str]] = {}
     for one in components:
@@ -121,12 +124,12 @@ def _tagged(tag: str, tags: Mapping[str, Collection[str]]) -> set[str]:
     return set(tags[tag])
 
 
-def _count(member: Member, wishes: Wishes, named: bool) -> int:
-    default = wishes.formation.get(ALL, max(member.replicas, 1) if named else member.replicas)
-    return wishes.formation.get(member.name, default)
+def _count(member: ComponentDefinition, request: SelectionRequest, named: bool) -> int:
+    default = request.formation.get(ALL, max(member.replicas, 1) if named else member.replicas)
+    return request.formation.get(member.name, default)
 
 
-def _by_profile(components: Sequence[Member], profiles: Sequence[str]) -> set[str]:
+def _by_profile(components: Sequence[ComponentDefinition], profiles: Sequence[str]) -> set[str]:
     known = dict.fromkeys(profile for member in components for profile in member.profiles)
     for profile in profiles:
         if profile not in known and profile != ALL_PROFILES:
@@ -139,7 +142,11 @@ def _by_profile(components: Sequence[Member], profiles: Sequence[str]) -> set[st
 
 
 def _pull_in(
-    chosen: set[str], left_out: set[str], by_name: Mapping[str, Member], counts: dict[str, int], notes: list[str]
+    chosen: set[str],
+    left_out: set[str],
+    by_name: Mapping[str, ComponentDefinition],
+    counts: dict[str, int],
+    notes: list[str],
 ) -> None:
     """Add what the chosen need, and what that needs in turn; say so."""
     queue = [name for name in by_name if name in chosen]
@@ -154,7 +161,9 @@ def _pull_in(
                 notes.append(f"{other} starts too: {name} needs it")
 
 
-def _start_too(starting: set[str], chosen: set[str], by_name: Mapping[str, Member], notes: list[str]) -> None:
+def _start_too(
+    starting: set[str], chosen: set[str], by_name: Mapping[str, ComponentDefinition], notes: list[str]
+) -> None:
     """Add what those that start need, of the chosen."""
     queue = [name for name in by_name if name in starting]
     for name in queue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.config.definition import Definition
 from orchestrator.config.diagnostics import Report, did_you_mean
 from orchestrator.model import scheduling
-from orchestrator.model.spec import Component, Condition, RestartPolicy
+from orchestrator.model.spec import ComponentSpec, Condition, RestartPolicy
 
 
 def validate(definition: Definition, report: Report) -> None:
@@ -38,7 +38,7 @@ def _check_circles(definition: Definition, report: Report) -> None:
     members = {member.name: member for member in definition.components if member.depends_on or member.stop_before}
     while True:
         specs = [
-            Component(name=m.name, argv=(), cwd="", depends_on=m.depends_on, stop_before=m.stop_before)
+            ComponentSpec(name=m.name, argv=(), cwd="", depends_on=m.depends_on, stop_before=m.stop_before)
             for m in members.values()
         ]
         circle = scheduling.find_cycle(specs)

@@ -14,27 +14,27 @@ from typing import Any
 from orchestrator.model.lifecycle import State
 from orchestrator.model.status import WORKING, Status, of_system
 from orchestrator.supervisor import announcements
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.instance import Instance
 from orchestrator.supervisor.prompts.detectors import at, how_to_answer, shortened
 from orchestrator.supervisor.supervisor import Supervisor
 
 
-class Bulletin:
+class StatusReports:
     """Looks at one supervisor; `history` has the times that members do not keep themselves."""
 
-    def __init__(self, supervisor: Supervisor, history: History) -> None:
+    def __init__(self, supervisor: Supervisor, history: StateTimes) -> None:
         self._supervisor = supervisor
         self._history = history
         self._since = time.time()
 
     def status(self) -> Row:
         """The system in one row."""
-        roster = self._supervisor.roster
-        step = roster.steps.running
-        words = [m.public_state for m in roster.members]
+        registry = self._supervisor.registry
+        step = registry.steps.running
+        words = [m.public_state for m in registry.members]
         if self._supervisor.is_stopping:
             state = Status.STOPPING
-        elif not roster.is_filled:
+        elif not registry.is_filled:
             state = Status.STARTING
         else:
             state = of_system(words)
@@ -49,14 +49,14 @@ class Bulletin:
             "states": dict(collections.Counter(word.value for word in words)),
         }
 
-    def row(self, member: Member) -> Row:
+    def row(self, member: Instance) -> Row:
         """One member, what it waits for before it starts, and the prompt at which it waits for input."""
         waiting = shortened(self._supervisor.streams.terminals.waiting(member.key))
-        roster = self._supervisor.roster
-        waits_for = roster.waits_for(member) if member.public_state is Status.WAITING else []
+        registry = self._supervisor.registry
+        waits_for = registry.waits_for(member) if member.public_state is Status.WAITING else []
         return {**self._history.row(member), "waits_for": waits_for, "waiting": waiting or None}
 
-    def watched(self, member: Member) -> Row:
+    def watched(self, member: Instance) -> Row:
         """The same for a view of all instances, with what does not change: its color, tags, and kind of terminal.
 
         A time until the restart would change at every look, so it is a time of day.
@@ -71,10 +71,10 @@ class Bulletin:
             "full_screen": self._supervisor.streams.terminals.is_full_screen(member.key),
         }
 
-    def why(self, member: Member) -> Row:
+    def why(self, member: Instance) -> Row:
         """The same, with the reason why it is where it is, and its last lines."""
         supervisor = self._supervisor
-        waits_for, never = supervisor.roster.waits_for(member), supervisor.roster.why_never(member)
+        waits_for, never = supervisor.registry.waits_for(member), supervisor.registry.unstartable_reason(member)
         probe = supervisor.waiting().get(member.name) or supervisor.last_answer(member)
         reason = reason_of(member, waits_for, never, probe)
         row = self.row(member)
@@ -86,16 +86,16 @@ class Bulletin:
 Row = dict[str, Any]
 
 
-class History:
+class StateTimes:
     """When each instance became ready and when it came to rest (wall-clock seconds), and the state last reported."""
 
     def __init__(self) -> None:
         # Weak: an instance that a scale-down removed is forgotten.
-        self._ready: weakref.WeakKeyDictionary[Member, float] = weakref.WeakKeyDictionary()
-        self._ended: weakref.WeakKeyDictionary[Member, float] = weakref.WeakKeyDictionary()
-        self._reported: weakref.WeakKeyDictionary[Member, Status] = weakref.WeakKeyDictionary()
+        self._ready: weakref.WeakKeyDictionary[Instance, float] = weakref.WeakKeyDictionary()
+        self._ended: weakref.WeakKeyDictionary[Instance, float] = weakref.WeakKeyDictionary()
+        self._reported: weakref.WeakKeyDictionary[Instance, Status] = weakref.WeakKeyDictionary()
 
-    def changed(self, member: Member, before: State) -> Row | None:
+    def changed(self, member: Instance, before: State) -> Row | None:
         """Note the time of a change. Return it as an event, None if users see the same state as before."""
         if member.state is State.READY:
             self._ready[member] = time.time()
@@ -116,7 +116,7 @@ class History:
             "last_exit": member.end_in_words if member.status is not None else None,
         }
 
-    def row(self, member: Member) -> Row:
+    def row(self, member: Instance) -> Row:
         """What `ps` shows. Times are seconds since the epoch, None where there is none."""
         backoff = member.public_state is Status.RESTARTING
         return {
@@ -135,7 +135,7 @@ class History:
         }
 
 
-def reason_of(member: Member, waits_for: list[str], never: str, probe: str) -> str:
+def reason_of(member: Instance, waits_for: list[str], never: str, probe: str) -> str:
     """Return in a sentence why an instance is in its state. `waits_for` are dependencies, `never` why it cannot start,
     `probe` the last answers of its probes."""
     name, state = member.name, member.public_state
@@ -159,7 +159,7 @@ def reason_of(member: Member, waits_for: list[str], never: str, probe: str) -> s
             return f"{name} is stopping, as requested"
         case Status.RESTARTING:
             return f"{name} is restarting in {max(0.0, member.retry_at - time.monotonic()):.1f} s: {end}"
-        case Status.STOPPED if member.stop_requested or member.incarnations:
+        case Status.STOPPED if member.stop_requested or member.run_count:
             return f"{name} is stopped, as requested{last or '; it was never started'}"
         case Status.STOPPED:
             return f"{name} is stopped: it was not started; `orchestrate start {name}` starts it"

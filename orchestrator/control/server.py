@@ -21,12 +21,12 @@ from pathlib import Path
 
 from orchestrator.model.control import MalformedRequest, Reply, Request, decode_request, refusal
 from orchestrator.model.errors import USAGE_STATUS
-from orchestrator.runtime.connection import Peer
+from orchestrator.runtime.connection import Connection
 from orchestrator.runtime.loop import READ, Loop
 from orchestrator.runtime.unix_socket import short_path
 
-LINE_MAX = 1 << 16
-BACKLOG_MAX = 1 << 20
+REQUEST_MAX = 1 << 16
+REPLY_BACKLOG_MAX = 1 << 20
 CLIENTS_MAX = 64
 
 
@@ -48,14 +48,14 @@ class Client:
         self.has_asked = False
         self.peer = peer
         self.on_close: Callable[[], None] | None = None
-        self._peer = Peer(connection, loop, self._hear, self._gone)
+        self._peer = Connection(connection, loop, self._hear, self._gone)
 
     def send(self, reply: Reply) -> None:
         """Send a reply; the last one closes the connection."""
         if not self._peer.hears:
             return
         encoded = reply.encode()
-        if self._peer.waiting + len(encoded) > BACKLOG_MAX:
+        if self._peer.waiting + len(encoded) > REPLY_BACKLOG_MAX:
             self.close()
             return
         self._peer.send(encoded)
@@ -92,18 +92,18 @@ class Client:
             self._take_line()
         else:  # one request a connection: what follows is dropped, within reason
             self._surplus += len(data)
-            if self._surplus > LINE_MAX:
+            if self._surplus > REQUEST_MAX:
                 self.close()
 
     def _take_line(self) -> None:
         line, end, _ = self._received.partition(b"\n")
-        if not end and len(self._received) <= LINE_MAX:
+        if not end and len(self._received) <= REQUEST_MAX:
             return
         self.has_asked = True
         self._received = b""
         try:
-            if len(line) > LINE_MAX:
-                raise MalformedRequest(f"a line has at most {LINE_MAX} bytes")
+            if len(line) > REQUEST_MAX:
+                raise MalformedRequest(f"a line has at most {REQUEST_MAX} bytes")
             request = decode_request(line)
         except MalformedRequest as error:
             self.send(refusal(str(error), USAGE_STATUS))
@@ -111,7 +111,7 @@ class Client:
         self._handle(request, self)
 
 
-class Server:
+class ControlServer:
     """Listens on the socket. The caller holds the home's lock, so whatever stands at `path` is left over."""
 
     def __init__(self, path: Path, loop: Loop, handle: Callable[[Request, Client], None]) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.export import source as common
-from orchestrator.export.source import Export, File, Loss, Source
+from orchestrator.export.source import Export, ExportedFile, ExportLoss, Source
 from orchestrator.export.yaml import write
 from orchestrator.model.errors import signal_name
 from orchestrator.model.masked import plain
-from orchestrator.model.spec import AskedProbe, Component, Condition, RestartPlan, RestartPolicy
+from orchestrator.model.spec import AskedProbe, ComponentSpec, Condition, RestartPlan, RestartPolicy
 
 ROOT = "/app"  # where the project is in the image
 Tree = dict[str, Any]
@@ -23,8 +23,8 @@ Tree = dict[str, Any]
 
 def export(source: Source, image: str) -> Export:
     """Return compose.yaml and the files of secret variables."""
-    files: list[File] = []
-    losses = [Loss("", "attach", "use docker compose attach and logs")]
+    files: list[ExportedFile] = []
+    losses = [ExportLoss("", "attach", "use docker compose attach and logs")]
     services: Tree = {}
     groups = common.grouped(source.components)
     ends = common.jobs(source.components)
@@ -39,7 +39,7 @@ def export(source: Source, image: str) -> Export:
         before.append(name)
         losses += common.common_losses(step)
         if step.timeout is not None:
-            losses.append(Loss(step.name, "timeout", "a service has no time limit"))
+            losses.append(ExportLoss(step.name, "timeout", "a service has no time limit"))
     for name, instances in groups.items():
         first = instances[0]
         service = _service(source, first, image, files)
@@ -63,7 +63,7 @@ def export(source: Source, image: str) -> Export:
         "docker compose up -d",
     )
     return Export(
-        (File("compose.yaml", write({"name": _project(source.name), "services": services})), *files),
+        (ExportedFile("compose.yaml", write({"name": _project(source.name), "services": services})), *files),
         tuple(losses),
         notes,
     )
@@ -78,7 +78,7 @@ def _escaped(words: tuple[str, ...]) -> list[str]:
     return [plain(word).replace("$", "$$") for word in words]
 
 
-def _service(source: Source, component: Component, image: str, files: list[File]) -> Tree:
+def _service(source: Source, component: ComponentSpec, image: str, files: list[ExportedFile]) -> Tree:
     public, secret = common.split_variables(common.without_assigned(source.variables.get(component.name, {})))
     where = common.inside(component.cwd, source.directory)
     service: Tree = {
@@ -95,7 +95,7 @@ def _service(source: Source, component: Component, image: str, files: list[File]
     if public:
         service["environment"] = {name: value.replace("$", "$$") for name, value in sorted(public.items())}
     if secret:
-        file = File(f"{common.configured_name(component)}.env", common.env_file(secret), private=True)
+        file = ExportedFile(f"{common.configured_name(component)}.env", common.env_file(secret), private=True)
         files.append(file)
         service["env_file"] = [file.name]
     attributes = component.attributes
@@ -111,7 +111,7 @@ def _service(source: Source, component: Component, image: str, files: list[File]
     return service
 
 
-def _health(component: Component) -> Tree:
+def _health(component: ComponentSpec) -> Tree:
     probe: AskedProbe | None = common.asked(component.alive) or common.asked(component.ready)
     command = common.probe_command(probe) if probe is not None else None
     if probe is None or command is None:
@@ -135,7 +135,7 @@ def _restart(plan: RestartPlan) -> str:
             return "always"
 
 
-def _needs(component: Component, groups: dict[str, list[Component]]) -> Tree:
+def _needs(component: ComponentSpec, groups: dict[str, list[ComponentSpec]]) -> Tree:
     found: Tree = {}
     for need in component.depends_on:
         name = next((key for key, group in groups.items() if need.name in (key, *(c.name for c in group))), need.name)
@@ -155,7 +155,7 @@ def _needs(component: Component, groups: dict[str, list[Component]]) -> Tree:
     return found
 
 
-def _losses(source: Source, component: Component, groups: dict[str, list[Component]]) -> Iterator[Loss]:
+def _losses(source: Source, component: ComponentSpec, groups: dict[str, list[ComponentSpec]]) -> Iterator[ExportLoss]:
     name = common.configured_name(component)
     for loss in common.common_losses(component):
         if loss.feature != "depends_on.restart":  # which compose has
@@ -163,25 +163,25 @@ def _losses(source: Source, component: Component, groups: dict[str, list[Compone
     yield from common.stop_signal_loss(component, "its exit does not stop the other services")
     for probe in component.ready:
         if common.probe_command(probe) is None:
-            yield Loss(name, f"ready.{common.probe_in_words(probe)}", "no health check can see it")
+            yield ExportLoss(name, f"ready.{common.probe_in_words(probe)}", "no health check can see it")
     asked = [probe for probe in component.ready if common.probe_command(probe)]
     if len(asked) > 1 or (asked and component.alive):
-        yield Loss(name, "ready", "a service has one health check; the others are left out")
+        yield ExportLoss(name, "ready", "a service has one health check; the others are left out")
     if component.alive:
-        yield Loss(name, "alive", "an unhealthy service is reported, and not restarted")
+        yield ExportLoss(name, "alive", "an unhealthy service is reported, and not restarted")
     for need in component.depends_on:
         if need.condition is Condition.READY and need.name in groups and not _health(groups[need.name][0]):
-            yield Loss(name, "depends_on", f"{need.name} has no health check: waits for its start only")
+            yield ExportLoss(name, "depends_on", f"{need.name} has no health check: waits for its start only")
         if need.condition is Condition.COMPLETED:
-            yield Loss(name, "depends_on", f"waits for the success of {need.name}, not for any exit")
+            yield ExportLoss(name, "depends_on", f"waits for the success of {need.name}, not for any exit")
     if component.stop_before or component.start_after:
-        yield Loss(name, "stop_before", "services stop in the order of depends_on only")
+        yield ExportLoss(name, "stop_before", "services stop in the order of depends_on only")
     if component.attributes.nice is not None or component.attributes.umask is not None:
-        yield Loss(name, "nice, umask", "set them in the image")
+        yield ExportLoss(name, "nice, umask", "set them in the image")
     if common.machine_paths(source, component):
-        yield Loss(name, "command", f"it names paths in {source.directory}, which the image has in {ROOT}")
+        yield ExportLoss(name, "command", f"it names paths in {source.directory}, which the image has in {ROOT}")
     text = " ".join((*map(plain, component.argv), *map(plain, source.variables.get(component.name, {}).values())))
     if "127.0.0.1" in text or "localhost" in text:
-        yield Loss(
+        yield ExportLoss(
             name, "addresses", "localhost is each service's own: reach others by their name, and listen on 0.0.0.0"
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.export import source as common
-from orchestrator.export.source import Export, File, Loss, Source
+from orchestrator.export.source import Export, ExportedFile, ExportLoss, Source
 from orchestrator.export.yaml import write
 from orchestrator.model.errors import OrchestrateError
 
@@ -48,13 +48,13 @@ def export(source: Source, version: str, image: str) -> Export:
     first = groups[airflow[0]][0]
     variables = common.without_assigned(source.variables.get(first.name, {}))
     losses = [
-        Loss(name, "component", "the chart has Airflow's components only")
+        ExportLoss(name, "component", "the chart has Airflow's components only")
         for name in groups
         if name not in (*NAMES, *SERVERS)
     ]
     values: Tree = {"airflowVersion": version, "executor": _executor(groups, variables, losses)}
     values |= _image(image) if image else {"defaultAirflowTag": version}
-    files: list[File] = []
+    files: list[ExportedFile] = []
     notes = ["helm repo add apache-airflow https://airflow.apache.org"]
     celery = "worker" in groups
     for variable, key, secret, inner in _SECRETS:
@@ -76,7 +76,9 @@ def export(source: Source, version: str, image: str) -> Export:
     if env:
         values["env"] = [{"name": name, "value": value} for name, value in sorted(env.items())]
     if more := {name: value for name, value in secrets.items() if name not in ours}:
-        files.append(File("airflow-env.env", "".join(f"{n}={v}\n" for n, v in sorted(more.items())), private=True))
+        files.append(
+            ExportedFile("airflow-env.env", "".join(f"{n}={v}\n" for n, v in sorted(more.items())), private=True)
+        )
         values["secret"] = [{"envName": name, "secretName": "airflow-env", "secretKey": name} for name in sorted(more)]
         notes.append("kubectl create secret generic airflow-env --from-env-file=airflow-env.env")
     values["postgresql"] = {"enabled": False}
@@ -87,24 +89,24 @@ def export(source: Source, version: str, image: str) -> Export:
     if "flower" not in groups:
         values["flower"] = {"enabled": False}
     if version.startswith("2.") and not version.startswith("2.11"):
-        losses.append(Loss("", "version", "the chart supports 2.11 and later"))
+        losses.append(ExportLoss("", "version", "the chart supports 2.11 and later"))
     losses += [
-        Loss("", "dags", "put DAGs into the image, or set dags.gitSync"),
-        Loss("", "users", "the chart makes its own admin"),
+        ExportLoss("", "dags", "put DAGs into the image, or set dags.gitSync"),
+        ExportLoss("", "users", "the chart makes its own admin"),
     ]
     for name in SERVERS:
         if name in groups:
-            losses.append(Loss(name, "server", "use one outside the chart: the chart's own is for tests"))
+            losses.append(ExportLoss(name, "server", "use one outside the chart: the chart's own is for tests"))
     notes.append("helm upgrade --install airflow apache-airflow/airflow -f values.yaml")
-    return Export((File("values.yaml", write(values)), *files), tuple(losses), tuple(notes))
+    return Export((ExportedFile("values.yaml", write(values)), *files), tuple(losses), tuple(notes))
 
 
-def _executor(groups: dict[str, list[Any]], variables: dict[str, str], losses: list[Loss]) -> str:
+def _executor(groups: dict[str, list[Any]], variables: dict[str, str], losses: list[ExportLoss]) -> str:
     named = variables.get("AIRFLOW__CORE__EXECUTOR", "")
     if "worker" in groups:
         return named or "CeleryExecutor"
     if named in ("", "SequentialExecutor"):
-        losses.append(Loss("scheduler", "executor", "LocalExecutor is used; SQLite has to become PostgreSQL"))
+        losses.append(ExportLoss("scheduler", "executor", "LocalExecutor is used; SQLite has to become PostgreSQL"))
         return "LocalExecutor"
     return named
 
@@ -122,12 +124,12 @@ def _set(values: Tree, key: str, value: str) -> None:
     values[last] = value
 
 
-def _how(secret: str, inner: str, value: str, files: list[File], variable: str) -> str:
+def _how(secret: str, inner: str, value: str, files: list[ExportedFile], variable: str) -> str:
     """Return how to make a secret: of a private file if the value is known and holds on other hosts."""
     if not value:
         section, option = variable.removeprefix("AIRFLOW__").lower().split("__")
         return f"kubectl create secret generic {secret} --from-literal={inner}=VALUE, the value of [{section}] {option}"
-    files.append(File(f"{secret}.txt", value, private=True))
+    files.append(ExportedFile(f"{secret}.txt", value, private=True))
     return f"kubectl create secret generic {secret} --from-file={inner}={secret}.txt"
 
 

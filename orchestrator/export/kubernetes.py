@@ -13,10 +13,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.export import source as common
-from orchestrator.export.source import Export, File, Loss, Source
+from orchestrator.export.source import Export, ExportedFile, ExportLoss, Source
 from orchestrator.export.yaml import documents
 from orchestrator.model.masked import plain
-from orchestrator.model.spec import AskedProbe, Component, ExecProbe, HttpProbe, RestartPolicy, TcpProbe
+from orchestrator.model.spec import (
+    AskedProbe,
+    ComponentSpec,
+    ExecProbe,
+    HttpProbe,
+    RestartPolicy,
+    TcpProbe,
+)
 
 ROOT = "/app"
 Tree = dict[str, Any]
@@ -25,8 +32,8 @@ _OWN = ("127.0.0.1", "localhost", "0.0.0.0", "::1")
 
 def export(source: Source, image: str) -> Export:
     """Return the manifests, and for each component a file to make its Secret of."""
-    files: list[File] = []
-    losses = [Loss("", "attach", "use kubectl attach and kubectl logs")]
+    files: list[ExportedFile] = []
+    losses = [ExportLoss("", "attach", "use kubectl attach and kubectl logs")]
     trees: list[Tree] = []
     prefix = name_of(source.name)
     ends = common.jobs(source.components)
@@ -75,7 +82,7 @@ def export(source: Source, image: str) -> Export:
         *(f"kubectl create secret generic {prefix}-{name} --from-env-file={name}.env" for name in secrets),
         f"kubectl apply -f {prefix}.yaml",
     )
-    return Export((File(f"{prefix}.yaml", documents(trees)), *files), tuple(losses), notes)
+    return Export((ExportedFile(f"{prefix}.yaml", documents(trees)), *files), tuple(losses), notes)
 
 
 def name_of(text: str) -> str:
@@ -83,7 +90,9 @@ def name_of(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-") or "system"
 
 
-def _container(source: Source, component: Component, image: str, prefix: str, files: list[File], name: str) -> Tree:
+def _container(
+    source: Source, component: ComponentSpec, image: str, prefix: str, files: list[ExportedFile], name: str
+) -> Tree:
     public, secret = common.split_variables(common.without_assigned(source.variables.get(component.name, {})))
     where = common.inside(component.cwd, source.directory)
     container: Tree = {
@@ -98,7 +107,7 @@ def _container(source: Source, component: Component, image: str, prefix: str, fi
     if secret:
         lines = "".join(f"{key}={value}\n" for key, value in sorted(secret.items()))  # kubectl takes values literally
         common.env_file(secret)  # refuses what has several lines
-        file = File(f"{name_of(name)}.env", lines, private=True)
+        file = ExportedFile(f"{name_of(name)}.env", lines, private=True)
         files.append(file)
         container["envFrom"] = [{"secretRef": {"name": f"{prefix}-{name_of(name)}"}}]
     attributes = component.attributes
@@ -111,7 +120,7 @@ def _container(source: Source, component: Component, image: str, prefix: str, fi
     return container
 
 
-def _probes(component: Component) -> Tree:
+def _probes(component: ComponentSpec) -> Tree:
     found: Tree = {}
     for key, probes in (("readinessProbe", component.ready), ("livenessProbe", component.alive)):
         if (probe := common.asked(probes)) is not None:
@@ -140,50 +149,50 @@ def _action(probe: AskedProbe) -> Tree:
     return {"exec": {"command": [plain(word) for word in command]}}
 
 
-def _step_losses(step: Component) -> Iterator[Loss]:
-    yield Loss(step.name, "init", "it runs in each pod before its component; it has to allow that")
+def _step_losses(step: ComponentSpec) -> Iterator[ExportLoss]:
+    yield ExportLoss(step.name, "init", "it runs in each pod before its component; it has to allow that")
     if step.timeout is not None:
-        yield Loss(step.name, "timeout", "an init container has no time limit")
+        yield ExportLoss(step.name, "timeout", "an init container has no time limit")
 
 
-def _losses(source: Source, component: Component, *, job: bool) -> Iterator[Loss]:
+def _losses(source: Source, component: ComponentSpec, *, job: bool) -> Iterator[ExportLoss]:
     name = common.configured_name(component)
     for loss in common.common_losses(component):
         if loss.feature != "depends_on.restart":
             yield loss
     yield from common.stop_signal_loss(component, "its exit does not stop the others")
     for need in component.depends_on:
-        yield Loss(name, "depends_on", f"it does not wait for {need.name}; it has to retry")
+        yield ExportLoss(name, "depends_on", f"it does not wait for {need.name}; it has to retry")
     for probe in component.ready:
         if common.asked((probe,)) is None:
-            yield Loss(name, f"ready.{common.probe_in_words(probe)}", "no readiness probe can see it")
+            yield ExportLoss(name, f"ready.{common.probe_in_words(probe)}", "no readiness probe can see it")
     for key, probes in (("ready", component.ready), ("alive", component.alive)):
         if sum(common.asked((probe,)) is not None for probe in probes) > 1:
-            yield Loss(name, key, "a container has one such probe; the others are left out")
+            yield ExportLoss(name, key, "a container has one such probe; the others are left out")
     if any(
         isinstance(p, HttpProbe | TcpProbe) and _action(p).get("exec") for p in (*component.ready, *component.alive)
     ):
-        yield Loss(name, "probe", "the image needs curl and bash for it")
+        yield ExportLoss(name, "probe", "the image needs curl and bash for it")
     if any(
         isinstance(p, HttpProbe | TcpProbe) and not _action(p).get("exec") for p in (*component.ready, *component.alive)
     ):
-        yield Loss(name, "addresses", "probes reach the pod's address: let it listen on 0.0.0.0")
+        yield ExportLoss(name, "addresses", "probes reach the pod's address: let it listen on 0.0.0.0")
     if any(isinstance(p, ExecProbe) for p in (*component.ready, *component.alive)):
-        yield Loss(name, "probe.exec", "the image needs the command")
+        yield ExportLoss(name, "probe.exec", "the image needs the command")
     if component.stop.stop_signal != signal.SIGTERM:
-        yield Loss(name, "stop.signal", "the stop signal is the image's STOPSIGNAL, SIGTERM by default")
+        yield ExportLoss(name, "stop.signal", "the stop signal is the image's STOPSIGNAL, SIGTERM by default")
     if not job and component.restart.policy is not RestartPolicy.ALWAYS:
-        yield Loss(name, "restart", "a Deployment restarts it always, with a backoff of its own")
+        yield ExportLoss(name, "restart", "a Deployment restarts it always, with a backoff of its own")
     if component.success != frozenset({0}):
-        yield Loss(name, "success_exit_codes", "only 0 is a success")
+        yield ExportLoss(name, "success_exit_codes", "only 0 is a success")
     if component.stop_before:
-        yield Loss(name, "stop_before", "all stop at the same time")
+        yield ExportLoss(name, "stop_before", "all stop at the same time")
     limits = component.attributes.limits
     if component.attributes.nice is not None or component.attributes.umask is not None:
-        yield Loss(name, "nice, umask", "set them in the image")
+        yield ExportLoss(name, "nice, umask", "set them in the image")
     if limits.files is not None or limits.processes is not None:
-        yield Loss(name, "limits", "limits of files and processes are the node's")
+        yield ExportLoss(name, "limits", "limits of files and processes are the node's")
     if not component.autostart:
-        yield Loss(name, "autostart", "it has no replicas; start it with kubectl scale")
+        yield ExportLoss(name, "autostart", "it has no replicas; start it with kubectl scale")
     if common.machine_paths(source, component):
-        yield Loss(name, "command", f"it names paths in {source.directory}, which the image has in {ROOT}")
+        yield ExportLoss(name, "command", f"it names paths in {source.directory}, which the image has in {ROOT}")

@@ -12,17 +12,19 @@ import shlex
 from collections.abc import Iterator
 
 from orchestrator.export import source as common
-from orchestrator.export.source import SHELL, Export, File, Loss, Source
+from orchestrator.export.source import SHELL, Export, ExportedFile, ExportLoss, Source
 from orchestrator.model.errors import signal_name
 from orchestrator.model.masked import plain
-from orchestrator.model.spec import Component, RestartPolicy, Scope
+from orchestrator.model.spec import ComponentSpec, RestartPolicy, Scope
 
 
 def procfile(source: Source) -> Export:
     """Return a Procfile. Variables are in a private file for each component, which its line reads."""
-    files: list[File] = []
+    files: list[ExportedFile] = []
     losses = (
-        [Loss("", "init", f"run these first: {', '.join(step.name for step in source.init)}")] if source.init else []
+        [ExportLoss("", "init", f"run these first: {', '.join(step.name for step in source.init)}")]
+        if source.init
+        else []
     )
     lines = []
     for name, instances in common.grouped(source.components).items():
@@ -32,25 +34,29 @@ def procfile(source: Source) -> Export:
         lines.append(f"{name}: {_line(source, first, name, variables, files)}\n")
         losses += _procfile_losses(first, len(instances))
     return Export(
-        (File("Procfile", "".join(lines)), *files), tuple(losses), ("foreman start, overmind s, honcho start",)
+        (ExportedFile("Procfile", "".join(lines)), *files), tuple(losses), ("foreman start, overmind s, honcho start",)
     )
 
 
-def _line(source: Source, component: Component, name: str, variables: dict[str, str], files: list[File]) -> str:
+def _line(
+    source: Source, component: ComponentSpec, name: str, variables: dict[str, str], files: list[ExportedFile]
+) -> str:
     words = [f"cd {shlex.quote(component.cwd)}"] if component.cwd != source.directory else []
     if variables:
-        files.append(File(f"{name}.env", common.env_file({k: plain(v) for k, v in variables.items()}), private=True))
+        files.append(
+            ExportedFile(f"{name}.env", common.env_file({k: plain(v) for k, v in variables.items()}), private=True)
+        )
         words.insert(0, f"set -a && . ./{shlex.quote(name)}.env && set +a")
     command = plain(component.argv[2]) if component.argv[:2] == SHELL else shlex.join(map(plain, component.argv))
     if "\n" in command:
-        files.append(File(f"{name}.sh", command.rstrip("\n") + "\n", executable=True))
+        files.append(ExportedFile(f"{name}.sh", command.rstrip("\n") + "\n", executable=True))
         command = (
             f'exec /bin/sh "$OLDPWD/{name}.sh"' if component.cwd != source.directory else f"exec /bin/sh ./{name}.sh"
         )
     return " && ".join([*words, command]) if words else command
 
 
-def _procfile_losses(component: Component, count: int) -> Iterator[Loss]:
+def _procfile_losses(component: ComponentSpec, count: int) -> Iterator[ExportLoss]:
     name = common.configured_name(component)
     yield from common.common_losses(component)
     for key, used in (
@@ -60,27 +66,29 @@ def _procfile_losses(component: Component, count: int) -> Iterator[Loss]:
         ("stop_before", component.stop_before),
     ):
         if used:
-            yield Loss(name, key, "a Procfile has commands only")
+            yield ExportLoss(name, key, "a Procfile has commands only")
     if component.restart.policy is not RestartPolicy.NEVER:
-        yield Loss(name, "restart", "it is not restarted")
+        yield ExportLoss(name, "restart", "it is not restarted")
     if count > 1:
-        yield Loss(name, "replicas", f"run it with -m {name}={count}")
+        yield ExportLoss(name, "replicas", f"run it with -m {name}={count}")
     if component.stop.stop_signal != 15 or component.stop.grace != 10:
-        yield Loss(name, "stop", "the stop signal is SIGTERM, the grace period the tool's own")
+        yield ExportLoss(name, "stop", "the stop signal is SIGTERM, the grace period the tool's own")
     if any(
         value is not None
         for value in (component.attributes.account, component.attributes.nice, component.attributes.umask)
     ):
-        yield Loss(name, "user, nice, umask", "it runs as the user who starts it")
+        yield ExportLoss(name, "user, nice, umask", "it runs as the user who starts it")
     if not component.autostart:
-        yield Loss(name, "autostart", "it starts with the others")
+        yield ExportLoss(name, "autostart", "it starts with the others")
 
 
 def supervisord(source: Source, directory: str) -> Export:
     """Return a part of supervisord.conf. `directory` is where variables' files will be."""
-    files: list[File] = []
+    files: list[ExportedFile] = []
     losses = (
-        [Loss("", "init", f"run these first: {', '.join(step.name for step in source.init)}")] if source.init else []
+        [ExportLoss("", "init", f"run these first: {', '.join(step.name for step in source.init)}")]
+        if source.init
+        else []
     )
     sections = []
     names = []
@@ -90,7 +98,7 @@ def supervisord(source: Source, directory: str) -> Export:
         public, secret = common.split_variables(source.variables.get(component.name, {}))
         argv: tuple[str, ...] = component.argv
         if secret:
-            files.append(File(f"{name}.env", common.env_file(secret), private=True))
+            files.append(ExportedFile(f"{name}.env", common.env_file(secret), private=True))
             read = f'set -a; . {shlex.quote(f"{directory}/{name}.env")}; set +a; exec "$@"'
             argv = (*SHELL, read, "sh", *argv)
         sections.append(_section(source, component, name, argv, public, priority))
@@ -101,11 +109,11 @@ def supervisord(source: Source, directory: str) -> Export:
         f"Copy {group}.conf to /etc/supervisor/conf.d/; leave the .env files in {directory}",
         "supervisorctl reread, then supervisorctl update",
     )
-    return Export((File(f"{group}.conf", "\n".join(sections)), *files), tuple(losses), notes)
+    return Export((ExportedFile(f"{group}.conf", "\n".join(sections)), *files), tuple(losses), notes)
 
 
 def _section(
-    source: Source, component: Component, name: str, argv: tuple[str, ...], public: dict[str, str], priority: int
+    source: Source, component: ComponentSpec, name: str, argv: tuple[str, ...], public: dict[str, str], priority: int
 ) -> str:
     variables = {"PATH": source.path, **public} if source.path else public
     pairs = ",".join(f"{key}={_quoted(value)}" for key, value in sorted(variables.items()))
@@ -138,21 +146,21 @@ def _quoted(value: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", value).replace("%", "%%") + '"'
 
 
-def _supervisord_losses(component: Component) -> Iterator[Loss]:
+def _supervisord_losses(component: ComponentSpec) -> Iterator[ExportLoss]:
     name = component.name
     yield from common.common_losses(component)
     yield from common.stop_signal_loss(component, "its exit does not stop the other programs")
     if component.depends_on:
-        yield Loss(name, "depends_on", "programs start in the order of priority, and do not wait")
+        yield ExportLoss(name, "depends_on", "programs start in the order of priority, and do not wait")
     if component.ready:
-        yield Loss(name, "ready", "it counts as running after one second")
+        yield ExportLoss(name, "ready", "it counts as running after one second")
     if component.alive:
-        yield Loss(name, "alive", "it is restarted only if it exits")
+        yield ExportLoss(name, "alive", "it is restarted only if it exits")
     if component.stop_before:
-        yield Loss(name, "stop_before", "programs stop in the reverse order of priority, and do not wait")
+        yield ExportLoss(name, "stop_before", "programs stop in the reverse order of priority, and do not wait")
     if component.tty:
-        yield Loss(name, "tty", "it has pipes instead of a terminal")
+        yield ExportLoss(name, "tty", "it has pipes instead of a terminal")
     if any("\n" in plain(word) for word in component.argv):
-        yield Loss(name, "command", "its lines are joined: write a script")
+        yield ExportLoss(name, "command", "its lines are joined: write a script")
     if component.attributes.nice is not None or component.attributes.limits.need_group:
-        yield Loss(name, "nice, limits", "set them in the command")
+        yield ExportLoss(name, "nice, limits", "set them in the command")

@@ -18,7 +18,7 @@ from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.masked import plain
 from orchestrator.model.spec import (
     AskedProbe,
-    Component,
+    ComponentSpec,
     Condition,
     DelayProbe,
     ExecProbe,
@@ -45,8 +45,8 @@ class Source:
     name: str
     title: str
     directory: str
-    init: tuple[Component, ...]
-    components: tuple[Component, ...]
+    init: tuple[ComponentSpec, ...]
+    components: tuple[ComponentSpec, ...]
     variables: Mapping[str, Mapping[str, str]]
     path: str = ""
     needed: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class ExportedFile:
     """A file to write; a private one is 0600."""
 
     name: str
@@ -64,7 +64,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class ExportLoss:
     """A feature without a counterpart. `component` is empty if it concerns the system."""
 
     component: str
@@ -76,12 +76,12 @@ class Loss:
 class Export:
     """`notes` are steps for the user, in order."""
 
-    files: tuple[File, ...]
-    losses: tuple[Loss, ...]
+    files: tuple[ExportedFile, ...]
+    losses: tuple[ExportLoss, ...]
     notes: tuple[str, ...] = ()
 
 
-def check_commands(components: Iterable[Component]) -> None:
+def check_commands(components: Iterable[ComponentSpec]) -> None:
     """Raise OrchestrateError if a command contains a secret: each target would write it inline."""
     for component in components:
         for words in (component.argv, component.unless, *(p.argv for p in component.ready if isinstance(p, ExecProbe))):
@@ -108,7 +108,7 @@ def without_assigned(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in variables.items() if name == "PORT" or name not in ASSIGNED}
 
 
-def port_of(source: Source, component: Component) -> int:
+def port_of(source: Source, component: ComponentSpec) -> int:
     """Return the port that a component listens on; 0 if it does not seem to use its PORT."""
     port = source.variables.get(component.name, {}).get("PORT", "")
     if not port.isdecimal():
@@ -123,26 +123,26 @@ def port_of(source: Source, component: Component) -> int:
     return int(port) if used else 0
 
 
-def grouped(components: Iterable[Component]) -> dict[str, list[Component]]:
+def grouped(components: Iterable[ComponentSpec]) -> dict[str, list[ComponentSpec]]:
     """Map each configured component to its instances."""
-    found: dict[str, list[Component]] = {}
+    found: dict[str, list[ComponentSpec]] = {}
     for component in components:
         found.setdefault(component.component or component.name, []).append(component)
     return found
 
 
-def configured_name(component: Component) -> str:
+def configured_name(component: ComponentSpec) -> str:
     """Return the name in the definition."""
     return component.component or component.name
 
 
-def jobs(components: Iterable[Component]) -> frozenset[str]:
+def jobs(components: Iterable[ComponentSpec]) -> frozenset[str]:
     """Return the components that run to their end, because others wait for that."""
     ends = (Condition.COMPLETED, Condition.SUCCEEDED)
     return frozenset(d.name for c in components for d in c.depends_on if d.condition in ends)
 
 
-def unless(step: Component) -> tuple[str, ...]:
+def unless(step: ComponentSpec) -> tuple[str, ...]:
     """Return a command that runs a step unless its condition holds."""
     if not step.unless:
         return step.argv
@@ -205,37 +205,37 @@ def probe_details(probe: Probe) -> Iterator[str]:
                 yield key
 
 
-def common_losses(component: Component) -> Iterator[Loss]:
+def common_losses(component: ComponentSpec) -> Iterator[ExportLoss]:
     """Yield the features of a component that no other engine has."""
     name = component.name
     if component.expect:
-        yield Loss(name, "expect", "nothing answers or reports prompts")
+        yield ExportLoss(name, "expect", "nothing answers or reports prompts")
     if component.failed:
-        yield Loss(name, "failed", "a line of output does not make the start fail")
+        yield ExportLoss(name, "failed", "a line of output does not make the start fail")
     if component.start_after:
-        yield Loss(name, "start_after", "all start at the same time")
+        yield ExportLoss(name, "start_after", "all start at the same time")
     if component.hooks:
-        yield Loss(name, "hooks", "on_failure and after_exit do not run")
+        yield ExportLoss(name, "hooks", "on_failure and after_exit do not run")
     if any(d.restart for d in component.depends_on):
-        yield Loss(name, "depends_on.restart", "it is not restarted with what it depends on")
+        yield ExportLoss(name, "depends_on.restart", "it is not restarted with what it depends on")
     for probe in component.ready:
         for detail in probe_details(probe):
-            yield Loss(name, f"ready.{detail}", "the check accepts any success status and does not look at it")
+            yield ExportLoss(name, f"ready.{detail}", "the check accepts any success status and does not look at it")
     if len(component.stop.steps) > 1 or any(not step.signal for step in component.stop.steps):
-        yield Loss(name, "stop.sequence", "only the first signal and the whole grace period are kept")
+        yield ExportLoss(name, "stop.sequence", "only the first signal and the whole grace period are kept")
     if component.restart.policy is not RestartPolicy.NEVER and component.restart.same_exits:
-        yield Loss(name, "restart.same_exits", "the same failure again and again is restarted as any other")
+        yield ExportLoss(name, "restart.same_exits", "the same failure again and again is restarted as any other")
 
 
-def ends_system(component: Component) -> bool:
+def ends_system(component: ComponentSpec) -> bool:
     """Whether the exit of a component stops the whole system."""
     return component.on_exit is OnExit.STOP
 
 
-def stop_signal_loss(component: Component, text: str) -> Iterator[Loss]:
+def stop_signal_loss(component: ComponentSpec, text: str) -> Iterator[ExportLoss]:
     """Yield a loss if an exit of this component stops the system."""
     if ends_system(component):
-        yield Loss(component.name, "on_exit", text)
+        yield ExportLoss(component.name, "on_exit", text)
 
 
 def inside(path: str, directory: str) -> str | None:
@@ -244,7 +244,7 @@ def inside(path: str, directory: str) -> str | None:
     return None if relative == ".." or relative.startswith("../") else relative
 
 
-def machine_paths(source: Source, component: Component) -> bool:
+def machine_paths(source: Source, component: ComponentSpec) -> bool:
     """Whether a command or variable contains a path of this project's directory, which another host may not have."""
     words = (*component.argv, *source.variables.get(component.name, {}).values())
     return any(source.directory in plain(word) for word in words)
@@ -267,7 +267,7 @@ def env_file(variables: Mapping[str, str]) -> str:
     return "".join(lines)
 
 
-def notes_file(target: str, source: Source, export: Export) -> File:
+def notes_file(target: str, source: Source, export: Export) -> ExportedFile:
     """Return EXPORT-NOTES.txt."""
     lines = [f"Export of {source.title} ({source.directory}) to {target}", ""]
     if export.notes:
@@ -280,4 +280,4 @@ def notes_file(target: str, source: Source, export: Export) -> File:
         lines += [f"  {loss.component or 'all'}: {loss.feature}: {loss.text}" for loss in export.losses]
     else:
         lines += ["Each feature of this definition has a counterpart."]
-    return File("EXPORT-NOTES.txt", "\n".join(lines) + "\n")
+    return ExportedFile("EXPORT-NOTES.txt", "\n".join(lines) + "\n")

@@ -12,11 +12,11 @@ import signal
 from collections.abc import Callable, Iterator
 
 from orchestrator.export import source as common
-from orchestrator.export.source import Export, File, Loss, Source
+from orchestrator.export.source import Export, ExportedFile, ExportLoss, Source
 from orchestrator.model.errors import signal_name
 from orchestrator.model.masked import plain
 from orchestrator.model.spec import (
-    Component,
+    ComponentSpec,
     Condition,
     DelayProbe,
     NotifyProbe,
@@ -91,14 +91,17 @@ def whole(source: Source, resolve: Resolve, *, user: str | None) -> Export:
     if user is None:
         notes.append("loginctl enable-linger, or all stops when you log out")
     notes.append(f"The system keeps its logs and commands: `orchestrate ps -C {source.directory}`")
-    losses = (Loss("", "terminal", "the merged stream is in the journal; attach and logs work as before"),)
-    return Export((File(f"{name}.service", "\n".join(lines) + "\n"),), losses, tuple(notes))
+    losses = (ExportLoss("", "terminal", "the merged stream is in the journal; attach and logs work as before"),)
+    return Export((ExportedFile(f"{name}.service", "\n".join(lines) + "\n"),), losses, tuple(notes))
 
 
 def services(source: Source, resolve: Resolve, directory: str, *, user: bool) -> Export:
     """Return a target with a service for each instance and step. `directory` is where variables' files will be."""
     writer = _Writer(source, resolve, directory, user)
-    files, losses = [writer.target()], [Loss("", "attach", "components have no terminals: no attach, no merged stream")]
+    files, losses = (
+        [writer.target()],
+        [ExportLoss("", "attach", "components have no terminals: no attach, no merged stream")],
+    )
     before: list[str] = []
     for step in source.init:
         files += writer.step(step, tuple(before))
@@ -133,16 +136,16 @@ class _Writer:
         """Return the name of a service."""
         return f"{self.name}-{unit_name(name)}.service"
 
-    def target(self) -> File:
+    def target(self) -> ExportedFile:
         """Return the target that starts and stops all services."""
         wanted = " ".join(self.unit(c.name) for c in self._source.components if c.autostart)
-        return File(
+        return ExportedFile(
             f"{self.name}.target",
             f"[Unit]\nDescription={self._source.title.replace('%', '%%')}\nWants={wanted}\n\n"
             f"[Install]\nWantedBy={'default' if self._user else 'multi-user'}.target\n",
         )
 
-    def step(self, step: Component, before: tuple[str, ...]) -> list[File]:
+    def step(self, step: ComponentSpec, before: tuple[str, ...]) -> list[ExportedFile]:
         """Return the one-shot service of an initial step, after the steps `before` it."""
         service = ["Type=oneshot", "RemainAfterExit=yes", *self._process(step)]
         if step.unless:
@@ -152,7 +155,7 @@ class _Writer:
         service += [f"TimeoutStartSec={timeout}", *self._stop(step)]
         return self._files(f"init-{step.name}", step, self._order(before, before), service)
 
-    def component(self, component: Component, steps: tuple[str, ...]) -> list[File]:
+    def component(self, component: ComponentSpec, steps: tuple[str, ...]) -> list[ExportedFile]:
         """Return the service of an instance, after all steps and what it depends on."""
         instances = common.grouped(self._source.components)
         required = list(steps)
@@ -192,7 +195,7 @@ class _Writer:
             *([f"After={' '.join(after)}"] if after else []),
         ]
 
-    def _process(self, component: Component) -> list[str]:
+    def _process(self, component: ComponentSpec) -> list[str]:
         public, secret = common.split_variables(self._source.variables.get(component.name, {}))
         if self._source.path:
             public = {"PATH": self._source.path, **public}
@@ -223,42 +226,42 @@ class _Writer:
         }[plan.policy]
         return [f"Restart={policy}", *([f"RestartSec={plan.first:g}"] if policy != "no" else [])]
 
-    def _stop(self, component: Component) -> list[str]:
+    def _stop(self, component: ComponentSpec) -> list[str]:
         stop = component.stop
         mode = "mixed" if stop.scope is Scope.LEADER else "control-group"
         number = stop.stop_signal
         lines = [f"KillMode={mode}", f"TimeoutStopSec={stop.grace:g}"]
         return lines if number == signal.SIGTERM else [f"KillSignal={signal_name(number)}", *lines]
 
-    def _files(self, name: str, component: Component, unit: list[str], service: list[str]) -> list[File]:
+    def _files(self, name: str, component: ComponentSpec, unit: list[str], service: list[str]) -> list[ExportedFile]:
         head = [f"Description={self._source.title.replace('%', '%%')}: {name.replace('%', '%%')}"]
         text = "\n".join(["[Unit]", *head, *unit, "", "[Service]", *service]) + "\n"
-        files = [File(self.unit(name), text)]
+        files = [ExportedFile(self.unit(name), text)]
         _, secret = common.split_variables(self._source.variables.get(component.name, {}))
         if secret:
-            files.append(File(f"{unit_name(component.name)}.env", common.env_file(secret), private=True))
+            files.append(ExportedFile(f"{unit_name(component.name)}.env", common.env_file(secret), private=True))
         return files
 
-    def step_losses(self, step: Component) -> Iterator[Loss]:
+    def step_losses(self, step: ComponentSpec) -> Iterator[ExportLoss]:
         """Yield what a step loses."""
-        yield Loss(step.name, "init", "it runs again at each boot, not at each start of the system")
+        yield ExportLoss(step.name, "init", "it runs again at each boot, not at each start of the system")
         yield from common.common_losses(step)
 
-    def losses(self, component: Component) -> Iterator[Loss]:
+    def losses(self, component: ComponentSpec) -> Iterator[ExportLoss]:
         """Yield what a component loses."""
         name = component.name
         yield from common.common_losses(component)
         yield from common.stop_signal_loss(component, "its exit does not stop the other services")
         for probe in component.ready:
             if common.probe_command(probe) is None and not isinstance(probe, NotifyProbe):
-                yield Loss(name, f"ready.{common.probe_in_words(probe)}", "it counts as ready once it is started")
+                yield ExportLoss(name, f"ready.{common.probe_in_words(probe)}", "it counts as ready once it is started")
         if component.alive:
-            yield Loss(name, "alive", "it is restarted only if it exits")
+            yield ExportLoss(name, "alive", "it is restarted only if it exits")
         if component.stop_before:
-            yield Loss(name, "stop_before", f"it stops at the same time as {', '.join(component.stop_before)}")
+            yield ExportLoss(name, "stop_before", f"it stops at the same time as {', '.join(component.stop_before)}")
         if component.restart.policy is not RestartPolicy.NEVER and component.restart.cap != component.restart.first:
-            yield Loss(name, "restart.backoff", f"the pause stays at {component.restart.first:g} s")
+            yield ExportLoss(name, "restart.backoff", f"the pause stays at {component.restart.first:g} s")
         if component.attributes.account is not None and self._user:
-            yield Loss(name, "user", "a user's own units cannot run as another user")
+            yield ExportLoss(name, "user", "a user's own units cannot run as another user")
         if not component.autostart:
-            yield Loss(name, "autostart", f"start it with systemctl start {self.unit(name)}")
+            yield ExportLoss(name, "autostart", f"start it with systemctl start {self.unit(name)}")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.history.record import Event, Kind, Link, Origin, Record
+from orchestrator.history.record import Link, Origin, RecordedEvent, RecordKind, StartRecord
 from orchestrator.model.names import is_meant
 
 _DEAD = re.compile(r"does not live: (?P<probe>.*?) failed (?P<times>once|\d+ times): (?P<answer>.*)", re.DOTALL)
@@ -45,13 +45,13 @@ Chain = tuple[Step, ...]
 class Causes:
     """Answers questions about one record."""
 
-    def __init__(self, record: Record, words: Words) -> None:
+    def __init__(self, record: StartRecord, words: Words) -> None:
         self._record = record
         self._words = words
         self._by_number = {event.number: event for event in record.events}
-        self._changes: dict[str, list[Event]] = {}
+        self._changes: dict[str, list[RecordedEvent]] = {}
         for event in record.events:
-            if event.kind is Kind.CHANGE and event.instance:
+            if event.kind is RecordKind.CHANGE and event.instance:
                 self._changes.setdefault(event.instance, []).append(event)
 
     @property
@@ -63,15 +63,15 @@ class Causes:
     @property
     def culprit(self) -> str:
         """The instance whose exit stopped the system; empty if there is none."""
-        stop = self._record.first(Kind.STOP)
+        stop = self._record.first(RecordKind.STOP)
         cause = self._by_number.get(stop.cause) if stop is not None else None
         return cause.instance if cause is not None else ""
 
-    def last(self, instance: str) -> Event | None:
+    def last(self, instance: str) -> RecordedEvent | None:
         """Return the last change of an instance."""
         return self._changes[instance][-1] if instance in self._changes else None
 
-    def last_exit(self, instance: str) -> Event | None:
+    def last_exit(self, instance: str) -> RecordedEvent | None:
         """Return the change that holds its last exit."""
         return next((event for event in reversed(self._changes.get(instance, [])) if event.exit), None)
 
@@ -85,7 +85,7 @@ class Causes:
 
     def became_ready(self) -> bool:
         """Whether every component was ready at once."""
-        return self._record.first(Kind.READY) is not None
+        return self._record.first(RecordKind.READY) is not None
 
     def component_of(self, instance: str) -> str:
         """Return the component that it is an instance of."""
@@ -104,7 +104,7 @@ class Causes:
         last = self.last(instance)
         begun = self._begin_of(instance, last) if last is not None else None
         cause = self._by_number.get(begun.cause) if begun is not None else None
-        return cause is not None and cause.kind is Kind.REQUEST
+        return cause is not None and cause.kind is RecordKind.REQUEST
 
     # Questions
 
@@ -121,7 +121,7 @@ class Causes:
 
     def why_stopped(self) -> Chain:
         """Return why the system stopped, and how it exited; empty if it did neither."""
-        stop, end = self._record.first(Kind.STOP), self._record.first(Kind.END)
+        stop, end = self._record.first(RecordKind.STOP), self._record.first(RecordKind.END)
         chain: list[Step] = []
         if end is not None:
             how = f" {end.reason}" if end.reason else ""
@@ -133,7 +133,7 @@ class Causes:
 
     # One instance
 
-    def _why_started(self, name: str, last: Event) -> Chain:
+    def _why_started(self, name: str, last: RecordedEvent) -> Chain:
         begun = self._begin_of(name, last)
         if begun is None:
             return (Step(f"{name} was {last.state or last.phase} at {self._at(last)}", time=last.time),)
@@ -141,7 +141,7 @@ class Causes:
             return (Step(f"{name} started at {self._at(begun)}", time=begun.time),)
         return self._start(name, begun, frozenset())[:DEPTH]
 
-    def _begin_of(self, name: str, event: Event) -> Event | None:
+    def _begin_of(self, name: str, event: RecordedEvent) -> RecordedEvent | None:
         """Return the change that began the run of `event`."""
         return next(
             (
@@ -152,7 +152,7 @@ class Causes:
             None,
         )
 
-    def _start(self, name: str, begun: Event, seen: frozenset[int]) -> Chain:
+    def _start(self, name: str, begun: RecordedEvent, seen: frozenset[int]) -> Chain:
         """Return why a run began that was not the first."""
         verb = "restarted" if begun.run > 1 else "started"
         head = f"{name} {verb} at {self._at(begun)}"
@@ -163,7 +163,7 @@ class Causes:
         if begun.link is Link.FOLLOW:
             step = Step(f"{head} because {begun.by} restarted (depends_on, restart = true)", time=begun.time)
             return (step, *self._leader(begun, cause, seen))
-        if cause is not None and cause.kind is Kind.REQUEST:
+        if cause is not None and cause.kind is RecordKind.REQUEST:
             return (Step(f"{head} because {self._request(cause)}", time=begun.time),)
         exited = cause if cause is not None and cause.exit else self._exit_before(name, begun)
         if exited is None:
@@ -171,7 +171,7 @@ class Causes:
         clause, more = self._exit_clause(name, exited, seen)
         return (Step(f"{head} because {clause}", time=begun.time), *self._output(name, exited), *more)
 
-    def _leader(self, begun: Event, cause: Event | None, seen: frozenset[int]) -> Chain:
+    def _leader(self, begun: RecordedEvent, cause: RecordedEvent | None, seen: frozenset[int]) -> Chain:
         """Return why the instance restarted that `begun` followed."""
         own = [one for one in self._changes.get(begun.by, []) if one.phase == "starting" and one.before != "starting"]
         after = [one for one in own if cause is not None and one.number > cause.number]
@@ -179,7 +179,7 @@ class Causes:
             return self._start(begun.by, after[0], seen)
         if cause is None:
             return ()
-        if cause.kind is Kind.REQUEST:
+        if cause.kind is RecordKind.REQUEST:
             return (Step(f"{begun.by} restarts because {self._request(cause)}", time=cause.time),)
         if cause.exit:
             clause, more = self._exit_clause(begun.by, cause, seen)
@@ -190,18 +190,18 @@ class Causes:
             )
         return ()
 
-    def _exit_before(self, name: str, event: Event) -> Event | None:
+    def _exit_before(self, name: str, event: RecordedEvent) -> RecordedEvent | None:
         return next(
             (one for one in reversed(self._changes.get(name, [])) if one.number < event.number and one.exit), None
         )
 
-    def _stop(self, name: str, stopping: Event, seen: frozenset[int]) -> Chain:
+    def _stop(self, name: str, stopping: RecordedEvent, seen: frozenset[int]) -> Chain:
         """Return why an instance is stopping."""
         head = f"{name} has been stopping since {self._at(stopping)}"
         clause, more = self._reason(name, stopping, seen)
         return (Step(f"{head} because {clause}" if clause else head, time=stopping.time), *more)[:DEPTH]
 
-    def _rest(self, name: str, last: Event) -> Chain:
+    def _rest(self, name: str, last: RecordedEvent) -> Chain:
         """Return why an instance does not run."""
         exited = last if last.exit else self._exit_before(name, last)
         state = last.state or last.phase
@@ -218,7 +218,7 @@ class Causes:
         return (Step(f"{head}: {clause}{again}{soon}", time=last.time), *self._output(name, exited), *more)[:DEPTH]
 
     def _exit_clause(
-        self, name: str, exited: Event, seen: frozenset[int], *, with_time: bool = True
+        self, name: str, exited: RecordedEvent, seen: frozenset[int], *, with_time: bool = True
     ) -> tuple[str, Chain]:
         """Return how a run ended as a clause, and why that happened."""
         clause, more = self._reason(name, exited, seen)
@@ -229,7 +229,7 @@ class Causes:
         killed = " (orchestrate did not send that signal)" if _is_unexplained(exited) else ""
         return f"it {exited.exit}{at}{after}{killed}", more
 
-    def _reason(self, name: str, event: Event, seen: frozenset[int]) -> tuple[str, Chain]:
+    def _reason(self, name: str, event: RecordedEvent, seen: frozenset[int]) -> tuple[str, Chain]:
         """Return why an instance stopped or stops as a clause, empty if it exited without a request."""
         cause = self._by_number.get(event.cause)
         if event.number in seen or len(seen) >= DEPTH:
@@ -243,13 +243,13 @@ class Causes:
             case Link.FOLLOW:
                 return f"{event.by} restarted (depends_on, restart = true)", self._leader(event, cause, seen)
             case Link.SYSTEM:
-                stop = cause if cause is not None and cause.kind is Kind.STOP else None
+                stop = cause if cause is not None and cause.kind is RecordKind.STOP else None
                 return "the system stopped", self._system_stop(stop, seen) if stop else ()
-        if event.cause and cause is not None and cause.kind is Kind.REQUEST:
+        if event.cause and cause is not None and cause.kind is RecordKind.REQUEST:
             return self._request(cause), ()
         return "", ()
 
-    def _output(self, name: str, exited: Event) -> Chain:
+    def _output(self, name: str, exited: RecordedEvent) -> Chain:
         return (Step(f"{name}'s last output before that:", exited.lines),) if exited.lines else ()
 
     def _waits(self, name: str, seen: tuple[str, ...] = ()) -> Chain:
@@ -260,7 +260,7 @@ class Causes:
         found = self._wait_clause(name, needs, seen)
         if not found:
             return (Step(f"{name} was never started"),)
-        verb = "was never started: it waited for" if self._record.first(Kind.END) else "waits for"
+        verb = "was never started: it waited for" if self._record.first(RecordKind.END) else "waits for"
         return (Step(f"{name} {verb} {found}"),)
 
     def _wait_clause(self, name: str, needs: list[Mapping[str, Any]], seen: tuple[str, ...]) -> str:
@@ -290,7 +290,7 @@ class Causes:
 
     # The system
 
-    def _system_stop(self, stop: Event, seen: frozenset[int]) -> Chain:
+    def _system_stop(self, stop: RecordedEvent, seen: frozenset[int]) -> Chain:
         if stop.number in seen:
             return ()
         seen |= {stop.number}
@@ -313,11 +313,11 @@ class Causes:
 
     # Words
 
-    def _at(self, event: Event) -> str:
+    def _at(self, event: RecordedEvent) -> str:
         return self._words.clock(event.time)
 
-    def _request(self, event: Event) -> str:
-        if event.kind is Kind.SIGNAL:
+    def _request(self, event: RecordedEvent) -> str:
+        if event.kind is RecordKind.SIGNAL:
             return f"the supervisor received {event.reason}" + (self._sender(event.origin) if event.origin else "")
         origin = event.origin or Origin()
         words = command_in_words(origin.command) or " ".join(["orchestrate", event.verb, *event.names])
@@ -374,11 +374,11 @@ def _probe_clause(reason: str) -> str:
     return f"it {reason}"
 
 
-def _is_unexplained(exited: Event) -> bool:
+def _is_unexplained(exited: RecordedEvent) -> bool:
     return re.fullmatch(r"was killed by SIG\w+", exited.exit) is not None and exited.link in (Link.NONE, Link.EXIT)
 
 
-def _has_reached(last: Event, condition: str) -> bool:
+def _has_reached(last: RecordedEvent, condition: str) -> bool:
     match condition:
         case "started":
             return last.phase != "starting" or last.pid > 0

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.history import git
-from orchestrator.model.spec import Component
+from orchestrator.model.spec import ComponentSpec
 
 KEY = "key"
 FILE_MAX = 1 << 24  # bytes of a file that is hashed
@@ -33,7 +33,7 @@ _OF_THE_TERMINAL = re.compile(
 )
 
 
-class Variable(Protocol):
+class VariableInput(Protocol):
     """A variable and where its value comes from (`config.environment.Variable`)."""
 
     @property
@@ -46,12 +46,12 @@ class Variable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class InputSources:
     """What the definition was read from: absolute paths of its files and .env files, and the variables of each
     instance with their origins."""
 
     files: tuple[str, ...] = ()
-    variables: Mapping[str, Mapping[str, Variable]] = field(default_factory=dict)
+    variables: Mapping[str, Mapping[str, VariableInput]] = field(default_factory=dict)
 
 
 Facts = dict[str, Any]
@@ -60,14 +60,14 @@ Facts = dict[str, Any]
 class Describer:
     """Makes the facts of a start. `key` makes hashes that only this home can compare."""
 
-    def __init__(self, key: bytes, sources: Sources, directory: Path) -> None:
+    def __init__(self, key: bytes, sources: InputSources, directory: Path) -> None:
         self._key = key
         self._sources = sources
         self._directory = directory
         self._hashes: dict[str, str] = {}
         self._paths: dict[tuple[str, str, str], list[Any]] = {}
 
-    def describe(self, components: Iterable[Component]) -> Facts:
+    def describe(self, components: Iterable[ComponentSpec]) -> Facts:
         """Return what describes these components, their files and the state of the repository."""
         specs = list(components)
         variables = {spec.name: self._variables(spec) for spec in specs}
@@ -107,14 +107,14 @@ class Describer:
             found = self._hashes[text] = blake2b(data, digest_size=8, key=self._key).hexdigest()
         return found
 
-    def _variables(self, spec: Component) -> dict[str, list[str]]:
+    def _variables(self, spec: ComponentSpec) -> dict[str, list[str]]:
         known = self._sources.variables.get(spec.name, {})
         return {
             name: [self._hash(value), known[name].origin if name in known and known[name].value == value else ""]
             for name, value in spec.environment.items()
         }
 
-    def _definition(self, spec: Component) -> dict[str, str]:
+    def _definition(self, spec: ComponentSpec) -> dict[str, str]:
         """Return a hash for each key of the definition that has an effect, the environment excluded."""
         skipped = ("name", "component", "environment", "source", "colour", "attributes", "hooks")
         return {
@@ -124,7 +124,7 @@ class Describer:
             if one.name not in skipped and (value := getattr(of, one.name)) != one.default
         }
 
-    def _command(self, spec: Component) -> list[Any]:
+    def _command(self, spec: ComponentSpec) -> list[Any]:
         """Return path, modification time and size of the program; empty if it is not found."""
         word = program_of(spec.argv)
         place = spec.cwd, word, spec.environment.get("PATH", "")

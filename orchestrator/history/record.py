@@ -32,7 +32,7 @@ class RecordError(Exception):
     """A record that cannot be read; the message says which and why."""
 
 
-class Kind(enum.Enum):
+class RecordKind(enum.Enum):
     """What an event is."""
 
     START = "start"  # the system starts; `facts` describe it
@@ -74,7 +74,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class RecordedEvent:
     """One line of a record. `time` is wall-clock seconds, `uptime` seconds since the start, by a clock that nobody
     sets.
 
@@ -84,7 +84,7 @@ class Event:
     """
 
     number: int
-    kind: Kind
+    kind: RecordKind
     time: float = 0.0
     uptime: float = 0.0
     cause: int = 0
@@ -138,19 +138,19 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class StartRecord:
     """The events of one start, in their order. `number` is that of the start; `skipped` lines could not be read."""
 
     number: int
-    events: tuple[Event, ...]
+    events: tuple[RecordedEvent, ...]
     skipped: int = 0
 
     @property
     def facts(self) -> Mapping[str, Any]:
         """What the start was, as described last; empty if that is lost."""
-        return next((event.facts for event in reversed(self.events) if event.kind is Kind.START), {})
+        return next((event.facts for event in reversed(self.events) if event.kind is RecordKind.START), {})
 
-    def first(self, kind: Kind) -> Event | None:
+    def first(self, kind: RecordKind) -> RecordedEvent | None:
         """Return the first event of a kind."""
         return next((event for event in self.events if event.kind is kind), None)
 
@@ -177,7 +177,7 @@ def older_half_of(directory: Path, number: int) -> Path:
     return directory / f"{number:06d}.old.jsonl"
 
 
-def read(directory: Path, number: int) -> Record:
+def read(directory: Path, number: int) -> StartRecord:
     """Read the record of a start. Raises RecordError if it cannot be read or has another format."""
     lines: list[bytes] = []
     paths = [path for path in (older_half_of(directory, number), path_of(directory, number)) if path.exists()]
@@ -199,22 +199,22 @@ def _content(path: Path) -> bytes:
         raise RecordError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
 
 
-def decode(number: int, lines: Iterable[bytes], name: str = "record") -> Record:
+def decode(number: int, lines: Iterable[bytes], name: str = "record") -> StartRecord:
     """Return the record in these lines. Raises RecordError if they have another format than ours."""
-    events: dict[int, Event] = {}
+    events: dict[int, RecordedEvent] = {}
     skipped = 0
     for line in lines:
         if not line.strip(b"\0 \r"):
             continue
         found = _object(line)
-        if found is not None and found.get("kind") == Kind.START.value:
+        if found is not None and found.get("kind") == RecordKind.START.value:
             _check_format(found.get("facts"), name)
         event = _event(found) if found is not None else None
         if event is None:
             skipped += 1
         else:
             events[event.number] = event
-    return Record(number, tuple(events[key] for key in sorted(events)), skipped)
+    return StartRecord(number, tuple(events[key] for key in sorted(events)), skipped)
 
 
 def _check_format(facts: object, name: str) -> None:
@@ -237,15 +237,17 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _event(found: dict[str, Any]) -> Event | None:
+def _event(found: dict[str, Any]) -> RecordedEvent | None:
     number = found.get("number")
     if type(number) is not int or number <= 0:
         return None
     try:
-        kind = Kind(found.get("kind"))
+        kind = RecordKind(found.get("kind"))
     except ValueError:
         return None
-    return Event(number, kind, **{key: value for key, value in _fields(found, Event).items() if key not in _REQUIRED})
+    return RecordedEvent(
+        number, kind, **{key: value for key, value in _fields(found, RecordedEvent).items() if key not in _REQUIRED}
+    )
 
 
 def _fields(found: Mapping[str, Any], kind: type) -> dict[str, Any]:
@@ -283,7 +285,7 @@ _READ: dict[str, Any] = {
     "str": lambda value: value if isinstance(value, str) else None,
     "tuple[str, ...]": _texts,
     "Link": _link,
-    "Kind": lambda value: None,
+    "RecordKind": lambda value: None,
     "Origin | None": lambda value: Origin(**_fields(value, Origin)) if isinstance(value, dict) else None,
     "Mapping[str, Any]": lambda value: value if isinstance(value, dict) else None,
 }

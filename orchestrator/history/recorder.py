@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.history import record
-from orchestrator.history.record import FORMAT, Event, Kind
+from orchestrator.history.record import FORMAT, RecordedEvent, RecordKind
 
 STARTS = 20
 SIZE = 5_000_000
@@ -46,7 +46,7 @@ class Recorder:
         self._count = 0
         self._missing = 0
         self._is_torn = False
-        self._kept: dict[tuple[str, Kind], bytes] = {}
+        self._kept: dict[tuple[str, RecordKind], bytes] = {}
         known = record.numbers(directory)
         self.number = known[-1] + 1 if known else 1
         self._fd = os.open(record.path_of(directory, self.number), _FLAGS | os.O_EXCL, 0o600)
@@ -56,18 +56,18 @@ class Recorder:
                     path.unlink(missing_ok=True)
         self._written = 0
         self._head = b""
-        self.append(Kind.START, time=now() - age, facts={**facts, "format": FORMAT})
+        self.append(RecordKind.START, time=now() - age, facts={**facts, "format": FORMAT})
 
     @property
     def uptime(self) -> float:
         """Seconds since the start."""
         return self._uptime() - self._began
 
-    def append(self, kind: Kind, *, time: float | None = None, **fields: Any) -> int:
+    def append(self, kind: RecordKind, *, time: float | None = None, **fields: Any) -> int:
         """Write one event and return its number, by which others name it as their cause."""
         self._count += 1
         when = self._now() if time is None else time
-        event = Event(self._count, kind, time=when, uptime=self.uptime, **fields)
+        event = RecordedEvent(self._count, kind, time=when, uptime=self.uptime, **fields)
         line = event.encode()
         self._keep(event, line)
         if self._written + len(line) > self._half and self._written:
@@ -75,15 +75,15 @@ class Recorder:
         self._write(line)
         return event.number
 
-    def _keep(self, event: Event, line: bytes) -> None:
+    def _keep(self, event: RecordedEvent, line: bytes) -> None:
         """Keep what a reader needs if the older half goes: the facts, and the last changes of each instance."""
-        if event.kind is Kind.START:
+        if event.kind is RecordKind.START:
             self._head = self._head or line
-            self._kept["", Kind.START] = line
-        elif event.kind is Kind.CHANGE:
-            key = event.instance, Kind.START if event.phase == "starting" and not event.pid else Kind.CHANGE
+            self._kept["", RecordKind.START] = line
+        elif event.kind is RecordKind.CHANGE:
+            key = event.instance, RecordKind.START if event.phase == "starting" and not event.pid else RecordKind.CHANGE
             self._kept[key] = line
-        elif event.kind is not Kind.PROBE:
+        elif event.kind is not RecordKind.PROBE:
             self._kept["", event.kind] = line
 
     def _rotate(self) -> None:
@@ -99,7 +99,7 @@ class Recorder:
 
     def _write(self, line: bytes) -> None:
         if self._missing:
-            gap = Event(self._count - 1, Kind.GAP, time=self._now(), count=self._missing).encode()
+            gap = RecordedEvent(self._count - 1, RecordKind.GAP, time=self._now(), count=self._missing).encode()
             line = gap + line
         if self._put(line):
             self._missing = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
-from orchestrator.history.record import Event, Kind, Record
+from orchestrator.history.record import RecordedEvent, RecordKind, StartRecord
 from orchestrator.terminal.width import padded, width
 
 HEADS = ("NAME", "STARTED", "UP", "READY", "WAITED FOR")
@@ -39,13 +39,13 @@ class Times:
         return self.ready if condition == "ready" else self.ended
 
 
-def of_record(record: Record) -> tuple[Times, ...]:
+def of_record(record: StartRecord) -> tuple[Times, ...]:
     """Return the times of all instances of a record, in the order in which they started."""
     facts = record.facts
     steps = [name for name in _list(facts.get("steps")) if isinstance(name, str)]
-    changes: dict[str, list[Event]] = {}
+    changes: dict[str, list[RecordedEvent]] = {}
     for event in record.events:
-        if event.kind is Kind.CHANGE and event.instance:
+        if event.kind is RecordKind.CHANGE and event.instance:
             changes.setdefault(event.instance, []).append(event)
     found: dict[str, Times] = {}
     for one in _list(facts.get("components")):
@@ -67,7 +67,7 @@ def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _times(name: str, needs: tuple[tuple[str, str], ...], is_step: bool, changes: Iterable[Event]) -> Times:
+def _times(name: str, needs: tuple[tuple[str, str], ...], is_step: bool, changes: Iterable[RecordedEvent]) -> Times:
     first: dict[str, float] = {}
     ended = None
     for event in changes:

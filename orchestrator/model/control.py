@@ -129,7 +129,7 @@ FRAME_MAX = 1 << 18
 _HEAD = struct.Struct(">cI")
 
 
-class Kind(enum.Enum):
+class FrameKind(enum.Enum):
     """What a frame carries: bytes as they are, a size as `ROWSxCOLUMNS`, or UTF-8 text."""
 
     INPUT = b"i"  # client: typed
@@ -147,7 +147,7 @@ class MalformedFrame(Exception):
 class Frame:
     """One frame."""
 
-    kind: Kind
+    kind: FrameKind
     body: bytes
 
     def encode(self) -> bytes:
@@ -168,7 +168,7 @@ class FrameReader:
         while len(self._rest) >= _HEAD.size:
             mark, size = _HEAD.unpack_from(self._rest)
             try:
-                kind = Kind(mark)
+                kind = FrameKind(mark)
             except ValueError:
                 raise MalformedFrame(f"unknown frame {mark!r}") from None
             if size > FRAME_MAX:

@@ -116,7 +116,7 @@ _VARIES = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")  # times, pids, addresses
 REMEMBERED = 64  # exits, if nothing limits their number: the backoff has reached its cap long before
 
 
-class Wish(enum.Enum):
+class StopOrigin(enum.Enum):
     """Who wanted an end: nobody, somebody who wants it to stay down, or we, because it does not answer any more."""
 
     NONE = "nobody"
@@ -155,7 +155,7 @@ NO_REPEATS = Repeats()
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RestartDecision:
     """`event` is ENDED, RETRY or GIVEN_UP; `delay` the backoff in seconds, `failures` the new history."""
 
     event: Event
@@ -167,29 +167,29 @@ def decide(
     plan: RestartPlan,
     *,
     failed: bool,
-    wish: Wish,
+    stop_origin: StopOrigin,
     failures: tuple[float, ...],
     now: float,
     dice: float,
     repeats: Repeats = NO_REPEATS,
-) -> Verdict:
+) -> RestartDecision:
     """Decide what follows the end of an incarnation.
 
     `failed` is whether its status was no success. What does not live is replaced whatever the policy, within the
     limits that the plan sets. `failures` are the times of earlier ends that led to a restart; `dice` is a random number
     in [0, 1). A healthy stretch of `within` seconds empties the history, and so the backoff starts small again.
     """
-    if wish is Wish.DOWN:
-        return Verdict(Event.ENDED)
+    if stop_origin is StopOrigin.DOWN:
+        return RestartDecision(Event.ENDED)
     by_policy = plan.policy is RestartPolicy.ALWAYS or (plan.policy is RestartPolicy.ON_FAILURE and failed)
-    wanted = by_policy or wish is Wish.REPLACE
+    wanted = by_policy or stop_origin is StopOrigin.REPLACE
     if not wanted:
-        return Verdict(Event.GIVEN_UP if failed else Event.ENDED)
+        return RestartDecision(Event.GIVEN_UP if failed else Event.ENDED)
     recent = (*(at for at in failures if now - at < plan.within), now)[-(plan.max or REMEMBERED) :]
     if 0 < plan.max <= len(recent) or is_repetitive(plan, repeats):
-        return Verdict(Event.GIVEN_UP, failures=recent)
+        return RestartDecision(Event.GIVEN_UP, failures=recent)
     pause = min(plan.cap, plan.first * 2.0 ** min(len(recent) - 1, 64))
-    return Verdict(Event.RETRY, pause * (1 + JITTER * dice), recent)
+    return RestartDecision(Event.RETRY, pause * (1 + JITTER * dice), recent)
 
 
 def is_repetitive(plan: RestartPlan, repeats: Repeats) -> bool:

@@ -12,7 +12,7 @@ from orchestrator.model.errors import FAILED_STATUS
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ExitPolicy:
     """What ends the system beside its members' ends. A terminal that goes does, unless `hang_up_stops` is off; whoever
     reads its output and goes, unless it `stays`; the end of the component `exit_code_from` (empty for none), whose code
     then is the system's."""
@@ -44,7 +44,7 @@ class End:
     succeeded: bool
 
 
-def of_lost_sink(number: int, terminal: bool, terms: Terms) -> Outcome | None:
+def of_lost_sink(number: int, terminal: bool, terms: ExitPolicy) -> Outcome | None:
     """Nobody reads our output any more, says errno `number`: end as a program does that writes into a closed pipe; a
     terminal that has gone is a hang-up; a full disk is a failure. None where that is to be outlived."""
     if terms.stays:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
-class Do(enum.Enum):
+class PromptAction(enum.Enum):
     """What a prompt means."""
 
     ALERT = "alert"  # somebody has to look
@@ -29,12 +29,12 @@ class Rule:
     first line of a file."""
 
     prompt: str
-    do: Do = Do.ALERT
+    do: PromptAction = PromptAction.ALERT
     answer_env: str = ""
     answer_file: str = ""
 
 
-class Turn(enum.Enum):
+class RuleMatch(enum.Enum):
     """What a prompt calls for."""
 
     UNKNOWN = "no rule matches"
@@ -55,16 +55,16 @@ class Expectations:
         """The line has ended: the next prompt is another one."""
         self._done = None
 
-    def meet(self, prompt: str, *, hidden: bool) -> tuple[Turn, Rule | None]:
+    def meet(self, prompt: str, *, hidden: bool) -> tuple[RuleMatch, Rule | None]:
         """Say what a prompt calls for; `hidden` where what is typed is not echoed."""
         rule = next((rule for pattern, rule in self._rules if pattern.search(prompt)), None)
         if rule is None:
-            return Turn.UNKNOWN, None
+            return RuleMatch.UNKNOWN, None
         if rule is self._done:
-            return Turn.DONE, rule
+            return RuleMatch.DONE, rule
         self._done = rule
-        if rule.do is Do.ANSWER and hidden:
+        if rule.do is PromptAction.ANSWER and hidden:
             if prompt in self._answered:
-                return Turn.REFUSED, rule
+                return RuleMatch.REFUSED, rule
             self._answered.add(prompt)
-        return Turn.ACT, rule
+        return RuleMatch.ACT, rule

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from orchestrator.model.spec import Component
+from orchestrator.model.spec import ComponentSpec
 
 
-def find_cycle(components: Iterable[Component]) -> tuple[str, ...]:
+def find_cycle(components: Iterable[ComponentSpec]) -> tuple[str, ...]:
     """Return the names along one cycle of depends_on and stop_before, first and last the same; empty without one."""
     wants = {c.name: [*(d.name for d in c.depends_on), *c.stop_before] for c in components}
     done: set[str] = set()
@@ -32,7 +32,7 @@ def _walk(name: str, wants: Mapping[str, list[str]], path: list[str], done: set[
     return ()
 
 
-def start_order(components: Iterable[Component]) -> list[str]:
+def start_order(components: Iterable[ComponentSpec]) -> list[str]:
     """Return the names so that each comes after all that it depends on; otherwise in their order."""
     needs = {c.name: [d.name for d in c.depends_on] for c in components}
     found: dict[str, None] = {}
@@ -48,13 +48,13 @@ def start_order(components: Iterable[Component]) -> list[str]:
     return list(found)
 
 
-def dependents(components: Iterable[Component]) -> dict[str, frozenset[str]]:
+def dependents(components: Iterable[ComponentSpec]) -> dict[str, frozenset[str]]:
     """Map each name to those that have to be down before it is asked to stop."""
     all_components = tuple(components)
     return {c.name: frozenset(o.name for o in all_components if _relies_on(o, c.name)) for c in all_components}
 
 
-def _relies_on(component: Component, name: str) -> bool:
+def _relies_on(component: ComponentSpec, name: str) -> bool:
     return name in component.stop_before or any(d.name == name for d in component.depends_on)
 
 

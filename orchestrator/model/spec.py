@@ -301,7 +301,7 @@ HOOK_TIMEOUT = 10.0  # seconds that a hook may take; then it is killed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Component:
+class ComponentSpec:
     """A configured member of the system.
 
     `argv` is executed without a shell (a Procfile's line becomes ``sh -c LINE``); `environment` is complete, not
@@ -349,7 +349,7 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class System:
+class SystemSpec:
     """All that is run under one supervisor: initial steps, one after another, then components.
 
     `title` is how the system is called in messages. `members` may be empty while a preset still has to learn them
@@ -358,8 +358,8 @@ class System:
     """
 
     title: str
-    init: tuple[Component, ...] = ()
-    components: tuple[Component, ...] = ()
+    init: tuple[ComponentSpec, ...] = ()
+    components: tuple[ComponentSpec, ...] = ()
     labels: tuple[str, ...] = ()
     colors: Mapping[str, str] = field(default_factory=dict)
 
@@ -402,11 +402,11 @@ def name_fault(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StartPlan:
     """The components, lines to show before they start (`notes`) and once all are ready (`banner`). In the banner
     `secret` is kept out of the log."""
 
-    components: tuple[Component, ...]
+    components: tuple[ComponentSpec, ...]
     notes: tuple[str, ...] = ()
     banner: tuple[str, ...] = ()
     secret: str = ""

@@ -92,7 +92,7 @@ Act = SendStep | TypeKeys | RunCommand | SendRest | KillTree | ReportStuck
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class StopSequence:
     """The phase of one tree. `deadline` is when DEADLINE is due, `limit` when a kill counts as stuck."""
 
     plan: StopPlan
@@ -102,7 +102,7 @@ class Ending:
     limit: float | None = None
     leader_gone: bool = False
 
-    def advance(self, cause: Cause, now: float) -> tuple[Ending, tuple[Act, ...]]:
+    def advance(self, cause: Cause, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
         """Return the next state and what to do. `now` is monotonic seconds."""
         if cause is Cause.KILL and self.phase not in (Phase.KILL, Phase.STUCK):
             return self._kill(now)
@@ -123,7 +123,7 @@ class Ending:
             return self._kill_again(now)
         return self, ()
 
-    def _begin_step(self, index: int, now: float) -> tuple[Ending, tuple[Act, ...]]:
+    def _begin_step(self, index: int, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
         steps = self.plan.steps
         if index >= len(steps) or steps[index].signal == signal.SIGKILL:
             return self._kill(now)
@@ -135,7 +135,7 @@ class Ending:
             return following, (RunCommand(step.command, step.wait),)
         return following, (SendStep(step.signal),)
 
-    def _go_on_without_leader(self, now: float) -> tuple[Ending, tuple[Act, ...]]:
+    def _go_on_without_leader(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
         """The leader exited during the stop: what is outside the scope gets the stop signal too. If no step has sent a
         signal yet (it typed keys, or ran a command), the first one that does is due now."""
         following = replace(self, leader_gone=True)
@@ -148,15 +148,15 @@ class Ending:
         following = replace(following, step=index, deadline=now + steps[index].wait)
         return following, (SendRest(steps[index].signal),)
 
-    def _sweep(self, now: float) -> tuple[Ending, tuple[Act, ...]]:
+    def _sweep(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
         following = replace(self, phase=Phase.SWEEP, deadline=now + self.plan.grace, leader_gone=True)
         return following, (SendRest(self.plan.stop_signal),)
 
-    def _kill(self, now: float) -> tuple[Ending, tuple[Act, ...]]:
+    def _kill(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
         following = replace(self, phase=Phase.KILL, deadline=now + AGAIN, limit=now + STUCK_AFTER)
         return following, (KillTree(),)
 
-    def _kill_again(self, now: float) -> tuple[Ending, tuple[Act, ...]]:
+    def _kill_again(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
         if self.phase is Phase.STUCK:
             return replace(self, deadline=now + STUCK_AGAIN), (KillTree(),)
         assert self.limit is not None

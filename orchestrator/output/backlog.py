@@ -58,7 +58,7 @@ class Backlog:
         self.skipped_lines = 0
         self._fair = fair
         self._line: collections.deque[tuple[bytes | memoryview, Flow | None]] = collections.deque()
-        self._turns: dict[Flow, None] = {}  # floods that have text, the next one first
+        self._staggered: dict[Flow, None] = {}  # floods that have text, the next one first
         self._unsorted = False  # whether the line has text of floods in it
         self._is_cut = False  # whether the beginning of the line's first chunk is written
 
@@ -83,7 +83,7 @@ class Backlog:
         """Return what is to be written next; empty if nothing waits. Call `consume` then."""
         line = self._line
         if not line:
-            if not self._turns:
+            if not self._staggered:
                 self.has_rest = self._unsorted = False
                 return b""
             self._take_turns()
@@ -137,12 +137,12 @@ class Backlog:
             self.flood_size -= flow.size
             flow.size = 0
             flow.chunks.clear()
-            del self._turns[flow]
+            del self._staggered[flow]
 
     def trim(self) -> None:
         """Apply `keep` to what waits already."""
         if self.keep is not None:
-            for flow in list(self._turns):
+            for flow in list(self._staggered):
                 self._trim(flow, self.keep)
 
     def skip(self, shown: bytes) -> None:
@@ -152,10 +152,10 @@ class Backlog:
 
     def clear(self) -> None:
         """Forget everything."""
-        for flow in self._turns:
+        for flow in self._staggered:
             flow.chunks.clear()
             flow.size = 0
-        self._turns.clear()
+        self._staggered.clear()
         self._line.clear()
         self.size = self.flood_size = 0
         self.has_rest = self._unsorted = self._is_cut = False
@@ -171,15 +171,15 @@ class Backlog:
     def _queued(self, flow: Flow, size: int) -> None:
         flow.size += size
         self.flood_size += size
-        self._turns[flow] = None
+        self._staggered[flow] = None
 
     def _take_turns(self) -> None:
         """Move about PIECE of the floods into the line, which is empty."""
         self._unsorted = True
         size = 0
-        while self._turns and size < PIECE:
-            flow = next(iter(self._turns))
-            del self._turns[flow]
+        while self._staggered and size < PIECE:
+            flow = next(iter(self._staggered))
+            del self._staggered[flow]
             chunk = flow.chunks.popleft()
             size += len(chunk)
             flow.size -= len(chunk)
@@ -187,7 +187,7 @@ class Backlog:
             self.flood_size -= len(chunk)
             self._line.append((chunk, flow))
             if flow.size:
-                self._turns[flow] = None
+                self._staggered[flow] = None
 
     def _sort(self) -> None:
         """Move text of floods out of the line, but for the line of text that has begun."""
@@ -205,7 +205,7 @@ class Backlog:
                 waiting[flow] = waiting.get(flow, 0) + len(chunk)
         for flow, size in waiting.items():
             flow.is_flood |= size > LIGHT_MAX
-        turns, self._turns = self._turns, {}
+        turns, self._staggered = self._staggered, {}
         kept = []
         for chunk, flow in reversed(entries):
             if flow is LAST:
@@ -218,13 +218,13 @@ class Backlog:
             else:
                 kept.append((chunk, flow))
         self._line.extend(reversed(kept))
-        self._turns = dict(reversed(self._turns.items())) | turns
+        self._staggered = dict(reversed(self._staggered.items())) | turns
         if self.keep is not None:
             self.trim()
 
     def _trim(self, flow: Flow, keep: int) -> None:
         """Drop the oldest text of a flood as long as `keep` bytes are left."""
-        keep = max(KEEP_MIN, min(keep, ALL_KEPT // len(self._turns)))
+        keep = max(KEEP_MIN, min(keep, ALL_KEPT // len(self._staggered)))
         while flow.size - len(flow.chunks[0]) >= keep:
             dropped = flow.chunks.popleft()
             self.skip(dropped)

@@ -51,7 +51,7 @@ SMALL = 512  # bytes of one write where a write might block
 REST = 0.1  # seconds until it is tried again where it did
 
 
-class Kind(enum.Enum):
+class OutputKind(enum.Enum):
     """What standard output is."""
 
     TERMINAL = "terminal"
@@ -59,12 +59,12 @@ class Kind(enum.Enum):
     STREAM = "stream"  # a pipe or a socket
 
 
-def kind_of(fd: int) -> Kind:
+def kind_of(fd: int) -> OutputKind:
     """Say what `fd` is."""
     if os.isatty(fd):
-        return Kind.TERMINAL
+        return OutputKind.TERMINAL
     mode = os.fstat(fd).st_mode
-    return Kind.STREAM if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else Kind.FILE
+    return OutputKind.STREAM if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else OutputKind.FILE
 
 
 class Console:
@@ -75,7 +75,7 @@ class Console:
         self.kind = kind_of(fd)
         self._loop = loop
         self._on_broken = on_broken
-        self._backlog = Backlog(fair=self.kind is Kind.TERMINAL)
+        self._backlog = Backlog(fair=self.kind is OutputKind.TERMINAL)
         self._watching = False
         self._resting = False
         self._broken = False
@@ -83,16 +83,16 @@ class Console:
         self._stalled = False
         self._progress_at = 0.0  # when the sink last took something, or nothing was left
         self._stall_timer: Timer | None = None
-        self._skip_at = TERMINAL_MAX if self.kind is Kind.TERMINAL else None
+        self._skip_at = TERMINAL_MAX if self.kind is OutputKind.TERMINAL else None
         self._skipping = False
         self.skipped_note: Callable[[int, int], bytes] = lambda lines, size: b""
         self._fd, self._owned = _reopen(fd, self.kind)
-        self._careful = not self._owned and self.kind is not Kind.FILE
+        self._careful = not self._owned and self.kind is not OutputKind.FILE
 
     @property
     def full(self) -> bool:
         """Whether all readers have to pause. Never for a terminal: see `slows_floods`."""
-        return self._backlog.size >= HIGH_WATER and self.kind is not Kind.TERMINAL
+        return self._backlog.size >= HIGH_WATER and self.kind is not OutputKind.TERMINAL
 
     @property
     def slows_floods(self) -> bool:
@@ -161,7 +161,7 @@ class Console:
         """Wait until everything is written, as long as something is taken every `patience` seconds. For a terminal the
         time before counts too: one that has stalled delays nobody."""
         self.flush()
-        began = 0.0 if self.kind is Kind.TERMINAL else self._loop.now()
+        began = 0.0 if self.kind is OutputKind.TERMINAL else self._loop.now()
         while self._backlog.size:
             until = max(began, self._progress_at) + patience
             timer = self._loop.call_at(until, self._try_again)
@@ -220,7 +220,7 @@ class Console:
     # What is skipped
 
     def _set_limits(self) -> None:
-        if self.kind is Kind.TERMINAL:
+        if self.kind is OutputKind.TERMINAL:
             self._backlog.keep = HURRY_KEEP if self._in_hurry else STALL_KEEP if self._stalled else None
             self._skip_at = STALL_MAX if self._stalled and not self._in_hurry else TERMINAL_MAX
             self._backlog.trim()
@@ -228,7 +228,7 @@ class Console:
             self._skip_at = HURRY_MAX
 
     def _await_stall(self) -> None:
-        if self._stall_timer is None and not self._stalled and self.kind is Kind.TERMINAL:
+        if self._stall_timer is None and not self._stalled and self.kind is OutputKind.TERMINAL:
             self._stall_timer = self._loop.call_at(self._progress_at + STALL, self._check_stall)
 
     def _try_again(self) -> None:
@@ -307,9 +307,9 @@ class Console:
         self._on_broken(error)
 
 
-def _reopen(fd: int, kind: Kind) -> tuple[int, bool]:
+def _reopen(fd: int, kind: OutputKind) -> tuple[int, bool]:
     """Return a descriptor of our own for what `fd` is, non-blocking, or `fd` itself, and whether it is ours."""
-    if kind is not Kind.FILE:
+    if kind is not OutputKind.FILE:
         try:
             flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
             own_fd = os.open(f"/proc/self/fd/{fd}", flags)
@@ -331,7 +331,7 @@ def _widen(fd: int) -> None:
         pass
 
 
-PATIENCE = 0.02  # seconds
+WRITE_TIMEOUT = 0.02  # seconds
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -345,7 +345,7 @@ def write(fd: int, data: bytes) -> int:
     if signal.getsignal(signal.SIGALRM) is not _nothing:
         signal.signal(signal.SIGALRM, _nothing)
         signal.siginterrupt(signal.SIGALRM, True)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
+    signal.setitimer(signal.ITIMER_REAL, WRITE_TIMEOUT, WRITE_TIMEOUT)
     try:
         done: int = _libc.write(fd, data, len(data))
         error = ctypes.get_errno()

@@ -335,7 +335,7 @@ class LogFile:
             self._index.close()
 
 
-LINE_MAX = 1 << 20  # bytes of an unfinished line that are kept; a longer one is written in pieces
+HELD_LINE_MAX = 1 << 20  # bytes of an unfinished line that are kept; a longer one is written in pieces
 
 
 class LineLog:
@@ -357,7 +357,7 @@ class LineLog:
         if end < len(chunk):
             self._parts.append(chunk[end:])
             self._size += len(chunk) - end
-            if self._size > LINE_MAX:
+            if self._size > HELD_LINE_MAX:
                 self._end_line()
         return False
 

@@ -20,7 +20,7 @@ from pathlib import Path
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)(!?) ")
 _OLDER = re.compile(r"(?P<name>.+)\.log(?:\.(?P<age>\d{1,6}))?")
 _BLOCK = 1 << 18
-LINE_MAX = 1 << 21  # bytes of a line that are held; a longer one comes in pieces
+READ_LINE_MAX = 1 << 21  # bytes of a line that are held; a longer one comes in pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class LogReader:
         *whole, self._rest = (self._rest + block).split(b"\n")
         for raw in whole:
             yield self._parse(raw)
-        if len(self._rest) > LINE_MAX:
+        if len(self._rest) > READ_LINE_MAX:
             yield self._parse(self._rest, ends=False)
             self._rest = b""
 

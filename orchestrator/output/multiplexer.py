@@ -22,9 +22,9 @@ import functools
 import os
 
 from orchestrator.output.console import LOW_WATER
-from orchestrator.output.screen import Screen
+from orchestrator.output.screen import MergedScreen
 from orchestrator.output.stream import Stream
-from orchestrator.output.unfinished_lines import Tails
+from orchestrator.output.unfinished_lines import UnfinishedLines
 from orchestrator.runtime.loop import READ, EdgeWatch, Loop
 from orchestrator.terminal.descents import less_descents
 from orchestrator.terminal.escapes import no_escapes
@@ -50,7 +50,7 @@ NEAR = 2000  # bytes shown since, up to which somebody who looks at the end has 
 class Multiplexer:
     """Owns every master descriptor that the supervisor has, from `open` to `close`."""
 
-    def __init__(self, loop: Loop, screen: Screen) -> None:
+    def __init__(self, loop: Loop, screen: MergedScreen) -> None:
         self._loop = loop
         self._screen = screen
         self._console = screen.console
@@ -63,7 +63,7 @@ class Multiplexer:
         self._crowd: list[Stream] = []  # those that have in this one, then
         self._more = False  # whether the last read has left something
         self._lingering: dict[Stream, bool] = {}  # and whether more has come meanwhile
-        self._tails = Tails(loop, screen, self._show)
+        self._tails = UnfinishedLines(loop, screen, self._show)
         self._parked = EdgeWatch(loop)
         loop.after_each_turn(self._balance)
 

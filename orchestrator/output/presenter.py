@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.model.names import is_meant
-from orchestrator.model.spec import Component
+from orchestrator.model.spec import ComponentSpec
 from orchestrator.output import log_index, run_starts
-from orchestrator.output.console import Kind
+from orchestrator.output.console import OutputKind
 from orchestrator.output.labels import Labels
 from orchestrator.output.log_file import KEPT, SIZE, Faults, LineLog, LogFile
-from orchestrator.output.screen import Screen
+from orchestrator.output.screen import MergedScreen
 from orchestrator.output.stream import Stream
 from orchestrator.runtime.loop import Loop
 from orchestrator.terminal.hyperlinks import linked
@@ -25,7 +25,7 @@ from orchestrator.terminal.painter import (
     JsonPainter,
     Painter,
     PrefixPainter,
-    Style,
+    PrefixStyle,
 )
 from orchestrator.terminal.width import padded, width
 
@@ -45,7 +45,7 @@ class Presentation:
     kept, None for none, each of `log_size` bytes and `log_files` for each instance. `bell` rings the terminal's bell
     when something fails."""
 
-    style: Style
+    style: PrefixStyle
     prefix: bool = True
     timestamps: bool = False
     utc: bool = False
@@ -66,13 +66,13 @@ class Tone(enum.Enum):
     FAILURE = "red"
 
 
-class Stage:
+class Presenter:
     """Prefixes lines. `palette` returns the function that colours a prefix; it is called at the first line, when the
     components have been forked already, because it imports blessed."""
 
     def __init__(
         self,
-        screen: Screen,
+        screen: MergedScreen,
         presentation: Presentation,
         names: Iterable[str],
         palette: Callable[[], Wrap],
@@ -104,7 +104,7 @@ class Stage:
     @property
     def pty_size(self) -> tuple[int, int]:
         """Rows and columns for a component's pty: the terminal's, less the prefix."""
-        size = self.screen.console.size() if self.screen.console.kind is Kind.TERMINAL else None
+        size = self.screen.console.size() if self.screen.console.kind is OutputKind.TERMINAL else None
         if size is None:
             return WITHOUT_TERMINAL
         columns, rows = size
@@ -113,7 +113,7 @@ class Stage:
             taken += CLOCK_WIDTH + self._how.utc
         return rows, max(NARROWEST, columns - taken)
 
-    def stream(self, component: Component, instance: str, master_fd: int) -> Stream:
+    def stream(self, component: ComponentSpec, instance: str, master_fd: int) -> Stream:
         """Return the stream of a new incarnation, painted in its own colour or the next one of the cycle.
 
         `instance` is the name in the prefix; the log file is named after the component's own, which never changes.
@@ -132,13 +132,13 @@ class Stage:
             log.keep_index(lambda: stream.size)
         return stream
 
-    def _report_full_screen(self, component: Component) -> None:
+    def _report_full_screen(self, component: ComponentSpec) -> None:
         where = (
             f"view it with: orchestrate attach {component.name}" if component.tty else "its screen is not shown here"
         )
         self.tell(f"{component.name} runs a full-screen program; {where}")
 
-    def errors(self, component: Component, instance: str, output: Stream, error_fd: int) -> Stream:
+    def errors(self, component: ComponentSpec, instance: str, output: Stream, error_fd: int) -> Stream:
         """Return the stream of a component's standard error, beside `output`: a mark, the same log, line by line."""
         log = None
         if isinstance(output.log, LogFile):
@@ -153,7 +153,7 @@ class Stage:
         self._labels.rename(before, instance)
         self.make_room([instance])
 
-    def repaint(self, stream: Stream, component: Component, instance: str, *, errors: bool = False) -> None:
+    def repaint(self, stream: Stream, component: ComponentSpec, instance: str, *, errors: bool = False) -> None:
         """Put another name before the lines of a stream; what its lines have left open stays."""
         painter = self._painter(component.component or component.name, instance, component.colour, is_error=errors)
         stream.painter.take_name_of(painter)
@@ -204,7 +204,7 @@ class Stage:
             return JsonPainter(name, instance, time.time, is_error=is_error)
         prefix = self._prefix(instance, colour, is_error=is_error) if self._how.prefix else b""
         stamp = time.time if self._how.timestamps else None
-        is_terminal = self.screen.console.kind is Kind.TERMINAL
+        is_terminal = self.screen.console.kind is OutputKind.TERMINAL
         return PrefixPainter(
             prefix,
             self._how.style,
@@ -224,9 +224,9 @@ class Stage:
     def _paint_own(self, lines: str, tone: Tone) -> bytes:
         if self._own is None:
             self._own = self._painter(OWN_NAME, OWN_NAME, "")
-        if self._how.link_host and self._how.style is Style.COLOURS:
+        if self._how.link_host and self._how.style is PrefixStyle.COLOURS:
             lines = linked(lines, self._how.link_host)
-        if tone is Tone.PLAIN or self._how.json or self._how.style is not Style.COLOURS:
+        if tone is Tone.PLAIN or self._how.json or self._how.style is not PrefixStyle.COLOURS:
             return self._own.paint(lines.encode())
         if self._wrap is None:
             self._wrap = self._palette()
@@ -234,7 +234,7 @@ class Stage:
         return self._own.paint(b"".join(line + b"\n" for line in colored))
 
     def _skipped_note(self, lines: int, size: int) -> bytes:
-        who = "the terminal" if self.screen.console.kind is Kind.TERMINAL else "the reader of this"
+        who = "the terminal" if self.screen.console.kind is OutputKind.TERMINAL else "the reader of this"
         where = f"; {self._how.logs} has them" if self._how.logs else ""
         note = f"{who} did not keep up: skipped {lines:,} lines ({size:,} bytes){where}\n"
         return self._paint_own(note, Tone.WARNING)
@@ -243,7 +243,7 @@ class Stage:
         label = padded(name, self._width)
         separator = ERROR_SEPARATOR if is_error else SEPARATOR
         color = self._labels.color(name, colour)
-        if self._how.style is not Style.COLOURS:
+        if self._how.style is not PrefixStyle.COLOURS:
             return (label + separator).encode()
         if self._wrap is None:
             self._wrap = self._palette()

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from orchestrator.output.backlog import Flow
-from orchestrator.output.console import Console, Kind
+from orchestrator.output.console import Console, OutputKind
 from orchestrator.output.last_row import LastRow
 
 
-class Screen:
+class MergedScreen:
     """Collects what a turn of the loop shows; at its end everything leaves in one write.
 
     `cut` shortens shown bytes to a number of columns; None if the terminal cannot erase, and so shows no tails.
@@ -23,7 +23,7 @@ class Screen:
 
     def __init__(self, console: Console, cut: Callable[[bytes, int], bytes] | None, *, reflows: bool = True) -> None:
         self.console = console
-        is_terminal = console.kind is Kind.TERMINAL
+        is_terminal = console.kind is OutputKind.TERMINAL
         self._row = LastRow(cut, console.size, reflows=reflows) if is_terminal and cut is not None else None
         self.shows_tails = self._row is not None
         self._tails: dict[Hashable, bytes] = {}

@@ -25,7 +25,7 @@ class Tap(Protocol):
         """Return what of a chunk may be logged and shown."""
 
 
-class Log(Protocol):
+class LogSink(Protocol):
     """Where every byte of a terminal is kept."""
 
     def write(self, chunk: bytes, *, more: bool = False, removed: int = 0) -> bool:
@@ -43,7 +43,7 @@ class Log(Protocol):
 
 
 @dataclass(slots=True)
-class Tail:
+class UnfinishedLine:
     """What tails.py remembers of one stream; times are monotonic seconds, 0 for never.
 
     The unfinished line began at `since` and was last drawn at `drawn_at`; rows that are drawn again were last touched
@@ -76,7 +76,7 @@ class Stream:
 
     master_fd: int
     painter: Painter
-    log: Log | None = None
+    log: LogSink | None = None
     shown: bool = True
     splitter: RowSplitter = field(default_factory=RowSplitter)
     watcher: Watcher | None = None
@@ -93,7 +93,7 @@ class Stream:
     parked: bool = False
     waits: bool = False
     flow: Flow = field(default_factory=Flow)
-    tail: Tail = field(default_factory=Tail)
+    tail: UnfinishedLine = field(default_factory=UnfinishedLine)
     after_cr: bool = False
     on_full_screen: Callable[[], None] | None = None
     full_screen_reported: bool = False

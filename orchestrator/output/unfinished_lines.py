@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.output.screen import Screen
+from orchestrator.output.screen import MergedScreen
 from orchestrator.output.stream import Stream
 from orchestrator.runtime.loop import Loop
 from orchestrator.terminal.row import rewrites
@@ -17,10 +17,10 @@ REDRAW_AFTER = 1.0  # seconds between two states of a row that is rewritten
 TAIL_MAX = 8192  # bytes of an unfinished line that are looked at
 
 
-class Tails:
+class UnfinishedLines:
     """The timers of all streams' unfinished lines and rows; `show` shows whole lines of one."""
 
-    def __init__(self, loop: Loop, screen: Screen, show: Callable[[Stream, bytes], None]) -> None:
+    def __init__(self, loop: Loop, screen: MergedScreen, show: Callable[[Stream, bytes], None]) -> None:
         self._loop = loop
         self._screen = screen
         self._show = show

@@ -23,7 +23,7 @@ from orchestrator.process.launch import as_from_a_shell
 from orchestrator.runtime.loop import READ, Loop, Timer
 
 OUTPUT_MAX = 4096  # bytes of its output that are kept: the last ones
-LINE_MAX = 200  # characters of its last line that are told
+LAST_LINE_MAX = 200  # characters of its last line that are told
 READS = 16  # of its pipe in one turn
 
 Then = Callable[[bool, str], None]
@@ -40,7 +40,7 @@ class _Running:
     is_hook: bool = False
 
 
-class Runs:
+class CommandRunner:
     """Runs commands in the directory and environment of `launch`."""
 
     def __init__(self, loop: Loop, launch: Launch) -> None:
@@ -122,4 +122,4 @@ def _spawn(argv: tuple[str, ...], launch: Launch, more: Mapping[str, str]) -> su
 
 def _last_line(output: bytes) -> str:
     lines = output.decode("utf-8", "replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:LINE_MAX]
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:LAST_LINE_MAX]

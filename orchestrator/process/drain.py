@@ -13,7 +13,7 @@ READS = 16  # of one descriptor in one turn
 LAST_READS = 1024  # once the tree has gone, should somebody outside it go on writing
 
 
-class Log(Protocol):
+class DrainLog(Protocol):
     """Where a component's bytes are kept."""
 
     def write(self, chunk: bytes) -> bool:
@@ -26,7 +26,7 @@ class Log(Protocol):
 class Drain:
     """Reads `fds`, which are non-blocking and stay their owner's. Without a log what is read is lost."""
 
-    def __init__(self, loop: Loop, fds: tuple[int, ...], log: Log | None) -> None:
+    def __init__(self, loop: Loop, fds: tuple[int, ...], log: DrainLog | None) -> None:
         self._loop = loop
         self._fds = fds
         self._log = log

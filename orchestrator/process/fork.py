@@ -41,10 +41,10 @@ from typing import Any, Generic, TypeVar
 
 from orchestrator.model.messages import Down, Launch, Started, Up
 from orchestrator.model.spec import StopPlan
-from orchestrator.model.stop_sequence import Cause, Ending
+from orchestrator.model.stop_sequence import Cause, StopSequence
 from orchestrator.process import guardian, leftovers, procfs, tree
 from orchestrator.process.channel import Channel, ChannelClosed
-from orchestrator.process.drain import Log
+from orchestrator.process.drain import DrainLog
 from orchestrator.process.launch import rehearse_spawn
 from orchestrator.runtime import signals
 from orchestrator.runtime.loop import READ, Loop
@@ -95,7 +95,7 @@ class _Process(ForkProcess):
         self._body(*self._arguments, self.highest, self._parent)
 
 
-class Forked(Generic[Out, In]):
+class ForkedProcess(Generic[Out, In]):
     """A process of ours and the channel to it. `pid` is 0 until it is forked, and stays known after its end."""
 
     def __init__(self, name: str, target: Callable[..., None], *arguments: Any) -> None:
@@ -148,15 +148,15 @@ class Forked(Generic[Out, In]):
 
 
 def guardian_of(
-    launch: Launch, log: Callable[[], Log | None], rescue: Callable[[], None] = lambda: None
-) -> Forked[Down, Up]:
+    launch: Launch, log: Callable[[], DrainLog | None], rescue: Callable[[], None] = lambda: None
+) -> ForkedProcess[Down, Up]:
     """Return a guardian to be forked, which then starts `launch`; once we are gone it calls `rescue`, and `log` opens
     what it logs to.
 
     Raises OSError.
     """
     launch = dataclasses.replace(launch, environment=leftovers.marked(launch.environment, launch.instance))
-    return Forked(f"guardian of {launch.instance}", guardian.run, launch, log, rescue)
+    return ForkedProcess(f"guardian of {launch.instance}", guardian.run, launch, log, rescue)
 
 
 def highest_descriptor() -> int:
@@ -179,7 +179,7 @@ def rehearse() -> None:
             with ours, theirs:
                 _talk(Channel(ours), Channel(theirs))
             procfs.start_time(os.getpid())
-            Ending(StopPlan()).advance(Cause.CHILD_GONE, 0.0)
+            StopSequence(StopPlan()).advance(Cause.CHILD_GONE, 0.0)
 
 
 def _talk(ours: Channel[Down, Up], theirs: Channel[Up, Down]) -> None:
@@ -204,9 +204,9 @@ class ForkBatch:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._pending: list[tuple[Forked[Down, Up], Callable[[OSError], None]]] = []
+        self._pending: list[tuple[ForkedProcess[Down, Up], Callable[[OSError], None]]] = []
 
-    def add(self, forked: Forked[Down, Up], on_failure: Callable[[OSError], None]) -> None:
+    def add(self, forked: ForkedProcess[Down, Up], on_failure: Callable[[OSError], None]) -> None:
         """Fork this guardian together with the others of this turn of the loop."""
         if not self._pending:
             self._loop.call_in(0.0, self._fork_all)

@@ -43,25 +43,25 @@ from orchestrator.model.spec import Hooks, Scope
 from orchestrator.model.stop_sequence import (
     Act,
     Cause,
-    Ending,
     KillTree,
     Phase,
     ReportStuck,
     RunCommand,
     SendRest,
     SendStep,
+    StopSequence,
     TypeKeys,
 )
 from orchestrator.process import leftovers, procfs, shell_status, tree
 from orchestrator.process.channel import Channel, ChannelClosed
-from orchestrator.process.drain import Drain, Log
+from orchestrator.process.drain import Drain, DrainLog
 from orchestrator.process.launch import Pty, as_from_a_shell, cut_loose
 from orchestrator.runtime import cgroup, signals
 from orchestrator.runtime.lock import InstanceLock, holder
 from orchestrator.runtime.loop import READ, Loop, Timer
 
 if TYPE_CHECKING:
-    from orchestrator.process.commands import Runs
+    from orchestrator.process.commands import CommandRunner
     from orchestrator.process.hooks import HookRunner
     from orchestrator.process.pipes import Pipes
 
@@ -85,7 +85,7 @@ _HEARD = (
 
 def run(
     launch: Launch,
-    log: Callable[[], Log | None],
+    log: Callable[[], DrainLog | None],
     rescue: Callable[[], None],
     connection: Connection[Up, Down],
     highest: int,
@@ -123,7 +123,7 @@ class _Watch:
     def __init__(
         self,
         launch: Launch,
-        log: Callable[[], Log | None],
+        log: Callable[[], DrainLog | None],
         rescue: Callable[[], None],
         channel: Channel[Up, Down],
         parent: int,
@@ -136,12 +136,12 @@ class _Watch:
         self._parent = parent
         self._loop = Loop()
         self._signals = signals.SignalPipe([signal.SIGCHLD, PARENT_DEATH])
-        self._ending = Ending(launch.stop)
+        self._stop_sequence = StopSequence(launch.stop)
         self._timer: Timer | None = None
         self._lock = InstanceLock(launch.lock_path)
         self._leader: Pty | Pipes | None = None
         self._session = 0
-        self._runs: Runs | None = None
+        self._runs: CommandRunner | None = None
         self._empty = False
         self._vacated = False
         self._sent: set[int] = set()
@@ -225,7 +225,7 @@ class _Watch:
             case Conclude():
                 self._conclusion = message
                 self._conclude()
-            case Signal(number) if self._leader is not None and not self._ending.leader_gone:
+            case Signal(number) if self._leader is not None and not self._stop_sequence.leader_gone:
                 self._signal_group(self._leader.pid, number)
             case Run(key, argv, timeout):
                 self._run(argv, timeout, lambda well, text: self._say(Answer(key, well, text)))
@@ -234,11 +234,11 @@ class _Watch:
         """Run a command in the tree; `then` is told whether it ended well, and what it last printed."""
         self._commands().start(argv, timeout, then)
 
-    def _commands(self) -> Runs:
+    def _commands(self) -> CommandRunner:
         if self._runs is None:
-            from orchestrator.process.commands import Runs  # and subprocess: who runs none does not pay for it
+            from orchestrator.process.commands import CommandRunner  # and subprocess: who runs none does not pay for it
 
-            self._runs = Runs(self._loop, self._launch)
+            self._runs = CommandRunner(self._loop, self._launch)
         return self._runs
 
     def _remark(self, well: bool, text: str) -> None:
@@ -313,13 +313,13 @@ class _Watch:
 
     def _on_leader_exit(self, status: int) -> None:
         assert self._leader is not None
-        by_itself = self._ending.phase is Phase.RUN and -status not in self._sent
+        by_itself = self._stop_sequence.phase is Phase.RUN and -status not in self._sent
         left = []
         if by_itself and not self._empty:
             left = [member.pid for member in self._tree() if not procfs.is_zombie(member.pid)]
         session = self._session or self._leader.pid
         away = any(procfs.session_of(pid) != session for pid in left)
-        asked = self._ending.phase is not Phase.RUN
+        asked = self._stop_sequence.phase is not Phase.RUN
         self._exit = LeaderExited(status, asked, len(left), daemons=away)
         self._statuses[self._leader.pid] = status
         if len(self._chain) < 2:
@@ -342,12 +342,12 @@ class _Watch:
             self._exit = None
 
     def _advance(self, cause: Cause) -> None:
-        self._ending, acts = self._ending.advance(cause, self._loop.now())
+        self._stop_sequence, acts = self._stop_sequence.advance(cause, self._loop.now())
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._ending.deadline is not None:
-            self._timer = self._loop.call_at(self._ending.deadline, lambda: self._advance(Cause.DEADLINE))
+        if self._stop_sequence.deadline is not None:
+            self._timer = self._loop.call_at(self._stop_sequence.deadline, lambda: self._advance(Cause.DEADLINE))
         if not self._empty:
             for act in acts:
                 self._do(act)
@@ -375,7 +375,7 @@ class _Watch:
     def _send_step(self, number: int) -> None:
         """Send a signal of the stop sequence to its scope; once the leader has exited, to all that is left."""
         assert self._leader is not None
-        if self._ending.leader_gone or self._launch.stop.scope is Scope.TREE:
+        if self._stop_sequence.leader_gone or self._launch.stop.scope is Scope.TREE:
             self._note_sent(number)
             self._signal_members(number, self._tree())
         elif self._launch.stop.scope is Scope.GROUP:
@@ -417,7 +417,7 @@ class _Watch:
         """Look, before a signal is sent, whose status counts if the leader is a shell that dies of it."""
         assert self._leader is not None
         self._sent.add(number)
-        if not self._ending.leader_gone:
+        if not self._stop_sequence.leader_gone:
             self._chain = shell_status.relayed_by(self._leader.pid)
 
     def _type(self, keys: str) -> None:

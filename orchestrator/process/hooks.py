@@ -16,7 +16,7 @@ from orchestrator.process import tree
 from orchestrator.runtime.loop import Loop, Timer
 
 if TYPE_CHECKING:
-    from orchestrator.process.commands import Runs
+    from orchestrator.process.commands import CommandRunner
 
 _AGAIN = 0.1  # seconds until what is left of a hook is killed again
 _ATTEMPTS = 50
@@ -26,7 +26,7 @@ class HookRunner:
     """The hooks of one run. `failed` is told of one that fails; `finished` is called once, after the last one."""
 
     def __init__(
-        self, loop: Loop, runs: Runs, hooks: Hooks, failed: Callable[[str], None], finished: Callable[[], None]
+        self, loop: Loop, runs: CommandRunner, hooks: Hooks, failed: Callable[[str], None], finished: Callable[[], None]
     ) -> None:
         self._loop = loop
         self._runs = runs

@@ -90,7 +90,7 @@ def forget_record(lock_path: str) -> None:
         pass
 
 
-def find(directory: Path) -> tuple[list[Survivor], list[Path]]:
+def find(directory: Path) -> tuple[list[Leftover], list[Path]]:
     """Return what is left of the runs whose records are in `directory`, and the records that nothing is left of.
 
     Call it while no guardian of this home lives.
@@ -98,7 +98,7 @@ def find(directory: Path) -> tuple[list[Survivor], list[Path]]:
     return _search(directory, 0)
 
 
-def end(directory: Path, grace: float, loop: Loop) -> list[Survivor]:
+def end(directory: Path, grace: float, loop: Loop) -> list[Leftover]:
     """TERM, and after `grace` seconds KILL, until nothing new is found; return what is left all the same."""
     found, _ = find(directory)
     _signal(found, signal.SIGTERM)
@@ -112,13 +112,13 @@ def end(directory: Path, grace: float, loop: Loop) -> list[Survivor]:
     return found
 
 
-def _search(directory: Path, number: int) -> tuple[list[Survivor], list[Path]]:
+def _search(directory: Path, number: int) -> tuple[list[Leftover], list[Path]]:
     """Find what is left, each signalled as soon as it is found, until nothing new appears that was born meanwhile."""
     paths = sorted(directory.glob(f"*{SUFFIX}"))
     records = {path: record for path in paths if (record := _read(path))}
     if not records:
         return [], paths
-    census = Census(list(records.values()))
+    census = LeftoverScan(list(records.values()))
     for _ in range(LOOKS):
         _signal(census.look(), number)
         if census.is_settled:
@@ -135,27 +135,27 @@ def _boot() -> str:
         return f"{file.read().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"
 
 
-def _read(path: Path) -> Record | None:
+def _read(path: Path) -> LeaderRecord | None:
     try:
         instance, token, _ = path.name.rsplit(".", 2)
         content = path.read_text(encoding="ascii")
         if not content:  # the disk was full; the token is found in environments all the same
-            return Record(instance, token, 0, 0)
+            return LeaderRecord(instance, token, 0, 0)
         boot, *numbers = content.split()
         if boot != _boot():
             return None
         leader, start, session, session_start = map(int, numbers if len(numbers) > 2 else 2 * numbers)
-        return Record(instance, token, leader, start, session, session_start)
+        return LeaderRecord(instance, token, leader, start, session, session_start)
     except (OSError, ValueError):
         return None
 
 
-def _signal(survivors: Iterable[Survivor], number: int) -> None:
+def _signal(survivors: Iterable[Leftover], number: int) -> None:
     for survivor in survivors:
         tree.send_exact(survivor.pid, survivor.start, number)
 
 
-def _wait(survivors: Iterable[Survivor], seconds: float, loop: Loop) -> bool:
+def _wait(survivors: Iterable[Leftover], seconds: float, loop: Loop) -> bool:
     """Wait until all have ended; False where the time was over first."""
     left: set[int] = set()
 
@@ -183,7 +183,7 @@ _PREFIX = f"{MARK}=".encode()
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class LeaderRecord:
     """One run of a start that is over. `start` and `session_start` are the start times of `leader` and of the process
     that leads its session, which may be the leader too; all are 0 if only the start is known."""
 
@@ -196,7 +196,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Survivor:
+class Leftover:
     """One process of `instance`; `start` is its start time in clock ticks since boot."""
 
     instance: str
@@ -217,10 +217,10 @@ def mark_of(instance: str, token: str) -> str:
     return f"{token}.{instance}"
 
 
-class Census:
+class LeftoverScan:
     """What is left of the runs of `records`."""
 
-    def __init__(self, records: Collection[Record]) -> None:
+    def __init__(self, records: Collection[LeaderRecord]) -> None:
         self._by_mark = {mark_of(record.instance, record.token).encode(): record for record in records}
         self._by_leader = {record.leader: record for record in records if record.leader}
         self._by_session = {record.session: record for record in records if record.session}
@@ -228,12 +228,12 @@ class Census:
         self._above = frozenset(_above(os.getpid()))
         self._seen = set(self._above)
         self._own_session = procfs.session_of(os.getpid())
-        self._of_pid: dict[int, Record] = {}
-        self._found: dict[Survivor, Record] = {}
-        self._living: set[Survivor] = set()
+        self._of_pid: dict[int, LeaderRecord] = {}
+        self._found: dict[Leftover, LeaderRecord] = {}
+        self._living: set[Leftover] = set()
         self.is_settled = False
 
-    def look(self) -> list[Survivor]:
+    def look(self) -> list[Leftover]:
         """Return those that no look has found yet. The census `is_settled` where nobody new was there to look at, and
         nobody has gone, who may have gone on as a new process."""
         gone = {survivor for survivor in self._living if not survivor.lives}
@@ -241,7 +241,7 @@ class Census:
         self.is_settled = not unseen and not gone
         self._living -= gone
         self._seen.update(unseen)
-        fresh: list[Survivor] = []
+        fresh: list[Leftover] = []
         for pid in reversed(unseen):  # the youngest first: they may be gone soonest
             if record := self._record_of(pid):
                 for each in (pid, *(member.pid for member in tree.descendants(pid))):
@@ -249,7 +249,7 @@ class Census:
         self._living.update(fresh)
         return fresh
 
-    def left(self) -> dict[Survivor, Record]:
+    def left(self) -> dict[Leftover, LeaderRecord]:
         """Return who lived at the last look. Where the census is not settled, the last of each record stands for it
         too: it may have gone on as a new process."""
         living = {survivor: record for survivor, record in self._found.items() if survivor in self._living}
@@ -258,22 +258,22 @@ class Census:
             living |= {survivor: record for record, survivor in last.items() if record not in set(living.values())}
         return living
 
-    def _add(self, pid: int, record: Record) -> list[Survivor]:
+    def _add(self, pid: int, record: LeaderRecord) -> list[Leftover]:
         if pid in self._of_pid or pid in self._above or procfs.session_of(pid) == self._own_session:
             return []
-        survivor = Survivor(record.instance, pid, procfs.start_time(pid))
+        survivor = Leftover(record.instance, pid, procfs.start_time(pid))
         if not survivor.start or procfs.is_zombie(pid):
             return []
         self._of_pid[pid] = self._found[survivor] = record
         return [survivor]
 
-    def _record_of(self, pid: int) -> Record | None:
+    def _record_of(self, pid: int) -> LeaderRecord | None:
         environment = _environment(pid)
         marks = (entry[len(_PREFIX) :] for entry in environment if entry.startswith(_PREFIX))
         named = next((self._by_mark[mark] for mark in marks if mark in self._by_mark), None)
         return named or self._of_pid.get(procfs.parent_of(pid)) or self._of_session(pid, environment)
 
-    def _of_session(self, pid: int, environment: list[bytes]) -> Record | None:
+    def _of_session(self, pid: int, environment: list[bytes]) -> LeaderRecord | None:
         """Return whose leader it is, or whose session it is in."""
         if (record := self._by_leader.get(pid)) and procfs.start_time(pid) == record.start:
             return record

@@ -84,7 +84,7 @@ def _ask(fetcher: _Fetcher, question: Question) -> tuple[str, Evidence]:
     if isinstance(probe, TcpProbe | UnixProbe):
         return _connect(probe)
     page = fetcher.get(probe)
-    return judge(page, probe, question.since), page.evidence if isinstance(page, Page) else Evidence()
+    return judge(page, probe, question.since), page.evidence if isinstance(page, HttpResponse) else Evidence()
 
 
 def _look_for(probe: FileProbe, since: float) -> str:
@@ -114,9 +114,9 @@ class _Fetcher:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way: dict[object, Future[Page | str]] = {}
+        self._under_way: dict[object, Future[HttpResponse | str]] = {}
 
-    def get(self, probe: HttpProbe) -> Page | str:
+    def get(self, probe: HttpProbe) -> HttpResponse | str:
         """Return the page, or in a few words why there is none."""
         key = probe.url, probe.unix, probe.request_headers, probe.status, probe.timeout
         with self._lock:
@@ -140,12 +140,12 @@ _MOVED = frozenset({301, 302, 303, 307, 308})
 Headers = tuple[tuple[str, str], ...]
 
 
-class NotAUrl(ValueError):
+class InvalidUrl(ValueError):
     """The URL is not one of http or https; the text does not repeat it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class HttpResponse:
     """What was answered. `headers` are in the order they came in."""
 
     status: int
@@ -154,7 +154,7 @@ class Page:
     evidence: Evidence = field(default=Evidence(), compare=False)
 
 
-def fetch(probe: HttpProbe) -> Page | str:
+def fetch(probe: HttpProbe) -> HttpResponse | str:
     """GET the page of a probe, within its timeout in all; return in a few words why there is none.
 
     A redirect is followed unless its status is one that the probe wants.
@@ -175,7 +175,7 @@ def fetch(probe: HttpProbe) -> Page | str:
     except OSError as error:
         return (error.strerror or str(error) or type(error).__name__).lower()
     except (ValueError, http.client.HTTPException) as error:  # ValueError, InvalidURL: their texts repeat the URL
-        is_ours = isinstance(error, NotAUrl) or not isinstance(error, ValueError | http.client.InvalidURL)
+        is_ours = isinstance(error, InvalidUrl) or not isinstance(error, ValueError | http.client.InvalidURL)
         return (str(error).lower() if is_ours else "not a valid URL") or type(error).__name__
 
 
@@ -198,11 +198,11 @@ def is_wanted(status: int, probe: HttpProbe) -> bool:
     return any(status in wanted for wanted in probe.status)
 
 
-def _get(url: str, unix: str, deadline: Deadline, request_headers: Headers) -> Page:
+def _get(url: str, unix: str, deadline: Deadline, request_headers: Headers) -> HttpResponse:
     parts = urllib.parse.urlsplit(url)
     by_unix = parts.scheme == "http+unix"
     if parts.scheme not in ("http", "https", "http+unix") or not (by_unix or parts.hostname):
-        raise NotAUrl("no http or https URL")
+        raise InvalidUrl("no http or https URL")
     usual = 443 if parts.scheme == "https" else 80
     if by_unix:
         sock = connect_unix(unix, deadline)
@@ -221,7 +221,7 @@ def _get(url: str, unix: str, deadline: Deadline, request_headers: Headers) -> P
         connection.request("GET", target, headers=headers)
         evidence = _look_at_first_byte(sock, deadline)
         with connection.getresponse() as response:
-            return Page(response.status, response.read(BODY_MAX), tuple(response.getheaders()), evidence)
+            return HttpResponse(response.status, response.read(BODY_MAX), tuple(response.getheaders()), evidence)
     finally:
         sock.close()
 
@@ -245,7 +245,7 @@ def _look_at_first_byte(sock: socket.socket, deadline: Deadline) -> Evidence:
         return Evidence()
 
 
-def judge(page: Page | str, probe: HttpProbe, since: float) -> str:
+def judge(page: HttpResponse | str, probe: HttpProbe, since: float) -> str:
     """Say in a few words why `page` does not make `probe` hold; empty where it does. Pure."""
     if isinstance(page, str):
         return page

@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import sys
 
-from orchestrator.runtime.fd_limit import LastOnes
-from orchestrator.terminal.escapes import one_line
+from orchestrator.runtime.fd_limit import ReservedDescriptors
+from orchestrator.terminal.escapes import printable_line
 
 LINUX = sys.platform.startswith("linux")
 
 
 def stat_fields(pid: int) -> list[bytes]:
     """Return the fields of /proc/PID/stat from the state on; empty where there is no such process."""
-    with LastOnes():
+    with ReservedDescriptors():
         try:
             fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -85,7 +85,7 @@ def command_of(pid: int) -> str:
     """
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return one_line(file.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()) or "?"
+            return printable_line(file.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()) or "?"
     except OSError:
         return "?"
 

@@ -39,7 +39,7 @@ class Owner(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class OwnerVerdict:
     """`pid` is a process that holds it, where it is somebody else's."""
 
     owner: Owner
@@ -79,7 +79,7 @@ def look(connection: socket.socket) -> Evidence:
     return Evidence(accepted, frozenset(_listening(entries, there)), local=True)
 
 
-def owner(evidence: Evidence, root: int) -> Verdict:
+def owner(evidence: Evidence, root: int) -> OwnerVerdict:
     """Say whether the other end was that of the tree below `root`.
 
     OURS and FOREIGN are proven; UNKNOWN where the peer is on another machine, or the kernel does not tell us. The
@@ -97,11 +97,11 @@ def _listener_of(connection: socket.socket) -> int:
     return int(_UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))[0])
 
 
-def _owner_of_pid(pid: int, root: int) -> Verdict:
+def _owner_of_pid(pid: int, root: int) -> OwnerVerdict:
     """The process that called listen(2): ours, another one, or gone, as the parent of a daemon is."""
     if pid == root or any(member.pid == pid for member in tree.descendants(root)):
-        return Verdict(Owner.OURS)
-    return Verdict(Owner.FOREIGN, pid) if os.path.exists(f"/proc/{pid}") else Verdict(Owner.UNKNOWN)
+        return OwnerVerdict(Owner.OURS)
+    return OwnerVerdict(Owner.FOREIGN, pid) if os.path.exists(f"/proc/{pid}") else OwnerVerdict(Owner.UNKNOWN)
 
 
 def listener(port: int) -> int:
@@ -132,16 +132,16 @@ def _fits(entry: _Entry, address: Address) -> bool | None:
     return False if every else None
 
 
-def _owner(inodes: Collection[int], root: int) -> Verdict:
+def _owner(inodes: Collection[int], root: int) -> OwnerVerdict:
     if not inodes:
-        return Verdict(Owner.UNKNOWN)
+        return OwnerVerdict(Owner.UNKNOWN)
     ours = [root, *(member.pid for member in tree.descendants(root))]
     if _holder(inodes, ours):
-        return Verdict(Owner.OURS)
+        return OwnerVerdict(Owner.OURS)
     if not all(map(_is_open_to_us, ours)):
-        return Verdict(Owner.UNKNOWN)
+        return OwnerVerdict(Owner.UNKNOWN)
     pid = _holder(inodes, _everyone())
-    return Verdict(Owner.FOREIGN, pid) if pid else Verdict(Owner.UNKNOWN)
+    return OwnerVerdict(Owner.FOREIGN, pid) if pid else OwnerVerdict(Owner.UNKNOWN)
 
 
 def _everyone() -> Iterator[int]:

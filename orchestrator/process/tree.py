@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from orchestrator.process.procfs import LINUX, parent_of, start_time, stat_fields
-from orchestrator.runtime.fd_limit import LastOnes
+from orchestrator.runtime.fd_limit import ReservedDescriptors
 from orchestrator.runtime.loop import READ, Loop
 
 _PR_SET_PDEATHSIG = 1
@@ -87,7 +87,7 @@ def descendants(root: int, spare: Collection[int] = NOBODY) -> list[Descendant]:
     at the parent's. It is among the subreaper's by then, so `root` is looked at again at the end.
     """
     found: dict[int, Descendant] = {}
-    with LastOnes():
+    with ReservedDescriptors():
         children_of = _children if _HAS_CHILDREN else _children_by_parent().__getitem__
         queue = [root]
         while queue:
@@ -102,7 +102,7 @@ def descendants(root: int, spare: Collection[int] = NOBODY) -> list[Descendant]:
 
 def children_of(parent: int) -> list[int]:
     """Return the children of a process, zombies included, in the order in which each of its threads forked them."""
-    with LastOnes():
+    with ReservedDescriptors():
         return _children(parent) if _HAS_CHILDREN else _children_by_parent()[parent]
 
 
@@ -169,7 +169,7 @@ def send_members(root: int, number: int, members: list[Descendant]) -> None:
 def _send_members(root: int, number: int, members: list[Descendant], beside: Collection[int] = ()) -> None:
     """Signal `members` of a tree. One whose parent is none of them, nor `beside`, nor the root has been replaced."""
     known = {root, *beside, *(member.pid for member in members)}
-    with LastOnes():
+    with ReservedDescriptors():
         for member in members:
             if member.parent == root:
                 send(member.pid, number)

@@ -15,7 +15,7 @@ from orchestrator.runtime.loop import READ, WRITE, Loop
 READ_SIZE = 1 << 16
 
 
-class Peer:
+class Connection:
     """Owns the socket until `close` or `release`. `heard` is told what he sends, `gone` once that he has gone, and
     `caught_up`, where given, that after a while in which he did not he has taken everything again."""
 
@@ -34,7 +34,7 @@ class Peer:
         self._gone = gone
         self._caught_up = caught_up
         self._unsent = Outbox(connection)
-        self._ending = False
+        self._stop_sequence = False
         connection.setblocking(False)
         loop.add(connection.fileno(), READ, self._on_event)
 
@@ -46,7 +46,7 @@ class Peer:
     @property
     def hears(self) -> bool:
         """Whether anything may still be said to him."""
-        return self.open and not self._ending
+        return self.open and not self._stop_sequence
 
     def send(self, data: bytes) -> None:
         """Send this; what he does not take now follows when he does."""
@@ -55,7 +55,7 @@ class Peer:
 
     def end(self) -> None:
         """Close, as soon as he has taken everything."""
-        self._ending = True
+        self._stop_sequence = True
         if self.open and not self._unsent:
             self.close()
 
@@ -81,7 +81,7 @@ class Peer:
         except OSError:
             self.close()
             return
-        if self._ending and not self._unsent:
+        if self._stop_sequence and not self._unsent:
             self.close()
         else:
             self._loop.change(self._connection.fileno(), READ | WRITE if self._unsent else READ)

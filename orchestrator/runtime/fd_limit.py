@@ -19,7 +19,7 @@ def set_some_apart() -> int:
     return soft
 
 
-class LastOnes:
+class ReservedDescriptors:
     """While it is entered, what is opened may take of those that were set apart. It is to be closed within, too.
 
     No generator of contextlib: what a guardian runs is memory of its own.

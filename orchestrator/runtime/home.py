@@ -16,7 +16,7 @@ from pathlib import Path
 
 from orchestrator.model.errors import OrchestrateError
 
-CORNER = ".orchestrate"
+STATE_DIR = ".orchestrate"
 ANOTHER = "make it writable, or name another with --home DIR"
 
 
@@ -34,13 +34,13 @@ class Home:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
-        self.corner = self.directory / CORNER
-        self.lock_path = self.corner / "lock"
-        self.locks = self.corner / "locks"
-        self.logs = self.corner / "logs"
-        self.history = self.corner / "history"
-        self.control_path = self.corner / "control.sock"
-        self.state_path = self.corner / "state.json"
+        self.state_dir = self.directory / STATE_DIR
+        self.lock_path = self.state_dir / "lock"
+        self.locks = self.state_dir / "locks"
+        self.logs = self.state_dir / "logs"
+        self.history = self.state_dir / "history"
+        self.control_path = self.state_dir / "control.sock"
+        self.state_path = self.state_dir / "state.json"
 
     def instance_lock(self, instance: str) -> Path:
         """Where the guardian of `instance` keeps its lock."""
@@ -50,9 +50,9 @@ class Home:
         """Create what is missing. Raises OrchestrateError where the home cannot be ours."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            for directory in (self.corner, self.locks):
+            for directory in (self.state_dir, self.locks):
                 self.make_private(directory)
-            ignore = self.corner / ".gitignore"
+            ignore = self.state_dir / ".gitignore"
             if not ignore.exists():
                 write_private(ignore, b"*\n")
         except OSError as error:

@@ -22,7 +22,7 @@ NAME = "orchestrate"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SystemListEntry:
     """A system: its home, what it is called, the AIRFLOW_HOME of its preset (empty for none), its supervisor and since
     when that runs (an ISO 8601 UTC time)."""
 
@@ -52,7 +52,7 @@ class SystemList:
         self._directories = directories
         self._written: list[Path] = []
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: SystemListEntry) -> None:
         """Record a system whose lock this process holds. Faults are ignored."""
         content = json.dumps({"version": VERSION, **asdict(entry)}, indent=1).encode() + b"\n"
         for directory in self._directories:
@@ -72,9 +72,9 @@ class SystemList:
                 path.unlink(missing_ok=True)
         self._written.clear()
 
-    def running(self) -> list[Entry]:
+    def running(self) -> list[SystemListEntry]:
         """Return the systems that run, the oldest first. Entries of systems that do not are removed."""
-        found: dict[str, Entry] = {}
+        found: dict[str, SystemListEntry] = {}
         for directory in self._directories:
             with contextlib.suppress(OSError):
                 if not _is_ours(directory):
@@ -88,7 +88,7 @@ class SystemList:
         return sorted(found.values(), key=lambda entry: (entry.started, entry.home))
 
 
-def is_running(entry: Entry) -> bool:
+def is_running(entry: SystemListEntry) -> bool:
     """Whether the recorded process still lives and holds the lock on its home."""
     now = running(entry.pid)
     if os.path.exists("/proc/self/stat") and now is None:
@@ -129,13 +129,13 @@ def _is_ours(directory: Path) -> bool:
     return private and not stat.S_IMODE(status.st_mode) & 0o077
 
 
-def _read(path: Path) -> Entry | None:
+def _read(path: Path) -> SystemListEntry | None:
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
             fields = json.loads(file.read(1 << 16))
         if fields["version"] != VERSION or not os.path.isabs(fields["home"]):
             return None
         texts = (str(fields[name]) for name in ("started", "airflow_home"))
-        return Entry(str(fields["home"]), str(fields["title"]), int(fields["pid"]), *texts)
+        return SystemListEntry(str(fields["home"]), str(fields["title"]), int(fields["pid"]), *texts)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.model import lifecycle
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.instance import Instance
 from orchestrator.terminal.escapes import no_escapes
 from orchestrator.terminal.row import replay, rewrites
 
@@ -12,7 +12,7 @@ LAST_LINES_OF_ALL = 15  # of the one that ended the system
 LENGTH_MAX = 1000  # characters of one of them
 
 
-def death(member: Member) -> str:
+def exit_message(member: Instance) -> str:
     """A member ended that nobody had asked to; said at once, before its tree is vacated."""
     if member.reason and not member.pid:
         return f"{member.name} did not start: {member.reason}"
@@ -20,7 +20,7 @@ def death(member: Member) -> str:
     return f"{member.name} {member.end_in_words}{after}"
 
 
-def left_behind(member: Member) -> str:
+def left_behind(member: Instance) -> str:
     """Its leader exited by itself and left processes; empty if it left none."""
     if member.left is None or not member.left.left:
         return ""
@@ -32,13 +32,13 @@ def left_behind(member: Member) -> str:
     return line
 
 
-def obituary(member: Member, recent: bytes, others: list[str]) -> str:
+def exit_report(member: Instance, recent: bytes, others: list[str]) -> str:
     """Return the block on a member that ends the system, whose exit is reported already: what it last printed, how
     often it was started, and what is stopped because of it. Empty if there is nothing to add."""
     block = []
     if not member.succeeded and (lines := last_lines(member.name, recent, LAST_LINES_OF_ALL)):
         block.append(lines)
-    count = member.incarnations
+    count = member.run_count
     if others:
         again = f" (it was started {count} times)" if count > 1 else ""
         block.append(f"stopping {', '.join(others)} because {member.name} exited{again}")
@@ -77,12 +77,12 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def comeback(member: Member) -> str:
+def restart_message(member: Instance) -> str:
     """It is started again."""
     return f"starting {member.name} again in {member.pause:.1f} s"
 
 
-def surrender(member: Member) -> str:
+def give_up_message(member: Instance) -> str:
     """It failed too often."""
     plan = member.spec.restart
     if lifecycle.is_repetitive(plan, member.repeats):

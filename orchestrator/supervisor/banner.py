@@ -8,31 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.model.spec import Plan
-from orchestrator.output.console import Kind
-from orchestrator.output.presenter import Stage
+from orchestrator.model.spec import StartPlan
+from orchestrator.output.console import OutputKind
+from orchestrator.output.presenter import Presenter
 from orchestrator.runtime.loop import Loop, Timer
 
 LOOKS = (2.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # seconds between looks whether it has been scrolled away
 QUIET = 1.0  # seconds without a line after which a flood is over
-PATIENCE = 30  # looks for a quiet moment; after that it is shown in between
+QUIET_LOOKS_MAX = 30  # looks for a quiet moment; after that it is shown in between
 LINE = 60  # bytes of a line of a log, as a rule
 
 
 class Banner:
-    """Shows the banner of a plan; `herald` gets it too the first time, if anyone waits there."""
+    """Shows the banner of a plan; `on_report` gets it too the first time, if anyone waits there."""
 
-    def __init__(self, loop: Loop, stage: Stage, plan: Plan, herald: Callable[[str], None] | None) -> None:
+    def __init__(self, loop: Loop, stage: Presenter, plan: StartPlan, on_report: Callable[[str], None] | None) -> None:
         self._loop = loop
-        self._stage = stage
+        self._presenter = stage
         self._plan = plan
         self._shown_at = 0
         self._timer: Timer | None = None
         self._show()
-        for line in filter(None, plan.banner if herald else ()):
-            if herald is not None:
-                herald(line)
-        if plan.banner and stage.screen.console.kind is Kind.TERMINAL:
+        for line in filter(None, plan.banner if on_report else ()):
+            if on_report is not None:
+                on_report(line)
+        if plan.banner and stage.screen.console.kind is OutputKind.TERMINAL:
             self._look(LOOKS)
 
     def end(self) -> None:
@@ -43,19 +43,19 @@ class Banner:
 
     def _show(self) -> None:
         for line in self._plan.banner:
-            self._stage.tell(line, secret=self._plan.secret)
-        self._shown_at = self._stage.screen.written
+            self._presenter.tell(line, secret=self._plan.secret)
+        self._shown_at = self._presenter.screen.written
 
     def _look(self, looks: tuple[float, ...]) -> None:
-        written = self._stage.screen.written
+        written = self._presenter.screen.written
         if written - self._shown_at > self._rows * LINE:
-            self._wait_for_quiet(written, PATIENCE)
+            self._wait_for_quiet(written, QUIET_LOOKS_MAX)
         elif looks:
             self._timer = self._loop.call_in(looks[0], lambda: self._look(looks[1:]))
 
     def _wait_for_quiet(self, before: int, left: int) -> None:
         def look() -> None:
-            written = self._stage.screen.written
+            written = self._presenter.screen.written
             if written == before or left == 0:
                 self._timer = None
                 self._show()
@@ -66,4 +66,4 @@ class Banner:
 
     @property
     def _rows(self) -> int:
-        return (self._stage.screen.console.size() or (80, 24))[1]
+        return (self._presenter.screen.console.size() or (80, 24))[1]

@@ -12,34 +12,34 @@ from collections.abc import Callable, Collection
 
 from orchestrator.model.control import Verb
 from orchestrator.model.lifecycle import Event, State
-from orchestrator.supervisor.instance import Member
-from orchestrator.supervisor.registry import STARTABLE, Roster
+from orchestrator.supervisor.instance import Instance
+from orchestrator.supervisor.registry import STARTABLE, Registry
 
 ENDING = STARTABLE | {State.STOPPING, State.KILLING}
 
 
-class Errands:
+class ChangeRequests:
     """`start_possible` starts every member that is due and may start. `decided` is told what is decided about which
     members, and which ones they follow, before it is carried out."""
 
-    def __init__(self, roster: Roster, start_possible: Callable[[], None]) -> None:
-        self._roster = roster
+    def __init__(self, registry: Registry, start_possible: Callable[[], None]) -> None:
+        self._registry = registry
         self._start_possible = start_possible
-        self._leaving: set[Member] = set()
-        self.decided: Callable[[Verb, Collection[Member], Collection[Member]], None] = lambda *_: None
+        self._leaving: set[Instance] = set()
+        self.decided: Callable[[Verb, Collection[Instance], Collection[Instance]], None] = lambda *_: None
 
-    def start(self, members: Collection[Member]) -> None:
+    def start(self, members: Collection[Instance]) -> None:
         """Start these and what they need; those that run already go on."""
         members = [m for m in members if not m.surplus]
         self._leaving -= {m for m in members if not m.asked and not m.due}
-        wanted = [m for m in self._roster.needed_by(members) if m.state in ENDING or m in self._leaving]
+        wanted = [m for m in self._registry.needed_by(members) if m.state in ENDING or m in self._leaving]
         self.decided(Verb.START, wanted, ())
         for member in wanted:
             member.due = True
-        self._roster.hope_again(wanted)
+        self._registry.forget_failures(wanted)
         self._start_possible()
 
-    def stop(self, members: Collection[Member]) -> None:
+    def stop(self, members: Collection[Instance]) -> None:
         """Stop these; they stay down until they are asked for again."""
         self.decided(Verb.STOP, members, ())
         for member in members:
@@ -47,7 +47,7 @@ class Errands:
         self._leaving |= {m for m in members if m.runs or m.state is State.BACKOFF}
         self.go_on()
 
-    def restart(self, members: Collection[Member]) -> None:
+    def restart(self, members: Collection[Instance]) -> None:
         """Stop these and their followers, and start them when they are down; those that do not run are started."""
         members = [m for m in members if not m.surplus]
         followers = self._followers(members)
@@ -57,7 +57,7 @@ class Errands:
         self.start(members)
         self.go_on()
 
-    def follow(self, member: Member) -> list[Member]:
+    def follow(self, member: Instance) -> list[Instance]:
         """A member comes back by itself: restart whoever follows it; returns those."""
         followers = self._followers([member])
         self._replace(followers)
@@ -65,21 +65,21 @@ class Errands:
         self.go_on()
         return followers
 
-    def _replace(self, members: Collection[Member]) -> None:
+    def _replace(self, members: Collection[Instance]) -> None:
         for member in members:
             if member.runs:
                 member.due = True
                 self._leaving.add(member)
 
-    def _followers(self, members: Collection[Member]) -> list[Member]:
+    def _followers(self, members: Collection[Instance]) -> list[Instance]:
         """Those that run and are to be restarted with any of these (`restart = true`), at any distance."""
         found = list(members)
         for other in found:
-            there = (m for m in self._roster.members if m not in found and (m.runs or m.state is State.BACKOFF))
+            there = (m for m in self._registry.members if m not in found and (m.runs or m.state is State.BACKOFF))
             found += [m for m in there if any(d.restart and d.name == other.key for d in m.spec.depends_on)]
         return found[len(members) :]
 
-    def kill(self, members: Collection[Member]) -> None:
+    def kill(self, members: Collection[Instance]) -> None:
         """Kill these without grace; they stay down until they are asked for again."""
         self.decided(Verb.KILL, members, ())
         for member in members:
@@ -87,19 +87,19 @@ class Errands:
             self._leaving.discard(member)
             member.handle(Event.KILL)
 
-    def is_leaving(self, member: Member) -> bool:
+    def is_leaving(self, member: Instance) -> bool:
         """Whether it will be asked to stop as soon as its turn comes."""
         return member in self._leaving
 
     def drop(self) -> None:
         """The whole system stops: nothing of this counts any more."""
         self._leaving.clear()
-        for member in self._roster.members:
+        for member in self._registry.members:
             member.due = False
 
     def go_on(self) -> None:
         """Ask those to stop that nobody else who is to stop depends on; called after each change of a state."""
         self._leaving = {m for m in self._leaving if m.runs or m.state is State.BACKOFF}
-        for member in self._roster.may_stop(self._leaving):
+        for member in self._registry.may_stop(self._leaving):
             if not member.asked or member.state is State.BACKOFF:
                 member.handle(Event.STOP)

@@ -12,17 +12,17 @@ from collections.abc import Callable
 
 from orchestrator.model.messages import Down, Run, Started, Up
 from orchestrator.process.channel import ChannelClosed
-from orchestrator.process.fork import Forked
+from orchestrator.process.fork import ForkedProcess
 from orchestrator.runtime.loop import READ, Loop
 
 
-class Contact:
+class GuardianLink:
     """`heard` is told each message, with the descriptors that follow it, which are then its own; `ended` once that the
     guardian has ended, after everything it said."""
 
     def __init__(
         self,
-        guardian: Forked[Down, Up],
+        guardian: ForkedProcess[Down, Up],
         loop: Loop,
         heard: Callable[[Up, tuple[int, ...]], None],
         ended: Callable[[], None],

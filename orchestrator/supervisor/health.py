@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from orchestrator.model.messages import Answer
 from orchestrator.model.spec import (
@@ -40,7 +41,7 @@ from orchestrator.terminal.row import replay
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ReadinessState:
     """What a member that is not ready waits for, and what the last answer of that probe was; empty for none."""
 
     waits_for: str
@@ -61,7 +62,7 @@ class Readiness:
         number: int,
         probes: tuple[Probe, ...],
         fatal: tuple[LogProbe, ...],
-        means: Means,
+        means: ProbeTransport,
         done: Callable[[], None],
         failed: Callable[[str], None],
         spoken: Callable[[], None],
@@ -77,7 +78,7 @@ class Readiness:
         self._awaits_report = any(isinstance(probe, NotifyProbe) for probe in probes)
         passive = LogProbe | PromptProbe | NotifyProbe
         self._others = [(index, p) for index, p in enumerate(probes) if not isinstance(p, passive)]
-        self._asking: Asking | None = None
+        self._asking: RepeatedProbe | None = None
         self._timer: Timer | None = None
         self._means = means
         self._begun = means.loop.now()
@@ -117,19 +118,19 @@ class Readiness:
         return any(isinstance(probe, PromptProbe) for probe, _ in self._patterns)
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ReadinessState:
         """What the first open probe is waiting for, and what it was last answered."""
         for probe, _ in self._patterns:
             what, about = ("line", probe.about) if isinstance(probe, LogProbe) else ("prompt", "")
             matches = f"that matches '{probe.pattern}'"
-            return Standing(f"no {what} yet {about or matches}")
+            return ReadinessState(f"no {what} yet {about or matches}")
         if self._awaits_report:
-            return Standing("no READY=1 on NOTIFY_SOCKET yet")
+            return ReadinessState("no READY=1 on NOTIFY_SOCKET yet")
         if self._asking is not None:
-            return Standing(in_words(self._asking.probe), self._asking.last_answer)
+            return ReadinessState(in_words(self._asking.probe), self._asking.last_answer)
         for _, other in self._others:
-            return Standing(f"{other.seconds:g} s to go by" if isinstance(other, DelayProbe) else in_words(other))
-        return Standing("")
+            return ReadinessState(f"{other.seconds:g} s to go by" if isinstance(other, DelayProbe) else in_words(other))
+        return ReadinessState("")
 
     def see(self, whole: bytes) -> None:
         """Look for the open log patterns, and those of failures, in whole lines."""
@@ -204,7 +205,7 @@ class Readiness:
             self._timer = self._means.loop.call_in(probe.seconds, self._next)
             return
         key = self._name, (self._number << 16) + index
-        self._asking = Asking(probe, key, self._begun, self._means, self._heard)
+        self._asking = RepeatedProbe(probe, key, self._begun, self._means, self._heard)
         self._asking.ask()
 
 
@@ -221,12 +222,12 @@ class Liveness:
         number: int,
         probes: tuple[AskedProbe, ...],
         begun: float,
-        means: Means,
+        means: ProbeTransport,
         dead: Callable[[str], None],
     ) -> None:
         self._dead = dead
         self._askings = [
-            Asking(probe, (name, (number << 16) + APART + index), begun, means, lambda holds, i=index: self._heard(i))  # type: ignore[misc]
+            RepeatedProbe(probe, (name, (number << 16) + APART + index), begun, means, partial(self._heard, index))
             for index, probe in enumerate(probes)
         ]
 
@@ -253,7 +254,7 @@ class Liveness:
         """For each probe in words what was answered last."""
         return {in_words(asking.probe): asking.last_answer for asking in self._askings}
 
-    def _heard(self, index: int) -> None:
+    def _heard(self, index: int, _holds: bool) -> None:
         asking = self._askings[index]
         if asking.has_failed:
             self._dead(f"does not live: {in_words(asking.probe)} failed {times(asking.failures)}: {asking.answer}")
@@ -267,17 +268,19 @@ Key = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ProbeTransport:
     """What probes are asked with. `ask` sends one question, whose answer comes back by its key."""
 
     loop: Loop
     ask: Callable[[Key, AskedProbe], None]
 
 
-class Asking:
+class RepeatedProbe:
     """Asks `probe`; `heard` is told of every answer whether it holds. `begun` is when the component started."""
 
-    def __init__(self, probe: AskedProbe, key: Key, begun: float, means: Means, heard: Callable[[bool], None]) -> None:
+    def __init__(
+        self, probe: AskedProbe, key: Key, begun: float, means: ProbeTransport, heard: Callable[[bool], None]
+    ) -> None:
         self.probe = probe
         self.key = key
         self.failures = 0

@@ -9,50 +9,50 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from orchestrator.model.spec import Component, Hooks
-from orchestrator.supervisor.instance import Host, Member
+from orchestrator.model.spec import ComponentSpec, Hooks
+from orchestrator.supervisor.instance import Instance, InstanceHost
 
 
-class Steps:
+class InitialSteps:
     """Looks at steps and checks; what it finds the supervisor does."""
 
-    def __init__(self, specs: Iterable[Component], host: Host) -> None:
-        self._members: list[Member] = []
-        self._check_of: dict[Member, Member] = {}
+    def __init__(self, specs: Iterable[ComponentSpec], host: InstanceHost) -> None:
+        self._members: list[Instance] = []
+        self._check_of: dict[Instance, Instance] = {}
         for spec in specs:
-            step = Member(spec, host)
+            step = Instance(spec, host)
             if spec.unless:
-                check = self._check_of[step] = Member(replace(spec, argv=spec.unless, unless=(), hooks=Hooks()), host)
+                check = self._check_of[step] = Instance(replace(spec, argv=spec.unless, unless=(), hooks=Hooks()), host)
                 self._members.append(check)
             self._members.append(step)
 
-    def __iter__(self) -> Iterator[Member]:
+    def __iter__(self) -> Iterator[Instance]:
         return iter(self._members)
 
-    def __contains__(self, member: Member) -> bool:
+    def __contains__(self, member: Instance) -> bool:
         return member in self._members
 
     @property
-    def running(self) -> Member | None:
+    def running(self) -> Instance | None:
         """The step or check that runs now."""
         return next((step for step in self._members if step.runs), None)
 
-    def next(self) -> Member | None:
+    def next(self) -> Instance | None:
         """The first step or check that has not run yet."""
-        return next((step for step in self._members if not step.incarnations and not self._is_skipped(step)), None)
+        return next((step for step in self._members if not step.run_count and not self._is_skipped(step)), None)
 
-    def let_go_on(self, step: Member) -> bool:
+    def let_go_on(self, step: Instance) -> bool:
         """Whether the end of this step, or check, lets the next one begin."""
         return step.succeeded or self.is_check(step)
 
-    def is_check(self, member: Member) -> bool:
+    def is_check(self, member: Instance) -> bool:
         """Whether it finds out if a step has to run."""
         return member in self._check_of.values()
 
-    def spares_a_step(self, member: Member) -> bool:
+    def skips_step(self, member: Instance) -> bool:
         """Whether this is a check that has succeeded."""
         return self.is_check(member) and member.succeeded
 
-    def _is_skipped(self, step: Member) -> bool:
+    def _is_skipped(self, step: Instance) -> bool:
         check = self._check_of.get(step)
         return check is not None and check.succeeded

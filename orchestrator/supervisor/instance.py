@@ -12,7 +12,16 @@ import time
 from typing import Protocol
 
 from orchestrator.model import errors, lifecycle
-from orchestrator.model.lifecycle import RUNNING, Action, Event, Exit, Repeats, State, Wish, advance
+from orchestrator.model.lifecycle import (
+    RUNNING,
+    Action,
+    Event,
+    Exit,
+    Repeats,
+    State,
+    StopOrigin,
+    advance,
+)
 from orchestrator.model.messages import (
     Answer,
     Conclude,
@@ -28,72 +37,72 @@ from orchestrator.model.messages import (
     Up,
     Vacated,
 )
-from orchestrator.model.spec import HOOK_TIMEOUT, Component
+from orchestrator.model.spec import HOOK_TIMEOUT, ComponentSpec
 from orchestrator.model.status import Status
-from orchestrator.process.fork import Forked
+from orchestrator.process.fork import ForkedProcess
 from orchestrator.runtime.loop import Loop, Timer
-from orchestrator.supervisor.guardian_link import Contact
+from orchestrator.supervisor.guardian_link import GuardianLink
 
 GUARDIAN_FAILED = 1  # the status of an incarnation whose guardian was killed
 NOT_FOUND = 127  # as sh(1) has it
 
 
-class Host(Protocol):
+class InstanceHost(Protocol):
     """What a member needs of the system around it."""
 
     loop: Loop
 
-    def fork(self, member: Member) -> Forked[Down, Up]:
+    def fork(self, member: Instance) -> ForkedProcess[Down, Up]:
         """Make a guardian, which is forked before the loop waits again; raises OSError."""
 
-    def attach(self, member: Member, master_fd: int) -> None:
+    def attach(self, member: Instance, master_fd: int) -> None:
         """Read the terminal of a new incarnation."""
 
-    def attach_errors(self, member: Member, error_fd: int) -> None:
+    def attach_errors(self, member: Instance, error_fd: int) -> None:
         """Read its standard error too: it has pipes instead of a terminal."""
 
-    def detach(self, member: Member) -> None:
+    def detach(self, member: Instance) -> None:
         """Read the last words and close the terminal."""
 
-    def watch(self, member: Member) -> None:
+    def watch(self, member: Instance) -> None:
         """Begin to probe; every probe that holds in the end leads to `Event.PROBED`."""
 
-    def unwatch(self, member: Member) -> None:
+    def unwatch(self, member: Instance) -> None:
         """End probing."""
 
-    def guard(self, member: Member) -> None:
+    def guard(self, member: Instance) -> None:
         """Begin to ask whether it lives; where it does not, `Member.replace` follows."""
 
-    def unguard(self, member: Member) -> None:
+    def unguard(self, member: Instance) -> None:
         """End asking."""
 
-    def answered(self, member: Member, answer: Answer) -> None:
+    def answered(self, member: Instance, answer: Answer) -> None:
         """Its guardian has run what `Member.ask` asked for."""
 
-    def remarked(self, member: Member, text: str) -> None:
+    def remarked(self, member: Instance, text: str) -> None:
         """Its guardian has something to say to the user."""
 
-    def last_line(self, member: Member) -> str:
+    def last_line(self, member: Instance) -> str:
         """Return the last line that the run printed which has just ended; empty if it printed none."""
 
     def is_oom_kill(self, message: LeaderExited) -> bool:
         """Say whether the OOM killer has ended a run."""
 
-    def log_path(self, member: Member) -> str:
+    def log_path(self, member: Instance) -> str:
         """Return the path of its log file; empty if it has none."""
 
-    def adopt(self, member: Member) -> None:
+    def adopt(self, member: Instance) -> None:
         """The guardian died: empty what it left, then call `member.gone`."""
 
-    def stuck(self, member: Member, message: Stuck) -> None:
+    def stuck(self, member: Instance, message: Stuck) -> None:
         """Something of the tree cannot be killed."""
 
-    def changed(self, member: Member, before: State) -> None:
+    def changed(self, member: Instance, before: State) -> None:
         """The member's state is another one now."""
 
 
-class Member:
-    """One instance. `status` and `own_end` tell of the last incarnation: how its leader ended, whether by itself.
+class Instance:
+    """One instance. `status` and `exited_by_itself` tell of its last run: how its leader exited, whether by itself.
 
     `due` says that it is to be started as soon as what it depends on allows it; `restarts` counts how often it was
     started again. `name` is what users see, and changes with the number of instances (`web`, `web.1`); `key` never
@@ -101,7 +110,7 @@ class Member:
     until it is down; `stop_requested` says that a stop was requested after the last run began.
     """
 
-    def __init__(self, spec: Component, host: Host) -> None:
+    def __init__(self, spec: ComponentSpec, host: InstanceHost) -> None:
         self.spec = spec
         self.name = spec.name
         self.state = State.DOWN
@@ -110,9 +119,9 @@ class Member:
         self.since = 0.0
         self.since_wall = 0.0
         self.lasted = 0.0
-        self.incarnations = 0
+        self.run_count = 0
         self.status: int | None = None
-        self.own_end = False
+        self.exited_by_itself = False
         self.left: LeaderExited | None = None
         self.is_oom_killed = False
         self.kill_at = 0.0
@@ -126,14 +135,14 @@ class Member:
         self.surplus = False
         self.stop_requested = False
         self._events: collections.deque[Event] = collections.deque()
-        self.wish = Wish.NONE
+        self.stop_origin = StopOrigin.NONE
         self._vacated = False
         self._failures: tuple[float, ...] = ()
         self._was_ready = False
         self.repeats = Repeats()
         self._repeats_before = Repeats()  # this run
         self._timer: Timer | None = None
-        self._contact: Contact | None = None
+        self._guardian_link: GuardianLink | None = None
         self._host = host
 
     @property
@@ -165,17 +174,17 @@ class Member:
     @property
     def asked(self) -> bool:
         """Whether somebody wanted the end that the last incarnation has come to, or is coming to."""
-        return self.wish is Wish.DOWN
+        return self.stop_origin is StopOrigin.DOWN
 
     @property
     def restarts(self) -> int:
         """How often it was started again."""
-        return max(0, self.incarnations - 1)
+        return max(0, self.run_count - 1)
 
     @property
     def guardian_pid(self) -> int:
         """The pid of the present incarnation's guardian; 0 without one."""
-        return self._contact.pid if self._contact else 0
+        return self._guardian_link.pid if self._guardian_link else 0
 
     @property
     def end_in_words(self) -> str:
@@ -207,7 +216,7 @@ class Member:
                 return Status.RESTARTING
         if self.due:
             return Status.WAITING
-        if self.asked or not self.incarnations:
+        if self.asked or not self.run_count:
             return Status.STOPPED
         return Status.COMPLETED if self.succeeded and self.state is State.DOWN else Status.FAILED
 
@@ -222,7 +231,7 @@ class Member:
         while self._events:
             before, event = self.state, self._events[0]
             if event in (Event.STOP, Event.KILL):
-                self.wish = Wish.DOWN
+                self.stop_origin = StopOrigin.DOWN
             self.state, actions = advance(before, event)
             for action in actions:
                 self._do(action)
@@ -258,48 +267,48 @@ class Member:
                 self._timer.cancel()
 
     def _fork(self) -> None:
-        self.status, self.reason, self.own_end, self.left = None, "", False, None
+        self.status, self.reason, self.exited_by_itself, self.left = None, "", False, None
         self.was_told_to_stop = self.is_oom_killed = False
         self._repeats_before = self.repeats
-        self.wish, self._vacated, self.due, self.stop_requested = Wish.NONE, False, False, False
+        self.stop_origin, self._vacated, self.due, self.stop_requested = StopOrigin.NONE, False, False, False
         self.since, self.since_wall = time.monotonic(), time.time()
-        self.incarnations += 1
+        self.run_count += 1
         try:
             guardian = self._host.fork(self)
         except OSError as error:
             self._host.loop.call_in(0.0, lambda error=error: self.not_forked(error))  # type: ignore[misc]
             return
-        self._contact = Contact(guardian, self._host.loop, self._hear, self._on_guardian_ended)
+        self._guardian_link = GuardianLink(guardian, self._host.loop, self._hear, self._on_guardian_ended)
 
     def not_forked(self, error: OSError) -> None:
         """The kernel refused us a guardian."""
-        if self._contact is not None:
-            self._contact.close()
-        self._contact = None
+        if self._guardian_link is not None:
+            self._guardian_link.close()
+        self._guardian_link = None
         self.reason = f"unable to fork a guardian: {error.strerror}"
-        self.status, self.own_end = GUARDIAN_FAILED, True
+        self.status, self.exited_by_itself = GUARDIAN_FAILED, True
         self.handle(Event.EXITED)
         self.gone()
 
     def send(self, message: Down) -> None:
         """Say something to the guardian, where there is one."""
-        if self._contact is not None:
-            self._contact.send(message, children=not self.pid)
+        if self._guardian_link is not None:
+            self._guardian_link.send(message, children=not self.pid)
 
     def ask(self, command: Run) -> None:
         """Have a command run in the tree; `host.answered` follows, unless the tree ends first."""
-        if self._contact is not None:
-            self._contact.ask(command)
+        if self._guardian_link is not None:
+            self._guardian_link.ask(command)
 
     def see_guardian(self) -> None:
         """See whether the guardian has ended."""
-        if self._contact is not None:
-            self._contact.see()
+        if self._guardian_link is not None:
+            self._guardian_link.see()
 
     def end_guardian(self) -> None:
         """The guardian's process has ended."""
-        if self._contact is not None:
-            self._contact.end()
+        if self._guardian_link is not None:
+            self._guardian_link.end()
 
     def _hear(self, message: Up, fds: tuple[int, ...]) -> None:
         match message:
@@ -310,12 +319,12 @@ class Member:
                     self._host.attach_errors(self, error_fd)
                 self.handle(Event.STARTED)
             case StartFailed(reason):
-                self.reason, self.status, self.own_end = reason, NOT_FOUND, True
+                self.reason, self.status, self.exited_by_itself = reason, NOT_FOUND, True
                 self._vacated = not self.spec.hooks
                 self.handle(Event.EXITED)
                 self._conclude()
             case LeaderExited(status, asked):
-                self.status, self.own_end, self.left = status, not asked, message
+                self.status, self.exited_by_itself, self.left = status, not asked, message
                 self.is_oom_killed = self._host.is_oom_kill(message)
                 if self.state not in (State.STOPPING, State.KILLING):
                     self.kill_at = time.monotonic() + self.spec.stop.grace
@@ -335,12 +344,12 @@ class Member:
 
     def _on_guardian_ended(self) -> None:
         """All it said has been heard: see whether it left anything behind."""
-        self._contact = None
+        self._guardian_link = None
         if self._vacated:
             self.gone()
             return
         if self.status is None:
-            self.own_end = self.wish is Wish.NONE
+            self.exited_by_itself = self.stop_origin is StopOrigin.NONE
             self.lasted = time.monotonic() - self.since
         self.status, self.reason = GUARDIAN_FAILED, "lost its guardian"
         self.handle(Event.EXITED)
@@ -351,8 +360,8 @@ class Member:
         hooks, status = self.spec.hooks, self.status or 0
         if not hooks:
             return
-        failed = bool(self.reason) or (self.own_end and not self.succeeded)
-        asked = "" if failed or self.own_end else "stopped on request: "
+        failed = bool(self.reason) or (self.exited_by_itself and not self.succeeded)
+        asked = "" if failed or self.exited_by_itself else "stopped on request: "
         self.kill_at += HOOK_TIMEOUT * (bool(hooks.on_failure and failed) + bool(hooks.after_exit))
         self.send(
             Conclude(
@@ -363,7 +372,7 @@ class Member:
                     "ORCHESTRATE_EXIT_STATUS": str(errors.as_code(status)),
                     "ORCHESTRATE_SIGNAL": errors.signal_name(-status) if status < 0 else "",
                     "ORCHESTRATE_REASON": asked + self.end_in_words,
-                    "ORCHESTRATE_RUN_NUMBER": str(self.incarnations),
+                    "ORCHESTRATE_RUN_NUMBER": str(self.run_count),
                     "ORCHESTRATE_LOG": self._host.log_path(self),
                 },
             )
@@ -371,21 +380,21 @@ class Member:
 
     def replace(self, reason: str) -> None:
         """It runs and does not live: end it, for another incarnation."""
-        self._condemn(reason, Wish.REPLACE)
+        self._stop_unhealthy(reason, StopOrigin.REPLACE)
 
     def fail(self, reason: str) -> None:
         """It runs and does not get ready: end it, as if it had failed by itself."""
-        self._condemn(reason, Wish.NONE)
+        self._stop_unhealthy(reason, StopOrigin.NONE)
 
-    def _condemn(self, reason: str, wish: Wish) -> None:
+    def _stop_unhealthy(self, reason: str, stop_origin: StopOrigin) -> None:
         if self.state in (State.UP, State.READY):
-            self.reason, self.own_end, self.lasted = reason, True, time.monotonic() - self.since
+            self.reason, self.exited_by_itself, self.lasted = reason, True, time.monotonic() - self.since
             self.handle(Event.STOP)
-            self.wish = wish
+            self.stop_origin = stop_origin
 
     def gone(self) -> None:
         """Nothing of this incarnation is left: decide what follows."""
-        if self.reason and self.wish is not Wish.DOWN:
+        if self.reason and self.stop_origin is not StopOrigin.DOWN:
             self.status = self.status if self.status == NOT_FOUND else GUARDIAN_FAILED
         self.is_stuck = False
         self.pid = self.session = 0
@@ -405,13 +414,13 @@ class Member:
     @property
     def is_coming_back(self) -> bool:
         """Whether it has exited by itself and will be restarted."""
-        return self.runs and self.status is not None and self.own_end and self.foresee() is Event.RETRY
+        return self.runs and self.status is not None and self.exited_by_itself and self.foresee() is Event.RETRY
 
-    def _decide(self, repeats: Repeats) -> lifecycle.Verdict:
+    def _decide(self, repeats: Repeats) -> lifecycle.RestartDecision:
         return lifecycle.decide(
             self.spec.restart,
             failed=not self.succeeded,
-            wish=self.wish,
+            stop_origin=self.stop_origin,
             failures=self._failures,
             now=time.monotonic(),
             dice=random.random(),
@@ -420,7 +429,7 @@ class Member:
 
     def _repeats(self) -> Repeats:
         """Count the exits that are the same; those that a stop, a probe or a guardian caused are none."""
-        caused = self.wish is not Wish.NONE or (self.reason and self.status != NOT_FOUND)
+        caused = self.stop_origin is not StopOrigin.NONE or (self.reason and self.status != NOT_FOUND)
         if self._was_ready or not self.spec.restart.same_exits or caused or self.status is None:
             return Repeats()
         return self._repeats_before.after(Exit.of(self.status, self._host.last_line(self)), self.lasted)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from orchestrator.process import procfs
 from orchestrator.runtime.loop import EdgeWatch, Loop
 from orchestrator.runtime.raw_mode import KeysFd, QuietTerminal
-from orchestrator.terminal.key_encoding import Event, Key, begun_at, split_keys
+from orchestrator.terminal.key_encoding import Key, KeyEvent, begun_at, split_keys
 
 ENTER = frozenset(b"\r\n")
 HINT_EVERY = 60.0  # seconds
@@ -78,7 +78,7 @@ class Keyboard:
         end = begun_at(data) if data != b"\x1b" else len(data)  # the key Escape alone begins nothing
         self._begun = data[end:]
         for key in split_keys(data[:end]):
-            if key.event in (Event.PRESS, Event.REPEAT):
+            if key.event in (KeyEvent.PRESS, KeyEvent.REPEAT):
                 self._on_key(key)
 
 

@@ -12,57 +12,61 @@ from typing import Protocol
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.lifecycle import Event, State
 from orchestrator.model.messages import Answer, Down, Launch, LeaderExited, Stuck, Up
-from orchestrator.model.spec import System
+from orchestrator.model.spec import SystemSpec
 from orchestrator.output.multiplexer import Multiplexer
-from orchestrator.output.presenter import Stage, Tone
+from orchestrator.output.presenter import Presenter, Tone
 from orchestrator.process import tree
-from orchestrator.process.fork import ForkBatch, Forked, guardian_of
+from orchestrator.process.fork import ForkBatch, ForkedProcess, guardian_of
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervisor import announcements
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.instance import Instance
 from orchestrator.supervisor.limits import LimitGroups, OomKills
-from orchestrator.supervisor.probes import Probers
-from orchestrator.supervisor.reaper import Bereaved
-from orchestrator.supervisor.registry import Roster
-from orchestrator.supervisor.staggered_start import Turns
+from orchestrator.supervisor.probes import Probes
+from orchestrator.supervisor.reaper import LostGuardians
+from orchestrator.supervisor.registry import Registry
+from orchestrator.supervisor.staggered_start import StaggeredStart
 from orchestrator.supervisor.terminals import Streams
 
 
-class Head(Protocol):
+class LauncherOwner(Protocol):
     """Who decides."""
 
-    def changed(self, member: Member, before: State) -> None:
+    def changed(self, member: Instance, before: State) -> None:
         """A member's state is another one now."""
 
     def start_possible(self) -> None:
         """Somebody who let others go first may start now."""
 
-    def lost(self, members: list[Member]) -> None:
+    def lost(self, members: list[Instance]) -> None:
         """The guardians of these members were killed; each comes after what it depends on."""
 
-    def say_stuck(self, members: list[Member], why: str) -> None:
+    def say_stuck(self, members: list[Instance], why: str) -> None:
         """Something of these members cannot be killed."""
 
     def tell(self, text: str, *, tone: Tone) -> None:
         """Show a line of our own."""
 
 
-class Household:
-    """The `component.Host` of all members, which are in `roster`. `descriptors` is the soft RLIMIT_NOFILE that
+class Launcher:
+    """The `component.Host` of all members, which are in `registry`. `descriptors` is the soft RLIMIT_NOFILE that
     components get. `rescue` is what guardians do first if we are killed."""
 
-    def __init__(self, system: System, home: Home, loop: Loop, stage: Stage, descriptors: int, head: Head) -> None:
+    def __init__(
+        self, system: SystemSpec, home: Home, loop: Loop, stage: Presenter, descriptors: int, head: LauncherOwner
+    ) -> None:
         self.loop = loop
         self._home = home
-        self._stage = stage
+        self._presenter = stage
         self._descriptors = descriptors
         self._head = head
-        self.roster = Roster(system.init, self)
+        self.registry = Registry(system.init, self)
         self.streams = Streams(loop, Multiplexer(loop, stage.screen), stage)
-        self.bereaved = Bereaved(loop, self._own_pids, head.say_stuck, self.roster.in_start_order, head.lost)
-        self.probers = Probers(loop, lambda member: member.handle(Event.PROBED), head.start_possible)
-        self.turns = Turns(loop, self.roster, self.probers, head.start_possible)
+        self.lost_guardians = LostGuardians(
+            loop, self._own_pids, head.say_stuck, self.registry.in_start_order, head.lost
+        )
+        self.probes = Probes(loop, lambda member: member.handle(Event.PROBED), head.start_possible)
+        self.turns = StaggeredStart(loop, self.registry, self.probes, head.start_possible)
         self._forks = ForkBatch(loop)
         self._limit_groups = LimitGroups(lambda text: head.tell(text, tone=Tone.WARNING))
         self._oom_kills = OomKills(loop.now)
@@ -71,41 +75,41 @@ class Household:
 
     def waiting(self) -> dict[str, str]:
         """For each member whose probes are asked, or whose turn to start will come, in words what it waits for."""
-        asked = {member.name: str(standing) for member, standing in self.probers.waiting().items()}
-        if (step := self.roster.steps.running) and step.state in (State.UP, State.READY):
+        asked = {member.name: str(standing) for member, standing in self.probes.waiting().items()}
+        if (step := self.registry.steps.running) and step.state in (State.UP, State.READY):
             limit = f" of at most {step.spec.timeout:g} s" if step.spec.timeout else ""
             asked[step.name] = f"has run for {time.monotonic() - step.since:.0f} s{limit}"
-        return asked | {member.name: "its turn" for member in self.roster.startable()}
+        return asked | {member.name: "its turn" for member in self.registry.startable()}
 
     def reap(self) -> None:
         """Some child has ended: a guardian, the prober, or an orphan that we adopted."""
         while pid := tree.peek_ended(self._own_pids()):
-            if member := self.roster.guarded_by(pid):
+            if member := self.registry.guarded_by(pid):
                 member.end_guardian()
-            elif not self.probers.reap(pid):
+            elif not self.probes.reap(pid):
                 tree.reap(pid)
-        for member in list(self.roster.everyone):
+        for member in list(self.registry.everyone):
             member.see_guardian()
-        self.probers.see()
-        self.bereaved.check()
+        self.probes.see()
+        self.lost_guardians.check()
 
     def _own_pids(self) -> set[int]:
-        return {m.guardian_pid for m in self.roster.everyone} | self.probers.pids
+        return {m.guardian_pid for m in self.registry.everyone} | self.probes.pids
 
     # What members ask for (component.Host)
 
-    def fork(self, member: Member) -> Forked[Down, Up]:
+    def fork(self, member: Instance) -> ForkedProcess[Down, Up]:
         """Have a guardian forked for a new incarnation."""
         if not self._home.locks.is_dir():
             self._make_home_again()
-        rows, columns = self._stage.pty_size
+        rows, columns = self._presenter.pty_size
         spec = member.spec
         guardian = guardian_of(
             Launch(
                 instance=member.name,
                 argv=spec.argv,
                 cwd=spec.cwd,
-                environment={**spec.environment, **self.probers.notifications.open(member)},
+                environment={**spec.environment, **self.probes.notifications.open(member)},
                 stop=spec.stop,
                 lock_path=str(self._home.instance_lock(member.key)),
                 rows=rows,
@@ -116,7 +120,7 @@ class Household:
                 hooks=spec.hooks,
                 cgroup=self._limit_groups.group_of(member),
             ),
-            lambda: self._stage.drain_log(member.key),
+            lambda: self._presenter.drain_log(member.key),
             self.rescue,
         )
         self._forks.add(guardian, member.not_forked)
@@ -127,50 +131,50 @@ class Household:
         with contextlib.suppress(OrchestrateError):  # the guardian will tell
             self._home.make()
         self._head.tell(
-            f"{self._home.corner} was removed: commands in a second terminal do not find this system any more, and"
+            f"{self._home.state_dir} was removed: commands in a second terminal do not find this system, and"
             " another start on this home is not refused; start it again when you can",
             tone=Tone.WARNING,
         )
 
-    def attach(self, member: Member, master_fd: int) -> None:
+    def attach(self, member: Instance, master_fd: int) -> None:
         """Read the terminal of a new incarnation."""
         self.streams.open(member, master_fd)
 
-    def attach_errors(self, member: Member, error_fd: int) -> None:
+    def attach_errors(self, member: Instance, error_fd: int) -> None:
         """Read its standard error too; log probes look at both."""
         self.streams.open_errors(member, error_fd)
 
-    def detach(self, member: Member) -> None:
+    def detach(self, member: Instance) -> None:
         """Read its last words, and hear no more reports."""
         self.streams.close(member)
-        self.probers.notifications.close(member)
+        self.probes.notifications.close(member)
 
-    def last_line(self, member: Member) -> str:
+    def last_line(self, member: Instance) -> str:
         """Return the last line of the run that has ended."""
         return announcements.last_line(self.streams.recent(member))
 
-    def watch(self, member: Member) -> None:
+    def watch(self, member: Instance) -> None:
         """Begin to probe."""
-        self.probers.watch(member, self.streams.of(member))
+        self.probes.watch(member, self.streams.of(member))
         self.turns.begun(member)
 
-    def unwatch(self, member: Member) -> None:
+    def unwatch(self, member: Instance) -> None:
         """End probing."""
-        self.probers.unwatch(member)
+        self.probes.unwatch(member)
 
-    def guard(self, member: Member) -> None:
+    def guard(self, member: Instance) -> None:
         """Begin to ask whether it lives."""
-        self.probers.guard(member)
+        self.probes.guard(member)
 
-    def unguard(self, member: Member) -> None:
+    def unguard(self, member: Instance) -> None:
         """End asking."""
-        self.probers.unguard(member)
+        self.probes.unguard(member)
 
-    def answered(self, member: Member, answer: Answer) -> None:
+    def answered(self, member: Instance, answer: Answer) -> None:
         """Its guardian has run what it was asked to."""
-        self.probers.hear(answer)
+        self.probes.hear(answer)
 
-    def remarked(self, member: Member, text: str) -> None:
+    def remarked(self, member: Instance, text: str) -> None:
         """Its guardian has something to say."""
         self._head.tell(text, tone=Tone.WARNING)
 
@@ -178,18 +182,18 @@ class Household:
         """Say whether the OOM killer has ended a run."""
         return self._oom_kills.is_cause_of(message)
 
-    def log_path(self, member: Member) -> str:
+    def log_path(self, member: Instance) -> str:
         """Return the path of its log file; empty if it has none."""
-        return self._stage.log_path(member.key)
+        return self._presenter.log_path(member.key)
 
-    def adopt(self, member: Member) -> None:
+    def adopt(self, member: Instance) -> None:
         """Empty what a dead guardian left."""
-        self.bereaved.add(member)
+        self.lost_guardians.add(member)
 
-    def stuck(self, member: Member, message: Stuck) -> None:
+    def stuck(self, member: Instance, message: Stuck) -> None:
         """Say what cannot be killed, and do not wait for it."""
         self._head.say_stuck([member], message.why)
 
-    def changed(self, member: Member, before: State) -> None:
+    def changed(self, member: Instance, before: State) -> None:
         """Its state is another one now."""
         self._head.changed(member, before)

@@ -9,7 +9,7 @@ from orchestrator.model.messages import LeaderExited
 from orchestrator.process import procfs, tree
 from orchestrator.runtime import cgroup
 from orchestrator.runtime.cgroup import Groups, NoGroupError
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.instance import Instance
 
 # The OOM killer may end several processes at once, and their exits are not reported in one instant.
 _SAME = 5.0  # seconds
@@ -23,7 +23,7 @@ class LimitGroups:
         self._groups: Groups | None = None
         self._has_told = False
 
-    def group_of(self, member: Member) -> str:
+    def group_of(self, member: Instance) -> str:
         """Return the directory of the control group for a new run; empty if it has none."""
         limits = member.spec.attributes.limits
         if not limits.need_group:
@@ -49,7 +49,7 @@ def _our_pids() -> set[int]:
     return pids
 
 
-def _without_groups(member: Member, reason: str) -> str:
+def _without_groups(member: Instance, reason: str) -> str:
     limits, account = member.spec.attributes.limits, member.spec.attributes.account
     effects = []
     if limits.memory is not None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from orchestrator.model.spec import NotifyProbe
 from orchestrator.runtime.loop import READ, Loop
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.instance import Instance
 
 VARIABLE = "NOTIFY_SOCKET"
 MESSAGE_MAX = 4096  # bytes, as systemd takes them
@@ -34,12 +34,12 @@ class _Listening:
 class Notifications:
     """The sockets of all runs that report. `ready` is called with a member that has reported that it is ready."""
 
-    def __init__(self, loop: Loop, ready: Callable[[Member], None]) -> None:
+    def __init__(self, loop: Loop, ready: Callable[[Instance], None]) -> None:
         self._loop = loop
         self._ready = ready
         self._by_key: dict[str, _Listening] = {}
 
-    def open(self, member: Member) -> dict[str, str]:
+    def open(self, member: Instance) -> dict[str, str]:
         """Return the variables that a new run gets: none unless its readiness is reported. Raises OSError."""
         self.close(member)
         if not any(isinstance(probe, NotifyProbe) for probe in member.spec.ready):
@@ -56,21 +56,21 @@ class Notifications:
         self._loop.add(receiver.fileno(), READ, lambda _: self._read(member, listening))
         return {VARIABLE: f"@{name}"}
 
-    def close(self, member: Member) -> None:
+    def close(self, member: Instance) -> None:
         """Hear no more of a run that has ended."""
         if listening := self._by_key.pop(member.key, None):
             self._loop.remove(listening.socket.fileno())
             listening.socket.close()
 
-    def is_ready(self, member: Member) -> bool:
+    def is_ready(self, member: Instance) -> bool:
         """Whether the present run has reported that it is ready."""
         return member.key in self._by_key and self._by_key[member.key].is_ready
 
-    def status(self, member: Member) -> str:
+    def status(self, member: Instance) -> str:
         """What the present run last reported as its STATUS."""
         return self._by_key[member.key].status if member.key in self._by_key else ""
 
-    def _read(self, member: Member, listening: _Listening) -> None:
+    def _read(self, member: Instance, listening: _Listening) -> None:
         for _ in range(MESSAGES):
             try:
                 data, ancillary, _, _ = listening.socket.recvmsg(MESSAGE_MAX, socket.CMSG_SPACE(_UCRED.size))
@@ -79,7 +79,7 @@ class Notifications:
             if _may_report(member, ancillary):
                 self._take(member, listening, data.decode("utf-8", "replace").split("\n"))
 
-    def _take(self, member: Member, listening: _Listening, assignments: list[str]) -> None:
+    def _take(self, member: Instance, listening: _Listening, assignments: list[str]) -> None:
         for assignment in assignments:
             if assignment.startswith("STATUS="):
                 listening.status = assignment.removeprefix("STATUS=")[:STATUS_MAX]
@@ -88,7 +88,7 @@ class Notifications:
             self._ready(member)
 
 
-def _may_report(member: Member, ancillary: list[tuple[int, int, bytes]]) -> bool:
+def _may_report(member: Instance, ancillary: list[tuple[int, int, bytes]]) -> bool:
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS and len(data) >= _UCRED.size:
             account = member.spec.attributes.account

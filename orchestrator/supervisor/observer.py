@@ -9,12 +9,12 @@ from collections.abc import Collection
 
 from orchestrator.model.control import Request, Verb
 from orchestrator.runtime.signal_fd import Received
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.instance import Instance
 
 Peer = tuple[int, int]  # pid and uid of the process that sent a request; 0 and -1 if the kernel does not report them
 
 
-class Witness:
+class Observer:
     """Is told requests, decisions, signals and answers of probes."""
 
     def requested(self, request: Request, peer: Peer) -> None:
@@ -23,18 +23,18 @@ class Witness:
     def handled(self) -> None:
         """The request was carried out, or its effects are under way."""
 
-    def decided(self, verb: Verb, members: Collection[Member], leaders: Collection[Member] = ()) -> None:
+    def decided(self, verb: Verb, members: Collection[Instance], leaders: Collection[Instance] = ()) -> None:
         """These instances are to start, stop or restart. They follow `leaders`, if there are any."""
 
     def signaled(self, received: Received) -> None:
         """The supervisor got a signal."""
 
-    def stopping(self, culprit: Member | None, reason: str) -> None:
+    def stopping(self, culprit: Instance | None, reason: str) -> None:
         """The system begins to stop: because of an instance, or for a reason in words, or because of the request or
         signal that was reported just before."""
 
     def became_ready(self) -> None:
         """Every component was ready at once, for the first time."""
 
-    def probed(self, member: Member, probe: str, passes: bool, answer: str) -> None:
+    def probed(self, member: Instance, probe: str, passes: bool, answer: str) -> None:
         """A probe passes or fails, and it did not before in this run."""

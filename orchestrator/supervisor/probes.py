@@ -6,36 +6,51 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from orchestrator.model.messages import Answer, Question, Run
-from orchestrator.model.spec import AskedProbe, Component, ExecProbe, FileProbe, Ownership, ProberProbe
+from orchestrator.model.spec import (
+    AskedProbe,
+    ComponentSpec,
+    ExecProbe,
+    FileProbe,
+    Ownership,
+    ProberProbe,
+)
 from orchestrator.output.stream import Stream
 from orchestrator.process.channel import ChannelClosed
-from orchestrator.process.fork import Forked, highest_descriptor
+from orchestrator.process.fork import ForkedProcess, highest_descriptor
 from orchestrator.runtime.loop import READ, Loop
-from orchestrator.supervisor.health import APART, Key, Liveness, Means, Readiness, Standing, in_words
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.health import (
+    APART,
+    Key,
+    Liveness,
+    ProbeTransport,
+    Readiness,
+    ReadinessState,
+    in_words,
+)
+from orchestrator.supervisor.instance import Instance
 from orchestrator.supervisor.notifications import Notifications
 
 AGAIN = 1.0  # seconds until a fork of the prober that the kernel has refused is tried again
 
 
-class Probers:
+class Probes:
     """Watches members until they are ready, and while they are; `done` is told which one is ready, `spoken` called when
     one has printed all that its probes look for."""
 
-    def __init__(self, loop: Loop, done: Callable[[Member], None], spoken: Callable[[], None]) -> None:
+    def __init__(self, loop: Loop, done: Callable[[Instance], None], spoken: Callable[[], None]) -> None:
         self._loop = loop
         self._done = done
         self._spoken = spoken
-        self._means = Means(loop, self._ask)
+        self._means = ProbeTransport(loop, self._ask)
         self.notifications = Notifications(loop, self._reported)
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, Instance] = {}
         self._open: dict[str, Readiness] = {}
         self._guarded: dict[str, Liveness] = {}
         self._streams: dict[str, Stream] = {}
         self._answers: dict[str, str] = {}
         self._passing: dict[str, dict[int, bool]] = {}
-        self.flipped: Callable[[Member, str, bool, str], None] = lambda *_: None
-        self._process: Forked[Question, Answer] | None = None
+        self.flipped: Callable[[Instance, str, bool, str], None] = lambda *_: None
+        self._process: ForkedProcess[Question, Answer] | None = None
         self._is_lost = False
         self._resting = False
 
@@ -44,18 +59,18 @@ class Probers:
         """The prober's pid, where there is one."""
         return {self._process.pid} if self._process else set()
 
-    def fork_if_needed(self, components: Iterable[Component]) -> None:
+    def fork_if_needed(self, components: Iterable[ComponentSpec]) -> None:
         """Fork the prober if any component is asked over the network."""
         if any(isinstance(probe, ProberProbe) for c in components for probe in (*c.ready, *c.alive)):
             self._fork()
 
     def _fork(self) -> str:
         """Fork the prober; where the kernel refuses, return why: each question tries again."""
-        process: Forked[Question, Answer] | None = None
+        process: ForkedProcess[Question, Answer] | None = None
         try:
             from orchestrator.process import prober  # http and what it needs: only systems that are asked pay for it
 
-            process = Forked("prober", prober.run)
+            process = ForkedProcess("prober", prober.run)
             process.fork(highest_descriptor())
         except OSError as error:
             if process is not None:
@@ -68,14 +83,14 @@ class Probers:
 
     # Readiness
 
-    def watch(self, member: Member, stream: Stream) -> None:
+    def watch(self, member: Instance, stream: Stream) -> None:
         """Begin to probe a new incarnation, whose lines are read from `stream`."""
         self._members[member.key] = member
         self._answers.pop(member.key, None)
         self._passing[member.key] = {}
         readiness = Readiness(
             member.key,
-            member.incarnations,
+            member.run_count,
             member.spec.ready,
             member.spec.failed,
             self._means,
@@ -94,14 +109,14 @@ class Probers:
         if not self._resting:
             readiness.begin()
 
-    def unwatch(self, member: Member) -> None:
+    def unwatch(self, member: Instance) -> None:
         """End probing a member."""
         if readiness := self._open.pop(member.key, None):
             readiness.end()
             stream = self._streams.pop(member.key)
             stream.watcher = stream.tail_watcher = None
 
-    def _reported(self, member: Member) -> None:
+    def _reported(self, member: Instance) -> None:
         """It has sent READY=1, perhaps before we watch it."""
         if readiness := self._open.get(member.key):
             readiness.reported()
@@ -118,25 +133,25 @@ class Probers:
         for liveness in self._guarded.values():
             liveness.end()
 
-    def waiting(self) -> dict[Member, Standing]:
+    def waiting(self) -> dict[Instance, ReadinessState]:
         """For each member that is not ready yet, what it waits for and what it was last answered."""
         return {self._members[key]: self._standing(key, readiness) for key, readiness in self._open.items()}
 
-    def _standing(self, key: str, readiness: Readiness) -> Standing:
+    def _standing(self, key: str, readiness: Readiness) -> ReadinessState:
         status = self.notifications.status(self._members[key])
         return replace(readiness.standing, last_answer=status) if status else readiness.standing
 
     # Liveness
 
-    def guard(self, member: Member) -> None:
+    def guard(self, member: Instance) -> None:
         """Begin to ask whether a member lives."""
         if (probes := member.spec.alive) and not self._resting:
             self._guarded[member.key] = liveness = Liveness(
-                member.key, member.incarnations, probes, member.since, self._means, member.replace
+                member.key, member.run_count, probes, member.since, self._means, member.replace
             )
             liveness.begin()
 
-    def unguard(self, member: Member) -> None:
+    def unguard(self, member: Instance) -> None:
         """End asking."""
         if liveness := self._guarded.pop(member.key, None):
             liveness.end()
@@ -158,7 +173,7 @@ class Probers:
         """Take an answer of the prober, or of a guardian that has run a command."""
         name = answer.key[0]
         member = self._members.get(name)
-        if member is not None and answer.key[1] >> 16 == member.incarnations:
+        if member is not None and answer.key[1] >> 16 == member.run_count:
             self._answers[name] = answer.text
             if self._passing[name].get(answer.key[1]) is not answer.holds:
                 self._passing[name][answer.key[1]] = answer.holds
@@ -169,7 +184,7 @@ class Probers:
             liveness.hear(answer)
 
     @staticmethod
-    def _in_words(member: Member, index: int) -> str:
+    def _in_words(member: Instance, index: int) -> str:
         probes = member.spec.alive if index >= APART else member.spec.ready
         probe = probes[index % APART] if index % APART < len(probes) else None
         what = "liveness probe" if index >= APART else "readiness probe"

@@ -17,18 +17,18 @@ from orchestrator.model.spec import StopPlan, StopStep
 from orchestrator.model.stop_sequence import (
     Act,
     Cause,
-    Ending,
     KillTree,
     ReportStuck,
     SendRest,
     SendStep,
+    StopSequence,
 )
 from orchestrator.process import procfs, session_leader, tree
 from orchestrator.runtime.loop import Loop, Timer
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.instance import Instance
 
 
-class Orphanage:
+class OrphanReaper:
     """Ends adopted trees. `own` returns the pids of our own children; `done` is called when no orphan is left, and
     `stuck` with the names of those that cannot be killed."""
 
@@ -39,7 +39,7 @@ class Orphanage:
         self._own = own
         self._done = done
         self._stuck = stuck
-        self._ending: Ending | None = None
+        self._stop_sequence: StopSequence | None = None
         self._timer: Timer | None = None
         self._signals: dict[int, int] = {}
         self._leaders: frozenset[int] = frozenset()
@@ -54,7 +54,7 @@ class Orphanage:
         """
         self._signals.update(signals)
         self._leaders |= frozenset(leaders)
-        self._ending = Ending(StopPlan((StopStep(signal.SIGTERM, grace),)))
+        self._stop_sequence = StopSequence(StopPlan((StopStep(signal.SIGTERM, grace),)))
         self._advance(Cause.LEADER_GONE)
         self.check()
 
@@ -64,7 +64,7 @@ class Orphanage:
 
     def check(self) -> None:
         """Some child exited: go on, or be done. Session leaders stay until nothing else is left."""
-        if self._ending is None:
+        if self._stop_sequence is None:
             return
         orphans = [member.pid for member in tree.descendants(os.getpid(), self._own())]
         leaders = [pid for pid in orphans if pid in self._leaders or session_leader.leads_a_session(pid)]
@@ -74,7 +74,7 @@ class Orphanage:
             for pid in leaders:
                 tree.send(pid, signal.SIGKILL)
         else:
-            self._ending = None
+            self._stop_sequence = None
             self._signals.clear()
             self._leaders = frozenset()
             self._told.clear()
@@ -82,12 +82,12 @@ class Orphanage:
             self._done()
 
     def _advance(self, cause: Cause) -> None:
-        if self._ending is None:
+        if self._stop_sequence is None:
             return
-        self._ending, acts = self._ending.advance(cause, self._loop.now())
+        self._stop_sequence, acts = self._stop_sequence.advance(cause, self._loop.now())
         self._disarm()
-        if self._ending.deadline is not None:
-            self._timer = self._loop.call_at(self._ending.deadline, lambda: self._advance(Cause.DEADLINE))
+        if self._stop_sequence.deadline is not None:
+            self._timer = self._loop.call_at(self._stop_sequence.deadline, lambda: self._advance(Cause.DEADLINE))
         for act in acts:
             self._do(act)
 
@@ -124,7 +124,7 @@ class Orphanage:
 TOGETHER = 0.5  # seconds in which guardians are lost that were killed at once, by pkill or the OOM killer
 
 
-class Bereaved:
+class LostGuardians:
     """`own` returns the pids of our own children; `lost` is called with instances whose guardians were killed at once,
     and `stuck` with instances and what cannot be killed of them.
 
@@ -137,23 +137,23 @@ class Bereaved:
         self,
         loop: Loop,
         own: Callable[[], set[int]],
-        stuck: Callable[[list[Member], str], None],
-        ordered: Callable[[list[Member]], list[Member]],
-        lost: Callable[[list[Member]], None],
+        stuck: Callable[[list[Instance], str], None],
+        ordered: Callable[[list[Instance]], list[Instance]],
+        lost: Callable[[list[Instance]], None],
     ) -> None:
         self._lost = lost
         self._ordered = ordered
         self._loop = loop
-        self._orphanage = Orphanage(loop, own, self._gone, self._stay)
+        self._orphan_reaper = OrphanReaper(loop, own, self._gone, self._stay)
         self._stuck = stuck
-        self._members: list[Member] = []
+        self._members: list[Instance] = []
         self._is_new = False
         self._reports = False
 
     def __bool__(self) -> bool:
         return bool(self._members)
 
-    def add(self, member: Member) -> None:
+    def add(self, member: Instance) -> None:
         """Empty what its guardian has left, with what others have that were killed together with it.
 
         One by one, what is left would be looked for as often as there are members: 200 took 15 s.
@@ -178,20 +178,20 @@ class Bereaved:
             signals = {session: 0 if session in told else plan.stop_signal for session, plan in plans.items()}
             leaders = {member.session for member in self._members if member.session}
             grace = max((self._grace(m) for m in self._members), default=StopPlan().grace)
-            self._orphanage.empty(signals, leaders, grace)
+            self._orphan_reaper.empty(signals, leaders, grace)
 
-    def _grace(self, member: Member) -> float:
+    def _grace(self, member: Instance) -> float:
         """Return its grace period in seconds, or what is left of one that runs already."""
         return max(0.0, member.kill_at - self._loop.now()) if member.was_told_to_stop else member.spec.stop.grace
 
     def kill(self) -> None:
         """Skip the grace."""
         self._empty()
-        self._orphanage.kill()
+        self._orphan_reaper.kill()
 
     def check(self) -> None:
         """Some child of ours has ended."""
-        self._orphanage.check()
+        self._orphan_reaper.check()
 
     def _gone(self) -> None:
         members, self._members = self._ordered(self._members), []

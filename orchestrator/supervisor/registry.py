@@ -9,40 +9,40 @@ from orchestrator.model.errors import FAILED_STATUS
 from orchestrator.model.lifecycle import State
 from orchestrator.model.names import is_meant
 from orchestrator.model.outcome import End, Outcome, of_all, of_culprit
-from orchestrator.model.spec import Component, Condition, Dependency, OnExit
-from orchestrator.supervisor.initial_steps import Steps
-from orchestrator.supervisor.instance import Host, Member
+from orchestrator.model.spec import ComponentSpec, Condition, Dependency, OnExit
+from orchestrator.supervisor.initial_steps import InitialSteps
+from orchestrator.supervisor.instance import Instance, InstanceHost
 
 AT_REST = frozenset({State.DOWN, State.FAILED})
 STARTABLE = AT_REST | {State.BACKOFF}
 
 
-class Roster:
+class Registry:
     """Initial steps, and components once they are known. Looks at members; what it finds the supervisor does."""
 
-    def __init__(self, steps: Iterable[Component], host: Host) -> None:
+    def __init__(self, steps: Iterable[ComponentSpec], host: InstanceHost) -> None:
         self._host = host
         self._told: set[str] = set()
-        self.steps = Steps(steps, host)
-        self.members: list[Member] = []
-        self._by_key: dict[str, Member] = {}
+        self.steps = InitialSteps(steps, host)
+        self.members: list[Instance] = []
+        self._by_key: dict[str, Instance] = {}
         self.is_filled = False
         self.dependents: Mapping[str, frozenset[str]] = {}
-        self._culprit: Member | None = None
-        self._others: list[Member] = []
+        self._culprit: Instance | None = None
+        self._others: list[Instance] = []
 
-    def fill(self, components: tuple[Component, ...]) -> None:
+    def fill(self, components: tuple[ComponentSpec, ...]) -> None:
         """Make a member of every component."""
-        self.members = [Member(component, self._host) for component in components]
+        self.members = [Instance(component, self._host) for component in components]
         for member in self.members:
             member.due = member.spec.autostart
         self._by_key = {member.key: member for member in self.members}
         self.is_filled = True
         self.dependents = scheduling.dependents(components)
 
-    def add(self, component: Component) -> Member:
+    def add(self, component: ComponentSpec) -> Instance:
         """Make a member of one more instance, after the others of its component."""
-        member = Member(component, self._host)
+        member = Instance(component, self._host)
         member.due = False
         siblings = [i for i, m in enumerate(self.members) if m.spec.component == component.component]
         self.members.insert(siblings[-1] + 1 if siblings else len(self.members), member)
@@ -50,7 +50,7 @@ class Roster:
         self.dependents = scheduling.dependents(m.spec for m in self.members)
         return member
 
-    def remove(self, member: Member) -> None:
+    def remove(self, member: Instance) -> None:
         """Forget an instance that is down and not part of the system any more."""
         self.members.remove(member)
         del self._by_key[member.key]
@@ -59,45 +59,49 @@ class Roster:
         self.dependents = scheduling.dependents(m.spec for m in self.members)
 
     @property
-    def everyone(self) -> tuple[Member, ...]:
+    def everyone(self) -> tuple[Instance, ...]:
         """Steps and members."""
         return (*self.steps, *self.members)
 
-    def is_awaited(self, member: Member) -> bool:
+    def is_awaited(self, member: Instance) -> bool:
         """Whether the end that this member has come to is what another one waits for."""
         enough = {Condition.COMPLETED, Condition.SUCCEEDED} if member.succeeded else {Condition.COMPLETED}
         wanted = (d for m in self.members for d in m.spec.depends_on)
         return any(d.name == member.key and d.condition in enough for d in wanted)
 
-    def hopeless(self) -> dict[str, str]:
+    def newly_unstartable(self) -> dict[str, str]:
         """Of the members that wait to be started, those that never can be, and why; each is returned once."""
-        fresh = {m.key: (m.name, why) for m in self.members if m.key not in self._told and (why := self.why_never(m))}
+        fresh = {
+            m.key: (m.name, why)
+            for m in self.members
+            if m.key not in self._told and (why := self.unstartable_reason(m))
+        }
         self._told |= fresh.keys()
         return dict(fresh.values())
 
-    def why_never(self, member: Member) -> str:
+    def unstartable_reason(self, member: Instance) -> str:
         """Why it waits to be started and never can be; empty if it can, or does not wait."""
         if not member.due or member.state not in AT_REST:
             return ""
         for dependency, other in self._dependencies(member):
             if not dependency.required:
                 continue
-            if self.why_never(other):
+            if self.unstartable_reason(other):
                 return f"{other.name} cannot start"
             at_rest = other.state in AT_REST and other.status is not None and not other.due and not other.asked
             if at_rest and not _reached(other, dependency.condition):
                 return f"it needs {other.name} {dependency.condition.value}, which {other.end_as_clause}"
         return ""
 
-    def _dependencies(self, member: Member) -> list[tuple[Dependency, Member]]:
+    def _dependencies(self, member: Instance) -> list[tuple[Dependency, Instance]]:
         """Return what it depends on, without instances that were removed."""
         return [(d, self._by_key[d.name]) for d in member.spec.depends_on if d.name in self._by_key]
 
-    def startable(self) -> list[Member]:
+    def startable(self) -> list[Instance]:
         """Members that are to be started, and whose dependencies allow it now."""
         return [m for m in self.members if m.due and m.state in STARTABLE and not self.waits_for(m)]
 
-    def waits_for(self, member: Member) -> list[str]:
+    def waits_for(self, member: Instance) -> list[str]:
         """Those of its dependencies that have not reached what it needs before it starts: `db ready`."""
         waiting = [
             (d, other)
@@ -106,34 +110,34 @@ class Roster:
         ]
         return [f"{other.name} {dependency.condition.value}" for dependency, other in waiting]
 
-    def does_without(self, member: Member) -> list[str]:
+    def does_without(self, member: Instance) -> list[str]:
         """Those of its dependencies that are not required and that it does not wait for, and why."""
         spared = [other for d, other in self._dependencies(member) if self._is_spared(d, other)]
         ends = [(m.name, m.end_as_clause if m.status is not None else "does not run") for m in spared]
         return [f"{name}, which {end}" for name, end in ends]
 
-    def _is_spared(self, dependency: Dependency, other: Member) -> bool:
+    def _is_spared(self, dependency: Dependency, other: Instance) -> bool:
         """Whether it is not required, and will not reach the condition by itself."""
         if dependency.required or _reached(other, dependency.condition):
             return False
-        return bool(self.why_never(other)) or (other.state in AT_REST and not other.due)
+        return bool(self.unstartable_reason(other)) or (other.state in AT_REST and not other.due)
 
-    def needed_by(self, members: Iterable[Member]) -> list[Member]:
+    def needed_by(self, members: Iterable[Instance]) -> list[Instance]:
         """These members, and what they need that has not reached what they need of it; dependencies first.
 
         A dependency that has exited well counts as long as no stop was requested for it afterwards, and all that it
         needs itself is still there. Otherwise it runs again: a migration, for example, after its database was stopped.
         """
-        found: dict[Member, None] = {}
-        lasting: dict[Member, bool] = {}
+        found: dict[Instance, None] = {}
+        lasting: dict[Instance, bool] = {}
 
-        def add(member: Member) -> None:
+        def add(member: Instance) -> None:
             for dependency, other in self._dependencies(member):
                 if dependency.required and other not in found and not lasts(other, dependency.condition):
                     add(other)
             found[member] = None
 
-        def lasts(member: Member, condition: Condition) -> bool:
+        def lasts(member: Instance, condition: Condition) -> bool:
             if not _reached(member, condition):
                 return False
             if member.state not in AT_REST:
@@ -150,40 +154,40 @@ class Roster:
             add(member)
         return list(found)
 
-    def named(self, name: str) -> list[Member]:
+    def named(self, name: str) -> list[Instance]:
         """The instances of this name, or of the component of this name; it may be a pattern like `web*`."""
         return [m for m in self.members if self.is_called(m, (name,))]
 
-    def all_named(self, names: Collection[str]) -> list[Member]:
+    def all_named(self, names: Collection[str]) -> list[Instance]:
         """The members of any of these names, in their order; without a name all of them."""
         return [m for m in self.members if not names or self.is_called(m, names)]
 
     @staticmethod
-    def is_called(member: Member, names: Collection[str]) -> bool:
+    def is_called(member: Instance, names: Collection[str]) -> bool:
         """Whether one of these names, patterns or `+tags` is this member's or its component's."""
         return is_meant(names, (*member.names, member.spec.component), member.spec.tags)
 
-    def instance(self, name: str) -> list[Member]:
+    def instance(self, name: str) -> list[Instance]:
         """The instance or initial step of exactly this name, or else all instances of the component of this name, or
         with this `+tag`."""
         exact = [m for m in self.everyone if name in m.names]
         return exact or [m for m in self.everyone if is_meant((name,), (), m.spec.tags) or m.spec.component == name]
 
-    def may_stop(self, members: Iterable[Member]) -> list[Member]:
+    def may_stop(self, members: Iterable[Instance]) -> list[Instance]:
         """Of these members, the ones that no other of them depends on."""
         there = {m.key: m for m in members}
         return [there[key] for key in scheduling.may_stop(there, self.dependents)]
 
-    def in_start_order(self, members: Iterable[Member]) -> list[Member]:
+    def in_start_order(self, members: Iterable[Instance]) -> list[Instance]:
         """Return these members, each after what it depends on."""
         rank = {key: number for number, key in enumerate(scheduling.start_order(m.spec for m in self.everyone))}
         return sorted(members, key=lambda member: rank.get(member.key, -1))
 
-    def hope_again(self, members: Iterable[Member]) -> None:
+    def forget_failures(self, members: Iterable[Instance]) -> None:
         """Somebody wants these members started: what was said of their never starting is void."""
         self._told -= {m.key for m in members}
 
-    def stoppable(self) -> list[Member]:
+    def stoppable(self) -> list[Instance]:
         """Those that would come back, for which nobody has to wait, and those that run and on which no other that runs
         depends."""
         there = {m.key: m for m in self.everyone if m.runs}
@@ -191,68 +195,68 @@ class Roster:
         return [*coming_back, *(there[key] for key in scheduling.may_stop(there, self.dependents))]
 
     @property
-    def anyone_stuck(self) -> bool:
+    def any_stuck(self) -> bool:
         """Whether something of a member cannot be killed."""
         return any(m.is_stuck for m in self.everyone)
 
     @property
-    def anyone_runs(self) -> bool:
+    def any_running(self) -> bool:
         """Whether some process of the system has to be waited for."""
         return any(m.runs for m in self.everyone)
 
     @property
-    def stopping(self) -> list[Member]:
+    def stopping(self) -> list[Instance]:
         """Those that have been asked to exit, or have and left processes that have been asked to."""
         return [m for m in self.everyone if m.state is State.STOPPING and not m.is_stuck]
 
     @property
-    def anyone_active(self) -> bool:
+    def any_active(self) -> bool:
         """Whether some member runs, or will come back by itself."""
         return any(m.runs or m.state is State.BACKOFF for m in self.members)
 
     @property
     def all_begun(self) -> bool:
         """Whether the components are known, and each has been started, or never will be."""
-        begun = (m.incarnations and m.state is not State.STARTING for m in self.members)
-        told = (m.key in self._told or is_put_away(m) for m in self.members)
+        begun = (m.run_count and m.state is not State.STARTING for m in self.members)
+        told = (m.key in self._told or is_stopped_on_request(m) for m in self.members)
         return bool(self.members) and all(map(any, zip(begun, told, strict=True)))
 
     @property
-    def anyone_put_away(self) -> bool:
+    def any_stopped_on_request(self) -> bool:
         """Whether some member is at rest because somebody asked for that, and may be asked for again."""
-        return any(map(is_put_away, self.members))
+        return any(map(is_stopped_on_request, self.members))
 
     @property
     def all_ready(self) -> bool:
         """Whether every member is ready."""
         return all(m.state is State.READY or self.is_done(m) for m in self.members)
 
-    def is_done(self, member: Member) -> bool:
+    def is_done(self, member: Instance) -> bool:
         """Whether it has ended well, and was meant to; or nobody wants it to run."""
-        if is_put_away(member):
+        if is_stopped_on_request(member):
             return True
         ended = member.state is State.DOWN and member.succeeded and not member.due
         return ended and (member.spec.on_exit is OnExit.IGNORE or self.is_awaited(member))
 
-    def guarded_by(self, pid: int) -> Member | None:
+    def guarded_by(self, pid: int) -> Instance | None:
         """The member whose guardian is `pid`."""
         return next((m for m in self.everyone if m.guardian_pid == pid), None)
 
-    def others_there(self, member: Member) -> list[Member]:
+    def others_there(self, member: Instance) -> list[Instance]:
         """Of all but `member`, those that run or would come back."""
         return [m for m in self.members if m is not member and (m.runs or m.state is State.BACKOFF)]
 
-    def blame(self, culprit: Member) -> None:
+    def blame(self, culprit: Instance) -> None:
         """The system ends because of `culprit`. Who is at rest by now because somebody asked for that is none of those
         who have to be stopped for it."""
         self._culprit = culprit
-        self._others = [m for m in self.members if m is not culprit and not is_put_away(m)]
+        self._others = [m for m in self.members if m is not culprit and not is_stopped_on_request(m)]
 
-    def is_blamed(self, member: Member) -> bool:
+    def is_blamed(self, member: Instance) -> bool:
         """Return whether the system ends because of this member."""
         return member is self._culprit
 
-    def follows_a_restart(self, member: Member) -> bool:
+    def follows_a_restart(self, member: Instance) -> bool:
         """Return whether it is restarted with something that it depends on, at any distance, and that comes back."""
         return any(
             dependency.restart
@@ -271,7 +275,7 @@ class Roster:
     def judge(self, exit_code_from: str = "") -> Outcome:
         """How the system ended, without a signal: because of who is blamed, or because everybody ended. Where it ran,
         the code of the component named in `exit_code_from` is the system's."""
-        if self.anyone_stuck:
+        if self.any_stuck:
             return Outcome(FAILED_STATUS)
         if exit_code_from and (end := self._end_of_one(exit_code_from)) is not None:
             return Outcome(errors.as_code(end.status))
@@ -283,12 +287,12 @@ class Roster:
         return of_culprit(end, map(_end_of, self._others))
 
 
-def is_put_away(member: Member) -> bool:
+def is_stopped_on_request(member: Instance) -> bool:
     """Whether it is at rest because somebody asked for that."""
-    return member.state in AT_REST and not member.due and (member.asked or not member.incarnations)
+    return member.state in AT_REST and not member.due and (member.asked or not member.run_count)
 
 
-def _reached(member: Member, condition: Condition) -> bool:
+def _reached(member: Instance, condition: Condition) -> bool:
     """Whether it has reached the condition; what will be started again has reached nothing yet."""
     if member.due:
         return False
@@ -304,7 +308,7 @@ def _reached(member: Member, condition: Condition) -> bool:
             return member.state is State.DOWN and member.succeeded
 
 
-def _end_of(member: Member | None) -> End | None:
+def _end_of(member: Instance | None) -> End | None:
     if member is None or member.status is None:
         return None
-    return End(member.status, member.own_end, member.succeeded)
+    return End(member.status, member.exited_by_itself, member.succeeded)

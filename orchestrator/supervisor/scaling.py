@@ -12,22 +12,22 @@ from dataclasses import replace
 from typing import Protocol
 
 from orchestrator.model.errors import OrchestrateError
-from orchestrator.model.spec import Component
-from orchestrator.supervisor.instance import Member
-from orchestrator.supervisor.registry import AT_REST, Roster
+from orchestrator.model.spec import ComponentSpec
+from orchestrator.supervisor.instance import Instance
+from orchestrator.supervisor.registry import AT_REST, Registry
 
-Rename = Callable[[Member, str], None]
+Rename = Callable[[Instance, str], None]
 
 _INSTANCE = "ORCHESTRATE_INSTANCE"
 
 
-class Supply(Protocol):
+class InstanceSource(Protocol):
     """Makes specs that were not needed at the start. Both may raise OrchestrateError."""
 
-    def instances(self, name: str, count: int) -> tuple[Component, ...]:
+    def instances(self, name: str, count: int) -> tuple[ComponentSpec, ...]:
         """Return the specs of a component in `count` instances, without what it depends on."""
 
-    def missing(self, names: Collection[str], present: Collection[str]) -> tuple[Component, ...]:
+    def missing(self, names: Collection[str], present: Collection[str]) -> tuple[ComponentSpec, ...]:
         """Return the specs of these components, and of what they need, that are not `present`. Their dependencies name
         components, not instances."""
 
@@ -36,13 +36,13 @@ class Scaling:
     """`supply` is None if the system has no other components or instances than at its start. `rename` is called with a
     member that has a new name, and its old name."""
 
-    def __init__(self, roster: Roster, supply: Supply | None, rename: Rename) -> None:
-        self._roster = roster
+    def __init__(self, registry: Registry, supply: InstanceSource | None, rename: Rename) -> None:
+        self._registry = registry
         self._supply = supply
         self._rename = rename
-        self._removed: dict[str, dict[int, Component]] = {}
+        self._removed: dict[str, dict[int, ComponentSpec]] = {}
 
-    def scale(self, name: str, count: int) -> tuple[list[Member], list[Member]]:
+    def scale(self, name: str, count: int) -> tuple[list[Instance], list[Instance]]:
         """Add the instances that are missing. Return those that are to run, and those that are surplus now.
 
         Surplus instances that are down are removed at once. Raises OrchestrateError.
@@ -59,7 +59,7 @@ class Scaling:
             like = next(iter(siblings.values())).spec if siblings else next(iter(removed.values()))
             for number in missing:
                 key = removed.pop(number).name if number in removed else f"{name}.{number}"
-                siblings[number] = self._roster.add(_like(specs[number - 1], like, key))
+                siblings[number] = self._registry.add(_like(specs[number - 1], like, key))
         wanted = [siblings[number] for number in sorted(siblings) if number <= count]
         surplus = [siblings[number] for number in sorted(siblings) if number > count]
         for member in siblings.values():
@@ -69,28 +69,28 @@ class Scaling:
         self._name(name)
         return wanted, surplus
 
-    def add(self, names: Collection[str]) -> list[Member]:
+    def add(self, names: Collection[str]) -> list[Instance]:
         """Add components that were left out at the start, and what they need; none of them starts yet. Return the new
         members. Raises OrchestrateError."""
         if self._supply is None:
             raise OrchestrateError("this system has no other components")
-        present = {m.spec.component for m in self._roster.members} | self._removed.keys()
+        present = {m.spec.component for m in self._registry.members} | self._removed.keys()
         specs = self._supply.missing(names, present)
         keys: dict[str, list[str]] = {}
-        for spec in (*(m.spec for m in self._roster.members), *specs):
+        for spec in (*(m.spec for m in self._registry.members), *specs):
             keys.setdefault(spec.component, []).append(spec.name)
         added = []
         for spec in specs:
             needs = (replace(d, name=key) for d in spec.depends_on for key in keys.get(d.name, ()))
-            added.append(self._roster.add(replace(spec, depends_on=tuple(needs))))
+            added.append(self._registry.add(replace(spec, depends_on=tuple(needs))))
         return added
 
-    def remove_if_down(self, member: Member) -> bool:
+    def remove_if_down(self, member: Instance) -> bool:
         """Remove a surplus member once it is down. Return whether it was."""
         if not member.surplus or member.state not in AT_REST:
             return False
         self._removed.setdefault(member.spec.component, {})[member.number] = member.spec
-        self._roster.remove(member)
+        self._registry.remove(member)
         self._name(member.spec.component)
         return True
 
@@ -103,8 +103,8 @@ class Scaling:
         """Whether there is a component without instances."""
         return any(map(self.is_scaled_to_none, self._removed))
 
-    def _siblings(self, name: str) -> list[Member]:
-        return [m for m in self._roster.members if m.spec.component == name]
+    def _siblings(self, name: str) -> list[Instance]:
+        return [m for m in self._registry.members if m.spec.component == name]
 
     def _name(self, component: str) -> None:
         """Call a single instance by the name of its component, several by their numbers too."""
@@ -121,7 +121,7 @@ class Scaling:
             self._rename(member, before)
 
 
-def _like(spec: Component, sibling: Component, key: str) -> Component:
+def _like(spec: ComponentSpec, sibling: ComponentSpec, key: str) -> ComponentSpec:
     return replace(
         spec,
         name=key,

@@ -23,7 +23,7 @@ QUIT_STATUS = 128 + signal.SIGQUIT
 _OF_THE_KERNEL = (signal.SIGCHLD, signal.SIGALRM, signal.SIGWINCH)
 
 
-class System(Protocol):
+class StoppableSystem(Protocol):
     """What a signal acts on."""
 
     def stop(self, outcome: Outcome) -> None:
@@ -48,7 +48,7 @@ class System(Protocol):
         """Show a line of our own, over the `^C` that the terminal has echoed."""
 
 
-class Signalman:
+class SignalHandler:
     """Reads signals from a signalfd and the wakeup fd, and acts on `system`.
 
     With `hang_up_stops` off, HUP keeps its disposition. `told` gets each signal that stops, with its sender if there is
@@ -56,7 +56,11 @@ class Signalman:
     """
 
     def __init__(
-        self, loop: Loop, system: System, hang_up_stops: bool, told: Callable[[Received], object] = lambda _: None
+        self,
+        loop: Loop,
+        system: StoppableSystem,
+        hang_up_stops: bool,
+        told: Callable[[Received], object] = lambda _: None,
     ) -> None:
         self._loop = loop
         self._system = system

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.model.lifecycle import State
 from orchestrator.runtime.loop import Loop, Timer
-from orchestrator.supervisor.instance import Member
-from orchestrator.supervisor.registry import is_put_away
+from orchestrator.supervisor.instance import Instance
+from orchestrator.supervisor.registry import is_stopped_on_request
 
 EVERY = 5.0  # seconds between two words
 
 
-class Progress:
+class StartupProgress:
     """`waiting` returns in words, by name, what each one that is not ready waits for; empty ends the reports.
     `arrived` says whether all has been ready. `tell` shows a report, `fail` a failure."""
 
@@ -78,7 +78,7 @@ def in_words(waiting: Mapping[str, str]) -> str:
     return "waiting for " + "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
 
 
-class Arrival:
+class StartupSummary:
     """Reports each of the two once. `now` returns monotonic seconds."""
 
     def __init__(self, now: Callable[[], float], tell: Callable[[str], None]) -> None:
@@ -88,27 +88,27 @@ class Arrival:
         self._came_up: set[str] = set()
         self._told = False
 
-    def see(self, member: Member, members: Sequence[Member]) -> None:
+    def see(self, member: Instance, members: Sequence[Instance]) -> None:
         """Look at a member that has changed: the last one may have been started now."""
         if self._told:
             return
         if member.state in (State.UP, State.READY) and member in members:
             self._came_up.add(member.key)
-        if self._came_up and all(_had_its_turn(each) for each in members):
+        if self._came_up and all(_was_started(each) for each in members):
             self._told = True
             self._tell(_started([each for each in members if each.key in self._came_up]))
 
-    def all_ready(self, members: Sequence[Member]) -> None:
+    def all_ready(self, members: Sequence[Instance]) -> None:
         """Report that everything is ready, if that was probed: what has no probe is not known to be ready."""
         if any(member.spec.ready for member in members):
             self._tell(f"all ready after {self._now() - self._began_at:.1f} s")
 
 
-def _had_its_turn(member: Member) -> bool:
-    return bool(member.incarnations and member.state is not State.STARTING) or is_put_away(member)
+def _was_started(member: Instance) -> bool:
+    return bool(member.run_count and member.state is not State.STARTING) or is_stopped_on_request(member)
 
 
-def _started(members: list[Member]) -> str:
+def _started(members: list[Instance]) -> str:
     count = len({member.spec.component or member.spec.name for member in members})
     what = "1 component" if count == 1 else f"{count} components"
     return f"{what} started" + (f" ({len(members)} instances)" if len(members) > count else "")

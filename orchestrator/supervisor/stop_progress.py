@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from orchestrator.runtime.loop import Loop, Timer
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.instance import Instance
 
 FIRST = 2.0  # seconds
 EVERY = 5.0
@@ -19,7 +19,7 @@ class StopProgress:
     """`stopping` returns the instances that have been asked to exit; `report` is told these at each report."""
 
     def __init__(
-        self, loop: Loop, stopping: Callable[[], list[Member]], report: Callable[[list[Member]], None]
+        self, loop: Loop, stopping: Callable[[], list[Instance]], report: Callable[[list[Instance]], None]
     ) -> None:
         self._loop = loop
         self._stopping = stopping
@@ -38,7 +38,7 @@ class StopProgress:
             self._timer = self._loop.call_in(EVERY, self._due)
 
 
-def in_words(stopping: Iterable[Member], now: float, hurry: str = "") -> str:
+def in_words(stopping: Iterable[Instance], now: float, hurry: str = "") -> str:
     """Return one line for all; those that are killed at the same time stand together. `now` is monotonic seconds, and
     `hurry` says how to kill them at once; by default, with a command."""
     by_time: dict[int, list[str]] = {}

@@ -209,7 +209,7 @@ _MOTIONS: dict[bytes, _Motion] = {
 }
 
 
-class Screen(Cursor):
+class CursorRow(Cursor):
     """The same with the characters, so that the row of the cursor can be read. It costs a step for each character."""
 
     _cells: list[list[str]]

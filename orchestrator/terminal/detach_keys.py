@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestrator.terminal.key_encoding import ESC, Event, Key, begun_at, split_keys
+from orchestrator.terminal.key_encoding import ESC, Key, KeyEvent, begun_at, split_keys
 
 DEFAULT = "ctrl-\\,d"
 ALONE = 1.0  # seconds after which an unfinished sequence of keys is passed on
@@ -70,7 +70,7 @@ class DetachKeys:
         """Add to `passed` what is for the component; return whether the sequence is complete."""
         if self._matched and self._is_more_of_the_same(key):
             self._held.append(key)
-        elif key.event is Event.OTHER or key.event is Event.RELEASE:
+        elif key.event is KeyEvent.OTHER or key.event is KeyEvent.RELEASE:
             passed += key.raw
         elif key.byte == self._keys[self._matched]:
             self._matched += 1
@@ -89,9 +89,9 @@ class DetachKeys:
         return False
 
     def _is_more_of_the_same(self, key: Key) -> bool:
-        if key.event is Event.REPEAT:
+        if key.event is KeyEvent.REPEAT:
             return key.byte == self._keys[self._matched - 1]
-        return key.event is Event.RELEASE and key.byte in set(self._keys[: self._matched])
+        return key.event is KeyEvent.RELEASE and key.byte in set(self._keys[: self._matched])
 
     def _give_up(self) -> bytes:
         held, self._held, self._matched = self._held, [], 0
@@ -100,7 +100,7 @@ class DetachKeys:
 
 def has_ctrl_c(data: bytes) -> bool:
     """Return whether Ctrl-C was pressed in `data`, in any encoding."""
-    return any(key.byte == CTRL_C and key.event is not Event.RELEASE for key in split_keys(data))
+    return any(key.byte == CTRL_C and key.event is not KeyEvent.RELEASE for key in split_keys(data))
 
 
 def parse(text: str) -> DetachKeys:

@@ -149,11 +149,11 @@ _CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "�")
 _WITHIN_LINES = {code: shown for code, shown in _CONTROLS.items() if chr(code) not in "\t\n"}
 
 
-def one_line(text: str) -> str:
+def printable_line(text: str) -> str:
     """Return it without a line's end or a tab in it."""
     return text.translate(_CONTROLS)
 
 
-def lines(text: str) -> str:
+def printable_lines(text: str) -> str:
     """Return it with its lines and tabs as they are."""
     return text.translate(_WITHIN_LINES)

@@ -23,7 +23,7 @@ ESC = 0x1B
 SEQUENCE_MAX = 128  # bytes; longer ones are not keys
 
 
-class Event(enum.Enum):
+class KeyEvent(enum.Enum):
     """What has happened. OTHER is not a key: an answer, the mouse, the focus, or a modifier key."""
 
     PRESS = enum.auto()
@@ -38,7 +38,7 @@ class Key:
 
     raw: bytes
     byte: int | None
-    event: Event = Event.PRESS
+    event: KeyEvent = KeyEvent.PRESS
 
 
 _CSI = rb"\x1b\[(?P<parameters>[0-?]{0,64})[ -/]{0,2}(?P<final>[@-~])"
@@ -56,7 +56,7 @@ _NO_KEY = frozenset(b"IOMRcmnty")  # focus, mouse, answers; R is F3 too, and no 
 _SHIFT, _ALT, _CTRL, _OTHERS = 1, 2, 4, 8 | 16 | 32
 _MODIFIER_KEYS = {57358, 57359, 57360, *range(57441, 57455)}  # caps lock, scroll lock, num lock, left shift, ...
 _KEYPAD = dict(zip([*range(57399, 57414), 57415], b"0123456789./*-+=", strict=True)) | {57414: 13}
-_EVENTS = {2: Event.REPEAT, 3: Event.RELEASE}
+_EVENTS = {2: KeyEvent.REPEAT, 3: KeyEvent.RELEASE}
 
 # Used only if the terminal tells neither the text nor the shifted key: Shift on a PC-101 keyboard.
 _SHIFTED = dict(zip(b"`1234567890-=[]\\;',./", b'~!@#$%^&*()_+{}|:"<>?', strict=True))
@@ -75,7 +75,7 @@ def split_keys(data: bytes) -> Iterator[Key]:
         if len(raw) == 1:
             yield Key(raw, raw[0])
         elif match["final"] is None:  # mouse, answer, or function key
-            yield Key(raw, None, Event.PRESS if raw.startswith(b"\x1bO") else Event.OTHER)
+            yield Key(raw, None, KeyEvent.PRESS if raw.startswith(b"\x1bO") else KeyEvent.OTHER)
         else:
             yield _key(raw, match["parameters"], match["final"])
 
@@ -88,7 +88,7 @@ def begun_at(data: bytes) -> int:
 
 def _key(raw: bytes, parameters: bytes, final: bytes) -> Key:
     if parameters[:1] in (b"?", b"<", b">", b"=") or final[0] in _NO_KEY:
-        return Key(raw, None, Event.OTHER)
+        return Key(raw, None, KeyEvent.OTHER)
     fields = [_numbers(field) for field in parameters.split(b";")]
     fields += [[]] * (6 - len(fields))
     if final == b"_":
@@ -96,21 +96,21 @@ def _key(raw: bytes, parameters: bytes, final: bytes) -> Key:
     if final == b"~" and _first(fields[0]) == 27:  # modifyOtherKeys: the code is the character, with Shift
         code = _first(fields[2])
         return Key(raw, _legacy([code, code], _first(fields[1], 1) - 1, []))
-    event = _EVENTS.get(fields[1][1], Event.PRESS) if len(fields[1]) > 1 else Event.PRESS
+    event = _EVENTS.get(fields[1][1], KeyEvent.PRESS) if len(fields[1]) > 1 else KeyEvent.PRESS
     if final != b"u":
         return Key(raw, None, event)
     if _first(fields[0]) in _MODIFIER_KEYS:
-        return Key(raw, None, Event.OTHER)
+        return Key(raw, None, KeyEvent.OTHER)
     return Key(raw, _legacy(fields[0], _first(fields[1], 1) - 1, fields[2]), event)
 
 
 def _windows_key(raw: bytes, fields: list[list[int]]) -> Key:
     character, state = _first(fields[2]), _first(fields[4])
     if _first(fields[0]) in (16, 17, 18, 20, 144, 145):  # shift, ctrl, alt, and the locks
-        return Key(raw, None, Event.OTHER)
+        return Key(raw, None, KeyEvent.OTHER)
     alt = bool(state & 3) and not state & 12  # AltGr is Ctrl and Alt
     byte = character if character < 128 and not alt else None
-    return Key(raw, byte, Event.PRESS if _first(fields[3]) else Event.RELEASE)
+    return Key(raw, byte, KeyEvent.PRESS if _first(fields[3]) else KeyEvent.RELEASE)
 
 
 def _legacy(codes: list[int], modifiers: int, text: list[int]) -> int | None:

@@ -45,7 +45,7 @@ SHIFTS = b"\x0e\x0f"  # SO and SI switch character sets; tput(1) ends colors wit
 CUT = "…".encode()  # stands where a line that is too long was cut
 
 
-class Style(enum.Enum):
+class PrefixStyle(enum.Enum):
     """What the sink is: a terminal with colours, one without, or a file or pipe that gets bytes as they are."""
 
     COLOURS = "colours"
@@ -83,7 +83,7 @@ class PrefixPainter:
     def __init__(
         self,
         prefix: bytes,
-        style: Style,
+        style: PrefixStyle,
         stamp: Callable[[], float] | None = None,
         *,
         utc: bool = False,
@@ -150,9 +150,9 @@ class PrefixPainter:
         line = line.rstrip(b"\r")
         if rewrites(line):
             line = replay(line) if self._columns is None else replay(line, self._columns())
-        if self.style is Style.COLOURS:
+        if self.style is PrefixStyle.COLOURS:
             return lead + self._styled(self._less_tabs(escapes.keep_colours(line)))
-        return lead + self._less_tabs(for_file(line) if self.style is Style.BYTES else escapes.plain(line))
+        return lead + self._less_tabs(for_file(line) if self.style is PrefixStyle.BYTES else escapes.plain(line))
 
     def _less_tabs(self, line: bytes) -> bytes:
         return expand_tabs(line) if self._tabs and b"\t" in line else line
@@ -164,7 +164,7 @@ class PrefixPainter:
 
     def _calm(self, line: bytes) -> bytes:
         line = self._less_tabs(line)
-        if self.style is Style.COLOURS:
+        if self.style is PrefixStyle.COLOURS:
             return self._styled(line)
         return escapes.SGR.sub(b"", line) if escapes.ESC in line else line
 
@@ -193,16 +193,16 @@ class PrefixPainter:
                 return None
             whole = whole.replace(b"\r", b"")
         if escapes.ESC in whole:
-            if self.style is Style.COLOURS:
+            if self.style is PrefixStyle.COLOURS:
                 if not _closes_styles(whole) and not _closes_styles(_less_pairs(whole)):
                     return None
             else:
                 whole = escapes.SGR.sub(b"", whole)
                 if escapes.ESC in whole:
                     return None
-        if self.style is Style.BYTES and (b"\x0f" in whole or b"\x0e" in whole):
+        if self.style is PrefixStyle.BYTES and (b"\x0f" in whole or b"\x0e" in whole):
             whole = whole.translate(None, SHIFTS)
-        if self.style is not Style.BYTES and (whole.translate(None, _PLAIN) or not _is_text(whole)):
+        if self.style is not PrefixStyle.BYTES and (whole.translate(None, _PLAIN) or not _is_text(whole)):
             return None
         return whole
 

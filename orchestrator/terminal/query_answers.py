@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from orchestrator.terminal.cursor import Cursor, Screen
+from orchestrator.terminal.cursor import Cursor, CursorRow
 from orchestrator.terminal.modes import Modes
 
 KEPT = 1 << 14  # bytes of output from which the position is computed: more than one screen
@@ -140,7 +140,7 @@ class QueryAnswers:
     @property
     def row_before_cursor(self) -> str:
         """The text on the cursor's row, to the cursor: a prompt, wherever it is drawn."""
-        screen = Screen(*self._size())
+        screen = CursorRow(*self._size())
         self._replay(screen, b"", 0)
         return screen.row_before_cursor
 

@@ -29,7 +29,7 @@ RUN = re.compile(rb"(?:\x1b(?:\[\d{0,6}[ABEFJ]|M)|\r*\n)+")  # motions only
 _REWRITES = re.compile(rb"\r(?!\n)|\x1b\[(?:\d{0,3}G|[0-2]?K)")
 
 
-class _Row:
+class _RedrawnRow:
     """`base` is what was handed on of it, or has long been a line; `text` what stands there now."""
 
     __slots__ = ("_compact_at", "base", "text")
@@ -60,7 +60,7 @@ class BlockSplitter(LineSplitter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._rows: list[_Row] = []
+        self._rows: list[_RedrawnRow] = []
         self._at = 0
         self._is_clamped = False  # whether the cursor went up further than the block knows
         self._trail = b""  # what was written since the cursor came to its row
@@ -172,7 +172,7 @@ class BlockSplitter(LineSplitter):
 
     def _enter(self, above: bytes) -> None:
         self._above = above
-        self._rows = [_Row(b"")]
+        self._rows = [_RedrawnRow(b"")]
         self._rows[0].text = super().pending
         self._keep(b"")
         self._at = 0
@@ -238,7 +238,7 @@ class BlockSplitter(LineSplitter):
         if missing > 0:
             lines = self._above.rsplit(b"\n", missing + 1)
             self._above = lines[0] + b"\n" if len(lines) > missing + 1 else b""
-            known = [_Row(line) for line in lines[-missing - 1 : -1]]
+            known = [_RedrawnRow(line) for line in lines[-missing - 1 : -1]]
             self._rows[:0] = known
             self._at += len(known)
         self._is_clamped = self._is_clamped or count > self._at

@@ -14,8 +14,8 @@ from pathlib import Path
 from orchestrator.control.client import NotRunning, connect
 from orchestrator.model.control import (
     Frame,
+    FrameKind,
     FrameReader,
-    Kind,
     MalformedFrame,
     MalformedRequest,
     Reply,
@@ -25,14 +25,14 @@ from orchestrator.model.control import (
     decode_reply,
     format_size,
 )
-from orchestrator.runtime.connection import Peer
+from orchestrator.runtime.connection import Connection
 from orchestrator.runtime.loop import READ, Loop
 
 READ_MAX = 1 << 16  # bytes of an attachment that are read at once
 LINE_MAX = 1 << 24  # bytes of one reply
 
 
-class Conversation:
+class ViewConnection:
     """One request. `on_reply` gets each reply, `on_end` is called once if the connection closes without a last one."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Conversation:
         self._on_end = on_end
         self._received = bytearray()
         self._over = False
-        self._peer = Peer(connect(path), loop, self._hear, self._gone)
+        self._peer = Connection(connect(path), loop, self._hear, self._gone)
         self._peer.send(request.encode())
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ class Attachment:
     def _send_size(self) -> None:
         if self._size is not None and self._connection is not None:
             with contextlib.suppress(OSError):  # it has gone: that is read next
-                self._connection.sendall(Frame(Kind.SIZE, format_size(*self._size).encode()).encode())
+                self._connection.sendall(Frame(FrameKind.SIZE, format_size(*self._size).encode()).encode())
             self._size = None
 
     def _receive(self) -> None:
@@ -191,4 +191,4 @@ class Attachment:
         self._on_end(why)
 
 
-__all__ = ["Attachment", "Conversation", "NotRunning"]
+__all__ = ["Attachment", "NotRunning", "ViewConnection"]

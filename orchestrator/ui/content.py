@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.model.control import Frame, Kind
+from orchestrator.model.control import Frame, FrameKind
 from orchestrator.runtime.loop import Timer
 from orchestrator.ui.component_list import WORKING, state_in_words
 from orchestrator.ui.connection import Attachment
@@ -171,7 +171,7 @@ class Content:
     def _on_frames(self, frames: list[Frame]) -> None:
         assert self._terminal is not None
         for frame in frames:
-            if frame.kind is Kind.NOTE:
+            if frame.kind is FrameKind.NOTE:
                 self._view.status.say(frame.body.decode("utf-8", "replace"))
         self._terminal.take(frames)
         if self._terminal.is_full and self.attachment is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from orchestrator.terminal.key_encoding import Event, begun_at, split_keys
+from orchestrator.terminal.key_encoding import KeyEvent, begun_at, split_keys
 
 PASTE_BEGIN, PASTE_END = b"\x1b[200~", b"\x1b[201~"
 PASTE_MAX = 1 << 16  # bytes that are kept of it
@@ -146,7 +146,7 @@ def _keys(data: bytes) -> list[Typed]:
         if match := _MOUSE.fullmatch(key.raw):
             if mouse := _mouse(match):
                 typed.append(mouse)
-        elif key.event in (Event.PRESS, Event.REPEAT):
+        elif key.event in (KeyEvent.PRESS, KeyEvent.REPEAT):
             name = _NAMES.get(key.raw, "")
             if not name and key.byte is not None:
                 name = _BYTES.get(key.byte) or (chr(key.byte) if key.byte >= 0x20 else f"ctrl-{chr(key.byte + 96)}")

@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Iterable
 
-from orchestrator.model.control import Frame, Kind, MalformedFrame, parse_size
+from orchestrator.model.control import Frame, FrameKind, MalformedFrame, parse_size
 from orchestrator.terminal.emulator import Emulator
 from orchestrator.terminal.escapes import ESC, RESET
 from orchestrator.terminal.screen_cells import BLANK, Cell, sgr
@@ -32,10 +32,10 @@ class TerminalPane:
     def take(self, frames: Iterable[Frame]) -> None:
         """Take frames of an attachment; others than output and size are ignored."""
         for frame in frames:
-            if frame.kind is Kind.OUTPUT:
+            if frame.kind is FrameKind.OUTPUT:
                 self._pending.append(frame.body)
                 self.pending_size += len(frame.body)
-            elif frame.kind is Kind.SIZE:
+            elif frame.kind is FrameKind.SIZE:
                 try:
                     self._pending.append(parse_size(frame.body))
                 except MalformedFrame:

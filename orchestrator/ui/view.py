@@ -25,12 +25,12 @@ from orchestrator.runtime.signals import SignalPipe
 from orchestrator.terminal.width import width
 from orchestrator.ui.commands import Commands
 from orchestrator.ui.component_list import ComponentList
-from orchestrator.ui.connection import Attachment, Conversation, NotRunning
+from orchestrator.ui.connection import Attachment, NotRunning, ViewConnection
 from orchestrator.ui.content import Content
 from orchestrator.ui.display import Display, Parts
 from orchestrator.ui.keys import ESCAPE_AFTER, KeyReader, Typed
 from orchestrator.ui.layout import COLUMNS_MIN, ROWS_MIN, Layout, layout_of
-from orchestrator.ui.outcome import Leave, Outcome
+from orchestrator.ui.outcome import Leave, RequestOutcome
 from orchestrator.ui.samples import Sampler
 from orchestrator.ui.status_line import LIST_KEYS, PANE_KEYS, StatusLine
 from orchestrator.ui.styled_text import BOLD, CYAN, DIM, RED, YELLOW, Row, cut, padded
@@ -81,10 +81,10 @@ class View:
         self._keys = KeyReader()
         self._keys_timer: Timer | None = None
         self._signals: SignalPipe | None = None
-        self._outcome: Outcome | None = None
-        self._rows: Conversation | None = None
+        self._outcome: RequestOutcome | None = None
+        self._rows: ViewConnection | None = None
         self._failed_connects = 0
-        self._logs_connection: Conversation | None = None
+        self._logs_connection: ViewConnection | None = None
         self._watch: ChangeWatch | None = None
         # What is due
         self._dirty = False
@@ -93,7 +93,7 @@ class View:
         self._frame_timer: Timer | None = None
         self._layout = layout_of(24, 80, LIST_WIDTH, zoom=False, shows_pane=False)
 
-    def run(self) -> Outcome:
+    def run(self) -> RequestOutcome:
         """Show the view until it is left; the terminal is restored when this returns or raises."""
         self._signals = SignalPipe(self.options.signals)
         try:
@@ -116,7 +116,7 @@ class View:
 
     def leave(self, how: Leave, number: int = 0) -> None:
         """End the view."""
-        self._outcome = self._outcome or Outcome(how, number)
+        self._outcome = self._outcome or RequestOutcome(how, number)
 
     def _close(self) -> None:
         self.sampler.close()
@@ -135,11 +135,11 @@ class View:
     def _connect(self) -> None:
         """Ask for the rows, and for the directory of the logs; that connection stays open while the system runs."""
         try:
-            self._rows = Conversation(
+            self._rows = ViewConnection(
                 self.options.control, Request(Verb.WATCH), self.loop, self._on_rows, self._on_rows_lost
             )
             if self._logs_connection is None:
-                self._logs_connection = Conversation(
+                self._logs_connection = ViewConnection(
                     self.options.control, Request(Verb.ATTACH), self.loop, self._on_logs, self._on_system_lost
                 )
         except (NotRunning, OSError):
@@ -274,7 +274,7 @@ class View:
             self.changed(urgent=True)
 
         try:
-            Conversation(self.options.control, request, self.loop, answered, lambda: None)
+            ViewConnection(self.options.control, request, self.loop, answered, lambda: None)
         except (NotRunning, OSError) as error:
             self.status.say(f"cannot ask the system: {error}", is_error=True)
 

@@ -22,8 +22,8 @@ class Window(Trial):
     def __init__(self, argv: list[str], directory: Path) -> None:
         self._tmux = ["tmux", "-u", "-S", str(directory / ".tmux")]
         report, screen, script = (directory / name for name in (".report", ".screen", ".run"))
-        witness = [*PYTHON, str(Path(__file__).parent / "witness.py"), str(report), *argv]
-        script.write_text(f"exec {shlex.join(witness)}\n", encoding="utf-8")
+        observer = [*PYTHON, str(Path(__file__).parent / "witness.py"), str(report), *argv]
+        script.write_text(f"exec {shlex.join(observer)}\n", encoding="utf-8")
         self._modes: set[bytes] = set()
         self._own: set[int] = set()
         shell = ["new-session", "exec bash --norc --noprofile", ";", "pipe-pane", "-O", f"exec cat >{screen}"]

@@ -16,14 +16,14 @@ import time
 import pyte
 from facts import PATIENCE
 
-from orchestrator.model.spec import Component
+from orchestrator.model.spec import ComponentSpec
 from orchestrator.output.console import Console
 from orchestrator.output.multiplexer import Multiplexer
 from orchestrator.output.palette import Palette
-from orchestrator.output.presenter import Presentation, Stage
-from orchestrator.output.screen import Screen
+from orchestrator.output.presenter import Presentation, Presenter
+from orchestrator.output.screen import MergedScreen
 from orchestrator.runtime.loop import READ, Loop
-from orchestrator.terminal.painter import Style
+from orchestrator.terminal.painter import PrefixStyle
 
 STAMP = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ", re.MULTILINE)
 
@@ -45,7 +45,7 @@ class Stand:
         self.path, self.out, self.broken = path, bytearray(), []
         self.loop = Loop()
         self.fds = []
-        style = style or (Style.COLOURS if sink == "terminal" else Style.BYTES)
+        style = style or (PrefixStyle.COLOURS if sink == "terminal" else PrefixStyle.BYTES)
         if sink == "terminal":
             # A terminal does its own output processing; the bytes that reach pyte are those behind it.
             read_fd, write_fd = open_pty(rows, columns)
@@ -62,8 +62,8 @@ class Stand:
         self.stream = pyte.ByteStream(self.pyte)
         self.console = Console(self.loop, write_fd, self.broken.append)
         palette = Palette("xterm-256color", True)
-        self.screen = Screen(self.console, palette.cut if sink == "terminal" else None)
-        self.stage = Stage(self.screen, Presentation(style, logs=path, **how), names, lambda: palette.wrap)
+        self.screen = MergedScreen(self.console, palette.cut if sink == "terminal" else None)
+        self.stage = Presenter(self.screen, Presentation(style, logs=path, **how), names, lambda: palette.wrap)
         self.multiplexer = Multiplexer(self.loop, self.screen)
         self.components = {}
 
@@ -75,7 +75,7 @@ class Stand:
         return stream
 
     def take_over(self, name, master):
-        component = Component(name=name, argv=("true",), cwd="/", environment={}, source="here")
+        component = ComponentSpec(name=name, argv=("true",), cwd="/", environment={}, source="here")
         return self.multiplexer.open(self.stage.stream(component, name, master))
 
     def feed(self, data, name="web"):

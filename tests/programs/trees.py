@@ -129,7 +129,7 @@ def frozen():
     """The leader is the one that is stopped; only its child can tell that it is."""
     leader = os.getpid()
 
-    def witness():
+    def observer():
         while True:
             with open(f"/proc/{leader}/stat") as file:
                 if file.read().rpartition(")")[2].split()[0] == "T":
@@ -138,7 +138,7 @@ def frozen():
         ready(0)
         stay()
 
-    fork("witness", witness)
+    fork("witness", observer)
     os.kill(leader, signal.SIGSTOP)
 
 

@@ -16,7 +16,7 @@ from orchestrator.config.definition import merge
 from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.importers import formats
 from orchestrator.config.importers.convert import duration, for_shell, forms, positive
-from orchestrator.config.importers.draft import Draft, Entry, Nearby, render, usable_name
+from orchestrator.config.importers.draft import Draft, DraftEntry, Nearby, render, usable_name
 from orchestrator.config.interpolation import expand
 from orchestrator.config.validate import validate
 from orchestrator.model.errors import ConfigError
@@ -186,7 +186,10 @@ def test_scripts_that_start_others():
 
 def test_relative_paths_follow_the_file_that_is_written():
     draft = Draft(keys={"env_file": [".env"]})
-    draft.entries = [Entry("a", {"command": "x"}), Entry("b", {"command": "x", "cwd": "web", "env_file": ["b.env"]})]
+    draft.entries = [
+        DraftEntry("a", {"command": "x"}),
+        DraftEntry("b", {"command": "x", "cwd": "web", "env_file": ["b.env"]}),
+    ]
     draft.rebase("../app")
     assert draft.keys == {"env_file": ["../app/.env"], "defaults": {"cwd": "../app"}}
     assert draft.entries[1].keys == {"command": "x", "cwd": "../app/web", "env_file": ["../app/b.env"]}

@@ -12,41 +12,41 @@ import orchestrator.process.fork  # noqa: F401
 
 # isort: split
 from orchestrator.cli import detach, foreground, settings, system_lookup
-from orchestrator.cli.settings import Surroundings
+from orchestrator.cli.settings import CommandSettings
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.presets.airflow import components, servers, workers
 from orchestrator.presets.airflow import installation as airflow_installation
 from orchestrator.presets.airflow.facts import EXECUTORS, NAMES
-from orchestrator.presets.airflow.preset import Preset, Wishes
+from orchestrator.presets.airflow.preset import AirflowOptions, Preset
 
 
 def run(options: argparse.Namespace) -> int:
     """Run one of the command's actions; returns the exit status."""
     shell = settings.read(options)
     here = _with_executor(shell, options.executor)
-    wishes = read_wishes(options, here)
+    airflow_options = read_airflow_options(options, here)
     if options.action:
         from orchestrator.cli.commands import airflow_info
 
-        return airflow_info.run(options, wishes, here)
+        return airflow_info.run(options, airflow_options, here)
     installation = airflow_installation.find(options.airflow, here.environment.get("PATH"))
     home = home_directory(options.home)
-    preset = Preset(installation, home, here.environment, wishes, os.getcwd(), shell.environment)
+    preset = Preset(installation, home, here.environment, airflow_options, os.getcwd(), shell.environment)
     return detach.run(
         options,
         lambda birth: foreground.run_made(preset.make, home, here, birth=birth, supply=preset, airflow_home=str(home)),
     )
 
 
-def _with_executor(here: Surroundings, executor: str | None) -> Surroundings:
+def _with_executor(here: CommandSettings, executor: str | None) -> CommandSettings:
     if executor is None:
         return here
     return replace(here, environment={**here.environment, "AIRFLOW__CORE__EXECUTOR": EXECUTORS.get(executor, executor)})
 
 
-def read_wishes(options: argparse.Namespace, here: Surroundings) -> Wishes:
+def read_airflow_options(options: argparse.Namespace, here: CommandSettings) -> AirflowOptions:
     """Return what the command line asks for. Raises UsageError."""
-    return Wishes(
+    return AirflowOptions(
         only=component_names(options.only, "--only"),
         without=component_names(options.without, "--except"),
         port=options.port,

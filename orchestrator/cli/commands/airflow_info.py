@@ -18,9 +18,9 @@ from typing import Any, NoReturn
 from orchestrator.cli import foreground, home_claim, system_lookup
 from orchestrator.cli.commands import airflow
 from orchestrator.cli.commands import run as run_command
-from orchestrator.cli.settings import Surroundings
+from orchestrator.cli.settings import CommandSettings
 from orchestrator.model.errors import OrchestrateError, UsageError
-from orchestrator.model.spec import Plan, System
+from orchestrator.model.spec import StartPlan, SystemSpec
 from orchestrator.presets.airflow import (
     cache,
     generated_secrets,
@@ -38,7 +38,7 @@ from orchestrator.presets.airflow import (
 )
 from orchestrator.presets.airflow.facts import NAMES, Facts
 from orchestrator.presets.airflow.installation import Installation
-from orchestrator.presets.airflow.preset import Wishes
+from orchestrator.presets.airflow.preset import AirflowOptions
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.lock import holder
 
@@ -58,9 +58,9 @@ class Known:
     pid: int = 0
 
 
-def run(options: argparse.Namespace, wishes: Wishes, here: Surroundings) -> int:
+def run(options: argparse.Namespace, airflow_options: AirflowOptions, here: CommandSettings) -> int:
     """Do it for what runs, or else for what the same options would start; returns the exit status."""
-    known = _running(system_lookup.airflow_of(options)) or _would_run(options, wishes, here)
+    known = _running(system_lookup.airflow_of(options)) or _would_run(options, airflow_options, here)
     if isinstance(known, int):
         return known
     match options.action:
@@ -88,7 +88,7 @@ def _running(home: Home) -> Known | None:
     return Known(facts, str(record["command"]), str(record["url"]), components, record["changes"], pid)
 
 
-def _would_run(options: argparse.Namespace, wishes: Wishes, here: Surroundings) -> Known | int:
+def _would_run(options: argparse.Namespace, airflow_options: AirflowOptions, here: CommandSettings) -> Known | int:
     """Return what the options would start, or the exit status of a helper that failed."""
     installation = airflow_installation.find(options.airflow, here.environment.get("PATH"))
     home = Home(airflow.home_directory(options.home))
@@ -98,18 +98,23 @@ def _would_run(options: argparse.Namespace, wishes: Wishes, here: Surroundings) 
         facts, status = _ask(home, installation, environment, here)
         if facts is None:
             return status
-    ports = wishes.ports(facts)
+    ports = airflow_options.ports(facts)
     environment |= generated_secrets.read(home, facts)
     changes = preset.changes(
         here.environment,
         network.environment(
-            facts, environment, ports, wishes.bind, wishes.names(facts), preset.own_hosts(facts, environment)
+            facts,
+            environment,
+            ports,
+            airflow_options.bind,
+            airflow_options.names(facts),
+            preset.own_hosts(facts, environment),
         ),
     )
-    return Known(facts, installation.command, wishes.url(facts, ports), wishes.names(facts), changes)
+    return Known(facts, installation.command, airflow_options.url(facts, ports), airflow_options.names(facts), changes)
 
 
-def _run_airflow(options: argparse.Namespace, known: Known, here: Surroundings) -> NoReturn:
+def _run_airflow(options: argparse.Namespace, known: Known, here: CommandSettings) -> NoReturn:
     arguments = (*options.words, *options.command)
     if not arguments:
         raise UsageError("nothing to run", "write what Airflow's own command gets, like: run -- dags list")
@@ -119,18 +124,18 @@ def _run_airflow(options: argparse.Namespace, known: Known, here: Surroundings) 
 
 
 def _ask(
-    home: Home, installation: Installation, environment: dict[str, str], here: Surroundings
+    home: Home, installation: Installation, environment: dict[str, str], here: CommandSettings
 ) -> tuple[Facts | None, int]:
     """Run the helper, its output on standard error, and return what it reports, or the exit status of its failure."""
     found: list[Facts] = []
 
-    def make(home: Home) -> tuple[System, Callable[[], Plan] | None]:
+    def make(home: Home) -> tuple[SystemSpec, Callable[[], StartPlan] | None]:
         step = preset.helper_step(installation, home, environment, airflow_components.STOP, os.getcwd(), "report")
-        return System(title="Airflow", init=(step,), labels=NAMES), note
+        return SystemSpec(title="Airflow", init=(step,), labels=NAMES), note
 
-    def note() -> Plan:
+    def note() -> StartPlan:
         found.append(preset.read_facts(home))
-        return Plan(())
+        return StartPlan(())
 
     view = dataclasses.replace(here.view, json=False, log=False)
     plain = dataclasses.replace(here, view=view, colours=False, forced=False, erases=False)
@@ -138,7 +143,7 @@ def _ask(
     return (found[0] if found else None), status
 
 
-def asker(here: Surroundings) -> Callable[[Home, Installation, dict[str, str]], Facts]:
+def asker(here: CommandSettings) -> Callable[[Home, Installation, dict[str, str]], Facts]:
     """Return what runs the helper for its facts. It raises OrchestrateError if that fails."""
 
     def ask(home: Home, installation: Installation, environment: dict[str, str]) -> Facts:
@@ -169,7 +174,7 @@ def describe(known: Known) -> dict[str, Any]:
     }
 
 
-def _workers(known: Known, here: Surroundings) -> dict[str, Any]:
+def _workers(known: Known, here: CommandSettings) -> dict[str, Any]:
     """Return the workers that answer over the broker, also those of other hosts, if Celery runs the tasks here."""
     if not (known.facts.celery and known.pid):
         return {}

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from orchestrator.cli import client
-from orchestrator.cli.client import Refused
+from orchestrator.cli.client import RequestRefused
 from orchestrator.control.client import NotRunning, open_attachment
 from orchestrator.model.control import Reply, Request, Seat, Verb
 from orchestrator.model.errors import OrchestrateError, UsageError
@@ -37,7 +37,7 @@ def follow(home: Home, options: argparse.Namespace) -> int:
 
 
 def _sit(home: Home, options: argparse.Namespace) -> int:
-    from orchestrator.cli.attach_session import Detached, Ended, Lost, Signalled, Sitting
+    from orchestrator.cli.attach_session import AttachSession, Detached, Ended, Lost, Signalled
 
     keys = detach_keys_of(options.detach_keys)
     if not raw_mode.is_at_terminal():
@@ -49,7 +49,7 @@ def _sit(home: Home, options: argparse.Namespace) -> int:
     reply, connection, rest = _ask(home, Request(Verb.ATTACH, (options.name,), seat.encode()), options.name, options)
     name = reply.rows[0]["instance"]
     leave = f"{keys.name} or Ctrl-C leaves" if options.read_only else f"{keys.name} detaches"
-    match Sitting(connection, keys, options.read_only, rest).run(f"attached to {name}; {leave}"):
+    match AttachSession(connection, keys, options.read_only, rest).run(f"attached to {name}; {leave}"):
         case Detached():
             print(f"orchestrate: detached from {name}", file=sys.stderr)
             return 0
@@ -72,7 +72,7 @@ def _ask(home: Home, request: Request, what: str, options: argparse.Namespace) -
         raise OrchestrateError(f"unable to attach to {what}: {error.strerror or error}") from None
     if not reply.ok:
         connection.close()
-        raise Refused(reply)
+        raise RequestRefused(reply)
     return reply, connection, rest
 
 

@@ -19,7 +19,7 @@ def change(options: argparse.Namespace, verb: Verb) -> int:
     """The same for a verb."""
     try:
         reply, failure = client.ask(options, Request(verb, tuple(options.names))), None
-    except client.Refused as error:
+    except client.RequestRefused as error:
         reply, failure = error.reply, error
     if options.json:
         client.print_json(reply.rows)

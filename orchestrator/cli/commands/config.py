@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     resolved, notes = planning.plan(options, sources)
     planning.tell(notes)
     add_file = partial(reading.add_file_of, sources)
-    chosen, _ = selection.select(sources.definition.components, planning.wishes(options))
+    chosen, _ = selection.select(sources.definition.components, planning.selection_request(options))
     ports = {
         c.name: int(port) for c in resolved.system.components if (port := c.environment.get("PORT", "")).isdecimal()
     }

@@ -10,10 +10,10 @@ from orchestrator.cli import client, home_claim, machine_checks, planning, setti
 from orchestrator.cli.machine_checks import ERROR, OK, WARNING, Finding
 from orchestrator.config import selection
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
-from orchestrator.model.spec import System
+from orchestrator.model.spec import SystemSpec
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.lock import holder
-from orchestrator.terminal.escapes import lines
+from orchestrator.terminal.escapes import printable_lines
 
 SUBJECT = 13  # columns
 
@@ -36,9 +36,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _shown(finding: Finding) -> list[str]:
-    found = [f"{finding.level:<8} {finding.subject:<{SUBJECT}} {lines(finding.text)}"]
+    found = [f"{finding.level:<8} {finding.subject:<{SUBJECT}} {printable_lines(finding.text)}"]
     if finding.advice:
-        found.append(f"{'':<{len('warning ') + SUBJECT + 2}}{lines(finding.advice)}")
+        found.append(f"{'':<{len('warning ') + SUBJECT + 2}}{printable_lines(finding.advice)}")
     return found
 
 
@@ -50,7 +50,7 @@ def _summary(findings: list[Finding]) -> str:
     return f"found {' and '.join(words)}"
 
 
-def _definition(options: argparse.Namespace) -> tuple[System | None, list[Finding]]:
+def _definition(options: argparse.Namespace) -> tuple[SystemSpec | None, list[Finding]]:
     subject = "definition"
     here = settings.read(options)
     if not (options.names or options.only or options.profile):
@@ -68,7 +68,7 @@ def _definition(options: argparse.Namespace) -> tuple[System | None, list[Findin
     return resolved.system, [Finding(OK, subject, f"{resolved.system.title}: {names}")]
 
 
-def _home(home: Home, system: System | None) -> list[Finding]:
+def _home(home: Home, system: SystemSpec | None) -> list[Finding]:
     if pid := holder(home.lock_path):
         return [Finding(OK, "home", f"a system is running in {home.directory} (pid {pid})", "run `orchestrate ps`")]
     findings = [Finding(OK, "home", f"no system is running in {home.directory}"), *_leftovers(home)]

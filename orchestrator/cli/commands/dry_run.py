@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from orchestrator.config.definition import SHELL
 from orchestrator.config.redaction import mask
-from orchestrator.model.spec import Component, System
+from orchestrator.model.spec import ComponentSpec, SystemSpec
 
 
-def show(system: System) -> int:
+def show(system: SystemSpec) -> int:
     """Print the steps and components in their order; returns the exit status."""
     for spec in (*system.init, *system.components):
         print(_line(spec, system))
     return 0
 
 
-def _line(spec: Component, system: System) -> str:
+def _line(spec: ComponentSpec, system: SystemSpec) -> str:
     if spec.argv[:2] == SHELL:  # nothing was expanded there
         command = mask("", spec.argv[2])
     else:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cli import location, planning, settings, sources
-from orchestrator.cli.settings import Surroundings
+from orchestrator.cli.settings import CommandSettings
 from orchestrator.config.environment import FROM_SHELL
 from orchestrator.export import compose, helm_values, kubernetes, simple, systemd
-from orchestrator.export.source import Export, File, Source, check_commands, notes_file
+from orchestrator.export.source import Export, ExportedFile, Source, check_commands, notes_file
 from orchestrator.model.errors import OrchestrateError, UsageError
-from orchestrator.model.spec import Component
+from orchestrator.model.spec import ComponentSpec
 from orchestrator.presets.airflow import servers
 from orchestrator.runtime.home import write_private
 
@@ -78,7 +78,7 @@ def _export(options: argparse.Namespace, source: Source, directory: str, read: s
 
 
 def _source(
-    options: argparse.Namespace, read: sources.Sources, resolved: Any, here: Surroundings, rerun: tuple[str, ...]
+    options: argparse.Namespace, read: sources.Sources, resolved: Any, here: CommandSettings, rerun: tuple[str, ...]
 ) -> Source:
     """Return the system with the variables that the definition sets."""
     variables = {
@@ -105,18 +105,18 @@ def _source(
     )
 
 
-def _database(read: sources.Sources, components: tuple[Component, ...]) -> tuple[Component, str]:
+def _database(read: sources.Sources, components: tuple[ComponentSpec, ...]) -> tuple[ComponentSpec, str]:
     """Return the initial step of Airflow, and the component whose variables it has."""
     assert read.airflow is not None
     names = read.airflow.names
     own = (one for one in components if (one.component or one.name) in names - frozenset(servers.NAMES))
     first = next(own, components[0])
     words = tuple(str(word).replace("$$", "$") for word in read.airflow.database_step()["command"])
-    return Component(name="airflow", argv=words, cwd=first.cwd, environment=first.environment), first.name
+    return ComponentSpec(name="airflow", argv=words, cwd=first.cwd, environment=first.environment), first.name
 
 
 def _taken_from_shell(
-    options: argparse.Namespace, variables: dict[str, dict[str, str]], here: Surroundings
+    options: argparse.Namespace, variables: dict[str, dict[str, str]], here: CommandSettings
 ) -> tuple[str, ...]:
     """Return the variables of this shell that the definition's files name."""
     if options.preset:
@@ -160,7 +160,7 @@ def _absolute(path: str) -> systemd.Resolve:
     return resolve
 
 
-def _write(directory: Path, files: tuple[File, ...], *, force: bool) -> None:
+def _write(directory: Path, files: tuple[ExportedFile, ...], *, force: bool) -> None:
     """Write all files, or none if one exists."""
     there = [file.name for file in files if (directory / file.name).exists()]
     if there and not force:

@@ -9,7 +9,7 @@ from orchestrator.cli import client, history_reports, planning, settings, source
 from orchestrator.history import start_times
 from orchestrator.history.causes import Causes
 from orchestrator.model.errors import UsageError
-from orchestrator.model.spec import Component, System
+from orchestrator.model.spec import ComponentSpec, SystemSpec
 from orchestrator.terminal.width import padded, width
 
 
@@ -40,7 +40,7 @@ def _times(options: argparse.Namespace) -> int:
     return 0
 
 
-def as_text(system: System) -> str:
+def as_text(system: SystemSpec) -> str:
     """A line for each, in the order in which they can start."""
     lines = [
         (step.name, "an initial step" + (f", after {before.name}" if before else "")) for step, before in _steps(system)
@@ -52,7 +52,7 @@ def as_text(system: System) -> str:
     return "".join(f"{padded(name, columns)}  {text}\n" for name, text in lines)
 
 
-def as_mermaid(system: System) -> str:
+def as_mermaid(system: SystemSpec) -> str:
     """A flowchart; arrows go from what starts first to what waits for it."""
     names = [spec.name for spec in (*system.init, *system.components)]
     ids = {name: f"n{number}" for number, name in enumerate(names)}
@@ -63,7 +63,7 @@ def as_mermaid(system: System) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_dot(system: System) -> str:
+def as_dot(system: SystemSpec) -> str:
     """The same for Graphviz."""
     quote = json.dumps
     lines = ["digraph orchestrate {", "    rankdir=LR;"]
@@ -75,13 +75,13 @@ def as_dot(system: System) -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _steps(system: System) -> list[tuple[Component, Component | None]]:
+def _steps(system: SystemSpec) -> list[tuple[ComponentSpec, ComponentSpec | None]]:
     return list(zip(system.init, [None, *system.init], strict=False))
 
 
-def _in_order(system: System) -> list[Component]:
+def _in_order(system: SystemSpec) -> list[ComponentSpec]:
     left, done = list(system.components), set[str]()
-    ordered: list[Component] = []
+    ordered: list[ComponentSpec] = []
     while left:  # the definition was validated: there is no circle
         free = [component for component in left if all(d.name in done for d in component.depends_on)]
         ordered += free
@@ -90,7 +90,7 @@ def _in_order(system: System) -> list[Component]:
     return ordered
 
 
-def _edges(system: System) -> list[tuple[str, str, str]]:
+def _edges(system: SystemSpec) -> list[tuple[str, str, str]]:
     edges = [(before.name, step.name, "succeeded") for step, before in _steps(system) if before]
     for component in system.components:
         edges += [(d.name, component.name, d.condition.value) for d in component.depends_on]

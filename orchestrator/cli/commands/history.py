@@ -7,7 +7,7 @@ import argparse
 from orchestrator.cli import client, history_reports, system_lookup
 from orchestrator.history import inputs, record
 from orchestrator.history.causes import Causes, duration
-from orchestrator.history.record import Kind, RecordError
+from orchestrator.history.record import RecordError, RecordKind
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.runtime.home import Home
 
@@ -36,7 +36,7 @@ def _row(home: Home, number: int) -> Row:
     except RecordError as error:
         return {"start": number, "began": None, "lasted": None, "ready_after": None, "end": str(error), "status": None,
                 "title": None}  # fmt: skip
-    first, ready, end = found.first(Kind.START), found.first(Kind.READY), found.first(Kind.END)
+    first, ready, end = found.first(RecordKind.START), found.first(RecordKind.READY), found.first(RecordKind.END)
     current = history_reports.current(home) if system_lookup.is_running(home) else None
     runs = current is not None and current.number == number
     last = max((event.uptime for event in found.events), default=None)
@@ -70,7 +70,7 @@ def _diff(options: argparse.Namespace, home: Home) -> int:
         return 0
     causes = Causes(found, history_reports.words(found))
     state = "" if causes.became_ready() else ", which did not become ready"
-    began = good.first(Kind.START)
+    began = good.first(RecordKind.START)
     at = f" ({client.clock(began.time)})" if began is not None else ""
     print(f"start {found.number}{state}, compared with start {good.number}{at}, the last good one:")
     for change in changes or ["nothing that is recorded changed"]:

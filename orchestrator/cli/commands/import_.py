@@ -14,7 +14,7 @@ from orchestrator.config.encoding import as_utf8
 from orchestrator.config.importers import formats
 from orchestrator.config.importers.draft import render
 from orchestrator.model.errors import ConfigError
-from orchestrator.terminal.escapes import lines
+from orchestrator.terminal.escapes import printable_lines
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         definition_writer.write_new(target, written)
     for loss in sorted(draft.losses, key=lambda loss: loss.line):
         place = f"{source}:{loss.line}" if loss.line else str(source)
-        print(f"orchestrate: {lines(f'{place}: {loss.key}: {loss.text}')}", file=sys.stderr)
+        print(f"orchestrate: {printable_lines(f'{place}: {loss.key}: {loss.text}')}", file=sys.stderr)
     if options.print:
         print(written, end="")
         return 0

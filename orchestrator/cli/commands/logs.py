@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from orchestrator.cli import client, location, settings
-from orchestrator.cli.log_view import Follower, Keep, Shower, component_of, print_lines
+from orchestrator.cli.log_view import Follower, Keep, LogPrinter, component_of, print_lines
 from orchestrator.config.times import parse_time
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.output import labels, log_reader, run_starts
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
     in_time = _in_time(since, until)
     if options.previous:
         in_time = _in_previous_run(directory, [name for name in logs.readers if name != OWN_NAME], in_time)
-    show = Shower(options, directory, [name for name in {*known, *logs.readers} if wants(name)])
+    show = LogPrinter(options, directory, [name for name in {*known, *logs.readers} if wants(name)])
     rows, lines = _history(logs, options, since, in_time, greps)
     print_lines(map(show, lines))
     if watch is not None:
@@ -214,7 +214,7 @@ def follow(directory: Path, connection: socket.socket, height: int, options: arg
     watch = DirectoryWatch(directory, connection.fileno())
     files = Logs(directory, lambda instance: True)
     rows = Rows()
-    show = Shower(options, directory, {*files.readers, *labels.read(directory)})
+    show = LogPrinter(options, directory, {*files.readers, *labels.read(directory)})
     wanted = max(FEW, height - 2)
     lines = list(rows.take(files.last(wanted, whole=True)))
     print("orchestrate: the merged stream; Ctrl-C leaves it, and the system runs on", file=sys.stderr, flush=True)

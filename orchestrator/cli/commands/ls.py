@@ -13,10 +13,10 @@ from orchestrator.cli import client, settings
 from orchestrator.control.client import Conversation, NotRunning
 from orchestrator.model.control import MalformedRequest, Request, Verb
 from orchestrator.runtime.home import Home
-from orchestrator.runtime.system_list import Entry
+from orchestrator.runtime.system_list import SystemListEntry
 
 HEADS = ("HOME", "SYSTEM", "STATE", "READY", "PID", "SINCE")
-PATIENCE = 1.0  # seconds that one system may take to answer: one that is suspended does not
+STATUS_TIMEOUT = 1.0  # seconds that one system may take to answer: one that is suspended does not
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,10 +31,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _status(entry: Entry) -> dict[str, Any]:
+def _status(entry: SystemListEntry) -> dict[str, Any]:
     try:
         with Conversation(Home(Path(entry.home)).control_path) as conversation:
-            (row,) = next(conversation.ask(Request(Verb.STATUS), PATIENCE)).rows
+            (row,) = next(conversation.ask(Request(Verb.STATUS), STATUS_TIMEOUT)).rows
             return {key: row[key] for key in ("state", "ready", "components")}
     except (OSError, NotRunning, MalformedRequest, ValueError, KeyError, StopIteration):
         return {"state": None, "ready": None, "components": None}

@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from orchestrator.cli import planning, settings, sources
-from orchestrator.cli.settings import Surroundings
+from orchestrator.cli.settings import CommandSettings
 from orchestrator.cli.sources import Sources
 from orchestrator.config.definition import SHELL
 from orchestrator.model.errors import OrchestrateError, UsageError
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     execute(argv, cwd, environment, attributes)
 
 
-def at_terminal(here: Surroundings, environment: dict[str, str]) -> dict[str, str]:
+def at_terminal(here: CommandSettings, environment: dict[str, str]) -> dict[str, str]:
     """Return the environment with the type of this terminal, not of a pty of ours."""
     others = {name: value for name, value in environment.items() if name != "TERM"}
     return {**others, "TERM": here.term} if here.term else others

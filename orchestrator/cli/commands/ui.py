@@ -16,7 +16,7 @@ from orchestrator.runtime import raw_mode, signals
 from orchestrator.runtime.home import Home
 from orchestrator.terminal.detach_keys import DetachKeys
 from orchestrator.ui.layout import COLUMNS_MIN, ROWS_MIN
-from orchestrator.ui.outcome import Leave, Outcome
+from orchestrator.ui.outcome import Leave, RequestOutcome
 
 REPORT = {Leave.STREAM: b"u", Leave.STOP: b"s", Leave.BACKGROUND: b"b"}
 
@@ -54,7 +54,7 @@ def why_not(term: str) -> str:
     return ""
 
 
-def _show(home: Home, keys: DetachKeys, *, colors: bool, report_fd: int) -> Outcome:
+def _show(home: Home, keys: DetachKeys, *, colors: bool, report_fd: int) -> RequestOutcome:
     from orchestrator.ui.view import Options, View
 
     shown = Options(
@@ -75,7 +75,7 @@ def _show(home: Home, keys: DetachKeys, *, colors: bool, report_fd: int) -> Outc
 
 def _attach(home: Home, name: str, keys: DetachKeys) -> str:
     """Attach to a component until the user detaches, or it exits; return what to say about that."""
-    from orchestrator.cli.attach_session import Detached, Ended, Lost, Signalled, Sitting
+    from orchestrator.cli.attach_session import AttachSession, Detached, Ended, Lost, Signalled
 
     seat = Seat(*raw_mode.terminal_size())
     request = Request(Verb.ATTACH, (name,), seat.encode())
@@ -86,7 +86,7 @@ def _attach(home: Home, name: str, keys: DetachKeys) -> str:
     if not reply.ok:
         connection.close()
         return reply.error
-    match Sitting(connection, keys, False, rest).run(f"attached to {name}; {keys.name} returns to the view"):
+    match AttachSession(connection, keys, False, rest).run(f"attached to {name}; {keys.name} returns to the view"):
         case Detached():
             return f"detached from {name}"
         case Ended(_, why):

@@ -16,17 +16,17 @@ import orchestrator.process.fork  # noqa: F401
 # isort: split
 from orchestrator.cli import detach, foreground, location, planning, settings, sources
 from orchestrator.cli.options import NoCommandError
-from orchestrator.cli.settings import Surroundings
+from orchestrator.cli.settings import CommandSettings
 from orchestrator.cli.sources import MissingFileError, Sources
 from orchestrator.config import selection
 from orchestrator.model.errors import UsageError
-from orchestrator.model.spec import System
+from orchestrator.model.spec import SystemSpec
 
 if TYPE_CHECKING:
-    from orchestrator.cli.airflow_table import AirflowPart
+    from orchestrator.cli.airflow_table import AirflowTable
     from orchestrator.config.environment import Variables
     from orchestrator.history import inputs
-    from orchestrator.model.spec import Plan
+    from orchestrator.model.spec import StartPlan
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     home = location.home_of(options)
     if read.airflow is not None and _runs_airflow(read.airflow, system):
         return _run_with_airflow(options, read, read.airflow, system, home, here)
-    supply = planning.Supply(options, lambda: read)
+    supply = planning.InstanceFactory(options, lambda: read)
     made = partial(_sources, options, read, resolved.variables)
     return detach.run(
         options, lambda birth: foreground.run(system, home, here, birth, supply, partial(_plan, system), made)
@@ -71,27 +71,32 @@ def _blame_the_command(options: argparse.Namespace, read: Sources | None, error:
         raise UsageError(f"unknown command or component {unknown.word!r}", no_component.hint or error.hint) from None
 
 
-def _plan(system: System) -> Plan:
-    from orchestrator.model.spec import Plan  # after the first fork, if there are initial steps
+def _plan(system: SystemSpec) -> StartPlan:
+    from orchestrator.model.spec import StartPlan  # after the first fork, if there are initial steps
 
-    return Plan(system.components, planning.taken_ports(system))
+    return StartPlan(system.components, planning.taken_ports(system))
 
 
-def _sources(options: argparse.Namespace, read: Sources, variables: Mapping[str, Variables]) -> inputs.Sources:
+def _sources(options: argparse.Namespace, read: Sources, variables: Mapping[str, Variables]) -> inputs.InputSources:
     """Return what the definition was read from, for the record."""
     from orchestrator.history import inputs
 
     where = location.locate(options)
     files = [os.path.abspath(where.base / file.path) for file in where.files if file.path != location.STDIN]
-    return inputs.Sources((*files, *read.env_files), variables)
+    return inputs.InputSources((*files, *read.env_files), variables)
 
 
-def _runs_airflow(part: AirflowPart, system: System) -> bool:
+def _runs_airflow(part: AirflowTable, system: SystemSpec) -> bool:
     return any(component.component in part.names for component in system.components)
 
 
 def _run_with_airflow(
-    options: argparse.Namespace, read: Sources, part: AirflowPart, system: System, home: Path, here: Surroundings
+    options: argparse.Namespace,
+    read: Sources,
+    part: AirflowTable,
+    system: SystemSpec,
+    home: Path,
+    here: CommandSettings,
 ) -> int:
     """Run a system that contains the Airflow preset. It holds AIRFLOW_HOME too, and is planned again when the facts
     are known."""
@@ -99,19 +104,19 @@ def _run_with_airflow(
 
     chosen = {component.component for component in system.components}
     recorded = partial(_sources, options, read, {})  # the origins of variables are not known before the start
-    begun = airflow_start.Start(part, read, system, chosen, lambda exact: _planned(options, exact), recorded)
+    begun = airflow_start.AirflowStart(part, read, system, chosen, lambda exact: _planned(options, exact), recorded)
     return detach.run(
         options,
-        lambda birth: begun.run(home, here, birth, planning.Supply(options, lambda: begun.sources)),
+        lambda birth: begun.run(home, here, birth, planning.InstanceFactory(options, lambda: begun.sources)),
     )
 
 
-def _planned(options: argparse.Namespace, read: Sources) -> System:
+def _planned(options: argparse.Namespace, read: Sources) -> SystemSpec:
     resolved, _ = planning.plan(options, read)
     return _with_terms(options, resolved.system)
 
 
-def _with_terms(options: argparse.Namespace, system: System) -> System:
+def _with_terms(options: argparse.Namespace, system: SystemSpec) -> SystemSpec:
     """Return the system with what the options say of ends. Raises UsageError."""
     known = dict.fromkeys(name for one in system.components for name in (one.component or one.name, one.name))
     tags = selection.tagged(system.components)
@@ -121,4 +126,4 @@ def _with_terms(options: argparse.Namespace, system: System) -> System:
         except UsageError as error:
             raise UsageError(f"invalid --exit-code-from: {error.message}", error.hint) from None
     selection.matching(planning.split(options.can_end), known, tags)
-    return replace(system, components=tuple(planning.with_terms(options, one) for one in system.components))
+    return replace(system, components=tuple(planning.with_exit_policy(options, one) for one in system.components))

@@ -6,7 +6,7 @@ import argparse
 
 from orchestrator.cli import client, history_reports, system_lookup
 from orchestrator.history.causes import Causes, Chain, Step
-from orchestrator.history.record import Kind, Record
+from orchestrator.history.record import RecordKind, StartRecord
 from orchestrator.model.control import Request, Verb
 from orchestrator.model.errors import NotRunningError
 from orchestrator.runtime.home import Home
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
 # While it runs
 
 
-def _of_the_present(options: argparse.Namespace, home: Home, rows: tuple[Row, ...], found: Record | None) -> None:
+def _of_the_present(options: argparse.Namespace, home: Home, rows: tuple[Row, ...], found: StartRecord | None) -> None:
     causes = Causes(found, history_reports.words(found)) if found is not None else None
     shown = [row for row in rows if options.names or _is_wrong(row, causes)]
     chains = {row["instance"]: _chain(row, causes) + _changes(home, found, causes, row["instance"]) for row in shown}
@@ -76,7 +76,7 @@ def _chain(row: Row, causes: Causes | None) -> Chain:
     return causes.why(row["instance"])
 
 
-def _changes(home: Home, found: Record | None, causes: Causes | None, instance: str) -> Chain:
+def _changes(home: Home, found: StartRecord | None, causes: Causes | None, instance: str) -> Chain:
     return (
         history_reports.changes_since_good(home, found, causes, instance)
         if found is not None and causes is not None
@@ -100,7 +100,7 @@ def _print(row: Row, chain: Chain, said: set[str]) -> None:
 # After the end
 
 
-def _of_the_past(options: argparse.Namespace, home: Home, found: Record) -> None:
+def _of_the_past(options: argparse.Namespace, home: Home, found: StartRecord) -> None:
     causes = Causes(found, history_reports.words(found))
     names = history_reports.chosen(causes, found, options.names)
     system = () if options.names else _system(home, causes, found)
@@ -130,14 +130,14 @@ def _of_the_past(options: argparse.Namespace, home: Home, found: Record) -> None
         history_reports.print_chain(chain, said)
 
 
-def _system(home: Home, causes: Causes, found: Record) -> Chain:
+def _system(home: Home, causes: Causes, found: StartRecord) -> Chain:
     chain = causes.why_stopped()
-    if found.first(Kind.END) is None and not _runs(home, found):
+    if found.first(RecordKind.END) is None and not _runs(home, found):
         chain = (Step(f"the system did not exit in an orderly way: {history_reports.end_of(found)}"), *chain)
     return chain or (Step("the system is running"),)
 
 
-def _runs(home: Home, found: Record) -> bool:
+def _runs(home: Home, found: StartRecord) -> bool:
     current = history_reports.current(home) if system_lookup.is_running(home) else None
     return current is not None and current.number == found.number
 

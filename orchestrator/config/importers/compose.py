@@ -25,7 +25,7 @@ from orchestrator.config.importers.convert import (
     without_shell,
     words_of,
 )
-from orchestrator.config.importers.draft import Draft, Entry, Nearby
+from orchestrator.config.importers.draft import Draft, DraftEntry, Nearby
 from orchestrator.config.importers.yaml_document import YamlDocument, parse
 from orchestrator.model.errors import ConfigError
 
@@ -156,7 +156,7 @@ class _Service:
         why = "its program is not installed here" if table.get("command") else "it has no command"
         self._lose(text=f"runs only in its image ({image}): {why}; written as a comment")
         command = f"exec docker compose up --no-log-prefix --no-deps {self._name}"
-        entry = Entry(self._ours[self._name], {"command": command, "on_exit": "ignore"}, is_active=False)
+        entry = DraftEntry(self._ours[self._name], {"command": command, "on_exit": "ignore"}, is_active=False)
         entry.comments = [f"Needs its image: {image}. Without the # it runs in a container:"]
         self._draft.entries.append(entry)
 
@@ -184,7 +184,7 @@ class _Service:
         if "build" in table:
             self._lose("build", text="runs from this directory; install what the program needs")
         comments = self._document.comment("services", self._name)
-        self._draft.entries.append(Entry(self._ours[self._name], self.keys, comments, self._comments))
+        self._draft.entries.append(DraftEntry(self._ours[self._name], self.keys, comments, self._comments))
 
     def _convert_command(self, table: dict[str, Any]) -> None:
         entrypoint, command = table.get("entrypoint"), table.get("command")

@@ -39,7 +39,7 @@ class Nearby:
 
 
 @dataclass(slots=True)
-class Entry:
+class DraftEntry:
     """One table, [components.NAME] or [init.NAME]. Without `is_active` it is written as a comment.
 
     `comments` are written above it, those of `key_comments` above a key.
@@ -59,7 +59,7 @@ class Draft:
 
     comments: list[str] = field(default_factory=list)
     keys: dict[str, Any] = field(default_factory=dict)
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[DraftEntry] = field(default_factory=list)
     footer: list[str] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
 
@@ -68,7 +68,7 @@ class Draft:
         self.losses.append(Loss(line, key, text))
 
     @property
-    def components(self) -> list[Entry]:
+    def components(self) -> list[DraftEntry]:
         """The components that `up` knows."""
         return [entry for entry in self.entries if entry.is_active and entry.section == "components"]
 

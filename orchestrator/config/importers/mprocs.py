@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from orchestrator.config.importers.convert import names, signal_name, text_of, variables
-from orchestrator.config.importers.draft import Draft, Entry
+from orchestrator.config.importers.draft import Draft, DraftEntry
 from orchestrator.config.importers.yaml_document import YamlDocument, parse
 from orchestrator.config.interpolation import escape
 from orchestrator.model.errors import ConfigError
@@ -90,7 +90,7 @@ def _convert(document: YamlDocument, draft: Draft, proc: str, table: Any, ours: 
         for key, mine in {"cwd": "cwd", "stop": "stop", "shell": "command", "cmd": "command"}.items()
         if mine in keys and (found := document.comment("procs", proc, key))
     }
-    draft.entries.append(Entry(ours[proc], keys, document.comment("procs", proc), comments))
+    draft.entries.append(DraftEntry(ours[proc], keys, document.comment("procs", proc), comments))
 
 
 def _convert_environment(

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from orchestrator.config.importers.draft import Draft, Entry, Nearby, usable_name
+from orchestrator.config.importers.draft import Draft, DraftEntry, Nearby, usable_name
 from orchestrator.model.errors import ConfigError
 
 MAIN = ("dev", "start", "serve", "develop")  # scripts that start everything, the first of them wins
@@ -33,7 +33,7 @@ def read(text: str, name: str, nearby: Nearby) -> Draft:
             call = _PACKAGE.fullmatch(command)
             if call and call["script"] in scripts:
                 command = f"{runner} run {call['script']}"
-            draft.entries.append(Entry(usable_name(label, _names(draft)), {"command": command}))
+            draft.entries.append(DraftEntry(usable_name(label, _names(draft)), {"command": command}))
         draft.entries[0].comments.append(f"Script {main}: {scripts[main]}")
     started = {command for _, command in parts}
     for script in scripts:
@@ -50,7 +50,7 @@ def read(text: str, name: str, nearby: Nearby) -> Draft:
         keys: dict[str, object] = {"command": f"{runner} run {script}"}
         if script != main and main:
             keys["autostart"] = False
-        entry = Entry(usable_name(script, _names(draft)), keys, [f"Script {script}: {scripts[script]}"])
+        entry = DraftEntry(usable_name(script, _names(draft)), keys, [f"Script {script}: {scripts[script]}"])
         if "autostart" in keys:
             entry.key_comments["autostart"] = f"start it with `orchestrate start {entry.name}`"
         draft.entries.append(entry)

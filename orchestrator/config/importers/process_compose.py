@@ -20,7 +20,7 @@ from orchestrator.config.importers.convert import (
     text_of,
     variables,
 )
-from orchestrator.config.importers.draft import Draft, Entry
+from orchestrator.config.importers.draft import Draft, DraftEntry
 from orchestrator.config.importers.yaml_document import YamlDocument, parse
 from orchestrator.model.errors import ConfigError
 from orchestrator.model.spec import name_fault
@@ -77,7 +77,7 @@ def read(text: str, name: str) -> Draft:
             draft.lose(document.line("processes", process), f"processes.{process}", "not a table")
             continue
         own = table.get("vars") if isinstance(table.get("vars"), dict) else {}
-        _Process(document, draft, process, ours, {**(common or {}), **(own or {})}, expands).convert(table)
+        _ProcessSection(document, draft, process, ours, {**(common or {}), **(own or {})}, expands).convert(table)
     if not draft.components:
         raise ConfigError([f"cannot import {name}: none of its processes has a command"])
     draft.drop_missing_dependencies()
@@ -105,7 +105,7 @@ def _convert_defaults(draft: Draft, document: YamlDocument, expands: bool) -> No
     draft.keys["defaults"] = defaults
 
 
-class _Process:
+class _ProcessSection:
     def __init__(
         self,
         document: YamlDocument,
@@ -198,7 +198,7 @@ class _Process:
         comments = self._document.comment("processes", self._name)
         if table.get("description"):
             comments += text_of(table["description"]).splitlines()
-        self._draft.entries.append(Entry(ours, self.keys, comments, self._comments))
+        self._draft.entries.append(DraftEntry(ours, self.keys, comments, self._comments))
 
     def _convert_environment(self, table: dict[str, Any]) -> None:
         found, _ = variables(

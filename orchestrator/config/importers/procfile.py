@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.config import procfile
-from orchestrator.config.importers.draft import Draft, Entry, Nearby
+from orchestrator.config.importers.draft import Draft, DraftEntry, Nearby
 
 
 def read(text: str, name: str, nearby: Nearby) -> Draft:
@@ -15,7 +15,7 @@ def read(text: str, name: str, nearby: Nearby) -> Draft:
         draft.lose(int(place) if place.isdecimal() else 0, "line", reason)
     lines = text.removeprefix("\ufeff").splitlines()
     for entry in entries:
-        draft.entries.append(Entry(entry.name, {"command": entry.command}, comments_above(lines, entry.line)))
+        draft.entries.append(DraftEntry(entry.name, {"command": entry.command}, comments_above(lines, entry.line)))
     return draft
 
 

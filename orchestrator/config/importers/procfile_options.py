@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.config import dotenv
 from orchestrator.config.importers import procfile
 from orchestrator.config.importers.convert import count, duration, signal_name
-from orchestrator.config.importers.draft import Draft, Entry, Nearby
+from orchestrator.config.importers.draft import Draft, DraftEntry, Nearby
 from orchestrator.model.errors import ConfigError
 from orchestrator.model.spec import name_fault
 
@@ -140,7 +140,7 @@ def _draft(options: Mapping[str, _Option], unknown: list[_Option], name: str, ne
     return draft
 
 
-def _apply_formation(draft: Draft, option: _Option | None, entries: dict[str, Entry]) -> None:
+def _apply_formation(draft: Draft, option: _Option | None, entries: dict[str, DraftEntry]) -> None:
     if option is None:
         return
     for part in option.value.split(","):
@@ -157,7 +157,7 @@ def _apply_formation(draft: Draft, option: _Option | None, entries: dict[str, En
             del entry.keys["replicas"]
 
 
-def _apply_ports(draft: Draft, options: Mapping[str, _Option], entries: dict[str, Entry]) -> None:
+def _apply_ports(draft: Draft, options: Mapping[str, _Option], entries: dict[str, DraftEntry]) -> None:
     base, step = options.get("port"), options.get("step")
     if base is None and step is None:
         return
@@ -178,7 +178,7 @@ def count_port(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and 0 < int(text) < 65536 else None
 
 
-def _apply_ends(draft: Draft, options: Mapping[str, _Option], entries: dict[str, Entry]) -> None:
+def _apply_ends(draft: Draft, options: Mapping[str, _Option], entries: dict[str, DraftEntry]) -> None:
     """Apply what says which components start, end and restart."""
 
     def names(key: str) -> list[str]:

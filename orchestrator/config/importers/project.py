@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.config.importers import package_json, procfile
-from orchestrator.config.importers.draft import Draft, Entry, Nearby, usable_name
+from orchestrator.config.importers.draft import Draft, DraftEntry, Nearby, usable_name
 from orchestrator.model.errors import ConfigError
 
 ABOUT = (
@@ -78,7 +78,7 @@ def _add_python(draft: Draft, nearby: Nearby) -> None:
     needs = _dependencies(nearby)
     if "manage.py" in nearby.names:
         draft.entries.append(
-            Entry(
+            DraftEntry(
                 "migrate",
                 {"command": f"{run} manage.py migrate", "unless": f"{run} manage.py migrate --check"},
                 ["Runs before the components start, unless the database is up to date."],
@@ -86,7 +86,7 @@ def _add_python(draft: Draft, nearby: Nearby) -> None:
             )
         )
         ready = {"tcp": "127.0.0.1:${PORT}"}
-        web = Entry("web", {"command": f"{run} manage.py runserver $PORT", "port": 8000, "ready": ready})
+        web = DraftEntry("web", {"command": f"{run} manage.py runserver $PORT", "port": 8000, "ready": ready})
         web.comments.append("The development server of Django.")
         web.key_comments["ready"] = "ready once its own process accepts connections"
         draft.entries.append(web)
@@ -94,11 +94,11 @@ def _add_python(draft: Draft, nearby: Nearby) -> None:
         _add_server(draft, nearby, run)
     if "celery" in needs and (app := _celery_app(nearby)):
         stop = {"timeout": 30}
-        worker = Entry("worker", {"command": f"{run} -m celery -A {app} worker -l info", "stop": stop})
+        worker = DraftEntry("worker", {"command": f"{run} -m celery -A {app} worker -l info", "stop": stop})
         worker.key_comments["stop"] = "seconds that running tasks may take before they are killed"
         draft.entries.append(worker)
         if re.search(r"celery[-_]beat|beat_schedule|BEAT_SCHEDULE", needs + _settings(nearby)):
-            draft.entries.append(Entry("beat", {"command": f"{run} -m celery -A {app} beat -l info"}))
+            draft.entries.append(DraftEntry("beat", {"command": f"{run} -m celery -A {app} beat -l info"}))
 
 
 def _dependencies(nearby: Nearby) -> str:
@@ -144,7 +144,7 @@ def _add_server(draft: Draft, nearby: Nearby, run: str) -> None:
                     "fastapi": f"{run} -m uvicorn {app} --reload --port $PORT",
                     "flask": f"{run} -m flask --app {app} run --debug --port $PORT",
                 }
-                web = Entry("web", {"command": commands[kind], "port": 8000 if kind == "fastapi" else 5000})
+                web = DraftEntry("web", {"command": commands[kind], "port": 8000 if kind == "fastapi" else 5000})
                 web.keys["ready"] = {"tcp": "127.0.0.1:${PORT}"}
                 web.key_comments["ready"] = "ready once its own process accepts connections"
                 draft.entries.append(web)
@@ -176,12 +176,12 @@ def _add_services(draft: Draft, nearby: Nearby) -> None:
     if services is None:
         services = {"": 0}
     added: dict[str, str] = {}
-    entries: list[Entry] = []
+    entries: list[DraftEntry] = []
     for service, port in services.items():
         keys: dict[str, Any] = {"command": f"exec docker compose up --no-log-prefix {service}".rstrip()}
         if port:
             keys["ready"] = {"tcp": port, "owner": "any"}
-        entry = Entry(usable_name(service or "compose", [*added, *(known.name for known in draft.entries)]), keys)
+        entry = DraftEntry(usable_name(service or "compose", [*added, *(known.name for known in draft.entries)]), keys)
         what = f"Service {service}" if service else "The services"
         entry.comments.append(f"{what} of {name}, in a container.")
         if port:
@@ -250,7 +250,7 @@ def _add_example(draft: Draft, nearby: Nearby) -> None:
     run = python(nearby)
     command = f"{run} -m http.server $PORT" if not nearby.fault(run.split()[0]) else "while date; do sleep 5; done"
     name = usable_name("web", [entry.name for entry in draft.entries])
-    draft.entries.append(Entry(name, {"command": command}, ["An example: replace it with a program of yours."]))
+    draft.entries.append(DraftEntry(name, {"command": command}, ["An example: replace it with a program of yours."]))
     draft.footer += [
         "More keys of a component:",
         'depends_on = { db = "ready" }                    # wait for another component',

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.config.importers.convert import count, duration, names, signal_name, words_of
-from orchestrator.config.importers.draft import Draft, Entry, Nearby
+from orchestrator.config.importers.draft import Draft, DraftEntry, Nearby
 from orchestrator.config.importers.procfile import comments_above
 from orchestrator.config.interpolation import escape
 from orchestrator.model.errors import ConfigError
@@ -216,7 +216,7 @@ class _Program:
             for key, found in self._section.key_comments.items()
             if ours_of.get(key) in self.keys
         }
-        self._draft.entries.append(Entry(self._ours, self.keys, self._section.comments, comments))
+        self._draft.entries.append(DraftEntry(self._ours, self.keys, self._section.comments, comments))
 
     def _convert_command(self, command: str) -> bool:
         """Keep a line that a shell reads as supervisord does; a list otherwise."""

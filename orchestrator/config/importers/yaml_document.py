@@ -42,7 +42,7 @@ def parse(text: str, name: str) -> YamlDocument:
         node = loader.get_node() if loader.check_node() else None
         found = YamlDocument(None)
         if node is not None:
-            found.tree = _Reader(loader, text, found).value(node, ())
+            found.tree = _YamlReader(loader, text, found).value(node, ())
         return found
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -54,7 +54,7 @@ def parse(text: str, name: str) -> YamlDocument:
         loader.dispose()
 
 
-class _Reader:
+class _YamlReader:
     def __init__(self, loader: yaml.SafeLoader, text: str, found: YamlDocument) -> None:
         self._loader = loader
         self._lines = text.splitlines()

@@ -18,18 +18,18 @@ from orchestrator.config.schema.fields import (
     ByType,
     Choice,
     Flag,
-    Key,
     ListOf,
     Made,
     MapOf,
     Number,
+    SchemaKey,
     Table,
     Text,
 )
 from orchestrator.config.schema.limits import IDENTITY
 from orchestrator.config.schema.probes import ALIVE, ARGV, FAILED, READY, WORDS, template
 from orchestrator.model import errors
-from orchestrator.model.prompt_rules import Do, Rule
+from orchestrator.model.prompt_rules import PromptAction, Rule
 from orchestrator.model.spec import (
     Condition,
     Dependency,
@@ -67,8 +67,8 @@ _TEXTS = ListOf(Text())
 _FILE = Made(
     Table(
         {
-            "path": Key(Text("a file"), "The file; relative to the definition's directory.", required=True),
-            "required": Key(Flag(), "Whether it is an error if the file does not exist (true)."),
+            "path": SchemaKey(Text("a file"), "The file; relative to the definition's directory.", required=True),
+            "required": SchemaKey(Flag(), "Whether it is an error if the file does not exist (true)."),
         }
     ),
     lambda read: EnvFile(**read),
@@ -155,12 +155,18 @@ def _stop(read: dict[str, Any]) -> StopPlan:
 STOP = Made(
     Table(
         {
-            "signal": Key(_SIGNAL, "The first signal (TERM)."),
-            "timeout": Key(SECONDS, "Seconds from the signal to the kill (10)."),
-            "scope": Key(_words(Scope), "Whom it reaches: the leader, its process group (the default), the tree."),
-            "keys": Key(Text("what is typed"), "Typed into its terminal first; the signal follows after the timeout."),
-            "command": Key(ARGV, "Run first, beside it, in its environment; the signal follows after the timeout."),
-            "sequence": Key(_STEPS, 'Signals and the seconds after each: ["TERM", 15, "TERM", 3, "KILL"].'),
+            "signal": SchemaKey(_SIGNAL, "The first signal (TERM)."),
+            "timeout": SchemaKey(SECONDS, "Seconds from the signal to the kill (10)."),
+            "scope": SchemaKey(
+                _words(Scope), "Whom it reaches: the leader, its process group (the default), the tree."
+            ),
+            "keys": SchemaKey(
+                Text("what is typed"), "Typed into its terminal first; the signal follows after the timeout."
+            ),
+            "command": SchemaKey(
+                ARGV, "Run first, beside it, in its environment; the signal follows after the timeout."
+            ),
+            "sequence": SchemaKey(_STEPS, 'Signals and the seconds after each: ["TERM", 15, "TERM", 3, "KILL"].'),
         }
     ),
     _stop,
@@ -197,17 +203,17 @@ RESTART = ByType(
         dict: Made(
             Table(
                 {
-                    "policy": Key(_POLICY, "When it comes back: never (the default), on-failure, always."),
-                    "max": Key(
+                    "policy": SchemaKey(_POLICY, "When it comes back: never (the default), on-failure, always."),
+                    "max": SchemaKey(
                         ByType({int: Number(0, 1000000, whole=True), str: Choice({"unlimited": 0}, {})}),
                         'Give up after so many exits within `within` seconds (5); 0 or "unlimited": never.',
                     ),
-                    "within": Key(SECONDS, "Seconds after which an end is forgotten (300)."),
-                    "same_exits": Key(
+                    "within": SchemaKey(SECONDS, "Seconds after which an end is forgotten (300)."),
+                    "same_exits": SchemaKey(
                         Number(0, 1000000, whole=True),
                         "Give up after this many equal exits in a row before it was ready (0: never, the default).",
                     ),
-                    "backoff": Key(_BACKOFF, "The first pause and the longest, in seconds ([1, 60])."),
+                    "backoff": SchemaKey(_BACKOFF, "The first pause and the longest, in seconds ([1, 60])."),
                 },
                 {
                     "max_restarts": "'max'",
@@ -241,9 +247,9 @@ _CONDITION = _words(
 _LONG = Made(
     Table(
         {
-            "condition": Key(_CONDITION, "What it has to have reached.", required=True),
-            "restart": Key(Flag(), "Whether this one is restarted whenever that one is (false)."),
-            "required": Key(Flag(), "false: start without it if it is left out, stopped or has failed (true)."),
+            "condition": SchemaKey(_CONDITION, "What it has to have reached.", required=True),
+            "restart": SchemaKey(Flag(), "Whether this one is restarted whenever that one is (false)."),
+            "required": SchemaKey(Flag(), "false: start without it if it is left out, stopped or has failed (true)."),
         }
     ),
     lambda read: (read["condition"], read.get("restart", False), read.get("required", True)),
@@ -274,25 +280,27 @@ def _rule(read: dict[str, Any]) -> Rule:
     answers = [key for key in ("answer_env", "answer_file") if key in read]
     if len(answers) == 2 or (answers and "do" in read):
         raise ValueError("does one thing: do, answer_env or answer_file")
-    return Rule(do=Do.ANSWER if answers else read.pop("do", Do.ALERT), **read)
+    return Rule(do=PromptAction.ANSWER if answers else read.pop("do", PromptAction.ALERT), **read)
 
 
 EXPECT = ListOf(
     Made(
         Table(
             {
-                "prompt": Key(
+                "prompt": SchemaKey(
                     Made(Text("a regular expression"), template(prompt_pattern)),
                     "Searched in an unfinished line that has stood still for half a second, or in a question that is a "
                     "whole line while the component is blocked reading the terminal.",
                     required=True,
                 ),
-                "do": Key(
-                    Choice({do.value: do for do in (Do.ALERT, Do.READY, Do.FAIL)}, {}),
+                "do": SchemaKey(
+                    Choice({do.value: do for do in (PromptAction.ALERT, PromptAction.READY, PromptAction.FAIL)}, {}),
                     "alert (the default): say it; ready: the component is ready; fail: it has failed.",
                 ),
-                "answer_env": Key(Text("a variable"), "Type the value of this variable of the component, and Enter."),
-                "answer_file": Key(Text("a file"), "Type the first line of this file, and Enter."),
+                "answer_env": SchemaKey(
+                    Text("a variable"), "Type the value of this variable of the component, and Enter."
+                ),
+                "answer_file": SchemaKey(Text("a file"), "Type the first line of this file, and Enter."),
             }
         ),
         _rule,
@@ -375,90 +383,98 @@ _SYSTEM_ELSEWHERE = {
     "environment": "'env_file', or 'environment' in [components.NAME]",
 }
 _COMMON = {
-    "command": Key(
+    "command": SchemaKey(
         _COMMAND, "A text for `sh -c`, unchanged; or a list, which no shell sees.", required=True, stand_in=":"
     ),
-    "cwd": Key(Text("a directory"), "Where it runs; relative to the file's directory, which is the default."),
-    "environment": Key(_VARIABLES, "Variables of its own; they override all others."),
-    "env_file": Key(_FILES, 'Its own .env files; { path = "…", required = false } may be missing.'),
-    "tty": Key(Flag(), "true: a terminal of its own (the default); false: pipes, its standard error apart."),
-    "stop": Key(STOP, "How it is asked to end."),
+    "cwd": SchemaKey(Text("a directory"), "Where it runs; relative to the file's directory, which is the default."),
+    "environment": SchemaKey(_VARIABLES, "Variables of its own; they override all others."),
+    "env_file": SchemaKey(_FILES, 'Its own .env files; { path = "…", required = false } may be missing.'),
+    "tty": SchemaKey(Flag(), "true: a terminal of its own (the default); false: pipes, its standard error apart."),
+    "stop": SchemaKey(STOP, "How it is asked to end."),
     **IDENTITY,
-    "on_failure": Key(
+    "on_failure": SchemaKey(
         _COMMAND,
         "A command that runs when a run of it has failed, with ORCHESTRATE_REASON, ORCHESTRATE_EXIT_STATUS and more in"
         " its environment, for at most 10 seconds.",
     ),
-    "after_exit": Key(
+    "after_exit": SchemaKey(
         _COMMAND,
         "A command that runs whenever a run of it has ended, before it is started again, for at most 10 seconds.",
     ),
-    "shell": Key(_SHELL, 'Runs a command that is a text: "bash", or ["bash", "-euo", "pipefail", "-c"] (/bin/sh -c).'),
-    "unset": Key(
+    "shell": SchemaKey(
+        _SHELL, 'Runs a command that is a text: "bash", or ["bash", "-euo", "pipefail", "-c"] (/bin/sh -c).'
+    ),
+    "unset": SchemaKey(
         _TEXTS, "Variables of the shell and of .env files that it does not get: names, or patterns like AWS_*."
     ),
 }
 COMPONENT = Table(
     {
         **_COMMON,
-        "replicas": Key(Number(0, 1000, whole=True), "How many instances (1)."),
-        "tags": Key(
+        "replicas": SchemaKey(Number(0, 1000, whole=True), "How many instances (1)."),
+        "tags": SchemaKey(
             ListOf(Made(Text("a tag"), _tag)), "Its tags; `+backend` names all components with the tag backend."
         ),
-        "autostart": Key(Flag(), "false: started only by name, or if a component that starts needs it (true)."),
-        "profiles": Key(_TEXTS, "Started only where one of these profiles is wanted, or it is named."),
-        "port": Key(ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "PORT of its first instance."),
-        "depends_on": Key(DEPENDS_ON, "Whom it waits for: started, ready, completed, succeeded."),
-        "ready": Key(READY, "When it is ready; without it, once it has started."),
-        "failed": Key(FAILED, "A line that means that it never gets ready: it has failed."),
-        "alive": Key(ALIVE, "Whether it still lives, once it is ready; where not it is restarted."),
-        "restart": Key(RESTART, "Whether it comes back when it ends."),
-        "on_exit": Key(
+        "autostart": SchemaKey(Flag(), "false: started only by name, or if a component that starts needs it (true)."),
+        "profiles": SchemaKey(_TEXTS, "Started only where one of these profiles is wanted, or it is named."),
+        "port": SchemaKey(
+            ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "PORT of its first instance."
+        ),
+        "depends_on": SchemaKey(DEPENDS_ON, "Whom it waits for: started, ready, completed, succeeded."),
+        "ready": SchemaKey(READY, "When it is ready; without it, once it has started."),
+        "failed": SchemaKey(FAILED, "A line that means that it never gets ready: it has failed."),
+        "alive": SchemaKey(ALIVE, "Whether it still lives, once it is ready; where not it is restarted."),
+        "restart": SchemaKey(RESTART, "Whether it comes back when it ends."),
+        "on_exit": SchemaKey(
             _words(OnExit),
             "What happens to the system when it exits and is not restarted: stop or ignore. Default: stop, or ignore"
             " if it is given up after restarts.",
         ),
-        "success_exit_codes": Key(
+        "success_exit_codes": SchemaKey(
             Made(ListOf(Number(0, 255, whole=True)), frozenset), "Exit codes that are no failure ([0]); []: none."
         ),
-        "expect": Key(EXPECT, "What is done when it asks something."),
-        "color": Key(Choice({color: color for color in COLORS}, {}), "The color of its prefix."),
-        "start_after": Key(
+        "expect": SchemaKey(EXPECT, "What is done when it asks something."),
+        "color": SchemaKey(Choice({color: color for color in COLORS}, {}), "The color of its prefix."),
+        "start_after": SchemaKey(
             _TEXTS,
             "Components that start first for the sake of speed: until they print what their log probes look for.",
         ),
-        "stop_before": Key(_TEXTS, "Components that are not asked to stop before this one is down."),
+        "stop_before": SchemaKey(_TEXTS, "Components that are not asked to stop before this one is down."),
     },
     _ELSEWHERE,
 )
 INIT = Table(
     {
         **_COMMON,
-        "for": Key(_TEXTS, "Components that need the step; without one of these it does not run (all)."),
-        "unless": Key(_COMMAND, "A command; where it succeeds, the step is skipped."),
-        "timeout": Key(SOON, "Seconds after which the step has failed."),
+        "for": SchemaKey(_TEXTS, "Components that need the step; without one of these it does not run (all)."),
+        "unless": SchemaKey(_COMMAND, "A command; where it succeeds, the step is skipped."),
+        "timeout": SchemaKey(SOON, "Seconds after which the step has failed."),
     },
     {key: ours for key, ours in _ELSEWHERE.items() if ours.strip("'") in _COMMON},
 )
 AIRFLOW = Table(
     {
-        "home": Key(
+        "home": SchemaKey(
             Text("a directory"), "AIRFLOW_HOME (the variable, else ~/airflow); relative to the file's directory."
         ),
-        "airflow": Key(Text("a path"), "The airflow command, or its environment (the command on PATH)."),
-        "executor": Key(Text("an executor"), "[core] executor."),
-        "port": Key(ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "The port of the web interface."),
-        "bind": Key(Text("an address"), "The address that the web interface listens on."),
-        "any_port": Key(Flag(), "Whether free ports are taken instead of those that are taken (false)."),
-        "wait_for_database": Key(SECONDS, "Retry for so many seconds if the database does not answer (30)."),
-        "workers": Key(Number(0, 1000, whole=True), "Celery workers here, if CeleryExecutor runs the tasks (1)."),
-        "concurrency": Key(Number(1, 10_000, whole=True), "Tasks that each worker runs at a time (as configured)."),
-        "queues": Key(_TEXTS, "Queues that the workers serve (as configured)."),
-        "worker_grace": Key(SECONDS, "Seconds that running tasks are given when a worker stops (60)."),
-        "flower": Key(Flag(), "Whether Flower, Celery's web interface, is started (false)."),
-        "with": Key(_TEXTS, "Servers that are started with Airflow: redis, postgresql."),
-        "only": Key(_TEXTS, "Only these components of Airflow."),
-        "except": Key(_TEXTS, "All but these."),
+        "airflow": SchemaKey(Text("a path"), "The airflow command, or its environment (the command on PATH)."),
+        "executor": SchemaKey(Text("an executor"), "[core] executor."),
+        "port": SchemaKey(
+            ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "The port of the web interface."
+        ),
+        "bind": SchemaKey(Text("an address"), "The address that the web interface listens on."),
+        "any_port": SchemaKey(Flag(), "Whether free ports are taken instead of those that are taken (false)."),
+        "wait_for_database": SchemaKey(SECONDS, "Retry for so many seconds if the database does not answer (30)."),
+        "workers": SchemaKey(Number(0, 1000, whole=True), "Celery workers here, if CeleryExecutor runs the tasks (1)."),
+        "concurrency": SchemaKey(
+            Number(1, 10_000, whole=True), "Tasks that each worker runs at a time (as configured)."
+        ),
+        "queues": SchemaKey(_TEXTS, "Queues that the workers serve (as configured)."),
+        "worker_grace": SchemaKey(SECONDS, "Seconds that running tasks are given when a worker stops (60)."),
+        "flower": SchemaKey(Flag(), "Whether Flower, Celery's web interface, is started (false)."),
+        "with": SchemaKey(_TEXTS, "Servers that are started with Airflow: redis, postgresql."),
+        "only": SchemaKey(_TEXTS, "Only these components of Airflow."),
+        "except": SchemaKey(_TEXTS, "All but these."),
     }
 )
 _DEFAULTS = (
@@ -468,13 +484,13 @@ _DEFAULTS = (
 DEFAULTS = Table({key: COMPONENT.keys[key] for key in _DEFAULTS}, _ELSEWHERE)
 SYSTEM = Table(
     {
-        "defaults": Key(
+        "defaults": SchemaKey(
             DEFAULTS, "Keys for all components and initial steps that do not have them; variables are merged."
         ),
-        "env_file": Key(_FILES, '.env files for all; { path = "…", required = false } may be missing.'),
-        "init": Key(MapOf(INIT, name_fault, NAME), "Steps that run one after another before the components."),
-        "components": Key(MapOf(COMPONENT, name_fault, NAME), "What the system consists of."),
-        "airflow": Key(AIRFLOW, "Adds the components of Apache Airflow; tables of their names override them."),
+        "env_file": SchemaKey(_FILES, '.env files for all; { path = "…", required = false } may be missing.'),
+        "init": SchemaKey(MapOf(INIT, name_fault, NAME), "Steps that run one after another before the components."),
+        "components": SchemaKey(MapOf(COMPONENT, name_fault, NAME), "What the system consists of."),
+        "airflow": SchemaKey(AIRFLOW, "Adds the components of Apache Airflow; tables of their names override them."),
     },
     _SYSTEM_ELSEWHERE,
 )

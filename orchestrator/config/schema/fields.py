@@ -305,7 +305,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class SchemaKey:
     """One key of a table: its shape, and what it means, for the schema. Of a table in which a `required` key is missing
     or wrong nothing is read, unless a `stand_in` for it lets the rest be looked at; it has been reported."""
 
@@ -320,7 +320,7 @@ class Table:
     """A table with known keys, read into a dict of those that are there. `elsewhere` holds keys of other tools, each
     with what is written instead."""
 
-    keys: Mapping[str, Key]
+    keys: Mapping[str, SchemaKey]
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, value: object, at: At) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.config.schema.fields import ByType, Key, Made, Number, Size, Table, Text
+from orchestrator.config.schema.fields import ByType, Made, Number, SchemaKey, Size, Table, Text
 from orchestrator.model.spec import Limits
 
 _ID = ByType({str: Text("a name or a number"), int: Made(Number(0, 2**32 - 2, whole=True), str)})
@@ -19,13 +19,13 @@ def _umask(text: str) -> int:
 _LIMITS = Made(
     Table(
         {
-            "memory": Key(
+            "memory": SchemaKey(
                 Size(1 << 20),
                 'Memory, such as "512M" or "1G" (1 G is 1024 M): of the whole instance in a control group, else of the'
                 " data of each process (RLIMIT_DATA).",
             ),
-            "files": Key(Number(3, 1 << 30, whole=True), "Open files of each process (RLIMIT_NOFILE)."),
-            "processes": Key(
+            "files": SchemaKey(Number(3, 1 << 30, whole=True), "Open files of each process (RLIMIT_NOFILE)."),
+            "processes": SchemaKey(
                 Number(1, 1 << 22, whole=True),
                 "Processes and threads: of the instance in a control group, else of its user (RLIMIT_NPROC).",
             ),
@@ -49,15 +49,15 @@ _LIMITS = Made(
 )
 
 IDENTITY = {
-    "user": Key(
+    "user": SchemaKey(
         _ID,
         "The user that it runs as: a name or a number. Only root can change it. HOME, USER, LOGNAME and SHELL are set.",
     ),
-    "group": Key(_ID, "The group that it runs as: a name or a number (the user's)."),
-    "umask": Key(Made(Text("octal digits"), _umask), 'Permissions that its new files do not get: "027".'),
-    "nice": Key(
+    "group": SchemaKey(_ID, "The group that it runs as: a name or a number (the user's)."),
+    "umask": SchemaKey(Made(Text("octal digits"), _umask), 'Permissions that its new files do not get: "027".'),
+    "nice": SchemaKey(
         Number(-20, 19, whole=True),
         "Its scheduling priority, from -20 (most time) to 19; below 0 only root can set it.",
     ),
-    "limits": Key(_LIMITS, 'Limits of its resources: { memory = "1G", files = 1024, processes = 200 }.'),
+    "limits": SchemaKey(_LIMITS, 'Limits of its resources: { memory = "1G", files = 1024, processes = 200 }.'),
 }

@@ -20,11 +20,11 @@ from orchestrator.config.schema.fields import (
     ByType,
     Choice,
     Flag,
-    Key,
     ListOf,
     Made,
     MapOf,
     Number,
+    SchemaKey,
     Shape,
     Table,
     Text,
@@ -131,7 +131,7 @@ ARGV = ByType(  # of what is run beside a component
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProbeKind:
     """One probe: the shape of its key, what it means, the options that go with it, and how it is built."""
 
     shape: Shape
@@ -141,56 +141,56 @@ class Kind:
 
 
 _TIMES = frozenset({"interval", "timeout", "start_period", "retries"})
-PROBES: dict[str, Kind] = {
-    "log": Kind(
+PROBES: dict[str, ProbeKind] = {
+    "log": ProbeKind(
         _TEXT,
         "Once a line of its own output matches this regular expression.",
         frozenset({"about"}),
         lambda pattern, options: LogProbe(pattern, **options),
     ),
-    "prompt": Kind(
+    "prompt": ProbeKind(
         _TEXT,
         "Once an unfinished line of its own output matches this regular expression.",
         frozenset(),
         lambda pattern, options: PromptProbe(pattern),
     ),
-    "notify": Kind(
+    "notify": ProbeKind(
         Made(Flag(), _is_true),
         "Once it sends READY=1 to NOTIFY_SOCKET, as to systemd.",
         frozenset(),
         lambda wanted, options: NotifyProbe(),
     ),
-    "delay": Kind(
+    "delay": ProbeKind(
         SECONDS,
         "So many seconds after the start, or after its log and prompt probes have held.",
         frozenset(),
         lambda seconds, options: DelayProbe(seconds),
     ),
-    "tcp": Kind(
+    "tcp": ProbeKind(
         Made(ByType({str: Text("HOST:PORT"), int: Number(1, 65535, whole=True)}), _address),
         "When HOST:PORT, or PORT of 127.0.0.1, takes a connection.",
         _TIMES | {"owner"},
         lambda where, options: TcpProbe(where, 0, **options),
     ),
-    "unix": Kind(
+    "unix": ProbeKind(
         Text("the path of a socket"),
         "When this unix socket takes a connection; relative to the component's directory.",
         _TIMES | {"owner"},
         lambda path, options: UnixProbe(path, **options),
     ),
-    "file": Kind(
+    "file": ProbeKind(
         Text("a file"),
         "When this file exists and was written after the start; relative to the component's directory.",
         _TIMES,
         lambda path, options: FileProbe(path, **options),
     ),
-    "http": Kind(
+    "http": ProbeKind(
         Made(Text("a URL"), template(url)),
         "When GET on this URL answers as `status`, `header` and `body` say; http+unix://run%2Fapp.sock/PATH: a socket.",
         _TIMES | {"owner", "status", "headers", "body", "request_headers", "healthy", "fresh"},
         lambda url, options: HttpProbe(url, **options),
     ),
-    "exec": Kind(
+    "exec": ProbeKind(
         ARGV,
         "When this command, run beside the component in its environment, exits with 0.",
         _TIMES | {"about"},
@@ -207,29 +207,33 @@ STATUS = ByType(
 )
 _POINTERS = ListOf(Made(Text("a JSON pointer"), pointer), least=1)
 OPTIONS = {
-    "about": Key(
+    "about": SchemaKey(
         Text(), "What such a line says, or the command checks, for messages (the expression or command itself)."
     ),
-    "healthy": Key(_POINTERS, 'JSON pointers into the answer to strings that have to be "healthy".'),
-    "fresh": Key(_POINTERS, "JSON pointers into the answer to ISO 8601 times that have to be later than the start."),
-    "status": Key(STATUS, 'The HTTP statuses that count: 204, "2xx" (the default), "200-299", or a list.'),
-    "header": Key(
+    "healthy": SchemaKey(_POINTERS, 'JSON pointers into the answer to strings that have to be "healthy".'),
+    "fresh": SchemaKey(
+        _POINTERS, "JSON pointers into the answer to ISO 8601 times that have to be later than the start."
+    ),
+    "status": SchemaKey(STATUS, 'The HTTP statuses that count: 204, "2xx" (the default), "200-299", or a list.'),
+    "header": SchemaKey(
         Made(MapOf(_TEXT, _field_fault, _FIELDS), lambda read: tuple(read.items())),
         "Header fields of the answer, each with a regular expression that has to match.",
     ),
-    "body": Key(_TEXT, "A regular expression that has to match the body of the answer."),
-    "request_headers": Key(
+    "body": SchemaKey(_TEXT, "A regular expression that has to match the body of the answer."),
+    "request_headers": SchemaKey(
         Made(MapOf(Text(empty=True), _field_fault, _FIELDS), lambda read: tuple(read.items())),
         "Header fields that are sent along.",
     ),
-    "owner": Key(
+    "owner": SchemaKey(
         Choice({owner.value: owner for owner in Ownership}, {}),
         "Whose socket may answer on this machine: one of the component's own tree (the default), or any.",
     ),
-    "interval": Key(SOON, "Seconds between an answer and the next question (0.5; exec 1; alive 5)."),
-    "timeout": Key(SOON, "Seconds from the connection to the end of one answer (30; tcp, unix, file and alive 5)."),
-    "start_period": Key(SECONDS, "Seconds after the start in which a failure does not count (0)."),
-    "retries": Key(
+    "interval": SchemaKey(SOON, "Seconds between an answer and the next question (0.5; exec 1; alive 5)."),
+    "timeout": SchemaKey(
+        SOON, "Seconds from the connection to the end of one answer (30; tcp, unix, file and alive 5)."
+    ),
+    "start_period": SchemaKey(SECONDS, "Seconds after the start in which a failure does not count (0)."),
+    "retries": SchemaKey(
         Number(0, 1000000, whole=True),
         "So many failures in a row are a failure of the component (0: none is; alive 3).",
     ),
@@ -265,8 +269,8 @@ def _alive(read: dict[str, Any]) -> tuple[AskedProbe, ...]:
     return tuple(probe for probe in _build(read, _ALIVE) if isinstance(probe, AskedProbe))
 
 
-def _keys(wanted: Callable[[Kind], bool]) -> dict[str, Key]:
-    return {name: Key(kind.shape, kind.help) for name, kind in PROBES.items() if wanted(kind)}
+def _keys(wanted: Callable[[ProbeKind], bool]) -> dict[str, SchemaKey]:
+    return {name: SchemaKey(kind.shape, kind.help) for name, kind in PROBES.items() if wanted(kind)}
 
 
 _ELSEWHERE = {  # what docker compose, process-compose and Kubernetes call it
@@ -300,7 +304,7 @@ READY = ByType(
     }
 )
 _FAILED = Made(
-    Table({"log": Key(_TEXT, "The regular expression.", required=True), "about": OPTIONS["about"]}),
+    Table({"log": SchemaKey(_TEXT, "The regular expression.", required=True), "about": OPTIONS["about"]}),
     lambda read: LogProbe(read["log"], read.get("about", "")),
 )
 FAILED = ByType({dict: Made(_FAILED, lambda probe: (probe,)), list: ListOf(_FAILED, least=1)})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import (
-    Component,
+    ComponentSpec,
     Condition,
     Dependency,
     ExecProbe,
@@ -32,7 +32,7 @@ from orchestrator.presets.airflow import servers, workers
 from orchestrator.presets.airflow.facts import Facts
 from orchestrator.presets.airflow.network import (
     REFRESH,
-    Ports,
+    AirflowPorts,
     Use,
     environment,
     execution_url,
@@ -40,7 +40,7 @@ from orchestrator.presets.airflow.network import (
     in_words,
     web_url,
 )
-from orchestrator.presets.airflow.servers import Servers
+from orchestrator.presets.airflow.servers import BackendServers
 from orchestrator.presets.airflow.workers import FLOWER, WORKER, Programs, Wanted
 
 COLOURS = {
@@ -64,7 +64,7 @@ WARM_UP = 60.0  # seconds that the first call of the execution API may take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class AirflowRequest:
     """What the user asked for on the command line, and what was found. `command` is the airflow command, `directory`
     where the components run, `private` a directory of ours for their files, `environment` what they start from,
     `processors` how many there are for them. `task_call` is the program that calls the execution API as a task does.
@@ -83,7 +83,7 @@ class Request:
     bind: str | None = None
     stop: StopPlan = STOP
     wanted: Wanted = workers.DEFAULT
-    servers: Servers | None = None
+    servers: BackendServers | None = None
 
 
 def names(
@@ -123,7 +123,9 @@ def is_wished(name: str, only: frozenset[str], without: frozenset[str]) -> bool:
     return (not only or name in only) and name not in without
 
 
-def components(facts: Facts, running: tuple[str, ...], request: Request, chosen: Ports) -> tuple[Component, ...]:
+def components(
+    facts: Facts, running: tuple[str, ...], request: AirflowRequest, chosen: AirflowPorts
+) -> tuple[ComponentSpec, ...]:
     """Return the components of this start, `running` by name."""
     complete = environment(facts, request.environment, chosen, request.bind, running, request.own_hosts)
     own = request.servers.components(running, complete, RESTART) if request.servers is not None else []
@@ -132,14 +134,14 @@ def components(facts: Facts, running: tuple[str, ...], request: Request, chosen:
 
 
 def _airflow(
-    facts: Facts, running: tuple[str, ...], request: Request, chosen: Ports, complete: dict[str, str]
-) -> tuple[Component, ...]:
+    facts: Facts, running: tuple[str, ...], request: AirflowRequest, chosen: AirflowPorts, complete: dict[str, str]
+) -> tuple[ComponentSpec, ...]:
     """Return Airflow's own components."""
     if facts.major == 2 and request.launcher:
         others = complete.get("GUNICORN_CMD_ARGS", "")
         complete["GUNICORN_CMD_ARGS"] = f"{others} --no-control-socket".strip()
     before_web = (facts.web,) if facts.major > 2 and facts.web in running else ()  # through which tasks report
-    more: list[Component] = []
+    more: list[ComponentSpec] = []
     if WORKER in running:
         more += (
             replace(one, start_after=_goes_after(facts, WORKER, running, request.processors))
@@ -150,7 +152,7 @@ def _airflow(
     if FLOWER in running:
         more.append(workers.flower(facts, chosen, request.programs, request.directory, complete, RESTART, request.stop))
     core = tuple(
-        Component(
+        ComponentSpec(
             name=name,
             component=name,
             argv=_command(facts, name, request),
@@ -185,7 +187,7 @@ def _goes_after(facts: Facts, name: str, running: tuple[str, ...], processors: i
     return tuple(others[others.index(name) - at_once :][:1]) if name in others[at_once:] else ()
 
 
-def _command(facts: Facts, name: str, request: Request) -> tuple[str, ...]:
+def _command(facts: Facts, name: str, request: AirflowRequest) -> tuple[str, ...]:
     if name == "webserver":  # its gunicorn is a process that reads GUNICORN_CMD_ARGS
         return (request.command, name, "--pid", pid_file(request.private))
     return (*(request.launcher if facts.major == 2 else ()), request.command, name)
@@ -197,7 +199,7 @@ def pid_file(directory: str) -> str:
 
 
 def probes(
-    facts: Facts, name: str, running: tuple[str, ...], chosen: Ports, bind: str | None = None
+    facts: Facts, name: str, running: tuple[str, ...], chosen: AirflowPorts, bind: str | None = None
 ) -> tuple[Probe, ...]:
     """Return what has to hold before `name` is ready, when `running` are started together."""
     url = web_url(facts, chosen, bind, by_address=True)
@@ -219,7 +221,7 @@ def probes(
 
 
 def _task_call(
-    facts: Facts, running: tuple[str, ...], request: Request, complete: Mapping[str, str]
+    facts: Facts, running: tuple[str, ...], request: AirflowRequest, complete: Mapping[str, str]
 ) -> tuple[Probe, ...]:
     """Return the probe for a scheduler's tasks. Without an api-server here it is a matter of the configuration: nothing
     is known to answer at the default URL."""
@@ -241,7 +243,7 @@ def _health(facts: Facts, url: str, of: tuple[str, ...]) -> HttpProbe:
 
 
 def notes(
-    facts: Facts, command: str, configured: Ports, chosen: Ports, *, worker_runs: bool = False
+    facts: Facts, command: str, configured: AirflowPorts, chosen: AirflowPorts, *, worker_runs: bool = False
 ) -> tuple[str, ...]:
     """Return what is said before the components start: what was found, and what we changed of it."""
     lines = [f"Airflow {facts.version} ({command}), home {facts.home}, {facts.executor}, {facts.database}"]
@@ -264,7 +266,7 @@ def notes(
 
 
 def banner(
-    facts: Facts, running: tuple[str, ...], url: str, login: str, chosen: Ports | None = None
+    facts: Facts, running: tuple[str, ...], url: str, login: str, chosen: AirflowPorts | None = None
 ) -> tuple[str, ...]:
     """Return what is said once everything is ready. `login` is a line about user and password, or empty."""
     lines = ["", "Airflow is ready"]

@@ -31,7 +31,7 @@ SENTENCE_MAX = 200  # characters
 _PACKAGING = ("ImportError", "AttributeError", "TypeError", "NameError")  # of packages that do not fit each other
 
 
-class Finding:
+class Diagnosis:
     """Why it failed: `reason` in one line, `hint` in another or empty; `later` if it may work in a few seconds; `known`
     unless only the traceback tells more."""
 
@@ -84,13 +84,13 @@ def explain(
     environment: str,
     versions: dict[str, str],
     python: str,
-) -> Finding:
+) -> Diagnosis:
     """Explain an exception. `database` is its URL without the password, empty if it is not known yet; `holder` who has
     the SQLite file locked; `environment` the directory that packages are installed in; `versions` those of the packages
     that matter."""
     for cause in causes(error):
         if isinstance(cause, ModuleNotFoundError) and (module := (cause.name or "").partition(".")[0]) in DRIVERS:
-            return Finding(
+            return Diagnosis(
                 f"{named(database)} needs the Python package {DRIVERS[module]}, which is not in {environment}",
                 f"{environment}/bin/python -m pip install '{DRIVERS[module]}'",
             )
@@ -104,11 +104,11 @@ def named(database: str) -> str:
     return f"the database {database}" if database else "the database"
 
 
-def _of_database(cause: BaseException, database: str, sqlite_file: str, holder: str) -> Finding | None:
+def _of_database(cause: BaseException, database: str, sqlite_file: str, holder: str) -> Diagnosis | None:
     kind, module = type(cause).__name__, type(cause).__module__.partition(".")[0]
     if module == "sqlalchemy" and kind in ("ArgumentError", "NoSuchModuleError"):
         said = f": {first_line(cause)}" if kind == "NoSuchModuleError" else ""  # the other shows the password
-        return Finding(
+        return Diagnosis(
             f"[database] sql_alchemy_conn is not the URL of a database{said}",
             "expected for example postgresql+psycopg2://USER:PASSWORD@HOST:5432/NAME or sqlite:////PATH",
         )
@@ -118,10 +118,10 @@ def _of_database(cause: BaseException, database: str, sqlite_file: str, holder: 
         return None  # the driver's own exception follows
     text = first_line(cause)
     if module == "sqlite3" or sqlite_file:
-        return Finding(*_of_sqlite(text, sqlite_file, holder))
+        return Diagnosis(*_of_sqlite(text, sqlite_file, holder))
     server_text = str(cause)
     later = bool(_LATER.search(server_text)) and not _FATAL.search(text)
-    return Finding(f"cannot connect to {named(database)}: {text}", later=later)
+    return Diagnosis(f"cannot connect to {named(database)}: {text}", later=later)
 
 
 def _of_sqlite(text: str, path: str, holder: str) -> tuple[str, str]:
@@ -132,17 +132,17 @@ def _of_sqlite(text: str, path: str, holder: str) -> tuple[str, str]:
     return f"cannot use the SQLite file {path}: {text}", "name another home with --home DIR, or correct its permissions"
 
 
-def _of_packages(error: BaseException, environment: str, versions: dict[str, str], python: str) -> Finding:
+def _of_packages(error: BaseException, environment: str, versions: dict[str, str], python: str) -> Diagnosis:
     kind = type(error).__name__
     reason = f"{kind}: {shortened(first_line(error))}" if str(error) else kind
     root = type(error).__module__.partition(".")[0]
     if not (any(one.__name__ in _PACKAGING for one in type(error).__mro__) or root in ("pydantic", "sqlalchemy")):
-        return Finding(reason, known=False)
+        return Diagnosis(reason, known=False)
     installed = ", ".join(f"{name} {version}" for name, version in versions.items())
     if "apache-airflow" not in versions:
-        return Finding(reason, known=False)
+        return Diagnosis(reason, known=False)
     airflow = versions["apache-airflow"]
-    return Finding(
+    return Diagnosis(
         f"{reason} (in {environment} are {installed})" if installed else reason,
         "a package may be too new for this Airflow; its constraints have those it was tested with:"
         f" {environment}/bin/python -m pip install 'apache-airflow=={airflow}' --constraint"

@@ -19,7 +19,7 @@ FILE = "airflow-secrets.env"  # also in helper.py
 
 def path(home: Home) -> Path:
     """Return where they are stored."""
-    return home.corner / FILE
+    return home.state_dir / FILE
 
 
 def read(home: Home, facts: Facts) -> dict[str, str]:

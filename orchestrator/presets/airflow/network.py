@@ -27,7 +27,7 @@ class Use(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class AirflowPorts:
     """The ports that this start uses. `scheduler_health` is 0 where there is none."""
 
     web: int
@@ -41,14 +41,14 @@ class Ports:
         port: int = getattr(self, use.value)
         return port
 
-    def moved(self, others: Mapping[Use, int]) -> Ports:
+    def moved(self, others: Mapping[Use, int]) -> AirflowPorts:
         """Return these, with others for some uses."""
         return replace(self, **{use.value: port for use, port in others.items()})
 
 
-def ports(facts: Facts, wanted: int | None) -> Ports:
+def ports(facts: Facts, wanted: int | None) -> AirflowPorts:
     """Return the ports as they are configured, `wanted` for the web component where it is not None."""
-    return Ports(
+    return AirflowPorts(
         facts.port if wanted is None else wanted,
         facts.worker_log_port,
         facts.trigger_log_port,
@@ -68,7 +68,9 @@ def in_words(use: Use, facts: Facts) -> str:
     }[use]
 
 
-def listeners(facts: Facts, chosen: Ports, running: tuple[str, ...], bind: str | None) -> dict[Use, tuple[str, int]]:
+def listeners(
+    facts: Facts, chosen: AirflowPorts, running: tuple[str, ...], bind: str | None
+) -> dict[Use, tuple[str, int]]:
     """Map each use to the address that will be listened on."""
     uses: dict[Use, tuple[str, int]] = {}
     if facts.web in running:
@@ -95,7 +97,7 @@ _VARIABLES = {  # of the ports that nothing has to agree with
 def environment(
     facts: Facts,
     base: Mapping[str, str],
-    chosen: Ports,
+    chosen: AirflowPorts,
     bind: str | None,
     running: tuple[str, ...],
     own_hosts: frozenset[str] = frozenset(),
@@ -125,7 +127,7 @@ def environment(
     return result
 
 
-def _web_port(facts: Facts, chosen: Ports, url: str, *, here: bool) -> dict[str, str]:
+def _web_port(facts: Facts, chosen: AirflowPorts, url: str, *, here: bool) -> dict[str, str]:
     """The web port and everything that has to agree with it: left alone, a 3.x task talks to port 8080 whatever
     [api] port says, or through the reverse proxy of [api] base_url to an api-server that is `here`."""
     moved = chosen.web != facts.port
@@ -186,7 +188,7 @@ def _is_local(url: str) -> bool:
     return urlsplit(url).hostname in LOCAL
 
 
-def web_url(facts: Facts, chosen: Ports, bind: str | None = None, *, by_address: bool = False) -> str:
+def web_url(facts: Facts, chosen: AirflowPorts, bind: str | None = None, *, by_address: bool = False) -> str:
     """Return the URL of the web component as this machine reaches it, without a slash at its end."""
     host = facts.host if bind is None else bind
     reachable = ANY_HOST.get(host, f"[{host}]" if ":" in host and not host.startswith("[") else host)
@@ -196,7 +198,7 @@ def web_url(facts: Facts, chosen: Ports, bind: str | None = None, *, by_address:
     return f"{'https' if facts.ssl else 'http'}://{reachable}:{chosen.web}{path}"
 
 
-def flower_url(facts: Facts, chosen: Ports) -> str:
+def flower_url(facts: Facts, chosen: AirflowPorts) -> str:
     """Return the URL of Flower as this machine reaches it, without a slash at its end."""
     host = ANY_HOST.get(facts.flower_address, facts.flower_address)
     prefix = facts.flower_prefix.strip("/")

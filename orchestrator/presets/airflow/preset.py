@@ -1,4 +1,4 @@
-"""The preset at work: from an installation and the user's wishes to a system, and from the helper's facts to a plan.
+"""The preset at work: from an installation and the user's options to a system, and from the helper's facts to a plan.
 
 The home is AIRFLOW_HOME. Of ours in it: `.orchestrate/airflow.json` (the facts of the last start, with the stamp),
 `.orchestrate/airflow-secrets.env` (generated secrets) and `.orchestrate/run` (pid files). The components run in the
@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
-from orchestrator.model.spec import Component, Plan, StopPlan, System
+from orchestrator.model.spec import ComponentSpec, StartPlan, StopPlan, SystemSpec
 from orchestrator.presets.airflow import (
     cache,
     generated_secrets,
@@ -50,7 +50,7 @@ class NotFreeError(ConfigError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class AirflowOptions:
     """What the command line says. `wait_for_database` is in seconds.
 
     `show_password` where only a person at a terminal sees it."""
@@ -70,11 +70,11 @@ class Wishes:
         """The components to run. Raises UsageError."""
         return airflow_components.names(facts, self.only, self.without, self.wanted, self.servers)
 
-    def ports(self, facts: Facts) -> network.Ports:
+    def ports(self, facts: Facts) -> network.AirflowPorts:
         """The ports as they are configured, before it is known which are taken."""
         return network.ports(facts, self.port)
 
-    def url(self, facts: Facts, ports: network.Ports) -> str:
+    def url(self, facts: Facts, ports: network.AirflowPorts) -> str:
         """Where the web component will be."""
         return network.web_url(facts, ports, self.bind)
 
@@ -87,7 +87,7 @@ class Preset:
         installation: Installation,
         home: Path,
         environment: Mapping[str, str],
-        wishes: Wishes,
+        airflow_options: AirflowOptions,
         directory: str,
         shell: Mapping[str, str] | None = None,
     ) -> None:
@@ -95,25 +95,25 @@ class Preset:
         `environment`."""
         self._directory = directory
         self._installation = installation
-        self._wishes = wishes
+        self._options = airflow_options
         self._given = environment if shell is None else shell
         self._environment = prepared(environment, installation, home, directory)
-        self._servers: servers.Servers | None = None
-        self._planned: Callable[[int], tuple[Component, ...]] | None = None
+        self._servers: servers.BackendServers | None = None
+        self._planned: Callable[[int], tuple[ComponentSpec, ...]] | None = None
 
-    def expected(self, home: Home, facts: Facts) -> tuple[Component, ...]:
+    def expected(self, home: Home, facts: Facts) -> tuple[ComponentSpec, ...]:
         """Return the components as they are configured, before it is known which ports are taken. Raises UsageError."""
-        running = self._wishes.names(facts)
+        running = self._options.names(facts)
         self.find_servers(home)
         request = self._request(home, facts, generated_secrets.stored(home) if facts.generated else {})
-        return airflow_components.components(facts, running, request, self._wishes.ports(facts))
+        return airflow_components.components(facts, running, request, self._options.ports(facts))
 
-    def _request(self, home: Home, facts: Facts, secrets: Mapping[str, str]) -> airflow_components.Request:
+    def _request(self, home: Home, facts: Facts, secrets: Mapping[str, str]) -> airflow_components.AirflowRequest:
         python = self._installation.python
-        return airflow_components.Request(
+        return airflow_components.AirflowRequest(
             command=self._installation.command,
             directory=self._directory,
-            private=str(home.corner / "run"),
+            private=str(home.state_dir / "run"),
             task_call=(python, programs.path("task_call.py")),
             own_hosts=own_hosts(facts, self._environment),
             launcher=(python, programs.path("launcher.py"))
@@ -122,17 +122,17 @@ class Preset:
             environment={**self._environment, **secrets},
             processors=processors(),
             programs=Programs(
-                worker=(python, programs.path("celery_worker.py"), str(home.corner / "run")),
+                worker=(python, programs.path("celery_worker.py"), str(home.state_dir / "run")),
                 call=(python, programs.path("celery_call.py")),
                 airflow=self._installation.command,
             ),
-            wanted=self._wishes.wanted,
+            wanted=self._options.wanted,
             servers=self._servers,
-            bind=self._wishes.bind,
-            stop=self._wishes.stop,
+            bind=self._options.bind,
+            stop=self._options.stop,
         )
 
-    def make(self, home: Home) -> tuple[System, Callable[[], Plan] | None]:
+    def make(self, home: Home) -> tuple[SystemSpec, Callable[[], StartPlan] | None]:
         """Return the system, with the helper as its initial step unless a stamp spares it.
 
         Raises UsageError or NotFreeError where something already stands in the way, as far as can be told so early.
@@ -140,33 +140,33 @@ class Preset:
         refuse_older(home, airflow_installation.version(self._installation.python))
         if found := self.find_servers(home):
             found.save()
-        if airflow_components.is_wished("webserver", self._wishes.only, self._wishes.without):
+        if airflow_components.is_wished("webserver", self._options.only, self._options.without):
             refuse_foreign_webserver(home)
         run_directory(home)
         stamped = stamped_facts(home, self._installation, self._environment)
         expected = stamped or self._foresee(home)
         if expected is not None:  # what is taken is said before anything runs; by then another may have come
-            choose_ports(expected, self._wishes.ports(expected), self._wishes.names(expected), self._wishes)
+            choose_ports(expected, self._options.ports(expected), self._options.names(expected), self._options)
         if stamped is not None and stamped.sqlite_file:
             facts = stamped
-            return System(title="Airflow", labels=NAMES), lambda: self._plan(home, facts, fresh=False)
+            return SystemSpec(title="Airflow", labels=NAMES), lambda: self._plan(home, facts, fresh=False)
         before = cache.config_digest(str(config_file(self._environment, home.directory)))
-        wishes = self._wishes
-        task = [f"{wishes.wait_for_database:g}"]
+        airflow_options = self._options
+        task = [f"{airflow_options.wait_for_database:g}"]
         if stamped is not None and not stamped.celery:  # whether the broker answers, Airflow's process has to find out
             task.append(str(facts_path(home)))
-        step = helper_step(self._installation, home, self._environment, wishes.stop, self._directory, *task)
-        steps: tuple[Component, ...] = (step,)
+        step = helper_step(self._installation, home, self._environment, airflow_options.stop, self._directory, *task)
+        steps: tuple[ComponentSpec, ...] = (step,)
         if found is not None:
             own_broker = {OWN_BROKER: "1"} if servers.REDIS in found.found else {}  # it does not answer yet
             step = replace(step, argv=found.wrapped(step.argv), environment={**step.environment, **own_broker})
             steps = (*found.initial_steps(self._environment), step)
-        system = System(title="Airflow", init=steps, labels=NAMES)
+        system = SystemSpec(title="Airflow", init=steps, labels=NAMES)
         return system, lambda: self._plan_after_helper(home, stamped, before)
 
-    def find_servers(self, home: Home) -> servers.Servers | None:
+    def find_servers(self, home: Home) -> servers.BackendServers | None:
         """Find the servers that are started with Airflow, if any are, and lead Airflow to them. Raises ConfigError."""
-        names = self._wishes.servers
+        names = self._options.servers
         if names and self._servers is None:
             config = _content(config_file(self._environment, home.directory))
             configured = servers.configured(names, self._environment, config)
@@ -174,17 +174,17 @@ class Preset:
             self._environment |= self._servers.variables
         return self._servers
 
-    def instances(self, name: str, count: int) -> tuple[Component, ...]:
+    def instances(self, name: str, count: int) -> tuple[ComponentSpec, ...]:
         """Return the specs of workers, for `scale`. Raises OrchestrateError for another component."""
         if name != workers.WORKER or self._planned is None:
             raise OrchestrateError(f"cannot scale {name}: Airflow has one here", "only Celery workers can be scaled")
         return tuple(one for one in self._planned(count) if one.component == name)
 
-    def missing(self, names: Collection[str], present: Collection[str]) -> tuple[Component, ...]:
+    def missing(self, names: Collection[str], present: Collection[str]) -> tuple[ComponentSpec, ...]:
         """Raise OrchestrateError: what was left out at the start stays out."""
         raise OrchestrateError("this system has no other components")
 
-    def _plan_after_helper(self, home: Home, stamped: Facts | None, before: str) -> Plan:
+    def _plan_after_helper(self, home: Home, stamped: Facts | None, before: str) -> StartPlan:
         found = read_facts(home, stamped)
         return self._plan(home, found, fresh=found is not stamped, before=before)
 
@@ -193,9 +193,9 @@ class Preset:
         version = airflow_installation.version(self._installation.python)
         return foresee(version, str(home.directory), self._environment, config)
 
-    def _plan(self, home: Home, facts: Facts, *, fresh: bool, before: str = "") -> Plan:
-        wishes = self._wishes
-        running, configured = wishes.names(facts), wishes.ports(facts)
+    def _plan(self, home: Home, facts: Facts, *, fresh: bool, before: str = "") -> StartPlan:
+        airflow_options = self._options
+        running, configured = airflow_options.names(facts), airflow_options.ports(facts)
         unchanged = not before or before == cache.config_digest(facts.config_file)
         keep = functools.partial(
             cache.write,
@@ -207,11 +207,11 @@ class Preset:
             components=running,
         )
         try:
-            chosen = choose_ports(facts, configured, running, wishes)
+            chosen = choose_ports(facts, configured, running, airflow_options)
         except NotFreeError:  # the facts are good for the next start all the same
-            keep(url=wishes.url(facts, configured))
+            keep(url=airflow_options.url(facts, configured))
             raise
-        url = wishes.url(facts, chosen)
+        url = airflow_options.url(facts, chosen)
         request = self._request(home, facts, generated_secrets.read(home, facts))
         Path(airflow_components.pid_file(request.private)).unlink(missing_ok=True)
         secret = password.read(facts)
@@ -219,12 +219,12 @@ class Preset:
         own = next((one for one in components if one.name not in servers.NAMES), components[0])
         keep(url=url, changes=changes(self._given, own.environment))
 
-        def planned(count: int) -> tuple[Component, ...]:
+        def planned(count: int) -> tuple[ComponentSpec, ...]:
             wanted = replace(request, wanted=replace(request.wanted, count=count))
             return airflow_components.components(facts, running, wanted, chosen)
 
         self._planned = planned
-        return Plan(
+        return StartPlan(
             components=components,
             notes=(
                 *(() if fresh else ("Database ready: nothing has changed since the last start",)),
@@ -235,7 +235,11 @@ class Preset:
                 *filter(None, (generated_secrets.in_words(facts, home), missing_dags(facts, self._directory))),
             ),
             banner=airflow_components.banner(
-                facts, running, url, airflow_components.login_line(facts, secret, shown=wishes.show_password), chosen
+                facts,
+                running,
+                url,
+                airflow_components.login_line(facts, secret, shown=airflow_options.show_password),
+                chosen,
             ),
             secret=secret,
         )
@@ -328,10 +332,10 @@ def helper_step(
     stop: StopPlan,
     directory: str,
     *task: str,
-) -> Component:
+) -> ComponentSpec:
     """Return the initial step that runs the helper; `task` are its arguments after the file of the report."""
     scratch_path(home).unlink(missing_ok=True)
-    return Component(
+    return ComponentSpec(
         name=STEP,
         argv=(installation.python, programs.path("helper.py"), str(scratch_path(home)), *task),
         cwd=directory,
@@ -361,26 +365,28 @@ def stamped_facts(home: Home, installation: Installation, environment: Mapping[s
 
 def facts_path(home: Home) -> Path:
     """Where the facts of the last start are kept."""
-    return home.corner / "airflow.json"
+    return home.state_dir / "airflow.json"
 
 
 def scratch_path(home: Home) -> Path:
     """Where the helper writes."""
-    return home.corner / "airflow-report.json"
+    return home.state_dir / "airflow-report.json"
 
 
 def run_directory(home: Home) -> Path:
     """Return the directory for pid files; it is made if it is missing."""
-    directory = home.corner / "run"
+    directory = home.state_dir / "run"
     directory.mkdir(mode=0o700, exist_ok=True)
     return directory
 
 
-def choose_ports(facts: Facts, configured: network.Ports, running: tuple[str, ...], wishes: Wishes) -> network.Ports:
+def choose_ports(
+    facts: Facts, configured: network.AirflowPorts, running: tuple[str, ...], airflow_options: AirflowOptions
+) -> network.AirflowPorts:
     """Return the configured ports, or with --any-port free ones for those that are taken. Raises NotFreeError."""
-    uses = network.listeners(facts, configured, running, wishes.bind)
+    uses = network.listeners(facts, configured, running, airflow_options.bind)
     faults = {use: tcp_ports.fault(host, port) for use, (host, port) in uses.items()}
-    if not wishes.any_port:
+    if not airflow_options.any_port:
         refuse(
             {f"port {uses[use][1]} of {network.in_words(use, facts)}": fault for use, fault in faults.items()},
             "end what holds it, or let --any-port choose free ports",

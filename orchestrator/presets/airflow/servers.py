@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.model.errors import ConfigError, OrchestrateError
-from orchestrator.model.spec import Component, ExecProbe, RestartPlan, Scope, StopPlan, StopStep
+from orchestrator.model.spec import ComponentSpec, ExecProbe, RestartPlan, Scope, StopPlan, StopStep
 from orchestrator.presets.airflow import programs
 from orchestrator.process import tcp_ports
 from orchestrator.runtime.home import Home, write_private
@@ -47,7 +47,7 @@ _COLORS = {REDIS: "red", POSTGRESQL: "bright_blue"}
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class BackendServer:
     """One server: the password, and the port on 127.0.0.1."""
 
     password: str
@@ -55,14 +55,14 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Servers:
+class BackendServers:
     """The servers of one home, by name. `python` runs our programs, `programs` are the servers' own (for PostgreSQL the
     directory), `user` is who runs PostgreSQL if we are root."""
 
     home: Home
     python: str
     programs: Mapping[str, str]
-    found: Mapping[str, Server]
+    found: Mapping[str, BackendServer]
     user: str = ""
 
     @property
@@ -85,33 +85,33 @@ class Servers:
                 "bin": self.programs[POSTGRESQL],
                 "data": str(data(self.home)),
                 "port": self.found[POSTGRESQL].port,
-                "password_file": str(self.home.corner / "postgresql-password"),
+                "password_file": str(self.home.state_dir / "postgresql-password"),
                 "user": self.user,
             }
         )
 
     def save(self) -> None:
         """Write passwords, ports and configuration, each file 0600."""
-        corner = self.home.corner
+        state_dir = self.home.state_dir
         content = {name: {"password": one.password, "port": one.port} for name, one in self.found.items()}
-        write_private(corner / "airflow-servers.json", json.dumps({**_load(self.home), **content}).encode() + b"\n")
+        write_private(state_dir / "airflow-servers.json", json.dumps({**_load(self.home), **content}).encode() + b"\n")
         lines = (f"{name}={value}\n" for name, value in self.variables.items())
         write_private(variables_file(self.home), "".join(lines).encode())
         if server := self.found.get(POSTGRESQL):
-            write_private(corner / "postgresql-password", f"{server.password}\n".encode())
+            write_private(state_dir / "postgresql-password", f"{server.password}\n".encode())
             line = f"127.0.0.1:{server.port}:*:airflow:{server.password}\n"
-            write_private(corner / "pgpass", line.encode())
+            write_private(state_dir / "pgpass", line.encode())
         if server := self.found.get(REDIS):
             directory = self.home.directory / "redis"
             directory.mkdir(mode=0o700, exist_ok=True)
             write_private(redis_config(self.home), _redis_config(server, directory).encode())
 
-    def initial_steps(self, environment: Mapping[str, str]) -> tuple[Component, ...]:
+    def initial_steps(self, environment: Mapping[str, str]) -> tuple[ComponentSpec, ...]:
         """Return the step that makes the database, if there is none yet."""
         if POSTGRESQL not in self.found or (data(self.home) / "PG_VERSION").exists():
             return ()
         argv = (self.python, programs.path(PROGRAM), "initialize", self.settings)
-        return (Component(name=POSTGRESQL, argv=argv, cwd="/", environment=environment, source=SOURCE),)
+        return (ComponentSpec(name=POSTGRESQL, argv=argv, cwd="/", environment=environment, source=SOURCE),)
 
     def wrapped(self, argv: tuple[str, ...]) -> tuple[str, ...]:
         """Return a command line that runs `argv` while PostgreSQL runs, if it is one of these servers."""
@@ -121,7 +121,7 @@ class Servers:
 
     def components(
         self, running: tuple[str, ...], environment: Mapping[str, str], restart: RestartPlan
-    ) -> list[Component]:
+    ) -> list[ComponentSpec]:
         """Return the servers among `running`."""
         kept = {name: value for name, value in environment.items() if not name.startswith("AIRFLOW__")}
         made = {
@@ -130,9 +130,9 @@ class Servers:
         }
         return [made[name]() for name in NAMES if name in running and name in self.found]
 
-    def _redis(self, environment: Mapping[str, str], restart: RestartPlan) -> Component:
+    def _redis(self, environment: Mapping[str, str], restart: RestartPlan) -> ComponentSpec:
         config = str(redis_config(self.home))
-        return Component(
+        return ComponentSpec(
             name=REDIS,
             component=REDIS,
             argv=(self.programs[REDIS], config),
@@ -147,15 +147,15 @@ class Servers:
             tty=False,  # on a terminal it prints a logo
         )
 
-    def _postgresql(self, environment: Mapping[str, str], restart: RestartPlan) -> Component:
+    def _postgresql(self, environment: Mapping[str, str], restart: RestartPlan) -> ComponentSpec:
         port = self.found[POSTGRESQL].port
         query = (f"{self.programs[POSTGRESQL]}/psql", "-XwAtq", "-h", "127.0.0.1", "-p", str(port))
-        return Component(
+        return ComponentSpec(
             name=POSTGRESQL,
             component=POSTGRESQL,
             argv=(self.python, programs.path(PROGRAM), "serve", self.settings),
             cwd=str(self.home.directory),
-            environment={**environment, "PGPASSFILE": str(self.home.corner / "pgpass"), "PGCONNECT_TIMEOUT": "5"},
+            environment={**environment, "PGPASSFILE": str(self.home.state_dir / "pgpass"), "PGCONNECT_TIMEOUT": "5"},
             source=SOURCE,
             colour=_COLORS[POSTGRESQL],
             ready=(
@@ -170,7 +170,7 @@ class Servers:
 
 def prepare(
     names: frozenset[str], home: Home, python: str, environment: Mapping[str, str], configured: Mapping[str, str]
-) -> Servers:
+) -> BackendServers:
     """Find the programs, and passwords and free ports for them. `configured` are options of Airflow that contradict a
     server, by its name. Nothing is written. Raises ConfigError with a line for each problem."""
     problems = [f"cannot start {name} for --with: {option} is configured" for name, option in configured.items()]
@@ -189,7 +189,7 @@ def prepare(
         problems += filter(None, (fault,))
     if problems:
         raise ConfigError(problems)
-    return Servers(home, python, programs, _choose(names, home), user)
+    return BackendServers(home, python, programs, _choose(names, home), user)
 
 
 def configured(names: frozenset[str], environment: Mapping[str, str], config: str) -> dict[str, str]:
@@ -220,7 +220,7 @@ def redis_config(home: Home) -> Path:
 
 def variables_file(home: Home) -> Path:
     """Return the path of the file with the variables that lead Airflow to the servers."""
-    return home.corner / "airflow-servers.env"
+    return home.state_dir / "airflow-servers.env"
 
 
 def stored(home: Home) -> dict[str, str]:
@@ -232,10 +232,10 @@ def stored(home: Home) -> dict[str, str]:
     return {name: value for name, _, value in (line.partition("=") for line in lines) if value}
 
 
-def _choose(names: frozenset[str], home: Home) -> dict[str, Server]:
+def _choose(names: frozenset[str], home: Home) -> dict[str, BackendServer]:
     """Return the servers with the password of the first start, and the port of the last one if it is free."""
     known = _load(home)
-    chosen: dict[str, Server] = {}
+    chosen: dict[str, BackendServer] = {}
     avoid: set[int] = set()
     for name in NAMES:
         if name not in names:
@@ -245,12 +245,12 @@ def _choose(names: frozenset[str], home: Home) -> dict[str, Server]:
         while port in avoid or tcp_ports.fault("127.0.0.1", port):
             port = secrets.choice(PORTS)
         avoid.add(port)
-        chosen[name] = Server(str(record.get("password") or secrets.token_hex(24)), port)
+        chosen[name] = BackendServer(str(record.get("password") or secrets.token_hex(24)), port)
     return chosen
 
 
 def _load(home: Home) -> dict[str, Any]:
-    path = home.corner / "airflow-servers.json"
+    path = home.state_dir / "airflow-servers.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -315,7 +315,7 @@ def _may_enter(directory: Path, uid: int, gid: int) -> bool:
     return bool(status.st_mode & (0o010 if status.st_gid == gid else 0o001))
 
 
-def _redis_config(server: Server, directory: Path) -> str:
+def _redis_config(server: BackendServer, directory: Path) -> str:
     quoted = str(directory).replace("\\", "\\\\").replace('"', '\\"')
     return (
         "# Made by `orchestrate airflow --with redis` at each start.\n"

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.model.spec import (
-    Component,
+    ComponentSpec,
     ExecProbe,
     HttpProbe,
     LogProbe,
@@ -23,7 +23,7 @@ from orchestrator.model.spec import (
     StopStep,
 )
 from orchestrator.presets.airflow.facts import Facts
-from orchestrator.presets.airflow.network import Ports, flower_url
+from orchestrator.presets.airflow.network import AirflowPorts, flower_url
 
 CELERY = "CeleryExecutor"
 WORKER, FLOWER = "worker", "flower"
@@ -83,7 +83,7 @@ def worker(
     environment: Mapping[str, str],
     restart: RestartPlan,
     stop_before: tuple[str, ...] = (),
-) -> tuple[Component, ...]:
+) -> tuple[ComponentSpec, ...]:
     """Return the workers. The program gives each its own node name, and lets the first alone serve logs."""
     command = [*programs.worker, f"{wanted.grace:g}", programs.airflow, "celery", "worker"]
     if wanted.concurrency is not None:
@@ -91,7 +91,7 @@ def worker(
     if wanted.queues:
         command += ["--queues", wanted.queues]
     return tuple(
-        Component(
+        ComponentSpec(
             name=name,
             component=WORKER,
             argv=tuple(command),
@@ -118,16 +118,16 @@ def _worker_ready(facts: Facts, programs: Programs) -> tuple[Probe, ...]:
 
 def flower(
     facts: Facts,
-    chosen: Ports,
+    chosen: AirflowPorts,
     programs: Programs,
     directory: str,
     environment: Mapping[str, str],
     restart: RestartPlan,
     stop: StopPlan,
-) -> Component:
+) -> ComponentSpec:
     """Return Flower, Celery's web interface."""
     url = flower_url(facts, chosen)
-    return Component(
+    return ComponentSpec(
         name=FLOWER,
         component=FLOWER,
         argv=(programs.airflow, "celery", "flower", "--hostname", facts.flower_address, "--port", str(chosen.flower)),

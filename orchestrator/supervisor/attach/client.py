@@ -15,14 +15,14 @@ import os
 import socket
 from typing import Protocol
 
-from orchestrator.model.control import Frame, FrameReader, Kind, MalformedFrame, Seat, format_size
-from orchestrator.runtime.connection import Peer
+from orchestrator.model.control import Frame, FrameKind, FrameReader, MalformedFrame, Seat, format_size
+from orchestrator.runtime.connection import Connection
 from orchestrator.runtime.loop import WRITE, Loop
 
 BACKLOG_MAX = 1 << 18
 
 
-class Room(Protocol):
+class ViewerHost(Protocol):
     """What a viewer tells of."""
 
     def hear(self, viewer: Viewer, frame: Frame) -> None:
@@ -38,17 +38,17 @@ class Room(Protocol):
 class Viewer:
     """Owns the socket."""
 
-    def __init__(self, connection: socket.socket, seat: Seat, loop: Loop, room: Room) -> None:
+    def __init__(self, connection: socket.socket, seat: Seat, loop: Loop, room: ViewerHost) -> None:
         self.seat = seat
         self.rows, self.columns = seat.rows, seat.columns
         self.skipped = 0
-        self._room = room
+        self._viewer_host = room
         self._reader = FrameReader()
-        self._peer = Peer(connection, loop, self._take, lambda: room.left(self), self._caught_up)
+        self._peer = Connection(connection, loop, self._take, lambda: room.left(self), self._caught_up)
 
     def show(self, output: bytes) -> None:
         """Give it output."""
-        self.give(Frame(Kind.OUTPUT, output).encode(), len(output))
+        self.give(Frame(FrameKind.OUTPUT, output).encode(), len(output))
 
     def give(self, encoded: bytes, size: int) -> bool:
         """Give it a whole output frame, encoded once for everybody, of `size` bytes. Return whether it is taken."""
@@ -62,15 +62,15 @@ class Viewer:
 
     def note(self, text: str) -> None:
         """Say a line to whoever sits there."""
-        self._send(Frame(Kind.NOTE, text.encode()))
+        self._send(Frame(FrameKind.NOTE, text.encode()))
 
     def tell_size(self, rows: int, columns: int) -> None:
         """Say which size the component's terminal has from here on."""
-        self._send(Frame(Kind.SIZE, format_size(rows, columns).encode()))
+        self._send(Frame(FrameKind.SIZE, format_size(rows, columns).encode()))
 
     def end(self, status: int, why: str) -> None:
         """Say that it is over; the connection closes once that is read."""
-        self._send(Frame(Kind.END, f"{status} {why}".encode()))
+        self._send(Frame(FrameKind.END, f"{status} {why}".encode()))
         self._peer.end()
 
     def close(self) -> None:
@@ -83,13 +83,13 @@ class Viewer:
 
     def _caught_up(self) -> None:
         if self.skipped:
-            self._room.caught_up(self)
+            self._viewer_host.caught_up(self)
 
     def _take(self, data: bytes) -> None:
         try:
             for frame in self._reader.feed(data):
                 if self._peer.open:
-                    self._room.hear(self, frame)
+                    self._viewer_host.hear(self, frame)
         except MalformedFrame:
             self.close()
 
@@ -97,7 +97,7 @@ class Viewer:
 QUEUE_MAX = 1 << 20
 
 
-class Typist:
+class PtyWriter:
     """Types into one master, which its caller keeps open until `close`."""
 
     def __init__(self, loop: Loop, master_fd: int) -> None:

@@ -17,13 +17,13 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from orchestrator.model.control import Frame, Kind, MalformedFrame, Seat, parse_size
+from orchestrator.model.control import Frame, FrameKind, MalformedFrame, Seat, parse_size
 from orchestrator.output.stream import Stream
 from orchestrator.process import input_wait
 from orchestrator.runtime.loop import Loop, Timer
-from orchestrator.supervisor.attach.client import Typist, Viewer
-from orchestrator.supervisor.instance import Member
-from orchestrator.supervisor.prompts.responder import Dialogue
+from orchestrator.supervisor.attach.client import PtyWriter, Viewer
+from orchestrator.supervisor.instance import Instance
+from orchestrator.supervisor.prompts.responder import PromptResponder
 from orchestrator.terminal.modes import Modes
 from orchestrator.terminal.painter import screenful
 from orchestrator.terminal.query_answers import QueryAnswers
@@ -35,7 +35,7 @@ ANSWER_AFTER = (0.02, 0.1, 0.5)  # seconds between looks whether the terminal is
 WIGGLE = 0.15  # seconds with one row less, so that a full-screen program notices, and draws everything anew
 
 
-class House(Protocol):
+class SessionHost(Protocol):
     """What a terminal needs of the system around it."""
 
     loop: Loop
@@ -54,19 +54,19 @@ class House(Protocol):
         """Report that an instance waits at another prompt, or at none."""
 
 
-class Terminal:
+class AttachedTerminal:
     """Open while `stream` is one; between two incarnations it has none."""
 
-    def __init__(self, name: str, house: House) -> None:
+    def __init__(self, name: str, house: SessionHost) -> None:
         self.name = name
-        self._house = house
+        self._host = house
         self._stream: Stream | None = None
         self._modes = Modes()
         self._answers: QueryAnswers | None = None
         self._unanswered = b""
         self._late: Timer | None = None  # looks again whether answers can be typed
-        self._typist: Typist | None = None
-        self._dialogue: Dialogue | None = None
+        self._pty_writer: PtyWriter | None = None
+        self._responder: PromptResponder | None = None
         self._viewers: list[Viewer] = []
         self._writer: Viewer | None = None
         self._wiggle: Timer | None = None
@@ -75,13 +75,13 @@ class Terminal:
 
     # An incarnation
 
-    def open(self, member: Member, stream: Stream, tree: Callable[[], Iterable[int]]) -> None:
+    def open(self, member: Instance, stream: Stream, tree: Callable[[], Iterable[int]]) -> None:
         """Take note of a new incarnation's stream, before it is read; `tree` returns the pids of its processes."""
         self._stream = stream
         self._modes = Modes()
         self._answers = QueryAnswers(self._modes, lambda: stream.size)
-        self._typist = Typist(self._house.loop, stream.master_fd)
-        self._dialogue = Dialogue(member, stream, tree, self._house.loop, self)
+        self._pty_writer = PtyWriter(self._host.loop, stream.master_fd)
+        self._responder = PromptResponder(member, stream, tree, self._host.loop, self)
         stream.tap = self
         how = f"{self._end}; started again" if self._end else f"{self.name} started"
         self._end = ""
@@ -98,9 +98,9 @@ class Terminal:
         `end` says in words how it ended.
         """
         self._end = end
-        if self._typist is not None and self._dialogue is not None:
-            self._typist.close()
-            self._dialogue.close()
+        if self._pty_writer is not None and self._responder is not None:
+            self._pty_writer.close()
+            self._responder.close()
         if self._wiggle is not None:
             self._wiggle.cancel()
         if self._late is not None:
@@ -110,7 +110,7 @@ class Terminal:
         if self._stream is not None:
             self._stream.tap = None
             self._tell_held()
-        self._stream = self._answers = self._typist = self._dialogue = None
+        self._stream = self._answers = self._pty_writer = self._responder = None
         self.look_at_waiting()
         for viewer in list(self._viewers):
             viewer.show(self._modes.leave + b"\r\n")
@@ -135,18 +135,18 @@ class Terminal:
     @property
     def waiting(self) -> str:
         """The prompt at which it waits for input; empty while it does not."""
-        return self._dialogue.waiting if self._dialogue is not None else ""
+        return self._responder.waiting if self._responder is not None else ""
 
     def take(self, data: bytes) -> bytes:
         """Take a chunk of its output, before it is logged or shown; return what of it may be."""
-        assert self._dialogue is not None
+        assert self._responder is not None
         assert self._answers is not None
         escapes, whole, seen = self._modes.feed(data), data, False
-        data = self._dialogue.take(data)
+        data = self._responder.take(data)
         if escapes or self._reported[0]:
             self.look_at_waiting()
         if self._viewers:
-            encoded = Frame(Kind.OUTPUT, data).encode()
+            encoded = Frame(FrameKind.OUTPUT, data).encode()
             for viewer in list(self._viewers):
                 seen |= viewer.give(encoded, len(data)) and viewer is self._writer
         if answers := self._answers.take(whole, escapes=escapes, seen=seen):
@@ -165,28 +165,28 @@ class Terminal:
 
     def _try_to_answer(self, tries: int) -> None:
         self._late = None
-        if self._stream is None or self._typist is None or not self._stream.open:
+        if self._stream is None or self._pty_writer is None or not self._stream.open:
             self._unanswered = b""
         elif input_wait.is_edited(self._stream.master_fd):
             answers, self._unanswered = self._unanswered, b""
-            if self._typist.waiting + len(answers) <= ANSWERS_MAX:  # otherwise it does not read them
-                self._typist.type(answers)
+            if self._pty_writer.waiting + len(answers) <= ANSWERS_MAX:  # otherwise it does not read them
+                self._pty_writer.type(answers)
         elif tries < len(ANSWER_AFTER):
-            self._late = self._house.loop.call_in(ANSWER_AFTER[tries], lambda: self._try_to_answer(tries + 1))
+            self._late = self._host.loop.call_in(ANSWER_AFTER[tries], lambda: self._try_to_answer(tries + 1))
         else:
             self._unanswered = b""
 
     def typed(self) -> None:
         """Something was typed: what is asked next is news."""
-        if self._dialogue is not None:
-            self._dialogue.typed()
+        if self._responder is not None:
+            self._responder.typed()
             self.look_at_waiting()
 
     def look_at_waiting(self) -> None:
         """Report if the prompt at which it waits is another one, or another kind of program has the terminal."""
         if self._reported != (now := (self.waiting, self._stream is not None and self.is_full_screen)):
             self._reported = now
-            self._house.waiting_changed()
+            self._host.waiting_changed()
 
     # What its dialogue asks for (dialogue.Counter)
 
@@ -207,20 +207,20 @@ class Terminal:
 
     def type(self, data: bytes) -> bool:
         """Type into it; False where it does not take any more, or nothing runs."""
-        if self._typist is None or not self._typist.type(data):
+        if self._pty_writer is None or not self._pty_writer.type(data):
             return False
         self.typed()
         return True
 
     def tell(self, text: str, *, warns: bool = False) -> None:
         """Say a line of our own in the merged stream."""
-        self._house.tell(text, warns=warns)
+        self._host.tell(text, warns=warns)
 
     # Who is attached (viewer.Room)
 
     def admit(self, connection: socket.socket, seat: Seat) -> None:
         """Let somebody look, and type if nobody else does; the connection is ours from here on."""
-        viewer = Viewer(connection, seat, self._house.loop, self)
+        viewer = Viewer(connection, seat, self._host.loop, self)
         self._viewers.append(viewer)
         if seat.takes_over and self._writer is not None:
             self._writer.note("the keyboard was taken over from another terminal; from now on you are looking on")
@@ -239,7 +239,7 @@ class Terminal:
 
     def hear(self, viewer: Viewer, frame: Frame) -> None:
         """Do what a viewer's frame says; only the writer's counts."""
-        if frame.kind is Kind.SIZE:
+        if frame.kind is FrameKind.SIZE:
             try:
                 viewer.rows, viewer.columns = parse_size(frame.body)
             except MalformedFrame:
@@ -251,7 +251,7 @@ class Terminal:
                 self._take_size()
             elif viewer.seat.sizes and self._writer is None and self._stream is not None:
                 self._take_size()
-        elif frame.kind is not Kind.INPUT:
+        elif frame.kind is not FrameKind.INPUT:
             viewer.close()
         elif viewer is self._writer and self._stream is not None and not self.type(frame.body):
             viewer.note(f"{self.name} does not read what is typed: {len(frame.body)} bytes dropped")
@@ -290,8 +290,8 @@ class Terminal:
         assert self._stream is not None
         assert self._writer is not None
         if not self._stream.lent:
-            self._house.lend(self._stream, lent=True)
-            self._house.tell(f"a terminal is attached to {self.name}; its output is hidden here")
+            self._host.lend(self._stream, lent=True)
+            self._host.tell(f"a terminal is attached to {self.name}; its output is hidden here")
         self._take_size()
 
     def _take_size(self) -> None:
@@ -301,7 +301,7 @@ class Terminal:
             return
         sizer = self._writer or next((v for v in reversed(self._viewers) if v.seat.sizes), None)
         self._stream.sized = sizer is not None
-        size = (sizer.rows, sizer.columns) if sizer is not None else self._house.pty_size
+        size = (sizer.rows, sizer.columns) if sizer is not None else self._host.pty_size
         if self._stream.size != size:
             self._resize(*size)
         elif self._writer is not None or (sizer is not None and self._modes.full_screen):
@@ -314,10 +314,10 @@ class Terminal:
     def _tell_held(self) -> None:
         assert self._stream is not None
         if self._stream.lent:
-            self._house.lend(self._stream, lent=False)
+            self._host.lend(self._stream, lent=False)
             held, self._stream.held = self._stream.held, 0
             lines = f"; {held:,} lines were hidden" if held > 1 else "; 1 line was hidden" if held else ""
-            self._house.tell(f"the terminal has detached from {self.name}{lines}")
+            self._host.tell(f"the terminal has detached from {self.name}{lines}")
 
     def _show_state(self, viewer: Viewer) -> None:
         if self._stream is None:
@@ -345,4 +345,4 @@ class Terminal:
             return
         rows, columns = self._stream.size
         self._resize(rows - 1 or 2, columns, wiggles=True)
-        self._wiggle = self._house.loop.call_in(WIGGLE, lambda: self._resize(rows, columns))
+        self._wiggle = self._host.loop.call_in(WIGGLE, lambda: self._resize(rows, columns))

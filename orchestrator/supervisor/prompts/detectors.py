@@ -41,7 +41,7 @@ _QUESTION = re.compile(
 )
 
 
-class Asked(Protocol):
+class WatchedTerminal(Protocol):
     """The terminal that is watched."""
 
     @property
@@ -69,7 +69,7 @@ class Asked(Protocol):
 class PromptWatch:
     """Watches one incarnation. `waiting` is the prompt it waits at; empty while it does not."""
 
-    def __init__(self, loop: Loop, asked: Asked) -> None:
+    def __init__(self, loop: Loop, asked: WatchedTerminal) -> None:
         self.waiting = ""
         self._loop = loop
         self._asked = asked
@@ -188,7 +188,7 @@ _PROMPT_END = re.compile(r"[\])}>:?$#] ?")
 _DEBUGGER = re.compile(r"(?:\((?:i?[Pp]db(?:\+\+)?|gdb|lldb|rdb:\d+)\)|ipdb>|>>>|In \[\d+\]:) ?")
 
 
-class Crowded(Protocol):
+class BusyTerminal(Protocol):
     """The terminal that is watched."""
 
     @property
@@ -216,10 +216,10 @@ class Crowded(Protocol):
         """It waits for input, and no rule knows this prompt."""
 
 
-class Overtaken:
+class BusyPromptWatch:
     """Watches one incarnation. `waiting` is the prompt it waits at while others print; empty while it does not."""
 
-    def __init__(self, loop: Loop, crowded: Crowded) -> None:
+    def __init__(self, loop: Loop, crowded: BusyTerminal) -> None:
         self.waiting = ""
         self._loop = loop
         self._crowded = crowded

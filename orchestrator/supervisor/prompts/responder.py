@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.model.masked import plain
-from orchestrator.model.prompt_rules import Do, Expectations, Rule, Turn
+from orchestrator.model.prompt_rules import Expectations, PromptAction, Rule, RuleMatch
 from orchestrator.output.stream import Stream
 from orchestrator.process import input_wait
 from orchestrator.process.input_wait import Reader, Sleeper
 from orchestrator.runtime.loop import Loop
-from orchestrator.supervisor.instance import Member
+from orchestrator.supervisor.instance import Instance
 from orchestrator.supervisor.prompts.detectors import (
     NO_TEXT,
-    Overtaken,
+    BusyPromptWatch,
     PromptWatch,
     at,
     how_to_answer,
@@ -37,7 +37,7 @@ from orchestrator.supervisor.prompts.detectors import (
 )
 
 
-class Counter(Protocol):
+class ResponderHost(Protocol):
     """The terminal's user side."""
 
     @property
@@ -62,28 +62,28 @@ class Counter(Protocol):
         """Report if the prompt at which it waits is another one."""
 
 
-class Dialogue:
+class PromptResponder:
     """Lives as long as one incarnation's stream; `tree` returns the pids of its processes."""
 
     def __init__(
-        self, member: Member, stream: Stream, tree: Callable[[], Iterable[int]], loop: Loop, counter: Counter
+        self, member: Instance, stream: Stream, tree: Callable[[], Iterable[int]], loop: Loop, counter: ResponderHost
     ) -> None:
         self._member = member
         self._stream = stream
         self._tree = tree
         self._loop = loop
-        self._counter = counter
+        self._host = counter
         self._expectations = Expectations(member.spec.expect)
-        self._mask: Mask | None = None
+        self._mask: EchoMask | None = None
         self._silent = PromptWatch(loop, weakref.proxy(self))  # in a cycle all this, and the stream with its last
-        self._overtaken = Overtaken(loop, weakref.proxy(self))  # lines, would stay until the next collection
+        self._busy_watch = BusyPromptWatch(loop, weakref.proxy(self))  # lines, would stay until the next collection
         self._noticed = ""
         self._same_line = False
 
     @property
     def waiting(self) -> str:
         """The prompt at which it waits for input; empty while it does not."""
-        return self._silent.waiting or self._overtaken.waiting
+        return self._silent.waiting or self._busy_watch.waiting
 
     def take(self, data: bytes) -> bytes:
         """Take a chunk of output; return what of it may be shown and logged."""
@@ -95,26 +95,26 @@ class Dialogue:
             self._same_line = False
             self._expectations.end_line()
         self._silent.took(data)
-        self._overtaken.took(data)
+        self._busy_watch.took(data)
         return data
 
     def typed(self) -> None:
         """Something was typed: what is asked next is news."""
         self._noticed = ""
         self._silent.typed()
-        self._overtaken.typed()
+        self._busy_watch.typed()
 
     def close(self) -> None:
         """The incarnation has ended."""
         self._silent.close()
-        self._overtaken.close()
+        self._busy_watch.close()
 
     # What the two watches ask (prompts.Asked, overtaken.Crowded)
 
     @property
     def unfinished(self) -> bytes:
         """The line that has no end yet; empty under a full-screen program."""
-        return b"" if self._counter.is_full_screen else self._stream.splitter.pending
+        return b"" if self._host.is_full_screen else self._stream.splitter.pending
 
     @property
     def recent(self) -> bytes:
@@ -124,15 +124,15 @@ class Dialogue:
     @property
     def row_before_cursor(self) -> str:
         """The text on the cursor's row, to the cursor; empty under a full-screen program."""
-        return "" if self._counter.is_full_screen else self._counter.row_before_cursor
+        return "" if self._host.is_full_screen else self._host.row_before_cursor
 
     @property
     def before(self) -> str:
         """The prompt that other lines have overtaken, or else the last line; empty under a full-screen program."""
-        if self._counter.is_full_screen:
+        if self._host.is_full_screen:
             return ""
         last = self._stream.recent.rstrip().rpartition(b"\n")[2]
-        return self._overtaken.candidate or prompt_text(last)
+        return self._busy_watch.candidate or prompt_text(last)
 
     def find_reader(self) -> Reader | None:
         """Return who wants input, as far as the kernel reports it."""
@@ -141,7 +141,7 @@ class Dialogue:
     @property
     def is_full_screen(self) -> bool:
         """Whether a full-screen program has the terminal."""
-        return self._counter.is_full_screen
+        return self._host.is_full_screen
 
     def is_edited(self) -> bool:
         """Whether a line editor or a password prompt has the terminal."""
@@ -156,29 +156,29 @@ class Dialogue:
         turn, rule = self._expectations.meet(prompt, hidden=input_wait.is_hidden(self._stream.master_fd))
         if rule is None:
             return False
-        self._overtaken.told("")
+        self._busy_watch.told("")
         name = self._member.name
-        if turn is Turn.REFUSED:
+        if turn is RuleMatch.REFUSED:
             self._alert(f"{name} did not take the answer and asks again{at(prompt)}; {how_to_answer(name)}", prompt)
-        elif turn is Turn.ACT and rule.do is Do.ALERT:
+        elif turn is RuleMatch.ACT and rule.do is PromptAction.ALERT:
             self._alert(waits(name, prompt), prompt)
-        elif turn is Turn.ACT and rule.do is Do.ANSWER:
+        elif turn is RuleMatch.ACT and rule.do is PromptAction.ANSWER:
             self._answer(rule, prompt)
-        elif turn is Turn.ACT and rule.do is Do.FAIL:
-            self._counter.tell(f"{name} failed: it asks {shortened(prompt)}", warns=True)
+        elif turn is RuleMatch.ACT and rule.do is PromptAction.FAIL:
+            self._host.tell(f"{name} failed: it asks {shortened(prompt)}", warns=True)
             self._member.fail(f"failed, because it asked {shortened(prompt)}")
         return True
 
     def prompted(self, prompt: str, *, on_line: bool = True) -> None:
         """It waits for input, and no rule knows this prompt."""
-        if not on_line and self._overtaken.waiting:
+        if not on_line and self._busy_watch.waiting:
             return  # which has been told
-        self._overtaken.told(prompt)
-        self._counter.look_at_waiting()
+        self._busy_watch.told(prompt)
+        self._host.look_at_waiting()
         news = prompt.strip() if on_line else NO_TEXT  # a server that reads commands prints many lines
-        if self._counter.is_full_screen and self._stream.full_screen_reported:
+        if self._host.is_full_screen and self._stream.full_screen_reported:
             return  # that report names the command to type
-        if not self._same_line and not self._counter.is_attended and news != self._noticed:
+        if not self._same_line and not self._host.is_attended and news != self._noticed:
             self._same_line, self._noticed = True, news
             self._alert(waits(self._member.name, prompt), prompt)
 
@@ -190,17 +190,17 @@ class Dialogue:
             self._alert(f"cannot answer {name}{at(prompt)}: {why}; {how_to_answer(name)}", prompt)
             return
         if input_wait.is_echoed(self._stream.master_fd):
-            self._mask = Mask(self._loop.now())
-        self._counter.type(answer + b"\r")
-        self._counter.tell(f"answered {name} ({shortened(prompt)})")
+            self._mask = EchoMask(self._loop.now())
+        self._host.type(answer + b"\r")
+        self._host.tell(f"answered {name} ({shortened(prompt)})")
 
     def _alert(self, text: str, prompt: str) -> None:
         """Say that somebody has to look."""
         self._silent.waiting = prompt
-        self._overtaken.told(prompt)
-        self._counter.look_at_waiting()
-        if not self._counter.is_attended:
-            self._counter.tell(text, warns=True)
+        self._busy_watch.told(prompt)
+        self._host.look_at_waiting()
+        if not self._host.is_attended:
+            self._host.tell(text, warns=True)
 
 
 UNTIL = 5.0  # seconds after which no echo is expected any more
@@ -239,7 +239,7 @@ def _first_line(path: str) -> str:
     return line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
 
 
-class Mask:
+class EchoMask:
     """Drops the echo of one answer that is typed at `now`, monotonic seconds."""
 
     def __init__(self, now: float) -> None:
