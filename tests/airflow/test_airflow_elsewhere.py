@@ -149,7 +149,7 @@ def one_environment(path, airflow):
     subprocess.run([python, "-m", "venv", "--without-pip", path], check=True, timeout=60)
     ours = sysconfig.get_path("purelib")
     theirs = next((airflow / "lib").glob("python3*/site-packages"))
-    checkout = Path(__file__).parent.parent
+    checkout = Path(__file__).parent.parent.parent
     packages = next((path / "lib").glob("python3*/site-packages"))
     assert packages.parent.name == f"python3.{sys.version_info.minor}", "one Python for both"
     (packages / "both.pth").write_text(f"{theirs}\n{checkout}\n{ours}\n")

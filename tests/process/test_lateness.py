@@ -27,7 +27,8 @@ def test_wrong(record_property):
 def test_a_test_that_is_late_is_tried_again_and_one_that_is_wrong_is_not(tmp_path):
     (tmp_path / "test_times.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "lateness", "-p", "no:cacheprovider", "test_times.py"]
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    support = str(Path(__file__).parent.parent / "support")
+    path = os.pathsep.join([support, *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
     )

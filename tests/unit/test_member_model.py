@@ -315,6 +315,6 @@ def test_a_stop_during_the_backoff_disarms_it():
 
 
 MemberMachine.TestCase.settings = settings(
-    max_examples=250, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestMember = MemberMachine.TestCase

@@ -12,7 +12,7 @@ from terminal import Tmux
 from orchestrator.terminal.emulator import Emulator
 from orchestrator.terminal.screen_cells import BLANK, as_json, row_ansi, row_text
 
-RECORDED = sorted((Path(__file__).parent / "programs" / "screens").glob("*.bin"))
+RECORDED = sorted((Path(__file__).parent.parent / "programs" / "screens").glob("*.bin"))
 COLUMNS, LINES = 20, 6
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 

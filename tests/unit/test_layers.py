@@ -9,7 +9,7 @@ import pytest
 import orchestrator
 
 PACKAGE = Path(orchestrator.__file__).parent
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parent.parent
 
 FLOORS = {
     "cli": 7,

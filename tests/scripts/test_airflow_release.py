@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+SCRIPTS = Path(__file__).resolve().parent.parent.parent / "scripts"
 MAKE_PIP = '. "$scripts/common.sh"; make_venv pip 3.10- install_lock "$locks/pip.txt"; echo "$venv"'
 RELEASES = {  # version: Requires-Python and the times of upload, as the index has them
     "2.5.3": ("~=3.7", ["2023-04-01T10:00:00Z"]),

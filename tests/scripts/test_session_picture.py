@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from harness import Run, environment
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PICTURES = sorted((ROOT / "orchestrator" / "manual").glob("session-*.svg"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.model.lifecycle import TABLE, State
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "scripts" / "lifecycle-diagram"
 MOVES = {(state.name, after.name) for (state, _), (after, done) in TABLE.items() if state is not after or done}
 

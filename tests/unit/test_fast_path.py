@@ -103,7 +103,7 @@ CHUNK = st.one_of(
 ).map(b"".join)
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=400)
 @given(st.lists(CHUNK, max_size=5), st.sampled_from(PrefixStyle))
 def test_the_fast_path_shows_what_the_slow_one_shows(chunks, style):
     """One painter for all chunks of a component: what one leaves open the next one has to know."""

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
+SCRIPTS = Path(__file__).parent.parent.parent / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from benchmarks import airflow, figures, plot, report  # noqa: E402

@@ -104,7 +104,7 @@ def test_psql_is_noticed(home_at):
 
 
 def psql_is_noticed(home):
-    shutil.copy(Path(__file__).parent / "examples" / "shop" / "pg", home.path / "pg")
+    shutil.copy(Path(__file__).parent.parent / "examples" / "shop" / "pg", home.path / "pg")
     home.write(POSTGRES, name="orchestrate.toml")
     system = home.up(file="orchestrate.toml")
     system.wait_for(notice("psql", "postgres=#"))

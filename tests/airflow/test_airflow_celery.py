@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from airflow_fake import Fake
 from airflow_reports import facts
 from test_airflow_plan import PROGRAMS, REQUEST
-from test_airflow_preset import Fake
 
 from orchestrator.model.errors import ConfigError, UsageError
 from orchestrator.model.spec import Condition, Dependency, ExecProbe, LogProbe

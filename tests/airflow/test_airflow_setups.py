@@ -12,7 +12,7 @@ from harness import Run, environment
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
-HELPER = Path(__file__).parent.parent / "orchestrator" / "presets" / "airflow" / "helper.py"
+HELPER = Path(__file__).parent.parent.parent / "orchestrator" / "presets" / "airflow" / "helper.py"
 NAME = "airflow.example.com"
 DAG = """
 import datetime
@@ -130,7 +130,7 @@ def test_a_home_of_2_runs_its_dag_on_3_with_several_api_workers(tmp_path):
 def test_certificates_that_tasks_do_not_accept_are_named_and_others_work(tmp_path):
     def made(name):
         (tmp_path / name).mkdir()
-        program = Path(__file__).parent / "programs" / "certificate.py"
+        program = Path(__file__).parent.parent / "programs" / "certificate.py"
         subprocess.run([installed("3.3.2").with_name("python"), program, tmp_path / name, name], check=True, timeout=60)
         return f"ssl_cert = {tmp_path}/{name}/cert.pem\nssl_key = {tmp_path}/{name}/key.pem\n"
 

@@ -29,7 +29,7 @@ from facts import PATIENCE, children, describe, plain, pump, unread, until, watc
 from lateness import Late
 from programs.reaper import descendants, kill_all, stat_of
 
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).parent.parent / "programs"
 RUNTIME = "ORCHESTRATE_RUNTIME_DIR"
 PYTHON = [sys.executable, "-S", "-E"]
 _runs = []

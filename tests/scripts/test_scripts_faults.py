@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from harness import command_under_test
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
+SCRIPTS = Path(__file__).parent.parent.parent / "scripts"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs child subreapers")
 
 

@@ -124,7 +124,7 @@ STEPS = st.one_of(
 @example([b"\r\n", b"\x1b[1A\r", b"\r\n"], 1)
 @example([b"\r", b"\r\n", b"\x1b[F"], 3)
 @example([b"\r\n", b"\r", b"\x1b[F"], 1)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_row_that_stands_on_a_terminal_of_its_own_in_the_end_is_handed_on(steps, size):
     written = b"".join(steps)
     screen = pyte.Screen(300, 200)

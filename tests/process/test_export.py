@@ -16,16 +16,16 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from airflow_fake import FAKE, Fake
 from harness import Run, command_under_test, environment
 from hypothesis import given
 from hypothesis import strategies as st
-from test_airflow_preset import FAKE, Fake
 
 from orchestrator.export import source as common
 from orchestrator.export import systemd
 from orchestrator.export.yaml import write
 
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 NAMES = ("shop", "family", "airflow", "orders")
 TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=30)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from harness import Run, children, command_under_test, environment, leader_among, until
 
-CHECKOUT = Path(__file__).parent.parent
-DAGS = Path(__file__).parent / "dags"
+CHECKOUT = Path(__file__).parent.parent.parent
+DAGS = Path(__file__).parent.parent / "dags"
 READY = 240.0  # seconds: a machine that other work keeps busy
 STOP = 30.0
 WEB = {"2": "webserver", "3": "api-server"}

@@ -5,10 +5,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from airflow_fake import Fake
 from airflow_reports import VERSIONS, facts
 from airflow_rest import free_port
 from definitions import STAY, Directory
-from test_airflow_preset import Fake
 
 from orchestrator.config import component_dump, dump, selection, toml
 from orchestrator.config.definition import Document, merge

@@ -4,7 +4,7 @@ import configparser
 import re
 from pathlib import Path
 
-CHECKOUT = Path(__file__).parent.parent
+CHECKOUT = Path(__file__).parent.parent.parent
 
 
 def test_the_lowest_versions_are_those_that_are_declared():

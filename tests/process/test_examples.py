@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from harness import Run, command_under_test, environment, until
 
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 
 pytestmark = pytest.mark.scripts
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SCRIPTS = REPOSITORY / "scripts"
 LOCKS = sorted((SCRIPTS / "locks").glob("*.txt"))
 TOOLS = ["cat", "cut", "dirname", "mkdir", "readlink", "rm", "sed", "sha256sum", "shasum"]
