@@ -50,8 +50,8 @@ def moment(recording: Recording, text: str, option: str) -> int:
         now = datetime.fromtimestamp(recording.pieces[-1].time, timezone.utc)
     when = parse_time(text.removeprefix("-"), now)
     if when is None:
-        expected = "expected a time such as 14:02:11, 5m or -30s" + (", or crash" if option == "--at" else "")
-        raise UsageError(f"invalid {option} {text!r}: {expected}")
+        more = ", or crash" if option == "--at" else ""
+        raise UsageError(f"invalid {option} {text!r}: expected a time such as 14:02:11, 5m or -30s{more}")
     count = recording.until(when.timestamp())
     if not count and option == "--at":
         first = client.clock(recording.pieces[0].time)

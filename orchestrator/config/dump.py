@@ -170,7 +170,7 @@ def _signal(number: int) -> str:
 def _stop(stop: StopPlan, texts: _Texts) -> Plain:
     step = stop.steps[0]
     if not step.signal:
-        begin: Plain = {"keys": escape(step.keys)} if step.keys else {}
+        begin: Plain = {"keys": step.keys} if step.keys else {}
         if step.command:
             begin = {"command": _argv(step.command, ("stop", "command"), texts)}
         following = _signal(stop.steps[1].signal)

@@ -248,7 +248,9 @@ def _comment_out(draft: Draft, nearby: Nearby) -> None:
 
 def _add_example(draft: Draft, nearby: Nearby) -> None:
     run = python(nearby)
-    command = f"{run} -m http.server $PORT" if not nearby.fault(run.split()[0]) else "while date; do sleep 5; done"
+    command = f"{run} -m http.server $PORT --bind 127.0.0.1"
+    if nearby.fault(run.split()[0]):
+        command = "while date; do sleep 5; done"
     name = usable_name("web", [entry.name for entry in draft.entries])
     draft.entries.append(DraftEntry(name, {"command": command}, ["An example: replace it with a program of yours."]))
     draft.footer += [
