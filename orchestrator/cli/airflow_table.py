@@ -130,8 +130,12 @@ class AirflowTable:
 
     @property
     def _inherited(self) -> dict[str, str]:
-        """What components get unchanged. AIRFLOW_HOME is written down: another shell may have another."""
-        return {name: value for name, value in self.environment.items() if name != "AIRFLOW_HOME"}
+        """What components get unchanged. AIRFLOW_HOME is written down: another shell may have another. So is the
+        executor if the table names it."""
+        table = self.document.tree.get("airflow")
+        named = isinstance(table, dict) and "executor" in table
+        written = {"AIRFLOW_HOME", *(("AIRFLOW__CORE__EXECUTOR",) if named else ())}
+        return {name: value for name, value in self.environment.items() if name not in written}
 
     def definition(self, components: tuple[ComponentSpec, ...], report: Report) -> Definition:
         """Return the definition with these components of the preset under what the user wrote."""

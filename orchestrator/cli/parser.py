@@ -233,7 +233,7 @@ def _add_airflow(parser: Parser, preset: Parser, place: Parser) -> None:
         return action
 
     for name, text in (
-        ("info", "print version, home, URL, executor and database"),
+        ("info", "print version, home, URL, executor, database and workers"),
         ("password", "print the password of the admin"),
     ):
         add(name, text, preset, place, module="airflow").add_argument("--json", action="store_true", help="print JSON")

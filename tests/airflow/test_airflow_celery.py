@@ -137,6 +137,11 @@ def test_passwords_and_ports_are_kept_in_private_files(tmp_path):
     assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o600}
     again = servers._choose(frozenset(servers.NAMES), Home(tmp_path))
     assert {name: one.password for name, one in again.items()} == {"redis": "r3d", "postgresql": "p0st"}
+    (own.home.state_dir / "airflow-servers.json").unlink()
+    first, second = (servers._choose(frozenset(servers.NAMES), Home(tmp_path)) for _ in range(2))
+    assert {n: one.port for n, one in first.items()} == {n: one.port for n, one in second.items()}
+    assert all(one.port in servers.PORTS for one in first.values())
+    assert first["redis"].port != first["postgresql"].port
     assert servers.stored(own.home) == own.variables
 
 

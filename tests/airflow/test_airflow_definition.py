@@ -267,5 +267,5 @@ def test_a_mistake_is_one_clear_line(here, fake, text, words):
     here.write(text)
     said = ask(here, "check", status=2, PATH=f"{fake.bin}:{here.variables['PATH']}")
     assert words in said
-    assert said.count("\n") == 1
+    assert said.count("\n") == 1 + ("\nhint: " in said)
     assert not (here.path / ".orchestrate").exists()

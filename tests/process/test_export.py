@@ -221,6 +221,22 @@ def test_the_unit_of_the_whole_system_notifies_and_stops(project, tmp_path):
         assert "clock.2" in run.text
 
 
+def test_the_unit_finds_its_files_whatever_directory_the_command_ran_in(project):
+    here = project("family")
+    words = ("-C", here.path, "-f", "Procfile", "-e", ".env,?none.env", "--home", "state", "-t", "5")
+    ended = here.ask("export", "systemd", here.path / "out", "--whole", "--user", *words)
+    assert ended.returncode == 0, ended.stderr
+    unit = unit_of(next((here.path / "out").glob("*.service")))["Service"]
+    argv = words_of(unit["ExecStart"][0], command=True)
+    where = str(here.path)
+    assert argv[2:6] == ["-f", f"{where}/Procfile", "-e", f"{where}/.env,?{where}/none.env"]
+    assert argv[-4:] == ["--home", f"{where}/state", "-t", "5"]
+    assert "User" not in unit
+    refused = here.ask("export", "systemd", "--whole", "-f", "-")
+    assert refused.returncode == 2
+    assert "cannot export standard input as a unit" in refused.stderr
+
+
 # compose: the keys that we write, as the Compose Specification has them
 
 DURATION = {"type": "string", "pattern": r"^\d+s$"}

@@ -24,13 +24,24 @@ from orchestrator.runtime.home import write_private
 TARGETS = ("systemd", "compose", "kubernetes", "helm-values", "procfile", "supervisord")
 _NEED_IMAGE = ("compose", "kubernetes")
 _REPEATED = (  # options of `up` that the unit of --whole repeats
-    *(("file", "-f"), ("env", "-e"), ("only", "--only"), ("without", "--except"), ("profile", "--profile")),
+    *(
+        ("file", "-f"),
+        ("root", "--root"),
+        ("env", "-e"),
+        ("no_port", "--no-port"),
+        ("only", "--only"),
+        ("without", "--except"),
+        ("profile", "--profile"),
+    ),
     *(("formation", "-m"), ("no_tty", "--no-tty"), ("base_port", "-p"), ("home", "--home"), ("timeout", "-t")),
     *(("airflow", "--airflow"), ("executor", "--executor"), ("port", "--port"), ("bind", "--bind")),
     *(("concurrency", "--concurrency"), ("queues", "--queues"), ("worker_grace", "--worker-grace")),
     *(("servers", "--with"), ("env_override", "--env-override"), ("no_deps", "--no-deps")),
     *(("no_init", "--no-init"), ("any_port", "--any-port"), ("flower", "--flower")),
 )
+
+
+_PATHS = ("file", "env", "home", "root", "airflow")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -63,6 +74,11 @@ def _export(options: argparse.Namespace, source: Source, directory: str, read: s
     if options.target == "helm-values":
         version = read.airflow.version if read.airflow is not None else ""
         return helm_values.export(source, version, options.image or "")
+    if read.airflow is not None and read.airflow.airflow_options.servers and not servers.stored(read.airflow.home):
+        names = " and ".join(sorted(read.airflow.airflow_options.servers))
+        raise OrchestrateError(
+            f"cannot export {names} before their first start: they have no passwords yet", "run the system once"
+        )
     check_commands((*source.init, *source.components))
     match options.target:
         case "systemd":
@@ -133,12 +149,20 @@ def _taken_from_shell(
 
 
 def _rerun(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the command line that runs the system, with the options of this one."""
+    """Return the command line that runs the system, with the options of this one, in any directory.
+
+    Raises UsageError if the definition is standard input.
+    """
+    if options.whole and location.STDIN in (options.file or ()):
+        raise UsageError("cannot export standard input as a unit", "write the definition to a file")
+    base = Path(options.directory or ".").absolute()
     script = os.path.abspath(sys.argv[0])
     words = [script] if os.access(script, os.X_OK) else [sys.executable, "-m", "orchestrator"]
     words.append("airflow" if options.preset else "up")
     for name, flag in _REPEATED:
         value = getattr(options, name, None)
+        if name in _PATHS and value:
+            value = [_absolute_paths(base, one) for one in value] if name in ("file", "env") else str(base / value)
         if value is True:
             words.append(flag)
         elif isinstance(value, list | tuple):
@@ -148,6 +172,12 @@ def _rerun(options: argparse.Namespace) -> tuple[str, ...]:
     if options.preset and options.workers != 1:
         words += ["--workers", str(options.workers)]
     return (*words, *options.names)
+
+
+def _absolute_paths(base: Path, names: str) -> str:
+    """Return a list of files, separated by commas, with absolute paths; `?` before one says that it may be missing."""
+    parts = names.split(",")
+    return ",".join("?" * part.startswith("?") + os.path.join(base, part.removeprefix("?")) for part in parts)
 
 
 def _absolute(path: str) -> systemd.Resolve:

@@ -15,6 +15,7 @@ import pwd
 import secrets
 import shutil
 import signal
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,7 +234,8 @@ def stored(home: Home) -> dict[str, str]:
 
 
 def _choose(names: frozenset[str], home: Home) -> dict[str, BackendServer]:
-    """Return the servers with the password of the first start, and the port of the last one if it is free."""
+    """Return the servers with the password of the first start, and the port of the last one if it is free. The first
+    port comes from the home's path: it is the same each time before it is stored, and differs between homes."""
     known = _load(home)
     chosen: dict[str, BackendServer] = {}
     avoid: set[int] = set()
@@ -241,9 +243,9 @@ def _choose(names: frozenset[str], home: Home) -> dict[str, BackendServer]:
         if name not in names:
             continue
         record = known.get(name) or {}
-        port = int(record.get("port") or secrets.choice(PORTS))
+        port = int(record.get("port") or PORTS[zlib.crc32(f"{home.directory} {name}".encode()) % len(PORTS)])
         while port in avoid or tcp_ports.fault("127.0.0.1", port):
-            port = secrets.choice(PORTS)
+            port = port + 1 if port + 1 in PORTS else PORTS[0]
         avoid.add(port)
         chosen[name] = BackendServer(str(record.get("password") or secrets.token_hex(24)), port)
     return chosen
