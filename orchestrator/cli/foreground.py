@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.output.presenter import Presenter
     from orchestrator.supervisor.scaling import InstanceSource
     from orchestrator.supervisor.supervisor import Supervisor
+    from orchestrator.supervisor.view_process import ViewCommand
 
 KEYS_FD = 0
 PIPE_DRAIN_TIMEOUT = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
@@ -132,10 +133,16 @@ def _supervise(
     def begun() -> None:
         reception.open()
         stage.watch_logs(loop)
+        if here.view.full_screen:
+            supervisor.open_view()
 
     try:
+        if here.view.full_screen and not (here.erases and _is_same_terminal(KEYS_FD, fd)):
+            print("orchestrate: the view needs a terminal; showing the merged stream", file=sys.stderr, flush=True)
         if birth is None and console.kind is OutputKind.TERMINAL and _is_same_terminal(KEYS_FD, fd):
-            supervisor.read_keys(KEYS_FD)
+            supervisor.take_terminal(
+                KEYS_FD, shows_status=here.view.status, colors=here.colours, view=_view_command(home, here)
+            )
         outcome = supervisor.run(begun)
         reception.finish(outcome)
         if service is not None:
@@ -143,8 +150,21 @@ def _supervise(
         return outcome
     finally:
         reception.close()
+        supervisor.end_view()
         console.drain(PIPE_DRAIN_TIMEOUT if console.kind is not OutputKind.TERMINAL else TERMINAL_PATIENCE)
         supervisor.give_terminal_back()
+
+
+def _view_command(home: Home, here: CommandSettings) -> ViewCommand | None:
+    """Return how the view of this system is started; None if this terminal cannot show it."""
+    from orchestrator.supervisor.view_process import ViewCommand
+
+    if not here.erases:
+        return None
+    color = [] if here.colours else ["--color", "never"]
+    return ViewCommand(
+        [*settings.own_command(), "ui", "--home", str(home.directory), *color], settings.environment_of_view
+    )
 
 
 def _is_same_terminal(fd: int, other_fd: int) -> bool:

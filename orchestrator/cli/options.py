@@ -377,6 +377,8 @@ def stream() -> Parser:
     options.add_argument("-T", "--timestamps", action="store_true", help="print the local time before each line")
     options.add_argument("--utc", action="store_true", help="print the time in UTC before each line")
     options.add_argument("--no-prefix", action="store_true", help="print lines without the component's name")
+    options.add_argument("--no-status", action="store_true", help="show no row of states and keys below the output")
+    options.add_argument("--ui", action="store_true", help="open the full-screen view")
     options.add_argument("--json", action="store_true", help="print one JSON object per line")
     options.add_argument(
         "--quiet", metavar="NAMES", action=Gather, help="do not print the output of these; their logs have it"

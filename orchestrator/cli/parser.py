@@ -445,6 +445,8 @@ _DEFAULTS: dict[str, object] = {
     "color": None,
     "timestamps": False,
     "no_prefix": False,
+    "no_status": False,
+    "ui": False,
     "json": False,
     "quiet": (),
     "bell": False,

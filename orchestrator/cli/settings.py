@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ class StreamSettings:
     log_files: int | None
     history: int | None = None
     history_size: int | None = None
+    status: bool = True
+    full_screen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,8 @@ def read(options: argparse.Namespace) -> CommandSettings:
         log_files=options.log_files,
         history=options.history,
         history_size=options.history_size,
+        status=not options.no_status and environ.get("ORCHESTRATE_STATUS") != "never",
+        full_screen=options.ui,
     )
     erases = terminal and term not in ("", "dumb") and not view.json
     return CommandSettings(
@@ -124,6 +129,25 @@ def view_of() -> int:
     """Return the descriptor that `up` gives to the view it opens, to report how it was left; -1 if it did not."""
     text = os.environ.pop(VIEW_FD, "")
     return int(text) if text.isdecimal() else -1
+
+
+def own_command() -> list[str]:
+    """Return the words that run this program again."""
+    script = sys.argv[0]
+    if os.path.isfile(script) and os.path.basename(script) != "__main__.py":
+        return [sys.executable, os.path.abspath(script)]
+    return [sys.executable, "-m", "orchestrator"]
+
+
+def environment_of_view(fd: int) -> dict[str, str]:
+    """Return the environment of a view that reports on `fd` how it was left."""
+    return {**os.environ, VIEW_FD: str(fd), VIEW_CAN_BACKGROUND: str(int(_has_job_control()))}
+
+
+def _has_job_control() -> bool:
+    """Whether the shell that has started us has put us into a process group of our own, and so can take the terminal
+    back."""
+    return os.getpgrp() == os.getpid() != os.getsid(0) and os.getsid(os.getppid()) == os.getsid(0)
 
 
 def can_background() -> bool:

@@ -78,6 +78,7 @@ class Console:
         self._backlog = Backlog(fair=self.kind is OutputKind.TERMINAL)
         self._watching = False
         self._resting = False
+        self._held = False
         self._broken = False
         self._in_hurry = False
         self._stalled = False
@@ -107,7 +108,7 @@ class Console:
     @property
     def is_blocked(self) -> bool:
         """Whether the sink takes nothing now."""
-        return self._watching or self._resting
+        return self._watching or self._resting or self._held
 
     @property
     def waiting(self) -> int:
@@ -170,6 +171,21 @@ class Console:
             if self._loop.now() >= max(began, self._progress_at) + patience:
                 return
 
+    def hold(self) -> None:
+        """Write nothing until `release`."""
+        self._held = True
+        self._watch(False)
+
+    def release(self) -> None:
+        """Write again."""
+        self._held = False
+        self.flush()
+
+    def abandon(self) -> None:
+        """Write nothing any more; what is shown from now on is dropped."""
+        self._broken = True
+        self.give_up()
+
     def give_up(self) -> None:
         """Drop what waits, and end a `drain`."""
         self._backlog.clear()
@@ -186,6 +202,8 @@ class Console:
         self._write_out()
 
     def _write_out(self) -> None:
+        if self._held:
+            return
         backlog = self._backlog
         if not backlog.has_rest:
             self._progress_at = self._loop.now()

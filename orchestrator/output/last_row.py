@@ -1,4 +1,4 @@
-"""The row of an unfinished line on a terminal: how it is drawn, and how it is erased again.
+"""The row of an unfinished line on a terminal, and the status row below it: how they are drawn and erased again.
 
 It is cut to the window, and autowrap is off while it is drawn. So it takes one row, even if the terminal counts the
 columns of a script differently (Devanagari), and a progress bar may fill the window. The cursor never stays in the last
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from orchestrator.terminal.escapes import plain
 from orchestrator.terminal.width import width
 
-ERASE = b"\r\x1b[K"
+ERASE, ERASE_BELOW = b"\r\x1b[K", b"\r\x1b[J"
 ROOM = 3  # columns at the right margin that the cursor keeps free
 _NO_WRAP, _WRAP = b"\x1b[?7l", b"\x1b[?7h"
 
@@ -31,22 +31,30 @@ class LastRow:
         self._cut = cut
         self._size = size
         self._reflows = reflows
-        self._last: tuple[bytes, int] = (b"", 0)
+        self._last: tuple[bytes, bytes, int] = (b"", b"", 0)
+        self._has_status = False  # whether a status row is drawn below it
         self._bytes = b""
         self._cursor = 0  # its column
         self._columns = 0  # of the window, when the line was drawn
         self.is_drawn = False
 
-    def draw(self, tail: bytes) -> bytes:
-        """Return what draws a line; while others flood it is drawn again at every turn."""
+    def draw(self, tail: bytes, status: bytes = b"") -> bytes:
+        """Return what draws a line, and below it the status row; either may be empty. While components flood it is
+        drawn again at every turn. The cursor stays at the end of the line: what the terminal echoes belongs there."""
         columns = (self._size() or (80, 24))[0]
-        if self._last != (tail, columns):
-            self._last = (tail, columns)
-            shown = self._cut(tail, columns)
+        if self._last != (tail, status, columns):
+            self._last = (tail, status, columns)
+            shown = self._cut(tail, columns) if tail else b""
             taken = width(plain(shown).decode("utf-8", "replace"))
             self._cursor = min(taken, max(0, columns - ROOM))
             back = b"\x1b[%dG" % (self._cursor + 1) if taken > self._cursor else b""
-            self._bytes = _NO_WRAP + shown + _WRAP + back
+            if status:
+                below = b"\r\n" + status + b"\r\x1b[A" if tail else status + b"\r"
+                back = b"\x1b[%dG" % (self._cursor + 1) if self._cursor else b""
+                self._bytes = _NO_WRAP + shown + below + _WRAP + back
+            else:
+                self._bytes = _NO_WRAP + shown + _WRAP + back
+        self._has_status = bool(status)
         self._columns = columns
         return self._bytes
 
@@ -57,4 +65,4 @@ class LastRow:
         if was_drawn and self._reflows and size is not None and size[0] < self._columns:
             above = max(0, self._cursor - 1) // size[0]
             return b"\r" + (b"\x1b[%dA" % above if above else b"") + b"\x1b[J"
-        return ERASE
+        return ERASE_BELOW if was_drawn and self._has_status else ERASE

@@ -105,6 +105,13 @@ class QuietTerminal:
             self._entered = True
         return self._entered
 
+    def enter_again(self) -> None:
+        """Make it quiet after another process of our group had it, whatever that has left. Does nothing in the
+        background."""
+        if self._entered and self.is_in_front:
+            with contextlib.suppress(termios.error), _not_stopped():  # hung up
+                termios.tcsetattr(self._fd, termios.TCSANOW, _quiet(self._saved, quits=self._quits))
+
     def leave(self) -> None:
         """Restore the modes and drop what was typed. Does nothing in the background: the terminal is another's now."""
         if self._entered and self.is_in_front:
@@ -155,6 +162,14 @@ def _not_stopped() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def echo_again(fd: int) -> None:
+    """Make a terminal echo and collect lines, as shells expect it; whoever has set its modes has gone."""
+    with contextlib.suppress(termios.error), _not_stopped():  # hung up
+        modes = termios.tcgetattr(fd)
+        modes[3] |= termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN
+        termios.tcsetattr(fd, termios.TCSANOW, modes)
 
 
 def terminal_size() -> tuple[int, int]:

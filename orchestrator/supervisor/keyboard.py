@@ -12,22 +12,28 @@ from __future__ import annotations
 
 import os
 import termios
-from collections.abc import Callable
+from typing import Protocol
 
 from orchestrator.process import procfs
 from orchestrator.runtime.loop import EdgeWatch, Loop
 from orchestrator.runtime.raw_mode import KeysFd, QuietTerminal
 from orchestrator.terminal.key_encoding import Key, KeyEvent, begun_at, split_keys
 
-ENTER = frozenset(b"\r\n")
-HINT_EVERY = 60.0  # seconds
+TYPED_MAX = 3  # keys that arrive at once; more are pasted
+
+
+class OnKey(Protocol):
+    """What is done with a key."""
+
+    def __call__(self, key: Key, *, is_pasted: bool) -> None:
+        """Take one key; `is_pasted` says that it is part of a text that was pasted."""
 
 
 class Keyboard:
     """Reads the keys of the terminal `fd`, from its creation to `close`, and calls `on_key` for each of them. Answers
     and reports of the terminal, and releases of keys, are dropped."""
 
-    def __init__(self, loop: Loop, fd: int, on_key: Callable[[Key], None]) -> None:
+    def __init__(self, loop: Loop, fd: int, on_key: OnKey) -> None:
         """Raise OSError if the terminal cannot be read without waiting."""
         try:
             self._terminal = QuietTerminal(fd)
@@ -35,6 +41,7 @@ class Keyboard:
             raise OSError(*error.args) from None
         self._on_key = on_key
         self._begun = b""
+        self._held = False
         self._session, self._group = os.getsid(0), os.getpgrp()
         self._keys = KeysFd(fd)
         self._watch = EdgeWatch(loop)
@@ -45,11 +52,29 @@ class Keyboard:
 
     def suspend(self) -> None:
         """Give the terminal back: this process is about to stop."""
-        self._terminal.leave()
+        if not self._held:
+            self._terminal.leave()
 
     def resume(self) -> None:
         """Take the terminal again, if this process is in front now."""
-        self._terminal.enter()
+        if not self._held:
+            self._terminal.enter()
+
+    def hold(self) -> None:
+        """Leave the keys to another process of our group, until `release`. The terminal stays quiet: what is typed
+        before that process has it must not be echoed either."""
+        self._held = True
+
+    def release(self) -> None:
+        """Take the terminal again."""
+        self._held = False
+        self._terminal.enter_again()
+        self._on_input()  # an edge comes once
+
+    @property
+    def is_in_front(self) -> bool:
+        """Whether the terminal's keys are for us."""
+        return self._terminal.is_in_front
 
     def close(self) -> None:
         """Give the terminal back, and read no more."""
@@ -65,7 +90,7 @@ class Keyboard:
 
     def _on_input(self) -> None:
         """Read to the end: an edge comes once."""
-        if not self._terminal.enter():
+        if self._held or not self._terminal.enter():
             return
         try:
             while data := self._keys.read():
@@ -77,29 +102,6 @@ class Keyboard:
         data = self._begun + data
         end = begun_at(data) if data != b"\x1b" else len(data)  # the key Escape alone begins nothing
         self._begun = data[end:]
-        for key in split_keys(data[:end]):
-            if key.event in (KeyEvent.PRESS, KeyEvent.REPEAT):
-                self._on_key(key)
-
-
-class StreamKeys:
-    """What keys do under the merged stream: Enter adds a blank line, and others do nothing but bring a hint, once a
-    minute at most. `whom` returns the name of a component that could be typed to, or nothing."""
-
-    def __init__(
-        self, now: Callable[[], float], blank: Callable[[], None], tell: Callable[[str], None], whom: Callable[[], str]
-    ) -> None:
-        self._now = now
-        self._blank = blank
-        self._tell = tell
-        self._whom = whom
-        self._told_at = -HINT_EVERY
-
-    def press(self, key: Key) -> None:
-        """Act on one key."""
-        if key.byte in ENTER:
-            self._blank()
-        elif self._now() >= self._told_at + HINT_EVERY:
-            self._told_at = self._now()
-            name = self._whom()
-            self._tell("keys do not reach components here" + (f"; orchestrate attach {name}" if name else ""))
+        keys = [key for key in split_keys(data[:end]) if key.event in (KeyEvent.PRESS, KeyEvent.REPEAT)]
+        for key in keys:
+            self._on_key(key, is_pasted=len(keys) > TYPED_MAX)

@@ -72,6 +72,7 @@ class Launcher:
         self._oom_kills = OomKills(loop.now)
         loop.call_in(0.0, self._oom_kills.begin)
         self.rescue: Callable[[], None] = lambda: None
+        self.view_pid: Callable[[], int] = lambda: 0  # a child that is not an orphan
 
     def waiting(self) -> dict[str, str]:
         """For each member whose probes are asked, or whose turn to start will come, in words what it waits for."""
@@ -94,7 +95,7 @@ class Launcher:
         self.lost_guardians.check()
 
     def _own_pids(self) -> set[int]:
-        return {m.guardian_pid for m in self.registry.everyone} | self.probes.pids
+        return {m.guardian_pid for m in self.registry.everyone} | self.probes.pids | {self.view_pid()}
 
     # What members ask for (component.Host)
 

@@ -37,7 +37,8 @@ from orchestrator.supervisor.stop_progress import StopProgress, in_words
 from orchestrator.supervisor.terminals import Streams
 
 if TYPE_CHECKING:
-    from orchestrator.supervisor.keyboard import Keyboard
+    from orchestrator.supervisor.user_terminal import UserTerminal
+    from orchestrator.supervisor.view_process import ViewCommand
 
 
 class Supervisor:
@@ -83,7 +84,7 @@ class Supervisor:
         self._signal_handler = SignalHandler(
             loop, self, terms.hang_up_stops, lambda received: self.observer.signaled(received)
         )
-        self._keyboard: Keyboard | None = None
+        self._terminal: UserTerminal | None = None
         self.listen(lambda member, _: self.streams.terminals.changed(member))
 
     def run(self, begun: Callable[[], None] = lambda: None) -> Outcome:
@@ -112,43 +113,49 @@ class Supervisor:
 
     # The terminal's keys
 
-    def read_keys(self, fd: int) -> None:
-        """Read the keys of the terminal `fd` until `give_terminal_back`. If it cannot be read without waiting, it stays
-        as it is."""
-        from orchestrator.supervisor.keyboard import Keyboard, StreamKeys
+    def take_terminal(
+        self, fd: int, *, shows_status: bool = True, colors: bool = False, view: ViewCommand | None = None
+    ) -> None:
+        """Read the keys of the terminal `fd` until `give_terminal_back`, and show the row of states. If it cannot be
+        read without waiting, it stays as it is."""
+        from orchestrator.supervisor.user_terminal import UserTerminal
 
-        keys = StreamKeys(self.loop.now, self._presenter.blank, self.tell, self._typed_to)
         try:
-            self._keyboard = Keyboard(self.loop, fd, keys.press)
+            self._terminal = UserTerminal(
+                self.loop, fd, self, self._presenter, shows_status=shows_status, colors=colors, view=view
+            )
         except OSError:
             return
-        self._launcher.rescue = self._keyboard.rescue
+        self._launcher.rescue = self._terminal.rescue
+        self._launcher.view_pid = lambda: self._terminal.view_pid if self._terminal is not None else 0
         self._signal_handler.take_job_control()
+
+    def open_view(self) -> None:
+        """Open the full-screen view on the terminal, if that is ours."""
+        if self._terminal is not None:
+            self._terminal.open_view()
+
+    def end_view(self) -> None:
+        """Wait a moment until the view has left the terminal."""
+        if self._terminal is not None:
+            self._terminal.end_view()
 
     def give_terminal_back(self) -> None:
         """Read no more keys."""
-        if self._keyboard is not None:
-            self._keyboard.close()
-            self._keyboard = None
+        if self._terminal is not None:
+            self._terminal.close()
 
     def suspend(self) -> None:
         """Give the terminal back and stop, as Ctrl-Z does."""
-        if self._keyboard is not None:
-            self._keyboard.suspend()
+        if self._terminal is not None:
+            self._terminal.suspend()
         signals.stop_by(signal.SIGTSTP)
         self.resume()
 
     def resume(self) -> None:
         """Take the terminal again, if we are in front, and draw its last row again."""
-        if self._keyboard is not None:
-            self._keyboard.resume()
-            self._presenter.screen.begin_row()
-
-    def _typed_to(self) -> str:
-        """Return the component that somebody would type to: the one that waits for input, or else the first."""
-        names = [member.name for member in self.registry.members if member.runs and member.spec.tty]
-        waiting = [name for name in names if self.streams.terminals.waiting(name)]
-        return (*waiting, *names, "")[0]
+        if self._terminal is not None:
+            self._terminal.resume()
 
     # Start
 
@@ -356,6 +363,8 @@ class Supervisor:
         self.change_requests.drop()
         self._outcome = outcome
         self._signal_handler.stop_began()
+        if self._terminal is not None:
+            self._terminal.stopping()
         self._progress.end()
         if self._banner is not None:
             self._banner.end()
@@ -401,6 +410,8 @@ class Supervisor:
     def resize(self) -> None:
         """Our terminal has another size, and so has each component's."""
         self.streams.resize()
+        if self._terminal is not None:
+            self._terminal.changed()
 
     def say_stuck(self, members: list[Instance], why: str) -> None:
         """Say what cannot be killed, and do not wait for it."""

@@ -17,7 +17,7 @@ class Leave(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class RequestOutcome:
+class ViewOutcome:
     """`signal` is the number of the signal that ended the view, 0 for none."""
 
     leave: Leave

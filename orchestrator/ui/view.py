@@ -30,7 +30,7 @@ from orchestrator.ui.content import Content
 from orchestrator.ui.display import Display, Parts
 from orchestrator.ui.keys import ESCAPE_AFTER, KeyReader, Typed
 from orchestrator.ui.layout import COLUMNS_MIN, ROWS_MIN, Layout, layout_of
-from orchestrator.ui.outcome import Leave, RequestOutcome
+from orchestrator.ui.outcome import Leave, ViewOutcome
 from orchestrator.ui.samples import Sampler
 from orchestrator.ui.status_line import LIST_KEYS, PANE_KEYS, StatusLine
 from orchestrator.ui.styled_text import BOLD, CYAN, DIM, RED, YELLOW, Row, cut, padded
@@ -81,7 +81,7 @@ class View:
         self._keys = KeyReader()
         self._keys_timer: Timer | None = None
         self._signals: SignalPipe | None = None
-        self._outcome: RequestOutcome | None = None
+        self._outcome: ViewOutcome | None = None
         self._rows: ViewConnection | None = None
         self._failed_connects = 0
         self._logs_connection: ViewConnection | None = None
@@ -93,7 +93,7 @@ class View:
         self._frame_timer: Timer | None = None
         self._layout = layout_of(24, 80, LIST_WIDTH, zoom=False, shows_pane=False)
 
-    def run(self) -> RequestOutcome:
+    def run(self) -> ViewOutcome:
         """Show the view until it is left; the terminal is restored when this returns or raises."""
         self._signals = SignalPipe(self.options.signals)
         try:
@@ -116,7 +116,7 @@ class View:
 
     def leave(self, how: Leave, number: int = 0) -> None:
         """End the view."""
-        self._outcome = self._outcome or RequestOutcome(how, number)
+        self._outcome = self._outcome or ViewOutcome(how, number)
 
     def _close(self) -> None:
         self.sampler.close()

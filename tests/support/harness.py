@@ -282,7 +282,7 @@ def leader_among(pids):
 def environment(**changes):
     """A small, known environment; a value of None takes one away."""
     base = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", RUNTIME) if name in os.environ}
-    base.update(LANG="C.UTF-8", TERM="xterm-256color")
+    base.update(LANG="C.UTF-8", TERM="xterm-256color", ORCHESTRATE_STATUS="never")  # one test shows the row of states
     return {name: value for name, value in (base | changes).items() if value is not None}
 
 

@@ -14,7 +14,7 @@ from lateness import in_time
 
 # A shell that restores no modes by itself, nor dies of the signals that its whole group gets.
 TELLING = 'trap : INT QUIT HUP; "$@"; stty -a; read line; echo "[$line]"'
-HINT = r"keys do not reach components here; orchestrate attach web"
+HINT = r"keys do not reach components here \(u view, r restart, \? keys\); orchestrate attach web"
 
 
 def modes(run):
@@ -41,13 +41,13 @@ def press(run, keys):
 def test_what_is_typed_is_not_echoed_and_one_hint_a_minute_says_where_to_type(home):
     run = start(home, web="echo ready; stty -echo; printf 'Password: '; read it; exec cat")
     run.wait_for("Password:")
-    for key in b"hunter2\x04\x16\x1b":
+    for key in b"hidden2\x04\x16\x1b":
         press(run, bytes([key]))
     run.wait_for(HINT)
     press(run, b"\x1b[A\x1b[200~more secrets\x1b[201~" + "é".encode())
     run.signal(signal.SIGTERM)
     run.wait()
-    assert "hunter2" not in run.text
+    assert "hidden2" not in run.text
     assert "secrets" not in run.text
     assert len(re.findall(HINT, run.text)) == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import signal
 import sys
 
 from orchestrator.cli import client, settings
@@ -12,32 +13,74 @@ from orchestrator.cli.commands import attach
 from orchestrator.control.client import NotRunning, open_attachment
 from orchestrator.model.control import Request, Seat, Verb
 from orchestrator.model.errors import OrchestrateError
+from orchestrator.process import procfs, tree
 from orchestrator.runtime import raw_mode, signals
 from orchestrator.runtime.home import Home
+from orchestrator.runtime.loop import Loop
 from orchestrator.terminal.detach_keys import DetachKeys
 from orchestrator.ui.layout import COLUMNS_MIN, ROWS_MIN
-from orchestrator.ui.outcome import Leave, RequestOutcome
+from orchestrator.ui.outcome import Leave, ViewOutcome
 
+LOOKS, LOOK_AFTER = 60, 0.05  # times, seconds
 REPORT = {Leave.STREAM: b"u", Leave.STOP: b"s", Leave.BACKGROUND: b"b"}
 
 
 def run(options: argparse.Namespace) -> int:
     """Show the view until the user leaves it, or the system exits; returns the exit status."""
+    report_fd = settings.view_of()
+    if report_fd < 0:
+        return _run_alone(options)
+    leave, number = Leave.STREAM, 0
+    try:
+        here = settings.read(options)
+        if why := why_not(here.term):
+            print(f"orchestrate: {why}; showing the merged stream", file=sys.stderr, flush=True)
+        else:
+            keys = attach.detach_keys_of(options.detach_keys)
+            outcome = _show(client.system_of(options), keys, colors=here.colours, owned=True)
+            leave, number = outcome.leave, outcome.signal
+    finally:
+        _report(report_fd, leave)
+    if number:
+        signals.die_of(number)
+    return 0
+
+
+def _run_alone(options: argparse.Namespace) -> int:
     home = client.system_of(options)
     here = settings.read(options)
     if why := why_not(here.term):
         print(f"orchestrate: {why}; showing the merged stream", file=sys.stderr, flush=True)
         return attach.follow(home, options)
-    keys = attach.detach_keys_of(options.detach_keys)
-    report_fd = settings.view_of()
-    outcome = _show(home, keys, colors=here.colours, report_fd=report_fd)
-    if report_fd >= 0:
-        os.write(report_fd, REPORT.get(outcome.leave, b""))
-    elif outcome.leave is Leave.ENDED:
+    outcome = _show(home, attach.detach_keys_of(options.detach_keys), colors=here.colours, owned=False)
+    if outcome.leave is Leave.ENDED:
         print("orchestrate: the system has exited", file=sys.stderr)
     if outcome.signal:
         signals.die_of(outcome.signal)
     return 0
+
+
+def _report(fd: int, leave: Leave) -> None:
+    """Report to the process that has opened this view how it was left."""
+    try:
+        os.write(fd, REPORT.get(leave, REPORT[Leave.STREAM]))
+    except BrokenPipeError:  # it was killed, and cannot give the terminal back
+        raw_mode.echo_again(0)
+        return
+    if leave is Leave.BACKGROUND:
+        _continue_in_background(os.getppid())
+
+
+def _continue_in_background(supervisor: int) -> None:
+    """Continue the process that has opened this view once its shell has seen that it has stopped, and has taken the
+    terminal. The kernel does not report that, so it is looked at a few times."""
+    loop = Loop()
+    for _ in range(LOOKS):
+        if procfs.is_stopped(supervisor) and os.tcgetpgrp(0) != os.getpgrp():
+            break
+        loop.call_in(LOOK_AFTER, lambda: None)
+        loop.turn()
+    tree.send(supervisor, signal.SIGCONT)
 
 
 def why_not(term: str) -> str:
@@ -54,7 +97,7 @@ def why_not(term: str) -> str:
     return ""
 
 
-def _show(home: Home, keys: DetachKeys, *, colors: bool, report_fd: int) -> RequestOutcome:
+def _show(home: Home, keys: DetachKeys, *, colors: bool, owned: bool) -> ViewOutcome:
     from orchestrator.ui.view import Options, View
 
     shown = Options(
@@ -62,8 +105,8 @@ def _show(home: Home, keys: DetachKeys, *, colors: bool, report_fd: int) -> Requ
         colors=colors,
         attach=lambda name: _attach(home, name, attach.detach_keys_of(keys.text)),
         detach_keys=keys.name,
-        owned=report_fd >= 0,
-        can_background=report_fd >= 0 and settings.can_background(),
+        owned=owned,
+        can_background=owned and settings.can_background(),
         signals=tuple(signals.that_end_or_stop()),
     )
     try:

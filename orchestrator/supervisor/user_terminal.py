@@ -1,0 +1,215 @@
+"""The user's terminal, to which the system belongs: its keys, the row below the merged stream, and the view on it.
+
+While the view is open, nothing is written to the terminal and no key is read here. What would have been shown meanwhile
+is kept, bounded, and shown with a mark once the view was left.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.status import WORKING, Status
+from orchestrator.output.presenter import Presenter
+from orchestrator.output.status_row import Item
+from orchestrator.runtime.loop import Loop
+from orchestrator.supervisor.instance import Instance
+from orchestrator.supervisor.keyboard import Keyboard
+from orchestrator.supervisor.stream_keys import StreamKeys
+from orchestrator.supervisor.view_process import BACKGROUND, RESTORE, STOP, ViewCommand, ViewProcess
+
+if TYPE_CHECKING:
+    from orchestrator.supervisor.supervisor import Supervisor
+
+VIEW_PATIENCE = 2.0  # seconds that the view has to end after the system
+
+
+class UserTerminal:
+    """Owns the terminal `fd` from its creation to `close`. Without `shows_status` there is no row; `view` starts the
+    full-screen view, None if there is none."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        fd: int,
+        supervisor: Supervisor,
+        stage: Presenter,
+        *,
+        shows_status: bool,
+        colors: bool,
+        view: ViewCommand | None,
+    ) -> None:
+        """Raise OSError if the terminal cannot be read without waiting."""
+        self._loop = loop
+        self._supervisor = supervisor
+        self._presenter = stage
+        self._screen = stage.screen
+        self._shows_status = shows_status and self._screen.shows_tails
+        self._command = view
+        self._view: ViewProcess | None = None
+        self._keys = StreamKeys(loop, self, self._draw, self._columns, colors=colors)
+        self._keys.has_view = view is not None
+        self._keyboard: Keyboard | None = Keyboard(loop, fd, self._keys.press)
+        self.rescue = self._keyboard.rescue
+        if self._shows_status:
+            self._screen.is_in_front = lambda: self._keyboard is not None and self._keyboard.is_in_front
+            supervisor.listen(lambda member, before: self._keys.changed())
+            supervisor.streams.on_waiting.append(self._keys.changed)
+
+    @property
+    def view_pid(self) -> int:
+        """The pid of the view; 0 if it is not open."""
+        return self._view.pid if self._view is not None else 0
+
+    def changed(self) -> None:
+        """The terminal has another size, or there are other instances."""
+        if self._shows_status:
+            self._keys.changed()
+
+    def stopping(self) -> None:
+        """The system stops: keys have nothing to act on any more."""
+        self._keys.close()
+
+    def suspend(self) -> None:
+        """Give the terminal back: this process is about to stop."""
+        if self._keyboard is not None and self._view is None:
+            self._draw(b"")
+            self._screen.end_turn()
+            self._keyboard.suspend()
+
+    def resume(self) -> None:
+        """Take the terminal again, if we are in front."""
+        if self._keyboard is not None and self._view is None:
+            self._keyboard.resume()
+            self._screen.begin_row()
+            self.changed()
+
+    def end_view(self) -> None:
+        """Wait a moment until the view has ended: the system has."""
+        if self._view is None:
+            return
+        timer = self._loop.call_in(VIEW_PATIENCE, lambda: None)
+        until = self._loop.now() + VIEW_PATIENCE
+        while self._view is not None and self._loop.now() < until:
+            self._loop.turn()
+        timer.cancel()
+        if self._view is not None:
+            self._view_left(b"")
+
+    def close(self) -> None:
+        """Give the terminal back, and read no more."""
+        if self._keyboard is not None:
+            self._keyboard.close()
+            self._keyboard = None
+
+    # What keys act on (stream_keys.System)
+
+    def blank(self) -> None:
+        """Show a blank line."""
+        self._presenter.blank()
+
+    def tell(self, text: str) -> None:
+        """Show a line of our own."""
+        self._supervisor.tell(text)
+
+    def typed_to(self) -> str:
+        """Return the component that could be typed to: one that waits for input, or else the first."""
+        names = [member.name for member in self._supervisor.registry.members if member.runs and member.spec.tty]
+        waiting = [name for name in names if self._supervisor.streams.terminals.waiting(name)]
+        return (*waiting, *names, "")[0]
+
+    def names(self) -> list[str]:
+        """Return the instances there are."""
+        return [member.name for member in self._supervisor.registry.members]
+
+    def items(self) -> Iterable[Item]:
+        """Return what the row shows of them."""
+        registry = self._supervisor.registry
+        step = registry.steps.running
+        members = [step] if step is not None and not registry.is_filled else registry.members
+        return [Item(member.name, member.public_state, self._words(member)) for member in members]
+
+    def restart_by_key(self, name: str) -> None:
+        """Restart an instance, and say so."""
+        members = self._supervisor.registry.all_named([name])
+        if members and not self._supervisor.is_stopping:
+            self._supervisor.tell(f"restarting {name}")
+            self._supervisor.change_requests.restart(members)
+
+    def open_view(self) -> None:
+        """Start the full-screen view, which has the terminal from now on."""
+        if self._command is None or self._keyboard is None or self._view is not None or self._supervisor.is_stopping:
+            return
+        self._keyboard.hold()
+        self._screen.hold()
+        try:
+            self._view = ViewProcess(self._loop, self._command, self._view_left)
+        except OSError as error:
+            self._take_terminal()
+            self._supervisor.tell(f"cannot open the view: {error.strerror}")
+
+    # The view
+
+    def _view_left(self, said: bytes) -> None:
+        self._view = None
+        if BACKGROUND in said:
+            self._go_to_background()
+            return
+        self._take_terminal(RESTORE if not said else b"")
+        if STOP in said and not self._supervisor.is_stopping:
+            self._supervisor.tell("stop requested in the view")
+            self._supervisor.stop(Outcome())
+
+    def _take_terminal(self, restore: bytes = b"") -> None:
+        lines, dropped, held = self._screen.release()
+        self._screen.console.write(restore, may_skip=False)
+        if self._keyboard is not None:
+            self._keyboard.release()
+        if lines:
+            what = f"{lines:,} lines" if lines != 1 else "1 line"
+            rest = f"; {dropped:,} are left out here" if dropped else ""
+            self._supervisor.tell(f"{what} while the view was open{rest}:")
+            for text in held:
+                self._screen.show(text)
+        self.changed()
+
+    def _go_to_background(self) -> None:
+        """Leave the terminal to the shell, as Ctrl-Z and `bg` do, and survive its end.
+
+        A shell takes its terminal back once it sees that its job has stopped. So we stop; the view, which lives until
+        then, continues us when the shell has it (`cli.commands.ui`).
+        """
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._keys.close()
+        self._screen.release()
+        self._supervisor.tell(f"keeps running in the background (pid {os.getpid()}); orchestrate ui, orchestrate down")
+        self._screen.end_turn()
+        self._screen.console.abandon()
+        if self._keyboard is not None:
+            self._keyboard.close()
+            self._keyboard = None
+        with open(os.devnull, "r+b", buffering=0) as null:
+            for fd in (0, 1, 2):
+                os.dup2(null.fileno(), fd)
+        signal.raise_signal(signal.SIGSTOP)
+
+    # The row
+
+    def _draw(self, shown: bytes) -> bool:
+        if self._shows_status:
+            self._screen.set_status(shown)
+        return self._shows_status
+
+    def _columns(self) -> int:
+        return (self._screen.console.size() or (80, 24))[0]
+
+    def _words(self, member: Instance) -> str:
+        if self._supervisor.streams.terminals.waiting(member.key):
+            return "waits for input"
+        status = member.public_state
+        if status is Status.WAITING and (names := self._supervisor.registry.waits_for(member)):
+            return f"waiting for {', '.join(names)}"
+        return "" if status in WORKING else status.value

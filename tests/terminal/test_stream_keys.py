@@ -1,0 +1,176 @@
+"""Keys under the merged stream, the row that shows them, and the view that they open in the same terminal."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from attaching import flags
+from harness import PATIENCE, command_under_test, pump, until
+from terminal import PROMPT
+
+pytest.importorskip("pyte")
+pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="no tmux here")
+
+KEYS = r"u view · r restart … · \? keys"
+
+
+def start(tmux, home, *options, text="", **components):
+    home.write(text, **components)
+    terminal = tmux(columns=100, rows=16, ORCHESTRATE_STATUS="auto")
+    terminal.type(shlex.join(map(str, home.command(*options))))
+    return terminal
+
+
+def rows(terminal):
+    return terminal.screen().split("\n")
+
+
+def test_the_row_is_last_below_an_unfinished_line_and_goes_with_the_system(home, tmux):
+    terminal = start(tmux, home, web="echo ready; exec sleep 1000", ask="printf 'Name: '; read it; echo hello $it; cat")
+    terminal.wait_for(rf"^ask +\| Name:\n● web ● ask \(waits for input\) · {KEYS}$")
+    terminal.resize(60, 16)
+    terminal.wait_for(rf"^ask +\| Name:\n● web \+1 · {KEYS}$")
+    terminal.resize(100, 16)
+    terminal.wait_for(rf"^ask +\| Name:\n● web ● ask \(waits for input\) · {KEYS}$")
+    terminal.keys("x")
+    terminal.wait_for(r"keys do not reach components here \(u view, r restart, \? keys\); orchestrate")
+    terminal.keys("?")
+    terminal.wait_for(r"keys: u: view · r and a name: restart")
+    assert len(re.findall(KEYS, terminal.screen())) == 1
+    terminal.keys("C-c")
+    terminal.wait_for(r"orchestrate \| Complete")
+    assert terminal.status() == 128 + signal.SIGINT
+    assert not re.search(KEYS, terminal.screen())
+
+
+def test_r_and_a_name_restarts_one(home, tmux):
+    terminal = start(tmux, home, web="echo ready; exec sleep 1000", worker="exec sleep 1000", api="exec sleep 1000")
+    terminal.wait_for(rf"^● web ● worker ● api · {KEYS}$")
+    terminal.keys("r")
+    terminal.wait_for(r"^restart: _ · type the beginning of a name · Esc cancels$")
+    terminal.keys("w")
+    terminal.wait_for(r"^restart: w_ \(web, worker\) · type")
+    terminal.keys("e")
+    terminal.wait_for(r"^orchestrate \| restarting web\n(.*\n)*web +\| ready$")
+    terminal.keys("r", "x")
+    terminal.wait_for(r"no component begins with 'x'$")
+    terminal.keys("r")
+    terminal.wait_for(r"^restart: _ · type")
+    terminal.keys("Escape")
+    terminal.wait_for(rf"^● web ● worker ● api · {KEYS}$")
+    terminal.keys("C-c")
+    assert terminal.status() == 128 + signal.SIGINT
+
+
+@pytest.mark.parametrize("options", [("--no-status",), ("--json",)])
+def test_without_the_row(home, tmux, options):
+    terminal = start(tmux, home, *options, web="echo ready; exec sleep 1000")
+    terminal.wait_for("ready")
+    terminal.keys("r", "w")
+    terminal.wait_for("restarting web")
+    terminal.keys("C-c")
+    assert terminal.status() == 128 + signal.SIGINT
+    assert not re.search(KEYS, terminal.screen())
+
+
+TICKING = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.2; done"
+
+
+def test_u_opens_the_view_and_u_returns_with_what_was_printed_meanwhile(home, tmux):
+    terminal = start(tmux, home, web=TICKING)
+    terminal.wait_for(r"web +\| tick 3$")
+    quiet = flags(terminal)
+    terminal.keys("u")
+    terminal.wait_for(r"^ Procfile +1/1 ready")
+    assert terminal.wait_for(r"│tick \d+$")
+    terminal.keys("u")
+    found = terminal.wait_for(r"^orchestrate \| (\d+) lines while the view was open:$")
+    terminal.wait_for(rf"^● web · {KEYS}$")
+    assert int(found.group(1)) > 0
+    assert flags(terminal) == quiet
+    terminal.keys("C-c")
+    terminal.wait_for(r"orchestrate \| Complete")
+    ticks = [int(n) for n in re.findall(r"^web +\| tick (\d+)$", terminal.screen(), re.M)]
+    assert ticks == list(range(ticks[0], ticks[-1] + 1))
+    assert terminal.status() == 128 + signal.SIGINT
+
+
+@pytest.mark.parametrize("how", ["s", "C-c", "kill"])
+def test_the_ways_out_of_up_ui(home, tmux, how):
+    home.write(web="echo ready; exec sleep 1000")
+    terminal = tmux(columns=100, rows=16, ORCHESTRATE_STATUS="auto")
+    before = flags(terminal)
+    terminal.type(shlex.join(map(str, home.command("--ui"))))
+    terminal.wait_for(r"│ready$")
+    if how == "s":
+        terminal.keys("q")
+        terminal.wait_for(r"^ s stop the system · b keep running in the background · u return to the stream")
+        terminal.keys("s")
+        terminal.wait_for(r"orchestrate \| stop requested in the view")
+    elif how == "C-c":
+        terminal.keys("C-c")
+    else:  # the view is killed: the stream is there again
+        (pid,) = terminal.foreground()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        (view,) = [int(p) for p in children if b"ui\0--home" in Path(f"/proc/{p}/cmdline").read_bytes()]
+        os.kill(view, signal.SIGKILL)
+        terminal.wait_for(KEYS)
+        terminal.keys("C-c")
+    terminal.wait_for(r"orchestrate \| Complete")
+    assert terminal.status() == (0 if how == "s" else 128 + signal.SIGINT)
+    modes = terminal("display-message", "-p", "-t", "main", "#{alternate_on} #{mouse_any_flag} #{cursor_flag}")
+    assert modes == "0 0 1\n"
+    assert flags(terminal) == before
+
+
+def test_in_the_background_the_shell_has_the_terminal_and_the_system_stays(home, tmux):
+    terminal = start(tmux, home, "--ui", web=TICKING)
+    terminal.wait_for(r"│tick \d+$")
+    (pid,) = terminal.foreground()
+    terminal.keys("q", "b")
+    terminal.wait_for(rf"orchestrate \| keeps running in the background \(pid {pid}\)")
+    terminal.wait_for(rf"Stopped[^\n]*(\n[^\n]+)*\n{PROMPT.strip()}$")
+    log = home.path / ".orchestrate" / "logs" / "web.log"
+    size = log.stat().st_size
+    assert pump(lambda: log.stat().st_size > size, PATIENCE)  # it runs on
+    shown = terminal.screen().count("tick")
+    assert not pump(lambda: terminal.screen().count("tick") > shown, 1)
+    terminal.type(shlex.join(map(str, [*command_under_test(), "down", "-C", home.path])))
+    assert until(lambda: not Path(f"/proc/{pid}").exists())
+    terminal.type("wait; echo over")
+    terminal.wait_for("^over$")
+
+
+def test_no_wake_up_while_nothing_changes(home, tmux):
+    terminal = start(tmux, home, web="echo ready; exec sleep 1000")
+    terminal.wait_for(rf"^● web · {KEYS}$")
+    (pid,) = terminal.foreground()
+
+    def switches():
+        text = Path(f"/proc/{pid}/status").read_text()
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M).group(1))
+
+    def rests():
+        before = switches()
+        return not pump(lambda: switches() != before, 1.5)
+
+    assert until(rests, PATIENCE, interval=0.01)
+    terminal.keys("C-c")
+    assert terminal.status() == 128 + signal.SIGINT
+
+
+def test_if_the_system_is_killed_under_the_view_the_terminal_is_in_order(home, tmux):
+    home.write(web="echo ready; exec sleep 1000")
+    terminal = tmux(columns=100, rows=16, ORCHESTRATE_STATUS="auto")
+    before = flags(terminal)
+    terminal.type(shlex.join(map(str, home.command("--ui"))))
+    terminal.wait_for(r"│ready$")
+    (pid,) = terminal.foreground()
+    os.kill(pid, signal.SIGKILL)
+    terminal.wait_for("Killed")
+    assert until(lambda: flags(terminal) == before)
+    assert terminal.status() == 128 + signal.SIGKILL
