@@ -27,6 +27,7 @@ from orchestrator.model import errors
 from orchestrator.model.masked import plain
 from orchestrator.model.prompt_rules import Rule
 from orchestrator.model.spec import (
+    HOOK_VARIABLES,
     AskedProbe,
     DelayProbe,
     Dependency,
@@ -78,7 +79,7 @@ class _Texts:
             return self._own[name]
         if name.endswith(".PORT") and name.removesuffix(".PORT") in self._components:
             return f"{_BEGIN}{name}{_END}"
-        if name in ASSIGNED:
+        if name in ASSIGNED or name in HOOK_VARIABLES:
             return f"{_BEGIN}{name}{_END}"
         if any(fnmatchcase(name, pattern) for pattern in self._member.unset):
             return None

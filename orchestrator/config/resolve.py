@@ -19,6 +19,7 @@ from orchestrator.model.masked import Masked, masked, plain
 from orchestrator.model.names import is_meant
 from orchestrator.model.prompt_rules import PromptAction, Rule
 from orchestrator.model.spec import (
+    HOOK_VARIABLES,
     Account,
     Attributes,
     ComponentSpec,
@@ -169,10 +170,16 @@ class _Resolver:
             expect=expect,
             colour=member.color,
             attributes=Attributes(account, member.umask, member.nice, member.limits),
-            hooks=Hooks(
-                self.argv(member, "on_failure", member.on_failure, values),
-                self.argv(member, "after_exit", member.after_exit, values),
-            ),
+            hooks=self.hooks(member, variables) if member.on_failure or member.after_exit else Hooks(),
+        )
+
+    def hooks(self, member: Member, variables: Variables) -> Hooks:
+        """Return the hooks; what is known only when they run stays a variable, for a shell in a list."""
+        later = {name: environment.Variable(f"${{{name}}}", "orchestrate") for name in HOOK_VARIABLES}
+        values = self.values({**variables, **later})
+        return Hooks(
+            self.argv(member, "on_failure", member.on_failure, values),
+            self.argv(member, "after_exit", member.after_exit, values),
         )
 
     def account(self, member: ComponentDefinition, number: int, name: str, inherited: Variables) -> Account | None:

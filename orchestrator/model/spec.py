@@ -297,6 +297,10 @@ class Hooks:
         return bool(self.on_failure or self.after_exit)
 
 
+# Variables of a hook that are known when it runs. Its argument list keeps them for the shell that it may start.
+HOOK_VARIABLES = tuple(
+    f"ORCHESTRATE_{name}" for name in ("EVENT", "EXIT_STATUS", "SIGNAL", "REASON", "RUN_NUMBER", "LOG")
+)
 HOOK_TIMEOUT = 10.0  # seconds that a hook may take; then it is killed
 
 

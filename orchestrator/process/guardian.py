@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -440,12 +441,15 @@ def _start_leader(launch: Launch) -> Pty | Pipes:
         from orchestrator.process.pipes import Pipes  # and subprocess: who has terminals only does not pay for it
 
         return Pipes(launch.argv, launch.environment, set_up)
-    except OSError:
+    except OSError as error:
         from orchestrator.config import command_check
 
         # execve(2) reports a missing interpreter and a missing program in the same way.
         if fault := command_check.program_fault(launch.argv[0], os.getcwd(), launch.environment.get("PATH")):
             raise OSError(fault) from None
+        account = launch.attributes.account
+        if account is not None and account.name and (isinstance(error, PermissionError) or error.errno == errno.EACCES):
+            raise OSError(f"user {account.name} may not run {launch.argv[0]}, or enter {launch.cwd}") from None
         raise
 
 

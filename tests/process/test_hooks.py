@@ -105,6 +105,14 @@ def test_nothing_of_a_hook_is_left(here):
     ended(here.up(), 1)
 
 
+def test_a_list_keeps_the_variables_for_its_shell(here):
+    hook = """on_failure = ["sh", "-c", "echo $ORCHESTRATE_REASON in ${ORCHESTRATE_COMPONENT} > told"]"""
+    here.write(component("web", "exit 3", hook))
+    run = ended(here.up(), 3)
+    assert (run.messages.count("is not set"), told(here)) == (0, ["exited with status 3 in web"])
+    assert "echo ${ORCHESTRATE_REASON} in" in here.output("config")
+
+
 def test_a_hook_that_hangs_is_ended_by_a_kill(here):
     """Its time is 10 s; `kill` and a second Ctrl-C do not wait for it."""
     hook = f'after_exit = "touch hangs; {STAY}"'

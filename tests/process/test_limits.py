@@ -85,6 +85,17 @@ def test_all_that_runs_beside_it_is_that_user(public):
     assert note.read_text().split("\n")[:-1] == ["step daemon", "probe nobody", "stop nobody", "hook nobody"]
 
 
+@needs_root
+def test_what_the_user_may_not_run_is_reported(public):
+    program = public.path / "mine"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o700)
+    public.write('[components.web]\ncommand = ["./mine"]\nuser = "nobody"\n')
+    run = public.up()
+    assert run.wait() == 127
+    assert f"web did not start: user nobody may not run ./mine, or enter {public.path}" in run.text
+
+
 NOTIFY = """
 import os, socket
 if os.fork() == 0:
