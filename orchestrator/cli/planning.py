@@ -285,4 +285,4 @@ class InstanceFactory:
         for step in () if self._options.no_init else definition.init:
             if set(step.needed_by) & set(new) and not set(step.needed_by) & set(present):
                 those = ", ".join(name for name in step.needed_by if name in new)
-                raise ConfigError([f"{those} needs the initial step {step.name}, which did not run; name it at `up`"])
+                raise ConfigError([f"{those} needs the initial step {step.name}, which did not run"], "name it at `up`")

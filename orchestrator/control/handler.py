@@ -174,7 +174,7 @@ class RequestHandler:
                 try:
                     supervisor.add((name,))
                 except ConfigError as error:
-                    raise LookupError("; ".join(error.problems)) from None
+                    raise LookupError(with_hint("; ".join(error.problems), error.hint)) from None
                 except OrchestrateError:
                     pass  # there is none of this name
 
