@@ -173,7 +173,7 @@ class _Resolver:
             hooks=self.hooks(member, variables) if member.on_failure or member.after_exit else Hooks(),
         )
 
-    def hooks(self, member: Member, variables: Variables) -> Hooks:
+    def hooks(self, member: ComponentDefinition, variables: Variables) -> Hooks:
         """Return the hooks; what is known only when they run stays a variable, for a shell in a list."""
         later = {name: environment.Variable(f"${{{name}}}", "orchestrate") for name in HOOK_VARIABLES}
         values = self.values({**variables, **later})
