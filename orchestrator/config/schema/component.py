@@ -158,13 +158,13 @@ STOP = Made(
             "signal": SchemaKey(_SIGNAL, "The first signal (TERM)."),
             "timeout": SchemaKey(SECONDS, "Seconds from the signal to the kill (10)."),
             "scope": SchemaKey(
-                _words(Scope), "Whom it reaches: the leader, its process group (the default), the tree."
+                _words(Scope), "Which processes get the signal at once: leader, group (the default) or tree."
             ),
             "keys": SchemaKey(
-                Text("what is typed"), "Typed into its terminal first; the signal follows after the timeout."
+                Text("what is typed"), "Keys to type into its terminal first; the signal follows after the timeout."
             ),
             "command": SchemaKey(
-                ARGV, "Run first, beside it, in its environment; the signal follows after the timeout."
+                ARGV, "A command that runs first, beside it, in its environment; the signal follows after the timeout."
             ),
             "sequence": SchemaKey(_STEPS, 'Signals and the seconds after each: ["TERM", 15, "TERM", 3, "KILL"].'),
         }
@@ -203,17 +203,17 @@ RESTART = ByType(
         dict: Made(
             Table(
                 {
-                    "policy": SchemaKey(_POLICY, "When it comes back: never (the default), on-failure, always."),
+                    "policy": SchemaKey(_POLICY, "When to restart: never (the default), on-failure, always."),
                     "max": SchemaKey(
                         ByType({int: Number(0, 1000000, whole=True), str: Choice({"unlimited": 0}, {})}),
-                        'Give up after so many exits within `within` seconds (5); 0 or "unlimited": never.',
+                        'Give up after this number of exits within `within` seconds (5); 0 or "unlimited": never.',
                     ),
-                    "within": SchemaKey(SECONDS, "Seconds after which an end is forgotten (300)."),
+                    "within": SchemaKey(SECONDS, "Seconds in which exits are counted for `max` (300)."),
                     "same_exits": SchemaKey(
                         Number(0, 1000000, whole=True),
                         "Give up after this many equal exits in a row before it was ready (0: never, the default).",
                     ),
-                    "backoff": SchemaKey(_BACKOFF, "The first pause and the longest, in seconds ([1, 60])."),
+                    "backoff": SchemaKey(_BACKOFF, "The first and the longest pause, in seconds ([1, 60])."),
                 },
                 {
                     "max_restarts": "'max'",
@@ -247,8 +247,10 @@ _CONDITION = _words(
 _LONG = Made(
     Table(
         {
-            "condition": SchemaKey(_CONDITION, "What it has to have reached.", required=True),
-            "restart": SchemaKey(Flag(), "Whether this one is restarted whenever that one is (false)."),
+            "condition": SchemaKey(_CONDITION, "The state to wait for.", required=True),
+            "restart": SchemaKey(
+                Flag(), "Whether to restart this component whenever the other one is restarted (false)."
+            ),
             "required": SchemaKey(Flag(), "false: start without it if it is left out, stopped or has failed (true)."),
         }
     ),
@@ -289,13 +291,13 @@ EXPECT = ListOf(
             {
                 "prompt": SchemaKey(
                     Made(Text("a regular expression"), template(prompt_pattern)),
-                    "Searched in an unfinished line that has stood still for half a second, or in a question that is a "
+                    "Searched in an unfinished line that has not changed for half a second, or in a question that is a "
                     "whole line while the component is blocked reading the terminal.",
                     required=True,
                 ),
                 "do": SchemaKey(
                     Choice({do.value: do for do in (PromptAction.ALERT, PromptAction.READY, PromptAction.FAIL)}, {}),
-                    "alert (the default): say it; ready: the component is ready; fail: it has failed.",
+                    "alert (the default): report it; ready: the component is ready; fail: it has failed.",
                 ),
                 "answer_env": SchemaKey(
                     Text("a variable"), "Type the value of this variable of the component, and Enter."
@@ -384,71 +386,73 @@ _SYSTEM_ELSEWHERE = {
 }
 _COMMON = {
     "command": SchemaKey(
-        _COMMAND, "A text for `sh -c`, unchanged; or a list, which no shell sees.", required=True, stand_in=":"
+        _COMMAND, "A string for `sh -c`, unchanged; or a list, which runs without a shell.", required=True, stand_in=":"
     ),
-    "cwd": SchemaKey(Text("a directory"), "Where it runs; relative to the file's directory, which is the default."),
-    "environment": SchemaKey(_VARIABLES, "Variables of its own; they override all others."),
+    "cwd": SchemaKey(
+        Text("a directory"), "Its working directory; relative to the file's directory, which is the default."
+    ),
+    "environment": SchemaKey(_VARIABLES, "Its variables; they override all others."),
     "env_file": SchemaKey(_FILES, 'Its own .env files; { path = "…", required = false } may be missing.'),
-    "tty": SchemaKey(Flag(), "true: a terminal of its own (the default); false: pipes, its standard error apart."),
-    "stop": SchemaKey(STOP, "How it is asked to end."),
+    "tty": SchemaKey(Flag(), "true: a terminal (the default); false: pipes, with standard error separate."),
+    "stop": SchemaKey(STOP, "How it is stopped."),
     **IDENTITY,
     "on_failure": SchemaKey(
         _COMMAND,
-        "A command that runs when a run of it has failed, with ORCHESTRATE_REASON, ORCHESTRATE_EXIT_STATUS and more in"
+        "A command that runs after each failed run, with ORCHESTRATE_REASON, ORCHESTRATE_EXIT_STATUS and more in"
         " its environment, for at most 10 seconds.",
     ),
     "after_exit": SchemaKey(
         _COMMAND,
-        "A command that runs whenever a run of it has ended, before it is started again, for at most 10 seconds.",
+        "A command that runs after each run, before a restart, for at most 10 seconds.",
     ),
     "shell": SchemaKey(
-        _SHELL, 'Runs a command that is a text: "bash", or ["bash", "-euo", "pipefail", "-c"] (/bin/sh -c).'
+        _SHELL, 'Runs a command that is a string: "bash", or ["bash", "-euo", "pipefail", "-c"] (/bin/sh -c).'
     ),
-    "unset": SchemaKey(
-        _TEXTS, "Variables of the shell and of .env files that it does not get: names, or patterns like AWS_*."
-    ),
+    "unset": SchemaKey(_TEXTS, "Variables of the shell and of .env files to remove: names, or patterns like AWS_*."),
 }
 COMPONENT = Table(
     {
         **_COMMON,
-        "replicas": SchemaKey(Number(0, 1000, whole=True), "How many instances (1)."),
+        "replicas": SchemaKey(Number(0, 1000, whole=True), "Number of instances (1)."),
         "tags": SchemaKey(
             ListOf(Made(Text("a tag"), _tag)), "Its tags; `+backend` names all components with the tag backend."
         ),
         "autostart": SchemaKey(Flag(), "false: started only by name, or if a component that starts needs it (true)."),
-        "profiles": SchemaKey(_TEXTS, "Started only where one of these profiles is wanted, or it is named."),
+        "profiles": SchemaKey(_TEXTS, "Started only with one of these profiles, or by name."),
         "port": SchemaKey(
             ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "PORT of its first instance."
         ),
-        "depends_on": SchemaKey(DEPENDS_ON, "Whom it waits for: started, ready, completed, succeeded."),
-        "ready": SchemaKey(READY, "When it is ready; without it, once it has started."),
-        "failed": SchemaKey(FAILED, "A line that means that it never gets ready: it has failed."),
-        "alive": SchemaKey(ALIVE, "Whether it still lives, once it is ready; where not it is restarted."),
-        "restart": SchemaKey(RESTART, "Whether it comes back when it ends."),
+        "depends_on": SchemaKey(
+            DEPENDS_ON, "The components that it waits for: until they are started, ready, completed or succeeded."
+        ),
+        "ready": SchemaKey(READY, "When it is ready; without this key, as soon as it runs."),
+        "failed": SchemaKey(FAILED, "A line that means that the component cannot become ready: it has failed."),
+        "alive": SchemaKey(ALIVE, "Its liveness, checked once it is ready; if a check fails, it is restarted."),
+        "restart": SchemaKey(RESTART, "Whether it is restarted when it exits."),
         "on_exit": SchemaKey(
             _words(OnExit),
-            "What happens to the system when it exits and is not restarted: stop or ignore. Default: stop, or ignore"
+            "What its exit does to the system if it is not restarted: stop or ignore. Default: stop, or ignore"
             " if it is given up after restarts.",
         ),
         "success_exit_codes": SchemaKey(
-            Made(ListOf(Number(0, 255, whole=True)), frozenset), "Exit codes that are no failure ([0]); []: none."
+            Made(ListOf(Number(0, 255, whole=True)), frozenset), "Exit codes that count as success ([0]); []: none."
         ),
-        "expect": SchemaKey(EXPECT, "What is done when it asks something."),
+        "expect": SchemaKey(EXPECT, "What to do at a prompt."),
         "color": SchemaKey(Choice({color: color for color in COLORS}, {}), "The color of its prefix."),
         "start_after": SchemaKey(
             _TEXTS,
-            "Components that start first for the sake of speed: until they print what their log probes look for.",
+            "Components that start first, for speed: until they print what their log probes look for.",
         ),
-        "stop_before": SchemaKey(_TEXTS, "Components that are not asked to stop before this one is down."),
+        "stop_before": SchemaKey(_TEXTS, "Components that do not stop before this one is down."),
     },
     _ELSEWHERE,
 )
 INIT = Table(
     {
         **_COMMON,
-        "for": SchemaKey(_TEXTS, "Components that need the step; without one of these it does not run (all)."),
-        "unless": SchemaKey(_COMMAND, "A command; where it succeeds, the step is skipped."),
-        "timeout": SchemaKey(SOON, "Seconds after which the step has failed."),
+        "for": SchemaKey(_TEXTS, "Components that need the step; it is skipped if none of them starts (all)."),
+        "unless": SchemaKey(_COMMAND, "A command; if it succeeds, the step is skipped."),
+        "timeout": SchemaKey(SOON, "Seconds after which the step counts as failed."),
     },
     {key: ours for key, ours in _ELSEWHERE.items() if ours.strip("'") in _COMMON},
 )
@@ -463,18 +467,18 @@ AIRFLOW = Table(
             ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "The port of the web interface."
         ),
         "bind": SchemaKey(Text("an address"), "The address that the web interface listens on."),
-        "any_port": SchemaKey(Flag(), "Whether free ports are taken instead of those that are taken (false)."),
-        "wait_for_database": SchemaKey(SECONDS, "Retry for so many seconds if the database does not answer (30)."),
+        "any_port": SchemaKey(Flag(), "Whether to use free ports instead of those that are in use (false)."),
+        "wait_for_database": SchemaKey(SECONDS, "Seconds to retry if the database does not answer (30)."),
         "workers": SchemaKey(Number(0, 1000, whole=True), "Celery workers here, if CeleryExecutor runs the tasks (1)."),
         "concurrency": SchemaKey(
             Number(1, 10_000, whole=True), "Tasks that each worker runs at a time (as configured)."
         ),
         "queues": SchemaKey(_TEXTS, "Queues that the workers serve (as configured)."),
-        "worker_grace": SchemaKey(SECONDS, "Seconds that running tasks are given when a worker stops (60)."),
-        "flower": SchemaKey(Flag(), "Whether Flower, Celery's web interface, is started (false)."),
-        "with": SchemaKey(_TEXTS, "Servers that are started with Airflow: redis, postgresql."),
-        "only": SchemaKey(_TEXTS, "Only these components of Airflow."),
-        "except": SchemaKey(_TEXTS, "All but these."),
+        "worker_grace": SchemaKey(SECONDS, "Seconds for running tasks when a worker stops (60)."),
+        "flower": SchemaKey(Flag(), "Whether to start Flower, Celery's web interface (false)."),
+        "with": SchemaKey(_TEXTS, "Servers to start with Airflow: redis, postgresql."),
+        "only": SchemaKey(_TEXTS, "Start only these components of Airflow."),
+        "except": SchemaKey(_TEXTS, "All components of Airflow but these."),
     }
 )
 _DEFAULTS = (
@@ -489,8 +493,8 @@ SYSTEM = Table(
         ),
         "env_file": SchemaKey(_FILES, '.env files for all; { path = "…", required = false } may be missing.'),
         "init": SchemaKey(MapOf(INIT, name_fault, NAME), "Steps that run one after another before the components."),
-        "components": SchemaKey(MapOf(COMPONENT, name_fault, NAME), "What the system consists of."),
-        "airflow": SchemaKey(AIRFLOW, "Adds the components of Apache Airflow; tables of their names override them."),
+        "components": SchemaKey(MapOf(COMPONENT, name_fault, NAME), "The programs of the system."),
+        "airflow": SchemaKey(AIRFLOW, "Adds the components of Apache Airflow; tables with their names override them."),
     },
     _SYSTEM_ELSEWHERE,
 )

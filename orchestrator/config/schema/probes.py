@@ -144,55 +144,55 @@ _TIMES = frozenset({"interval", "timeout", "start_period", "retries"})
 PROBES: dict[str, ProbeKind] = {
     "log": ProbeKind(
         _TEXT,
-        "Once a line of its own output matches this regular expression.",
+        "A line of its output matches this regular expression.",
         frozenset({"about"}),
         lambda pattern, options: LogProbe(pattern, **options),
     ),
     "prompt": ProbeKind(
         _TEXT,
-        "Once an unfinished line of its own output matches this regular expression.",
+        "An unfinished line of its output matches this regular expression.",
         frozenset(),
         lambda pattern, options: PromptProbe(pattern),
     ),
     "notify": ProbeKind(
         Made(Flag(), _is_true),
-        "Once it sends READY=1 to NOTIFY_SOCKET, as to systemd.",
+        "It sends READY=1 to NOTIFY_SOCKET, as to systemd.",
         frozenset(),
         lambda wanted, options: NotifyProbe(),
     ),
     "delay": ProbeKind(
         SECONDS,
-        "So many seconds after the start, or after its log and prompt probes have held.",
+        "Seconds after the start, or after its log and prompt probes have passed.",
         frozenset(),
         lambda seconds, options: DelayProbe(seconds),
     ),
     "tcp": ProbeKind(
         Made(ByType({str: Text("HOST:PORT"), int: Number(1, 65535, whole=True)}), _address),
-        "When HOST:PORT, or PORT of 127.0.0.1, takes a connection.",
+        "HOST:PORT, or PORT of 127.0.0.1, accepts a connection.",
         _TIMES | {"owner"},
         lambda where, options: TcpProbe(where, 0, **options),
     ),
     "unix": ProbeKind(
         Text("the path of a socket"),
-        "When this unix socket takes a connection; relative to the component's directory.",
+        "This unix socket accepts a connection; relative to the component's directory.",
         _TIMES | {"owner"},
         lambda path, options: UnixProbe(path, **options),
     ),
     "file": ProbeKind(
         Text("a file"),
-        "When this file exists and was written after the start; relative to the component's directory.",
+        "This file exists and was written after the start; relative to the component's directory.",
         _TIMES,
         lambda path, options: FileProbe(path, **options),
     ),
     "http": ProbeKind(
         Made(Text("a URL"), template(url)),
-        "When GET on this URL answers as `status`, `header` and `body` say; http+unix://run%2Fapp.sock/PATH: a socket.",
+        "GET on this URL answers as `status`, `header` and `body` say; http+unix://run%2Fapp.sock/PATH: a socket.",
         _TIMES | {"owner", "status", "headers", "body", "request_headers", "healthy", "fresh"},
         lambda url, options: HttpProbe(url, **options),
     ),
     "exec": ProbeKind(
         ARGV,
-        "When this command, run beside the component in its environment, exits with 0.",
+        "This command exits with 0; it runs beside the component, in its environment.",
         _TIMES | {"about"},
         lambda argv, options: ExecProbe(argv, **options),
     ),
@@ -208,34 +208,32 @@ STATUS = ByType(
 _POINTERS = ListOf(Made(Text("a JSON pointer"), pointer), least=1)
 OPTIONS = {
     "about": SchemaKey(
-        Text(), "What such a line says, or the command checks, for messages (the expression or command itself)."
+        Text(), "What the line means or the command checks, for messages (the expression or command itself)."
     ),
-    "healthy": SchemaKey(_POINTERS, 'JSON pointers into the answer to strings that have to be "healthy".'),
-    "fresh": SchemaKey(
-        _POINTERS, "JSON pointers into the answer to ISO 8601 times that have to be later than the start."
-    ),
+    "healthy": SchemaKey(_POINTERS, 'JSON pointers into the answer to strings that must be "healthy".'),
+    "fresh": SchemaKey(_POINTERS, "JSON pointers into the answer to ISO 8601 times that must be later than the start."),
     "status": SchemaKey(STATUS, 'The HTTP statuses that count: 204, "2xx" (the default), "200-299", or a list.'),
     "header": SchemaKey(
         Made(MapOf(_TEXT, _field_fault, _FIELDS), lambda read: tuple(read.items())),
-        "Header fields of the answer, each with a regular expression that has to match.",
+        "Header fields of the answer, each with a regular expression that must match.",
     ),
-    "body": SchemaKey(_TEXT, "A regular expression that has to match the body of the answer."),
+    "body": SchemaKey(_TEXT, "A regular expression that must match the body of the answer."),
     "request_headers": SchemaKey(
         Made(MapOf(Text(empty=True), _field_fault, _FIELDS), lambda read: tuple(read.items())),
-        "Header fields that are sent along.",
+        "Header fields to send.",
     ),
     "owner": SchemaKey(
         Choice({owner.value: owner for owner in Ownership}, {}),
-        "Whose socket may answer on this machine: one of the component's own tree (the default), or any.",
+        "Which socket counts on this machine: tree, one of the component's processes (the default), or any.",
     ),
-    "interval": SchemaKey(SOON, "Seconds between an answer and the next question (0.5; exec 1; alive 5)."),
+    "interval": SchemaKey(SOON, "Seconds from a result to the next probe (0.5; exec 1; alive 5)."),
     "timeout": SchemaKey(
-        SOON, "Seconds from the connection to the end of one answer (30; tcp, unix, file and alive 5)."
+        SOON, "Seconds for one probe, from the connection to the last byte (30; tcp, unix, file and alive 5)."
     ),
     "start_period": SchemaKey(SECONDS, "Seconds after the start in which a failure does not count (0)."),
     "retries": SchemaKey(
         Number(0, 1000000, whole=True),
-        "So many failures in a row are a failure of the component (0: none is; alive 3).",
+        "Number of failed probes in a row that fail the component (0: any number is allowed; alive 3).",
     ),
 }
 _FIELD_OF = {"header": "headers"}  # of the engine's probe, where it has another name
