@@ -6,7 +6,21 @@ from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Run": ("up", "start", "down", "run", "airflow"),
-    "Look": ("ps", "logs", "ui", "attach", "why", "status", "events", "history", "screen", "replay", "ls"),
+    "Look": (
+        "ps",
+        "logs",
+        "ui",
+        "attach",
+        "why",
+        "status",
+        "events",
+        "history",
+        "screen",
+        "replay",
+        "bundle",
+        "open",
+        "ls",
+    ),
     "Change": ("stop", "restart", "kill", "scale", "signal", "send", "wait"),
     "Define": ("init", "import", "export", "check", "config", "env", "graph"),
     "More": ("help", "doctor", "completion", "man", "version"),

@@ -79,6 +79,7 @@ def build() -> Parser:
     _add_attach(add_remote)
     _add_ui(add_remote)
     _add_screens(add_remote)
+    _add_bundles(add_remote, add)
     _add_shell(add_remote)
     _add_writers(add)
     add("man", "print the manual page, for `man -l -`")
@@ -359,6 +360,28 @@ def _add_ui(add: Add) -> None:
     options.which_system(ui)
 
 
+def _add_bundles(add_remote: Add, add: Add) -> None:
+    bundle = add_remote(
+        "bundle",
+        "write logs, history and definition into one file",
+        description="Write what is needed to discuss an incident elsewhere into one archive: history, logs, screens at"
+        " exits, definition, versions and limits. Secrets are masked, also their known values in output.",
+    )
+    bundle.add_argument("path", metavar="FILE", help="a new file: FILE.zip, FILE.tar.gz or FILE.tar.zst")
+    bundle.add_argument("--since", metavar="TIME", help="logs since TIME: 10m, 14:05, 2026-01-31T14:05 (default: all)")
+    options.which_system(bundle)
+    bundle.add_argument("--log-dir", metavar="DIR", help="read log files from DIR (default: HOME/.orchestrate/logs)")
+    opened = add(
+        "open",
+        "run why, logs, screen and others on a bundle",
+        module="open_bundle",
+        usage="orchestrate open FILE [why|logs|screen|replay|history|ps|graph] [ARGUMENT...]",
+        description="Run a command on a bundle, without a running system. Without a command: what it is, and why.",
+    )
+    opened.add_argument("path", metavar="FILE", help="what `orchestrate bundle` wrote")
+    opened.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="like: logs web --since 5m")
+
+
 def _add_screens(add: Add) -> None:
     screen = add(
         "screen",
@@ -475,6 +498,7 @@ _DEFAULTS: dict[str, object] = {
     "end": None,
     "speed": 1.0,
     "asciicast": None,
+    "path": "",
     "asciicast_version": "2",
     "print": False,
     "install": False,

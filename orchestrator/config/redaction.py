@@ -41,3 +41,11 @@ def mask(name: str, value: str) -> str:
 def is_secret(name: str) -> bool:
     """Return whether the name of a variable says that its value is a secret."""
     return name not in _NOT and bool(_NAME.search(name)) and not _HARMLESS.search(name)
+
+
+def secrets_in(name: str, value: str) -> tuple[str, ...]:
+    """Return the secrets of a variable: its value, or what is masked inside it."""
+    if value and is_secret(name) and "://" not in value:
+        return (value,)
+    found = (match["secret"] for pattern in (_IN_URL, _ASSIGNED, _BEARER) for match in pattern.finditer(value))
+    return tuple(found)

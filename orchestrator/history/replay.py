@@ -7,14 +7,17 @@ came as CR LF.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.output import log_index, log_reader
 from orchestrator.output.log_index import Entry
-from orchestrator.terminal.emulator import Emulator
+
+if TYPE_CHECKING:
+    from orchestrator.terminal.emulator import Emulator
 
 STANDARD = (24, 80)  # rows and columns of a terminal whose size is not known
 FED_MAX = 1_000_000  # bytes of output that make a screen; of earlier ones only the modes count
@@ -23,6 +26,7 @@ _STAMP = re.compile(rb"(?:(?<=\n)|\A)(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z!? 
 _STATE = re.compile(
     rb"\x1b\[\?[0-9;]*[hl]|\x1b\[[0-9;]*r|\x1b[c=>]|\x1b[()].|\x1b\[!p|\x1b\][02];[^\x07\x1b]{0,400}(?:\x07|\x1b\\)"
 )
+_FEED = re.compile(rb"\r?\n")
 _NO_SIZE = (0, 0)
 
 
@@ -97,6 +101,26 @@ def _by_lines(data: bytes) -> Iterator[Piece]:
         yield Piece(line.replace(b"\n", b"\r\n"), time)
 
 
+def encoded(pieces: Iterable[Piece], stamp: Callable[[float], bytes]) -> tuple[bytes, bytes]:
+    """Return pieces as a log and its index; `stamp` makes the timestamp before a line."""
+    log, index = bytearray(), bytearray()
+    at_start = True
+    for piece in pieces:
+        feeds = tuple(match[0] == b"\n" for match in _FEED.finditer(piece.data))
+        rows, columns = piece.size
+        entry = Entry(len(log), piece.time, piece.uptime, rows, columns, piece.begins, piece.ends, feeds)
+        index += log_index.pack(entry)
+        if piece.data:
+            mark = stamp(piece.time)
+            body = (mark if at_start else b"") + piece.data.replace(b"\r\n", b"\n").replace(b"\n", b"\n" + mark)
+            at_start = piece.data.endswith(b"\n")
+            log += body[: -len(mark)] if at_start else body
+        if piece.ends and not at_start:
+            log += b"\n"
+            at_start = True
+    return bytes(log), bytes(index)
+
+
 def seconds(stamp: bytes) -> float:
     """Return the time of a timestamp; 0 if it is none."""
     try:
@@ -134,7 +158,9 @@ class Recording:
         return next((n for n in range(count - 1, -1, -1) if self.pieces[n].begins), 0)
 
     def screen_after(self, count: int) -> Emulator:
-        """Return the terminal as it was after `count` pieces."""
+        """Return the terminal as it was after `count` pieces. Raises OrchestrateError without pyte."""
+        from orchestrator.terminal.emulator import Emulator
+
         begin = self.begin_of_run(count)
         size, start = 0, count
         while start > begin and size < FED_MAX:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+ENDING = ".index"
 PAUSE = 0.02  # seconds between two entries that say nothing else
 _ENTRY = struct.Struct("=QddHHB3x")  # offset, wall-clock time, monotonic time, rows, columns, flags
 _FEEDS = struct.Struct("=Q16sHHB3x")  # offset, bits, their number, 0, flags
@@ -33,7 +34,7 @@ Size = Callable[[], tuple[int, int]]
 def path_of(log: Path) -> Path:
     """Return the path of a log's index: `web.index` of `web.log`, `web.index.1` of `web.log.1`."""
     name, _, age = log.name.rpartition(".log")
-    return log.with_name(f"{name}.index{age}")
+    return log.with_name(f"{name}{ENDING}{age}")
 
 
 class LogIndex:
@@ -157,6 +158,15 @@ class Entry:
     begins: bool = False
     ends: bool = False
     feeds: tuple[bool, ...] | bool = False
+
+
+def pack(entry: Entry) -> bytes:
+    """Return an entry as it is in a file; `feeds` has one value for each line feed, or one for all."""
+    feeds = entry.feeds if isinstance(entry.feeds, tuple) else ()
+    flags = entry.begins * _BEGIN | entry.ends * _END | (entry.feeds is True) * _BARE
+    data = _ENTRY.pack(entry.offset, entry.time, entry.uptime, entry.rows, entry.columns, flags)
+    bare = [number for number, is_bare in enumerate(feeds) if is_bare]
+    return data + b"".join(_feed_entries(entry.offset, len(feeds), bare)) if bare else data
 
 
 def read(log: Path) -> list[Entry]:
