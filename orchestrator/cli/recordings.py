@@ -6,7 +6,7 @@ import argparse
 from datetime import datetime, timezone
 from pathlib import Path
 
-from orchestrator.cli import client
+from orchestrator.cli import client, system_lookup
 from orchestrator.cli.commands.logs import directory_of
 from orchestrator.config.times import parse_time
 from orchestrator.history import replay
@@ -38,10 +38,10 @@ def _instance(directory: Path, name: str) -> str:
     return found
 
 
-def moment(recording: Recording, text: str, option: str) -> int:
+def moment(options: argparse.Namespace, recording: Recording, text: str, option: str) -> int:
     """Return how many pieces there are up to a time. Raises UsageError, OrchestrateError."""
     if text == CRASH:
-        count = recording.until_exit()
+        count = recording.until_exit(is_running=system_lookup.is_running(client.home_of(options)))
         if not count:
             raise OrchestrateError("cannot show the screen at the last exit: no exit is recorded")
         return count

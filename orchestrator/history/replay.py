@@ -144,14 +144,16 @@ class Recording:
         """Return how many pieces were written by a time. If the clock was set back, the later ones count."""
         return next((n for n in range(self.last, 0, -1) if self.pieces[n - 1].time <= time), 0)
 
-    def until_exit(self) -> int:
-        """Return how many pieces there are up to the last exit; 0 if there was none."""
-        exits = (n for n in range(self.last, 0, -1) if self.pieces[n - 1].ends)
-        found = next(exits, 0)
-        if found:
-            return found
-        begins = [n for n in range(1, self.last) if self.pieces[n].begins]
-        return begins[-1] if begins else 0  # killed together with us: what came before the last run
+    def until_exit(self, *, is_running: bool) -> int:
+        """Return how many pieces there are up to the last exit; 0 if there was none. A run without a recorded end has
+        been killed together with us: it ended before the next one, and the last one now unless the system is
+        running."""
+        begins = [number for number, piece in enumerate(self.pieces) if piece.begins]
+        last = begins[-1] if begins else 0
+        if any(piece.ends for piece in self.pieces[last:]) or is_running:
+            ended = next((n for n in range(self.last, 0, -1) if self.pieces[n - 1].ends), 0)
+            return max(ended, last)
+        return self.last
 
     def begin_of_run(self, count: int) -> int:
         """Return the number of the piece that the run began with which the piece before `count` belongs to."""

@@ -302,6 +302,19 @@ def test_a_home_copied_elsewhere_and_damaged_still_answers(here, tmp_path_factor
                         there.why(status=1).split("\n", 1)[-1] or there.why(status=1))  # fmt: skip
 
 
+@pytest.mark.parametrize("facts", ['{"format":0}', '{"format":99}', '{"format":"1"}', "{}", "7"])
+def test_a_record_of_another_version_is_refused_in_one_line(facts, here):
+    here.history.mkdir(parents=True)
+    (here.path / "orchestrate.toml").write_text(component("web", STAY))
+    record.path_of(here.history, 1).write_text(f'{{"number":1,"kind":"start","facts":{facts}}}\n')
+    for words in (["why"], ["why", "web"], ["ps", "--all"], ["graph", "--times"], ["history", "--diff"]):
+        run = here.run(*words)
+        assert run.wait() == 1, str(run)
+        assert re.search(r"^orchestrate: cannot read \S+: an? (newer|older) orchestrate wrote it", run.messages, re.M)
+        assert "Traceback" not in run.messages
+    assert "orchestrate wrote it" in here.output("history")
+
+
 def test_a_cleaned_home_gets_its_record_again(here):
     run = here.begin(CRASHING, "db", "web")
     shutil.rmtree(here.history)

@@ -85,7 +85,10 @@ def test_the_screen_at_a_time():
         "one\n", "   ALT\n", "   ALT\n", "two\n", "two\nred\n"
     ]  # fmt: skip
     assert TWO_RUNS.until(0.5) == 0
-    assert text(TWO_RUNS.until_exit()) == "   ALT\n"
+    assert text(TWO_RUNS.until_exit(is_running=True)) == "   ALT\n"
+    assert TWO_RUNS.until_exit(is_running=False) == TWO_RUNS.last  # killed together with the supervisor
+    assert Recording(TWO_RUNS.pieces[:2]).until_exit(is_running=True) == 0
+    assert Recording(TWO_RUNS.pieces[:3]).until_exit(is_running=False) == 3
     emulator = TWO_RUNS.screen_after(TWO_RUNS.last)
     assert (emulator.lines, emulator.columns) == (4, 20)
 

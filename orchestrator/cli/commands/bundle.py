@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from orchestrator import __version__
-from orchestrator.cli import archive, client, planning, settings, sources
+from orchestrator.cli import archive, client, planning, settings, sources, system_lookup
 from orchestrator.cli.commands.logs import directory_of
 from orchestrator.config.redaction import secrets_in
 from orchestrator.config.times import parse_time
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     since = _since(options.since)
     contents = {
         **_history(home, since),
-        **_logs(directory_of(options), since, masker, notes),
+        **_logs(directory_of(options), since, masker, notes, is_running=system_lookup.is_running(home)),
         **_answers(home),
         "limits.txt": _limits(home),
     }
@@ -117,7 +117,7 @@ def _history(home: Home, since: float) -> dict[str, bytes]:
     return found
 
 
-def _logs(directory: Path, since: float, masker: Masker, notes: list[str]) -> dict[str, bytes]:
+def _logs(directory: Path, since: float, masker: Masker, notes: list[str], *, is_running: bool) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for name in log_reader.instances(directory):
         pieces = masker.pieces(_last(list(replay.pieces_of(directory, name)), since))
@@ -125,15 +125,15 @@ def _logs(directory: Path, since: float, masker: Masker, notes: list[str]) -> di
         found[f"{LOGS}/{name}.log"] = log
         found[f"{LOGS}/{name}{log_index.ENDING}"] = index
         try:
-            found.update(_screens(name, Recording(tuple(pieces))))
+            found.update(_screens(name, Recording(tuple(pieces)), is_running=is_running))
         except OrchestrateError as error:  # no pyte
             notes[:] = dict.fromkeys([*notes, f"there are no screens: {error}"])
     return found
 
 
-def _screens(name: str, recording: Recording) -> dict[str, bytes]:
+def _screens(name: str, recording: Recording, *, is_running: bool) -> dict[str, bytes]:
     """Return the screen at the last exit, without and with colors."""
-    count = recording.until_exit()
+    count = recording.until_exit(is_running=is_running)
     if not count:
         return {}
     screen = recording.screen_after(count).screen()

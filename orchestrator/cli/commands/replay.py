@@ -21,9 +21,9 @@ _ENTER, _LEAVE = "\x1b[?1049h\x1b[2J", "\x1b[m\x1b[?25h\x1b[?1049l"
 def run(options: argparse.Namespace) -> int:
     """Replay it."""
     recording = recordings.of(options)
-    end = recordings.moment(recording, options.end, "--to") if options.end else recording.last
+    end = recordings.moment(options, recording, options.end, "--to") if options.end else recording.last
     if options.begin:
-        start = recordings.moment(recording, options.begin, "--from")
+        start = recordings.moment(options, recording, options.begin, "--from")
     else:
         start = recording.begin_of_run(end)
     if start > end:

@@ -13,7 +13,7 @@ from orchestrator.terminal import screen_cells
 def run(options: argparse.Namespace) -> int:
     """Print the screen."""
     recording = recordings.of(options)
-    count = recordings.moment(recording, options.at, "--at") if options.at else recording.last
+    count = recordings.moment(options, recording, options.at, "--at") if options.at else recording.last
     screen = recording.screen_after(count).screen()
     if options.json:
         found = {"time": recording.pieces[count - 1].time, **screen_cells.as_json(screen)}
