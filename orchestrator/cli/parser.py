@@ -165,7 +165,7 @@ def _add_readers(add: Add, definition: Parser, selection: Parser, place: Parser,
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME", help="a component or instance")
 
 
-EXPORT = "convert the definition for systemd, compose, Kubernetes or another tool"
+EXPORT = "convert the definition for systemd, Kubernetes and others"
 EXPORT_USAGE = "orchestrate export [options] TARGET [DIR]"
 EXPORT_TEXT = (
     "Convert the definition for another tool and write the files to DIR. EXPORT-NOTES.txt lists each feature without a"
