@@ -19,7 +19,7 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from orchestrator.process.procfs import LINUX, parent_of, start_time, stat_fields
@@ -258,14 +258,15 @@ def reap_all() -> tuple[list[tuple[int, int]], bool]:
         ended.append((pid, os.waitstatus_to_exitcode(status)))
 
 
-def peek_ended(own: Collection[int]) -> int:
+def peek_ended(own: Callable[[], Collection[int]]) -> int:
     """Return the pid of a child that has ended and was not waited for; 0 for none. Does not reap it.
 
     The supervisor may not reap what multiprocessing started: its own bookkeeping waits for those. Where there is no
-    waitid(2) (macOS before CPython 3.13) only `own` children are looked at, and reaped; none is ever adopted there.
+    waitid(2) (macOS before CPython 3.13) only the children that `own` returns are looked at, and reaped; none is ever
+    adopted there.
     """
     if not hasattr(os, "waitid"):
-        return next((pid for pid in own if pid and _has_ended(pid)), 0)
+        return next((pid for pid in own() if pid and _has_ended(pid)), 0)
     try:
         result = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

@@ -55,6 +55,11 @@ class GuardianLink:
             with contextlib.suppress(ChannelClosed):
                 self._guardian.channel.send(command)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether its channel is closed, and its end has not been seen."""
+        return not self._open and not self._over
+
     def see(self) -> None:
         """See whether the guardian, whose channel is closed, has ended: the next fork may have waited for it."""
         if not self._open and not self._over and self._guardian.has_ended:

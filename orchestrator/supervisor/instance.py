@@ -300,6 +300,11 @@ class Instance:
         if self._guardian_link is not None:
             self._guardian_link.ask(command)
 
+    @property
+    def has_silent_guardian(self) -> bool:
+        """Whether the channel to its guardian is closed, and its end has not been seen."""
+        return self._guardian_link is not None and self._guardian_link.is_closed
+
     def see_guardian(self) -> None:
         """See whether the guardian has ended."""
         if self._guardian_link is not None:

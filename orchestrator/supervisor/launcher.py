@@ -84,12 +84,12 @@ class Launcher:
 
     def reap(self) -> None:
         """Some child has ended: a guardian, the prober, or an orphan that we adopted."""
-        while pid := tree.peek_ended(self._own_pids()):
+        while pid := tree.peek_ended(self._own_pids):
             if member := self.registry.guarded_by(pid):
                 member.end_guardian()
             elif not self.probes.reap(pid):
                 tree.reap(pid)
-        for member in list(self.registry.everyone):
+        for member in [m for m in self.registry.everyone if m.has_silent_guardian]:
             member.see_guardian()
         self.probes.see()
         self.lost_guardians.check()

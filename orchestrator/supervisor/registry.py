@@ -28,6 +28,8 @@ class Registry:
         self._by_key: dict[str, Instance] = {}
         self.is_filled = False
         self.dependents: Mapping[str, frozenset[str]] = {}
+        self._by_guardian: dict[int, Instance] = {}
+        self._unready_at = 0
         self._culprit: Instance | None = None
         self._others: list[Instance] = []
 
@@ -194,6 +196,16 @@ class Registry:
         coming_back = [m for m in self.everyone if m.state is State.BACKOFF]
         return [*coming_back, *(there[key] for key in scheduling.may_stop(there, self.dependents))]
 
+    def stop_order(self) -> scheduling.StopOrder:
+        """The order in which those that run now may stop."""
+        return scheduling.StopOrder([m.key for m in self.everyone if m.runs], self.dependents)
+
+    def stoppable_after(self, member: Instance, order: scheduling.StopOrder) -> list[Instance]:
+        """Those that may stop now because `member` does not run any more, or would come back; see `stoppable`."""
+        coming_back = [member] if member.state is State.BACKOFF else []
+        freed = [] if member.runs else order.exited(member.key)
+        return [*coming_back, *(self._by_key[key] for key in freed if key in self._by_key)]
+
     @property
     def any_stuck(self) -> bool:
         """Whether something of a member cannot be killed."""
@@ -229,7 +241,13 @@ class Registry:
     @property
     def all_ready(self) -> bool:
         """Whether every member is ready."""
-        return all(m.state is State.READY or self.is_done(m) for m in self.members)
+        start = min(self._unready_at, len(self.members))
+        for at in (*range(start, len(self.members)), *range(start)):  # first the one that was not at the last look
+            member = self.members[at]
+            if not (member.state is State.READY or self.is_done(member)):
+                self._unready_at = at
+                return False
+        return True
 
     def is_done(self, member: Instance) -> bool:
         """Whether it has ended well, and was meant to; or nobody wants it to run."""
@@ -240,7 +258,11 @@ class Registry:
 
     def guarded_by(self, pid: int) -> Instance | None:
         """The member whose guardian is `pid`."""
-        return next((m for m in self.everyone if m.guardian_pid == pid), None)
+        member = self._by_guardian.get(pid)
+        if member is None or member.guardian_pid != pid:  # forked since the last look
+            self._by_guardian = {m.guardian_pid: m for m in self.everyone if m.guardian_pid}
+            member = self._by_guardian.get(pid)
+        return member
 
     def others_there(self, member: Instance) -> list[Instance]:
         """Of all but `member`, those that run or would come back."""

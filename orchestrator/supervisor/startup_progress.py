@@ -86,15 +86,21 @@ class StartupSummary:
         self._tell = tell
         self._began_at = now()
         self._came_up: set[str] = set()
+        self._missing_at = 0
         self._told = False
 
     def see(self, member: Instance, members: Sequence[Instance]) -> None:
         """Look at a member that has changed: the last one may have been started now."""
         if self._told:
             return
-        if member.state in (State.UP, State.READY) and member in members:
+        if member.state in (State.UP, State.READY):
             self._came_up.add(member.key)
-        if self._came_up and all(_was_started(each) for each in members):
+        start = min(self._missing_at, len(members))
+        for at in (*range(start, len(members)), *range(start)):  # first the one that was missing at the last look
+            if not _was_started(members[at]):
+                self._missing_at = at
+                return
+        if self._came_up:
             self._told = True
             self._tell(_started([each for each in members if each.key in self._came_up]))
 

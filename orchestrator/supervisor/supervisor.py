@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from orchestrator.model.errors import NOT_READY_STATUS
 from orchestrator.model.lifecycle import Event, State, StopOrigin
 from orchestrator.model.outcome import ExitPolicy, Outcome, of_lost_sink
+from orchestrator.model.scheduling import StopOrder
 from orchestrator.model.spec import OnExit, RestartPolicy, StartPlan, SystemSpec
 from orchestrator.output.console import OutputKind
 from orchestrator.output.presenter import Presenter, Tone
@@ -71,6 +72,7 @@ class Supervisor:
         self.observer = Observer()
         self._launcher.probes.flipped = lambda *report: self.observer.probed(*report)
         self.scaling = Scaling(self.registry, supply, self.streams.rename)
+        self._stop_order: StopOrder | None = None
         self.on_report: Callable[[str], None] | None = None
         self._listeners: list[Callable[[Instance, State], None]] = []
         self._outcome: Outcome | None = None
@@ -230,7 +232,9 @@ class Supervisor:
         for listener in self._listeners:
             listener(member, before)
         self.change_requests.go_on()
-        if not self.is_stopping:
+        if self._stop_order is not None and member.runs and member.key not in self._stop_order:
+            self._stop_order = None  # it was started before the stop, and runs only now
+        if not self.is_stopping and member not in self.registry.steps:
             self._arrival.see(member, self.registry.members)
         self._follow(member, before)
 
@@ -253,7 +257,7 @@ class Supervisor:
             if member.pid and member.guardian_pid:  # otherwise `lost` follows, or nothing of it ever ran
                 self._end_early([member])
         elif member.state is State.BACKOFF and self.is_stopping:
-            self._stop_possible()
+            self._stop_possible(member)
         elif member.state is State.BACKOFF:
             self._tell_last_lines(member)
             self.tell(announcements.restart_message(member), tone=Tone.WARNING)
@@ -264,7 +268,7 @@ class Supervisor:
             self._ended(member)
         elif member.state in (State.DOWN, State.FAILED):
             self.start_possible()
-            self._stop_possible()
+            self._stop_possible(member)
 
     # The end
 
@@ -272,7 +276,7 @@ class Supervisor:
         if self.is_stopping:
             if not self.registry.is_blamed(member):
                 self.tell(f"{member.name} stopped ({member.end_in_words})")
-            self._stop_possible()
+            self._stop_possible(member)
         elif member not in self.registry.steps and (member.asked or member.due):
             self.tell(f"{member.name} stopped ({member.end_in_words})")
             self.start_possible()
@@ -374,15 +378,24 @@ class Supervisor:
             self.tell("Shutting down components")
         self._stop_possible()
 
-    def _stop_possible(self) -> None:
+    def _stop_possible(self, changed: Instance | None = None) -> None:
+        """Stop those that may stop now; `changed` is the only one that has changed since the last call, if that is
+        known."""
         if not self.is_stopping:
             return
-        for member in self.registry.stoppable():
+        if changed is not None and self._stop_order is not None:
+            stoppable = self.registry.stoppable_after(changed, self._stop_order)
+        else:
+            self._stop_order = self.registry.stop_order()
+            stoppable = self.registry.stoppable()
+        for member in stoppable:
             if not (
                 member.exited_by_itself and self.registry.is_blamed(member)
             ):  # it exits already, and not on request
                 member.handle(Event.STOP)
-        if not self._finished and not self.registry.any_running and not self._launcher.lost_guardians:
+        if self._finished or (self._stop_order is not None and len(self._stop_order)):
+            return
+        if not self.registry.any_running and not self._launcher.lost_guardians:
             self._finished = True
             if self.is_ready or self._outcome is not None:
                 self.tell("Complete")

@@ -5,7 +5,7 @@ from benchmarks.report import Row
 from benchmarks.running import Settings
 from benchmarks.workspace import Workspace
 
-COUNTS = (1, 10, 50, 200)
+COUNTS = (1, 10, 50, 200, 500, 1000)
 COLUMNS = timing.COLUMNS
 
 

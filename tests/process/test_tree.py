@@ -278,10 +278,10 @@ while os.waitpid(-1, 0): say("gone")
 def test_ended_children_are_peeked_at_without_being_reaped():
     process = subprocess.Popen(["true"])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert tree.peek_ended([process.pid]) == process.pid
-    assert tree.peek_ended([]) == process.pid, "also one that is not our own: it was adopted"
+    assert tree.peek_ended(lambda: [process.pid]) == process.pid
+    assert tree.peek_ended(list) == process.pid, "also one that is not our own: it was adopted"
     assert process.wait() == 0
-    assert tree.peek_ended([process.pid]) == 0
+    assert tree.peek_ended(lambda: [process.pid]) == 0
     tree.reap(process.pid)
 
 

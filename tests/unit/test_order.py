@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model.scheduling import dependents, find_cycle, may_stop, start_order
+from orchestrator.model.scheduling import StopOrder, dependents, find_cycle, may_stop, start_order
 from orchestrator.model.spec import ComponentSpec, Dependency
 
 
@@ -151,3 +151,18 @@ def test_a_cycle_is_found_exactly_where_the_stop_would_wedge(system):
         assert cycle[0] == cycle[-1]
         assert len(set(cycle)) == len(cycle) - 1
         assert all(after in wants[before] for before, after in itertools.pairwise(cycle))
+
+
+@given(st.data())
+@settings(deadline=None)
+def test_a_stop_order_frees_the_same_names_as_a_look_at_all(data):
+    names = "abcdefgh"
+    needed = {name: frozenset(data.draw(st.sets(st.sampled_from(names)))) - {name} for name in names}
+    running = data.draw(st.lists(st.sampled_from(names), unique=True))
+    order, free = StopOrder(running, needed), set(may_stop(running, needed))
+    for name in data.draw(st.permutations([*running, "stranger"])):
+        free = (free | set(order.exited(name))) - {name}
+        running = [other for other in running if other != name]
+        assert free == set(may_stop(running, needed))
+        assert len(order) == len(running)
+        assert all((other in order) == (other in running) for other in names)
