@@ -309,7 +309,7 @@ class Supervisor:
         self._tell_exit(member)
         if given_up:
             self.tell(announcements.give_up_message(member), tone=Tone.FAILURE)
-        recent = self.streams.last_words(member, again=True)
+        recent = self.streams.last_words(member, again=True) or self.streams.recent(member)  # open if it exits early
         if block := announcements.exit_report(member, recent, [other.name for other in others]):
             self.tell(block)
         self.stop(None, culprit=member)
