@@ -26,6 +26,7 @@ class ChangeRequests:
         self._registry = registry
         self._start_possible = start_possible
         self._leaving: set[Instance] = set()
+        self._changes: list[Instance | None] = []
         self.decided: Callable[[Verb, Collection[Instance], Collection[Instance]], None] = lambda *_: None
 
     def start(self, members: Collection[Instance]) -> None:
@@ -38,6 +39,7 @@ class ChangeRequests:
             member.due = True
         self._registry.forget_failures(wanted)
         self._start_possible()
+        self.go_on()  # those that wait for one that stays
 
     def stop(self, members: Collection[Instance]) -> None:
         """Stop these; they stay down until they are asked for again."""
@@ -86,6 +88,7 @@ class ChangeRequests:
             member.due, member.stop_requested = False, True
             self._leaving.discard(member)
             member.handle(Event.KILL)
+        self.go_on()
 
     def is_leaving(self, member: Instance) -> bool:
         """Whether it will be asked to stop as soon as its turn comes."""
@@ -97,9 +100,31 @@ class ChangeRequests:
         for member in self._registry.members:
             member.due = False
 
-    def go_on(self) -> None:
-        """Ask those to stop that nobody else who is to stop depends on; called after each change of a state."""
-        self._leaving = {m for m in self._leaving if m.runs or m.state is State.BACKOFF}
-        for member in self._registry.may_stop(self._leaving):
-            if not member.asked or member.state is State.BACKOFF:
-                member.handle(Event.STOP)
+    def go_on(self, changed: Instance | None = None) -> None:
+        """Ask those to stop that nobody else who is to stop depends on; called after each change of a state, with the
+        instance that has changed. What changes meanwhile waits for its turn: it may be as deep as there are instances.
+        """
+        if changed is not None and changed not in self._leaving:
+            return
+        if changed is not None and changed.runs and changed.state is not State.BACKOFF:
+            return
+        self._changes.append(changed)
+        if len(self._changes) > 1:
+            return
+        try:
+            for each in self._changes:  # which grows
+                for member in self._freed_by(each):
+                    if not member.asked or member.state is State.BACKOFF:
+                        member.handle(Event.STOP)
+        finally:
+            self._changes.clear()
+
+    def _freed_by(self, changed: Instance | None) -> list[Instance]:
+        """Return those that may stop after this change; None means that any may have changed."""
+        if changed is None:
+            self._leaving = {m for m in self._leaving if m.runs or m.state is State.BACKOFF}
+            return self._registry.may_stop(self._leaving)
+        if changed.state is State.BACKOFF:
+            return self._registry.may_stop_of([changed], self._leaving)
+        self._leaving.discard(changed)
+        return self._registry.may_stop_of(self._registry.needs_of(changed), self._leaving)

@@ -180,6 +180,20 @@ class Registry:
         there = {m.key: m for m in members}
         return [there[key] for key in scheduling.may_stop(there, self.dependents)]
 
+    def needs_of(self, member: Instance) -> list[Instance]:
+        """Those that may stop only after this one."""
+        names = (*member.spec.stop_before, *(d.name for d in member.spec.depends_on))
+        return [self._by_key[name] for name in names if name in self._by_key]
+
+    def may_stop_of(self, members: Iterable[Instance], leaving: Collection[Instance]) -> list[Instance]:
+        """Of these members, those that are `leaving` too, and that no other one that is leaving depends on."""
+        found = []
+        for member in members:
+            others = (self._by_key.get(key) for key in self.dependents.get(member.key, ()))
+            if member in leaving and not any(other in leaving for other in others):
+                found.append(member)
+        return found
+
     def in_start_order(self, members: Iterable[Instance]) -> list[Instance]:
         """Return these members, each after what it depends on."""
         rank = {key: number for number, key in enumerate(scheduling.start_order(m.spec for m in self.everyone))}

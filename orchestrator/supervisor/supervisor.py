@@ -231,7 +231,7 @@ class Supervisor:
             self.streams.catch_up(member)  # its last output precedes the report of its exit
         for listener in self._listeners:
             listener(member, before)
-        self.change_requests.go_on()
+        self.change_requests.go_on(member)
         if self._stop_order is not None and member.runs and member.key not in self._stop_order:
             self._stop_order = None  # it was started before the stop, and runs only now
         if not self.is_stopping and member not in self.registry.steps:
@@ -432,6 +432,7 @@ class Supervisor:
         for member in members:
             for listener in self._listeners:
                 listener(member, member.state)
+        self.change_requests.go_on()
         self._stop_possible()  # nobody waits for it any more
 
     def _check_ready(self) -> None:
