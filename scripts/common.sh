@@ -114,7 +114,7 @@ build_venv() {
         printf '%s\n' "$venv_hash" >"$venv/.made-of"
     else
         rm -rf -- "$venv"
-        fail 1 "unable to make $venv: see above"
+        fail 1 "cannot make $venv: see above"
     fi
 }
 
@@ -135,7 +135,7 @@ find_python() {
     done
     python=${PYTHON:-python3}
     found=$("$python" -I -c "$describe" 2>/dev/null) || found="not found"
-    fail 2 "unable to make $venv: no Python $low ${high:+to }${high:-or later} on PATH ($python is $found);" \
+    fail 2 "cannot make $venv: no Python $low ${high:+to }${high:-or later} on PATH ($python is $found);" \
         "set PYTHON to one"
 }
 
@@ -152,7 +152,7 @@ install_lock() {
     if command -v uv >/dev/null 2>&1; then
         uv pip install --quiet --compile-bytecode --python "$1/bin/python" --require-hashes --requirement "$2" &&
             return
-        say "uv was unable to install ${2##*/}: trying pip"
+        say "uv could not install ${2##*/}: trying pip"
     fi
     venv_pip "$1" --require-hashes --requirement "$2"
 }
@@ -163,7 +163,7 @@ install_release() {
     if command -v uv >/dev/null 2>&1; then
         uv pip install --quiet --compile-bytecode --python "$1/bin/python" --exclude-newer "${release#* }T23:59:59Z" "$2" &&
             return
-        say "uv was unable to install $2: trying pip"
+        say "uv could not install $2: trying pip"
     fi
     "$dated_pip" -I -m pip --python "$1/bin/python" install --quiet --no-input --disable-pip-version-check \
         --uploaded-prior-to "${release#* }T23:59:59Z" "$2"

@@ -70,7 +70,7 @@ def _look_where_we_are() -> None:
     try:
         os.getcwd()
     except OSError as error:
-        raise OrchestrateError(f"unable to use the working directory: {error.strerror}", "cd to another") from None
+        raise OrchestrateError(f"cannot use the working directory: {error.strerror}", "cd to another") from None
 
 
 def _flush() -> None:

@@ -228,7 +228,7 @@ def read(
         for index, name in enumerate(table.values.get(key, ())):
             if name not in NAMES:
                 near = did_you_mean(name, NAMES) or f"; there are {', '.join(NAMES)}"
-                report.problem(table.where(key, index), f"airflow.{key}: {name!r} is no component of Airflow{near}")
+                report.problem(table.where(key, index), f"airflow.{key}: {name!r} is not a component of Airflow{near}")
     for index, name in enumerate(table.values.get("with", ())):
         if name not in servers.NAMES:
             near = did_you_mean(name, servers.NAMES) or f"; there are {', '.join(servers.NAMES)}"

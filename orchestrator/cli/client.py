@@ -54,7 +54,7 @@ def converse(options: argparse.Namespace) -> Conversation:
     except NotRunning:
         raise not_running(home, options) from None
     except OSError as error:
-        raise OrchestrateError(f"unable to ask on {home.control_path}: {error.strerror}") from None
+        raise OrchestrateError(f"cannot ask on {home.control_path}: {error.strerror}") from None
     tell_if_stopped(conversation.pid)
     return conversation
 
@@ -62,7 +62,7 @@ def converse(options: argparse.Namespace) -> Conversation:
 def tell_if_stopped(pid: int | None) -> None:
     """Say why no answer comes: the kernel takes the question for a supervisor that was stopped, and he does not."""
     if pid is not None and procfs.is_stopped(pid):
-        what = f"orchestrate: the system stands still (pid {pid}), as after Ctrl-Z, and answers once it goes on"
+        what = f"orchestrate: the system is suspended (pid {pid}), as after Ctrl-Z, and answers when resumed"
         print(f"{what}; type fg there, or kill -CONT {pid}", file=sys.stderr, flush=True)
 
 
@@ -78,7 +78,7 @@ def replies(conversation: Conversation, request: Request, limit: float | None = 
             else:
                 yield reply
     except (ConnectionError, MalformedRequest) as error:
-        raise OrchestrateError(f"unable to get an answer: {error}") from None
+        raise OrchestrateError(f"cannot get an answer: {error}") from None
 
 
 def ask(options: argparse.Namespace, request: Request, limit: float | None = None) -> Reply:

@@ -76,7 +76,7 @@ def run_made(
     what it returns to make the plan with once the initial steps have succeeded. `fd` is the screen; `birth` watches the
     start where it is not. `airflow_home` is that of the Airflow preset, for the system list."""
     if sys.platform == "linux" and not os.path.exists("/proc/self/stat"):
-        raise OrchestrateError("unable to start: there is no /proc", "mount it: mount -t proc proc /proc")
+        raise OrchestrateError("cannot start: /proc is not mounted", "mount it: mount -t proc proc /proc")
     home = Home(directory)
     lock = home_claim.take(home)
     try:
@@ -224,7 +224,7 @@ class _Reception:
                 )
             )
         except OSError as error:
-            why = f"unable to listen on {path}: {error.strerror}; ps, stop and so on will not work"
+            why = f"cannot listen on {path}: {error.strerror}; ps, stop and so on will not work"
             self._supervisor.tell(why, tone=Tone.WARNING)
 
     def _record(self) -> None:
@@ -303,5 +303,5 @@ def log_directory(home: Home, here: CommandSettings) -> Path | None:
             home.make_private(directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise OrchestrateError(f"unable to make {directory}: {error.strerror}", "use --no-log to go without") from None
+        raise OrchestrateError(f"cannot make {directory}: {error.strerror}", "use --no-log to go without") from None
     return directory.absolute()

@@ -111,7 +111,7 @@ def chosen(causes: Causes, found: StartRecord, names: Iterable[str]) -> list[str
         here = [one for one in known if causes.is_meant((name,), one)]
         if not here:
             raise UsageError(
-                f"there is no component {name!r} in the record of start {found.number}",
+                f"unknown component {name!r} in the record of start {found.number}",
                 f"there are: {', '.join(known) or 'none'}",
             )
         result += here

@@ -29,18 +29,18 @@ def take(home: Home) -> Lock:
     try:
         taken = lock.take()
     except OSError as error:
-        raise OrchestrateError(f"unable to open {home.lock_path}: {error.strerror}", _advice(error)) from None
+        raise OrchestrateError(f"cannot open {home.lock_path}: {error.strerror}", _advice(error)) from None
     if not taken:
         raise HeldError(*_who_holds(home))
     try:
         home.write_holder((Path(sys.argv[0]).name, *sys.argv[1:]))
     except OSError as error:
-        raise OrchestrateError(f"unable to write {home.state_path}: {error.strerror}", _advice(error)) from None
+        raise OrchestrateError(f"cannot write {home.state_path}: {error.strerror}", _advice(error)) from None
     return lock
 
 
 def _advice(error: OSError) -> str:
-    return "move away what stands there" if error.errno in (errno.EISDIR, errno.ELOOP) else ANOTHER
+    return "move the file at that path away" if error.errno in (errno.EISDIR, errno.ELOOP) else ANOTHER
 
 
 def _who_holds(home: Home) -> tuple[str, str]:
@@ -101,7 +101,7 @@ def is_free(path: Path) -> bool:
     try:
         taken = lock.take()
     except OSError as error:  # a symlink, for example
-        raise OrchestrateError(f"unable to open {path}: {error.strerror}", "move away what stands there") from None
+        raise OrchestrateError(f"cannot open {path}: {error.strerror}", "move the file at that path away") from None
     if taken:
         lock.release()
     return taken
@@ -136,7 +136,7 @@ def settle(home: Home, here: CommandSettings) -> None:
     left = leftovers.end(home.locks, GRACE, loop)
     loop.close()
     if left:
-        raise OrchestrateError(f"unable to end what is left of an earlier run: {', '.join(map(str, left))}")
+        raise OrchestrateError(f"cannot end what is left of an earlier run: {', '.join(map(str, left))}")
     for path in leftovers.find(home.locks)[1]:
         path.unlink(missing_ok=True)
     _say("ended what was left")

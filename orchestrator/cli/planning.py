@@ -118,7 +118,7 @@ def _base_port(option: int | None, layers: Layers, report: Report) -> Variable:
     text = variable.value
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) <= LAST):
         origin = "PORT in the environment" if variable.origin == FROM_SHELL else variable.origin
-        report.problem(origin, f"{text!r:.40} is no port; expected 1 to 65535")
+        report.problem(origin, f"{text!r:.40} is not a port; expected 1 to 65535")
         return Variable(str(BASE_PORT), "")
     return variable
 
@@ -171,7 +171,7 @@ def check_commands(sources: Sources, chosen: list[Selected], resolved: Resolved,
     for member, name in [*((step, step.name) for step in first), *((one.member, one.instances[0]) for one in free)]:
         spec = specs[name]
         if not os.path.isdir(spec.cwd) and spec.cwd not in made:
-            report.problem(member.where("cwd"), f"{member.name}: there is no directory {spec.cwd}")
+            report.problem(member.where("cwd"), f"{member.name}: no such directory: {spec.cwd}")
         elif fault := command_check.fault(
             member.command if member.shell == SHELL else (), spec.argv[0], spec.cwd, spec.environment.get("PATH")
         ):  # the words of another shell are its own affair, but it has to be there
@@ -204,7 +204,7 @@ def find(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Sele
             return one, one.instances.index(name) + 1
     known = [member.name for member in (*definition.components, *definition.init)]
     hint = did_you_mean(name, known).removeprefix("; ") or f"there are: {', '.join(known) or 'none'}"
-    raise UsageError(f"there is no component {name!r}", hint)
+    raise UsageError(f"unknown component {name!r}", hint)
 
 
 def _only_one(definition: Definition, tag: str) -> str:

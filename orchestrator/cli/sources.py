@@ -86,7 +86,7 @@ def read(
     if not where.files and needs_components:
         raise MissingFileError([f"cannot find {TOML} or {PROCFILE} in {where.directory}"], _what_is_there(where))
     if where.is_inherited:
-        report.note(f"using {where.files[0].path}: there is no definition in {where.base.absolute()}")
+        report.note(f"using {where.files[0].path}: no definition in {where.base.absolute()}")
     sources = [_read_source(where, file) for file in where.files]
     document = _document(sources, where, report, own_env=options.env is None)
     if document is not None and "airflow" in document.tree:

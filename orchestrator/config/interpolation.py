@@ -68,11 +68,11 @@ def _value(inner: str, lookup: Lookup, unset: Callable[[str], None], depth: int)
         raise ExpansionError(f"'${{{inner}}}' names no variable; write $$ for a dollar")
     name, rest = match[0], inner[match.end() :]
     if _PORT.fullmatch(inner) and rest.startswith("."):
-        raise ExpansionError(f"'${{{inner}}}': there is no component {inner.removesuffix('.PORT')!r} that has a PORT")
+        raise ExpansionError(f"'${{{inner}}}': no component {inner.removesuffix('.PORT')!r} has a PORT")
     operator = next((o for o in _OPERATORS if rest.startswith(o)), "")
     if rest and not operator:
         raise ExpansionError(
-            f"'${{{inner}}}' is no form of expansion; there are ${{VAR}}, ${{VAR:-default}}, ${{VAR:?message}}"
+            f"'${{{inner}}}' is not a valid expansion; write ${{VAR}}, ${{VAR:-default}}, ${{VAR:?message}}"
         )
     value, word = lookup(name), rest[len(operator) :]
     present = bool(value) if operator.startswith(":") else value is not None

@@ -82,7 +82,7 @@ class PortAssignment:
         """Say why `${name.PORT}` has no value."""
         if self.is_known(name):
             return f"{name} has no PORT"
-        return f"there is no component {name!r}{did_you_mean(name, self._components)}"
+        return f"unknown component {name!r}{did_you_mean(name, self._components)}"
 
     def _replaced(self, port: Variable | None) -> Variable | None:
         if port is None or not port.value.isdecimal() or (other := self._replace(int(port.value))) == int(port.value):

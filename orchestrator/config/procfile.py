@@ -35,9 +35,9 @@ def parse(text: str, source: str) -> tuple[list[ProcfileEntry], list[str]]:
             continue
         name, command = composed(match["name"]), match["command"]
         if fault := name_fault(name):
-            problems.append(f"{where}: {name!r} is no name for a component: {fault}")
+            problems.append(f"{where}: {name!r} is not a valid component name: {fault}")
         elif name in seen:
-            problems.append(f"{where}: {name!r} stands on line {seen[name]} already")
+            problems.append(f"{where}: {name!r} is already defined on line {seen[name]}")
         elif not command:
             problems.append(f"{where}: {name!r} has no command")
         elif "\0" in command:

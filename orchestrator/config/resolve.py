@@ -111,7 +111,7 @@ class _Resolver:
         port = int(first) + number - 1 if first.isascii() and first.isdecimal() and len(first) < 6 else 0
         if not 0 < port <= LAST:
             origin = f" (from {text})" if first != text else ""
-            self.report.problem(member.where("port"), f"{member.name}: {first!r:.20} is no port{origin}")
+            self.report.problem(member.where("port"), f"{member.name}: {first!r:.20} is not a port{origin}")
             return None
         return Variable(str(port), str(member.where("port")))
 

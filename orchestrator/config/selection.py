@@ -52,7 +52,7 @@ def parse_formation(text: str) -> dict[str, int]:
         name, sign, count = (part.strip() for part in pair.partition("="))
         if not (name and sign and count.isascii() and count.isdecimal() and len(count) < 5 and int(count) <= MOST):
             raise UsageError(
-                f"{pair!r} is no NAME=NUMBER of a formation, 0 to {MOST}", "write -m web=2,worker=1 or -m all=1"
+                f"{pair!r} is not NAME=NUMBER with a number from 0 to {MOST}", "write -m web=2,worker=1 or -m all=1"
             )
         formation[name] = int(count)
     return formation
@@ -112,7 +112,7 @@ def matching(
         names = {pattern} if pattern in known else set(fnmatch.filter(known, pattern))
         if not names:
             hint = did_you_mean(pattern, known).removeprefix("; ") or f"there are: {', '.join(known)}"
-            raise UsageError(f"there is no component {pattern!r}", hint)
+            raise UsageError(f"unknown component {pattern!r}", hint)
         found |= names
     return found
 
@@ -120,7 +120,7 @@ def matching(
 def _tagged(tag: str, tags: Mapping[str, Collection[str]]) -> set[str]:
     if tag not in tags:
         there = f"there are: {', '.join(tags)}" if tags else "no component has any"
-        raise UsageError(f"there is no tag {tag!r}", did_you_mean(tag, tags).removeprefix("; ") or there)
+        raise UsageError(f"unknown tag {tag!r}", did_you_mean(tag, tags).removeprefix("; ") or there)
     return set(tags[tag])
 
 
@@ -134,9 +134,7 @@ def _by_profile(components: Sequence[ComponentDefinition], profiles: Sequence[st
     for profile in profiles:
         if profile not in known and profile != ALL_PROFILES:
             there = f"there are: {', '.join(known)}" if known else "no component names any"
-            raise UsageError(
-                f"there is no profile {profile!r}", did_you_mean(profile, known).removeprefix("; ") or there
-            )
+            raise UsageError(f"unknown profile {profile!r}", did_you_mean(profile, known).removeprefix("; ") or there)
     wanted = set(known if ALL_PROFILES in profiles else profiles)
     return {member.name for member in components if not member.profiles or wanted & set(member.profiles)}
 

@@ -29,7 +29,7 @@ def _check_names(definition: Definition, report: Report) -> None:
             if dependency.name in steps:
                 why = "is an initial step; all components start after those anyway, so leave it out"
             else:
-                why = f"is no component{did_you_mean(dependency.name, definition.names)}"
+                why = f"is not a component{did_you_mean(dependency.name, definition.names)}"
             place = member.where("depends_on", dependency.name)
             report.problem(place, f"components.{member.name}.depends_on: {dependency.name!r} {why}")
 
@@ -60,7 +60,7 @@ def _check_order(definition: Definition, report: Report) -> None:
         for key, others in (("start_after", member.start_after), ("stop_before", member.stop_before)):
             for index, name in enumerate(others):
                 if name not in definition.names:
-                    why = f"is no component{did_you_mean(name, definition.names)}"
+                    why = f"is not a component{did_you_mean(name, definition.names)}"
                     report.problem(member.where(key, index), f"components.{member.name}.{key}: {name!r} {why}")
 
 
@@ -106,5 +106,5 @@ def _check_steps(definition: Definition, report: Report) -> None:
     for step in definition.init:
         for index, name in enumerate(step.needed_by):
             if name not in definition.names:
-                why = f"is no component{did_you_mean(name, definition.names)}"
+                why = f"is not a component{did_you_mean(name, definition.names)}"
                 report.problem(step.where("for", index), f"init.{step.name}.for: {name!r} {why}")

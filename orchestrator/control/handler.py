@@ -164,7 +164,7 @@ class RequestHandler:
             what, known = f"tag {name[1:]!r}", {tag: None for m in members for tag in sorted(m.spec.tags)}
         else:
             what, known = f"component {name!r}", {m.name: None for m in members}
-        return with_hint(f"there is no {what} in this system", f"there are: {', '.join(known) or 'none'}")
+        return with_hint(f"unknown {what}", f"there are: {', '.join(known) or 'none'}")
 
     def _add_left_out(self, names: Collection[str]) -> None:
         """Add components that were left out at the start. Raises LookupError if one is wrong."""
@@ -219,7 +219,7 @@ class RequestHandler:
     def _scale(self, request: Request, asker: Requester) -> None:
         supervisor, count = self._supervisor, request.argument
         if len(request.names) != 1 or not count.isdecimal() or int(count) > INSTANCES_MAX:
-            asker.send(refusal(f"unable to scale: name a component and a number up to {INSTANCES_MAX}", USAGE_STATUS))
+            asker.send(refusal(f"cannot scale: name a component and a number up to {INSTANCES_MAX}", USAGE_STATUS))
             return
         name = request.names[0]
         names = [name]
@@ -246,7 +246,7 @@ class RequestHandler:
 
     def _wait(self, request: Request, members: list[Instance], asker: Requester) -> None:
         if request.argument not in ("ready", "exit"):
-            asker.send(refusal(f"unable to wait for {request.argument!r}: ready or exit", USAGE_STATUS))
+            asker.send(refusal(f"cannot wait for {request.argument!r}: ready or exit", USAGE_STATUS))
         elif request.argument == "exit":
             self._keep(asker, request, waiters.ended(members, self._history.row) if request.names else lambda: None)
         else:
@@ -256,10 +256,10 @@ class RequestHandler:
     def _signal(self, name: str, members: Iterable[Instance]) -> Reply:
         number = errors.signal_number(name)
         if number is None:
-            return refusal(f"{name!r} is no signal", USAGE_STATUS)
+            return refusal(f"{name!r} is not a signal", USAGE_STATUS)
         there = [m for m in members if m.pid and m.runs]
         if not there:
-            return refusal(f"unable to send {errors.signal_name(number)}: none of these runs")
+            return refusal(f"cannot send {errors.signal_name(number)}: none of these runs")
         self._supervisor.observer.decided(Verb.SIGNAL, there)
         for member in there:
             member.send(Signal(number))
@@ -269,16 +269,18 @@ class RequestHandler:
         if len(members) != 1 and len(names) == 1:
             members = self._supervisor.registry.instance(names[0])
         if len(members) != 1:
-            return refusal("unable to send: name one instance", USAGE_STATUS)
+            return refusal("cannot send: name one instance", USAGE_STATUS)
         (member,) = members
         if not member.spec.tty:
-            return refusal(f"unable to send to {member.name}: it has no terminal (tty = false)")
+            return refusal(f"cannot send to {member.name}: it has no terminal (tty = false)")
         if not member.pid or not member.runs:
-            return refusal(f"unable to send to {member.name}: it does not run")
+            return refusal(f"cannot send to {member.name}: it does not run")
         data = text.encode("utf-8", "surrogateescape")
         taken = self._supervisor.streams.type(member, data)
         if taken < len(data):
-            return refusal(f"the terminal of {member.name} took {taken} of {len(data)} bytes: nobody reads there")
+            return refusal(
+                f"the terminal of {member.name} took {taken} of {len(data)} bytes: it does not read its terminal"
+            )
         return Reply()
 
     # Who waits
@@ -346,7 +348,7 @@ class AttachHandler:
     def _show_stream(self, guest: AttachRequester) -> None:
         """The connection stays open for as long as there is a stream."""
         if self._logs is None:
-            guest.send(refusal("unable to show the merged stream again: no log files are kept (--no-log)"))
+            guest.send(refusal("cannot show the merged stream again: no log files are kept (--no-log)"))
         else:
             guest.send(Reply(rows=({"logs": str(self._logs)},), last=False))
 
@@ -357,13 +359,13 @@ class AttachHandler:
         found = self._supervisor.registry.instance(wanted)
         if len(found) != 1:
             choice = ", ".join(m.name for m in found or members)
-            return refusal(f"unable to attach to {wanted!r}: choose one of {choice or 'none'}", USAGE_STATUS)
+            return refusal(f"cannot attach to {wanted!r}: choose one of {choice or 'none'}", USAGE_STATUS)
         member = found[0]
         if not member.spec.tty:
-            return refusal(f"unable to attach to {member.name}: it has no terminal (tty = false)")
+            return refusal(f"cannot attach to {member.name}: it has no terminal (tty = false)")
         if member.state in AT_REST and (member.run_count or self._supervisor.is_stopping):
             end = member.end_in_words if member.run_count else "never started"
-            return refusal(f"unable to attach to {member.name}: it is not running ({end})")
+            return refusal(f"cannot attach to {member.name}: it is not running ({end})")
         if not self._supervisor.streams.terminals[member.key].has_room:
-            return refusal(f"unable to attach to {member.name}: too many are attached already")
+            return refusal(f"cannot attach to {member.name}: too many are attached already")
         return member

@@ -54,7 +54,7 @@ def _all_started(registry: Registry, before: dict[Instance, int], describe: Desc
 def _why_not_started(registry: Registry, member: Instance, count: int) -> str:
     """Why it will not be started any more; empty where it still may be."""
     if member.is_stuck:
-        return f"unable to start {member.name}: what is left of it cannot be killed"
+        return f"cannot start {member.name}: what is left of it cannot be killed"
     if why := registry.unstartable_reason(member):
         return f"{member.name} is not started: {why}"
     if member.surplus:
@@ -64,7 +64,7 @@ def _why_not_started(registry: Registry, member: Instance, count: int) -> str:
     if member.run_count > count and not member.asked:
         # it did not come up, or not for long enough to be seen; whether it comes back is not known before it is gone
         return f"{member.name} {member.end_in_words}" if member.state in AT_REST else ""
-    return f"{member.name} is not started: somebody asked for a stop meanwhile"
+    return f"{member.name} was not started: a stop was requested meanwhile"
 
 
 def stopped(members: Iterable[Instance], describe: Describe, change_requests: ChangeRequests) -> Look:
@@ -78,9 +78,9 @@ def stopped(members: Iterable[Instance], describe: Describe, change_requests: Ch
             if member.state in AT_REST or member.run_count > before[member]:
                 waiting.remove(member)
             elif member.is_stuck:
-                failures.append(f"unable to kill what is left of {member.name}")
+                failures.append(f"cannot kill what is left of {member.name}")
             elif member.state in RUNS and not member.asked and not change_requests.is_leaving(member):
-                failures.append(f"{member.name} is not stopped: somebody asked for a start meanwhile")
+                failures.append(f"{member.name} was not stopped: a start was requested meanwhile")
         if len(failures) < len(waiting):
             return None
         return Reply(not failures, "; ".join(failures), FAILED_STATUS if failures else 0, tuple(map(describe, before)))

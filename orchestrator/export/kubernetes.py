@@ -182,7 +182,7 @@ def _losses(source: Source, component: ComponentSpec, *, job: bool) -> Iterator[
     if component.stop.stop_signal != signal.SIGTERM:
         yield ExportLoss(name, "stop.signal", "the stop signal is the image's STOPSIGNAL, SIGTERM by default")
     if not job and component.restart.policy is not RestartPolicy.ALWAYS:
-        yield ExportLoss(name, "restart", "a Deployment restarts it always, with a backoff of its own")
+        yield ExportLoss(name, "restart", "a Deployment restarts it always, with its own backoff")
     if component.success != frozenset({0}):
         yield ExportLoss(name, "success_exit_codes", "only 0 is a success")
     if component.stop_before:

@@ -99,9 +99,9 @@ def decode_request(line: bytes) -> Request:
         raise MalformedRequest(f"unknown verb {fields.get('verb')!r}") from None
     names, argument = fields.get("names", []), fields.get("argument", "")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise MalformedRequest("names is no list of strings")
+        raise MalformedRequest("names must be a list of strings")
     if not isinstance(argument, str):
-        raise MalformedRequest("argument is no string")
+        raise MalformedRequest("argument must be a string")
     return Request(verb, tuple(names), argument)
 
 
@@ -111,7 +111,7 @@ def decode_reply(line: bytes) -> Reply:
     known = {name: fields[name] for name in ("ok", "error", "status", "last", "progress") if name in fields}
     rows = fields.get("rows", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise MalformedRequest("rows is no list of objects")
+        raise MalformedRequest("rows must be a list of objects")
     return Reply(**known, rows=tuple(rows))
 
 

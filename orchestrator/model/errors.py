@@ -1,7 +1,7 @@
 """The errors a user can cause, each with the exit status it leads to.
 
 `cli` is the one place that turns them into a line on stderr and a status. A line reads
-``orchestrate: unable to <verb> <object>: <reason>``; a second one, ``hint: …``, says what to do about it.
+``orchestrate: cannot <verb> <object>: <reason>``; a second one, ``hint: …``, says what to do about it.
 
 Exit statuses in words, and as a shell counts them. Pure.
 """

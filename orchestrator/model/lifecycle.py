@@ -117,10 +117,10 @@ REMEMBERED = 64  # exits, if nothing limits their number: the backoff has reache
 
 
 class StopOrigin(enum.Enum):
-    """Who wanted an end: nobody, somebody who wants it to stay down, or we, because it does not answer any more."""
+    """Why a run was stopped: not on request, to stay down, or because a probe failed."""
 
-    NONE = "nobody"
-    DOWN = "somebody"
+    NONE = "no request"
+    DOWN = "a request"
     REPLACE = "its liveness probe"
 
 

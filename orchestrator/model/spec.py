@@ -395,13 +395,13 @@ def composed(name: str) -> str:
 def name_fault(name: str) -> str:
     """Say in a few words what is wrong with a component's name; empty where nothing is."""
     if not NAME_PATTERN.fullmatch(name):
-        return "a name starts with a letter, digit or underscore and goes on with those, dots and hyphens"
+        return "a name starts with a letter, digit or underscore and continues with those, dots and hyphens"
     if len(name.encode()) > NAME_MAX:
         return f"a name has at most {NAME_MAX} bytes"
     if re.search(r"\.\d+$", name):
         return "a name does not end in a dot and digits, as instances do"
     if name == "orchestrate":
-        return "that is the name of our own messages"
+        return "it names the messages of orchestrate itself"
     return ""
 
 

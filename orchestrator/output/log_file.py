@@ -61,7 +61,7 @@ class Faults:
         is_new = key not in self._hit
         self._hit.setdefault(key, set()).add(path)
         if is_new:
-            self._tell(f"unable to {what} {path}: {reason}; components go on, trying again")
+            self._tell(f"cannot {what} {path}: {reason}; components continue, retrying")
 
     def recovered(self, path: Path, lost: int) -> None:
         """Take note that `path` is written again."""

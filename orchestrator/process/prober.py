@@ -66,7 +66,7 @@ def _answer(connection: Connection[Answer, Question], fetcher: _Fetcher, questio
     if not fault and question.root and evidence.local:
         verdict = socket_owner.owner(evidence, question.root)
         if verdict.owner is Owner.FOREIGN:
-            fault = text = f"somebody else answers there: {procfs.describe(verdict.pid)}"
+            fault = text = f"another process owns that socket: {procfs.describe(verdict.pid)}"
         elif verdict.owner is Owner.UNKNOWN:
             text = f"healthy ({verdict.owner.value})"
     try:
@@ -261,7 +261,7 @@ def judge(page: HttpResponse | str, probe: HttpProbe, since: float) -> str:
     try:
         document = json.loads(page.body)
     except (ValueError, RecursionError):
-        return "the answer is no JSON"
+        return "the answer is not JSON"
     for pointer in probe.healthy:
         if (value := _look_up(document, pointer)) != "healthy":
             return f"{pointer.strip('/')} is {value or 'missing'}"

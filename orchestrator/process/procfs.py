@@ -74,7 +74,7 @@ def is_zombie(pid: int) -> bool:
 
 
 def is_stopped(pid: int) -> bool:
-    """Say whether it stands still: by a signal, as after Ctrl-Z, or by a debugger."""
+    """Say whether it is suspended: by a signal, as after Ctrl-Z, or by a debugger."""
     return stat_fields(pid)[:1] in ([b"T"], [b"t"])
 
 

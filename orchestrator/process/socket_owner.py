@@ -34,7 +34,7 @@ class Owner(enum.Enum):
     """Who holds a socket."""
 
     OURS = "ours"
-    FOREIGN = "somebody else's"
+    FOREIGN = "foreign"
     UNKNOWN = "owner unknown"
 
 

@@ -28,7 +28,7 @@ def fault(host: str, port: int) -> str:
             return f"is taken{_by_whom(port)}"
         return f"cannot be listened on: {(error.strerror or str(error)).lower()}"
     except OverflowError:
-        return "is no port"
+        return "is not a port"
     return ""
 
 

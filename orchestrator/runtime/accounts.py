@@ -25,11 +25,11 @@ def find_account(user: str, group: str) -> Account | tuple[str, str] | None:
     entry, gid = None, os.getegid()
     if user:
         if (entry := _user(user)) is None:
-            return "user", f"there is no user {user!r}"
+            return "user", f"unknown user {user!r}"
         gid = entry.pw_gid
     if group:
         if (found := _group(group)) is None:
-            return "group", f"there is no group {group!r}"
+            return "group", f"unknown group {group!r}"
         gid = found
     uid = entry.pw_uid if entry else os.geteuid()
     if os.geteuid():

@@ -58,7 +58,7 @@ class Home:
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""  # write(2) knows no name
             raise OrchestrateError(
-                f"unable to use {self.directory} as home: {error.strerror or error}{where}", ANOTHER
+                f"cannot use {self.directory} as home: {error.strerror or error}{where}", ANOTHER
             ) from None
 
     def make_private(self, directory: Path) -> None:
@@ -69,10 +69,10 @@ class Home:
             pass
         status = directory.lstat()
         if not stat.S_ISDIR(status.st_mode):
-            raise OrchestrateError(f"unable to use {directory}: it is not a directory", "move it away")
+            raise OrchestrateError(f"cannot use {directory}: it is not a directory", "move it away")
         if status.st_uid != os.geteuid():
             raise OrchestrateError(
-                f"unable to use {directory}: it belongs to uid {status.st_uid}",
+                f"cannot use {directory}: it belongs to uid {status.st_uid}",
                 "name another home with --home DIR",
             )
         if stat.S_IMODE(status.st_mode) != 0o700:

@@ -30,7 +30,7 @@ class RawTerminal:
         try:
             self._saved = termios.tcgetattr(fd)
         except termios.error as error:
-            raise OrchestrateError(f"unable to use the terminal: {error.args[-1]}") from None
+            raise OrchestrateError(f"cannot use the terminal: {error.args[-1]}") from None
 
     def enter(self) -> None:
         """Make it raw. In the background this stops us until we are in front (SIGTTOU)."""

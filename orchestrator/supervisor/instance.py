@@ -198,7 +198,7 @@ class Instance:
         """The same where it follows a subject within a sentence."""
         if self.reason and self.status == NOT_FOUND:
             return f"did not start: {self.reason}"
-        return f"was {self.end_in_words}" if self.end_in_words.startswith(("killed", "unable")) else self.end_in_words
+        return f"was {self.end_in_words}" if self.end_in_words.startswith("killed") else self.end_in_words
 
     @property
     def public_state(self) -> Status:
@@ -285,7 +285,7 @@ class Instance:
         if self._guardian_link is not None:
             self._guardian_link.close()
         self._guardian_link = None
-        self.reason = f"unable to fork a guardian: {error.strerror}"
+        self.reason = f"no guardian could be forked: {error.strerror}"
         self.status, self.exited_by_itself = GUARDIAN_FAILED, True
         self.handle(Event.EXITED)
         self.gone()

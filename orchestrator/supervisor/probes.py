@@ -75,7 +75,7 @@ class Probes:
         except OSError as error:
             if process is not None:
                 process.channel.close()
-            return f"unable to fork the prober: {error.strerror}"
+            return f"cannot fork the prober: {error.strerror}"
         self._process = process
         self._is_lost = False
         self._loop.add(process.channel.fileno(), READ, lambda _: self._on_answer())

@@ -48,10 +48,10 @@ class Scaling:
         Surplus instances that are down are removed at once. Raises OrchestrateError.
         """
         if self._supply is None:
-            raise OrchestrateError("unable to scale: this system has one instance of each component")
+            raise OrchestrateError("cannot scale: this system has one instance of each component")
         siblings = {m.number: m for m in self._siblings(name)}
         if not siblings and name not in self._removed:
-            raise OrchestrateError(f"unable to scale {name}: there is no component of this name")
+            raise OrchestrateError(f"cannot scale {name}: unknown component")
         missing = [number for number in range(1, count + 1) if number not in siblings]
         if missing:
             removed = self._removed.get(name, {})

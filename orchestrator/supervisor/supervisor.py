@@ -428,7 +428,7 @@ class Supervisor:
 
     def say_stuck(self, members: list[Instance], why: str) -> None:
         """Say what cannot be killed, and do not wait for it."""
-        self.tell(f"unable to kill what is left of {', '.join(m.name for m in members)}: {why}", tone=Tone.FAILURE)
+        self.tell(f"cannot kill what is left of {', '.join(m.name for m in members)}: {why}", tone=Tone.FAILURE)
         for member in members:
             for listener in self._listeners:
                 listener(member, member.state)
@@ -458,7 +458,7 @@ class Supervisor:
             return
         if not outcome.signal:
             with contextlib.suppress(OSError):  # standard error may be the same full file
-                why = f"unable to write to standard output: {error.strerror}; stopping"
+                why = f"cannot write to standard output: {error.strerror}; stopping"
                 print(f"orchestrate: {why}", file=sys.stderr, flush=True)
         self.stop(outcome, f"its output cannot be written: {(error.strerror or str(error)).lower()}")
 

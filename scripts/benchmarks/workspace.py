@@ -58,4 +58,4 @@ class Workspace:
         except FileNotFoundError:
             raise BenchError("a C compiler is needed: no `cc` on PATH") from None
         if result.returncode != 0:
-            raise BenchError(f"unable to compile {source}:\n{result.stderr}")
+            raise BenchError(f"cannot compile {source}:\n{result.stderr}")

@@ -246,15 +246,15 @@ def test_leaving_the_preset_is_a_paste(here, fake):
         ("[airflow]\nport = 0\n", "orchestrate.toml:2: airflow.port: has to be"),
         (
             "[airflow]\nonly = ['shceduler']\n",
-            "orchestrate.toml:2: airflow.only: 'shceduler' is no component of Airflow; did you mean 'scheduler'?",
+            "orchestrate.toml:2: airflow.only: 'shceduler' is not a component of Airflow; did you mean 'scheduler'?",
         ),
-        ("[airflow]\nonly = ['webserver']\n", "unable to choose webserver: Airflow 3.3.2 has no such component"),
+        ("[airflow]\nonly = ['webserver']\n", "cannot choose webserver: Airflow 3.3.2 has no such component"),
         (
             "[airflow]\n[components.webserver]\nrestart = 'never'\n",
             "orchestrate.toml:2: components.webserver: Airflow 3.3.2 runs scheduler, api-server, dag-processor,"
             " triggerer here, so this one needs a command",
         ),
-        ("[airflow]\nairflow = 'v'\n", "unable to find Airflow: no such file: "),
+        ("[airflow]\nairflow = 'v'\n", "cannot find Airflow: no such file: "),
         (
             "[airflow]\n[components.scheduler]\nrestrat = 'never'\n",
             "components.scheduler.restrat: unknown key; did you",

@@ -73,7 +73,7 @@ def test_a_missing_driver():
     )
     assert finding.hint == "/v/bin/python -m pip install 'psycopg2-binary'"
     assert not finding.later
-    nested = RuntimeError("unable to load")
+    nested = RuntimeError("cannot load")
     nested.__cause__ = ModuleNotFoundError("No module named 'MySQLdb'", name="MySQLdb")
     assert "needs the Python package mysqlclient" in explain(nested, database="").reason
 
@@ -84,7 +84,7 @@ def test_a_sqlite_file_that_cannot_be_used(number, tmp_path):
     error, said = [
         (lambda: damaged(path), "is damaged: file is not a database"),
         (lambda: locked(path), "is locked by pid 7"),
-        (lambda: sqlite3.connect(tmp_path / "no" / "airflow.db"), "unable to open database file"),
+        (lambda: sqlite3.connect(tmp_path / "no" / "airflow.db"), "cannot open database file"),
     ][number]
     with pytest.raises(sqlite3.Error) as caught:
         error()
@@ -133,10 +133,10 @@ def test_a_url_that_is_not_one_does_not_show_its_password():
 
 
 def test_packages_that_do_not_fit_are_named_with_what_helps():
-    text = "Unable to generate pydantic-core schema for X. Set `arbitrary_types_allowed=True` in the model_config."
+    text = "Cannot generate pydantic-core schema for X. Set `arbitrary_types_allowed=True` in the model_config."
     finding = explain(made("PydanticSchemaGenerationError", "pydantic.errors")(text))
     assert finding.reason == (
-        "PydanticSchemaGenerationError: Unable to generate pydantic-core schema for X"
+        "PydanticSchemaGenerationError: Cannot generate pydantic-core schema for X"
         " (in /v are apache-airflow 2.6.3, pydantic 2.14.4)"
     )
     assert "constraints-2.6.3/constraints-3.11.txt" in finding.hint

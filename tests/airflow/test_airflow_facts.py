@@ -27,7 +27,7 @@ def test_facts_survive_being_written(version):
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", "{}", '{"version": "3.3.2"}', '{"version": 3, "options": {}}'])
 def test_a_report_that_is_none_is_one_clear_line(text):
-    with pytest.raises(OrchestrateError, match="unable to read the report about Airflow"):
+    with pytest.raises(OrchestrateError, match="cannot read the report about Airflow"):
         parse(text)
 
 
@@ -40,7 +40,7 @@ def test_options_as_people_write_them():
 
 @pytest.mark.parametrize("text", ["", "web", "0", "65536", "-1", "80a", "٣"])
 def test_a_port_that_is_none_is_named_as_in_the_file(text):
-    with pytest.raises(OrchestrateError, match=r"\[api\] port = .* is no port"):
+    with pytest.raises(OrchestrateError, match=r"\[api\] port = .* is not a port"):
         facts("3.3.2", {"api.port": text})
 
 

@@ -63,7 +63,7 @@ def test_a_relative_path_becomes_absolute(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("named", "words"),
-    [("nothing", "no such file"), ("plain", "not executable"), ("alone", "unable to tell which Python")],
+    [("nothing", "no such file"), ("plain", "not executable"), ("alone", "cannot tell which Python")],
 )
 def test_what_is_none_is_one_clear_line(tmp_path, named, words):
     (tmp_path / "plain").write_text("")

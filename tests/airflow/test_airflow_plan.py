@@ -149,7 +149,7 @@ def test_a_choice_of_components():
     )
     with pytest.raises(
         UsageError,
-        match=r"unable to choose webserver: Airflow 3.3.2 has no such component; it has scheduler, api-server",
+        match=r"cannot choose webserver: Airflow 3.3.2 has no such component; it has scheduler, api-server",
     ):
         airflow_components.names(found, frozenset({"webserver"}), NOBODY)
     with pytest.raises(UsageError, match="leave no component"):
@@ -417,7 +417,7 @@ def test_login():
     assert "not known" in airflow_components.login_line(facts("2.6.3"), "", shown=True)
     assert (
         airflow_components.login_line(facts("3.3.2", login="open"), "", shown=True)
-        == "No login is needed: everybody is an admin"
+        == "No login is needed: every user is an admin"
     )
     assert airflow_components.login_line(facts("3.3.2", login="elsewhere"), "", shown=True) == ""
 

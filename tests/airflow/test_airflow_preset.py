@@ -419,8 +419,8 @@ def test_the_second_terminal_from_any_directory_without_airflow_on_path(fake, tm
         f"orchestrate: no Airflow is running in {fake.home}\n"
         "hint: start it with `orchestrate airflow`, or name its home with --home\n",
     )
-    assert "unable to find Airflow" in ask("info", PATH="/usr/bin:/bin").stderr
-    assert ask("run").stderr.startswith("orchestrate: unable to find Airflow")
+    assert "cannot find Airflow" in ask("info", PATH="/usr/bin:/bin").stderr
+    assert ask("run").stderr.startswith("orchestrate: cannot find Airflow")
 
 
 def test_airflows_own_command_gets_what_options_of_the_start_said(fake):
@@ -444,7 +444,7 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(fake):
     assert refused.returncode == 1
     assert refused.stdout == ""
     assert re.search(
-        rf"^orchestrate: unable to start Airflow: port {port} of api-server is taken by pid \d+ \(.* api-server\)$",
+        rf"^orchestrate: cannot start Airflow: port {port} of api-server is taken by pid \d+ \(.* api-server\)$",
         refused.stderr,
         re.M,
     )
@@ -476,9 +476,9 @@ def test_a_live_webserver_on_the_home_is_said(fake):
     [
         (
             ["--only", "webserver"],
-            "unable to choose webserver: Airflow 3.3.2 has no such component\nhint: it has scheduler, api-server",
+            "cannot choose webserver: Airflow 3.3.2 has no such component\nhint: it has scheduler, api-server",
         ),
-        (["--except", "shceduler"], "argument --except: 'shceduler' is no component of Airflow"),
+        (["--except", "shceduler"], "argument --except: 'shceduler' is not a component of Airflow"),
         (["--only", ""], "argument --only: no component is named"),
         (["--port", "0"], "argument --port: invalid port '0': expected 1 to 65535"),
         (["--only", "triggerer", "--except", "triggerer"], "--only and --except leave no component"),

@@ -286,7 +286,7 @@ def test_the_admin_of_airflow_2(helper, tmp_path):
     helper.create_admin(manager, str(path))
     assert manager.added[1][-1] == "mine", "what is in the file is what it is meant to be"
     for refusing in (Manager(role=None), Manager(accepts=False)):
-        with pytest.raises(helper.Unusable, match="unable to create the admin user"):
+        with pytest.raises(helper.Unusable, match="cannot create the admin user"):
             helper.create_admin(refusing, str(path))
 
 

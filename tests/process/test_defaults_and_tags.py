@@ -146,7 +146,7 @@ def test_a_tag_stands_for_its_components(words, names, here):
 @pytest.mark.parametrize("words", [["check", "+bakcend"], ["up", "--can-end", "+bakcend"]])
 def test_an_unknown_tag_is_an_error(words, here):
     assert here.write(TAGGED).output(*words, status=2) == (
-        "orchestrate: there is no tag 'bakcend'\nhint: did you mean 'backend'?\n"
+        "orchestrate: unknown tag 'bakcend'\nhint: did you mean 'backend'?\n"
     )
 
 

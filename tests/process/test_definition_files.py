@@ -117,7 +117,7 @@ def test_the_definition_is_found_in_a_parent_directory_and_named(here):
     below = Directory(here.path / "a" / "b")
     run = below.up()
     run.wait_ready("web")
-    assert f"using {here.path}/orchestrate.toml: there is no definition in {below.path}" in run.err.decode()
+    assert f"using {here.path}/orchestrate.toml: no definition in {below.path}" in run.err.decode()
     assert "web" in below.output("ps")
     assert "A=parent" in below.output("env", "web")
     below.output("down")

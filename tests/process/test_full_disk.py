@@ -56,7 +56,7 @@ def test_a_start_on_a_full_disk_is_refused_in_one_line(disk):
     disk.fill()
     run = disk.home.up("--color", "never")
     assert run.wait() == 1
-    assert re.fullmatch(r"orchestrate: unable to use .*: No space left on device.*\n", run.messages.strip("\n") + "\n")
+    assert re.fullmatch(r"orchestrate: cannot use .*: No space left on device.*\n", run.messages.strip("\n") + "\n")
     disk.free()
     verdict(started_again([("once there is room", disk.home)]))
 
@@ -75,7 +75,7 @@ def test_nothing_is_left_when_the_disk_is_full(death, disk):
         [*command_under_test(), "why", "-C", disk.path, "web"], capture_output=True, text=True, check=True
     )
     assert why.stdout.startswith("web is "), why
-    run.wait_for(r"^orchestrate +\| unable to write .*: No space left on device")
+    run.wait_for(r"^orchestrate +\| cannot write .*: No space left on device")
     act, status = DEATHS[death]
     since = time.monotonic()
     act(run)

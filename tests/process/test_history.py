@@ -127,7 +127,7 @@ def test_after_the_end_why_answers_from_the_record_also_of_an_earlier_start(here
     assert re.search(r"^web failed at \S+: it exited with status 7", here.why("web", "--start", "-2"))
     assert here.why("web", "--start", "1") == here.why("web", "--start", "-2")
     assert "expected -1 to -2" in here.why("--start", "-3", status=2)
-    assert "there is no component 'web' in the record of start 2\nhint: there are: other" in here.why("web", status=2)
+    assert "unknown component 'web' in the record of start 2\nhint: there are: other" in here.why("web", status=2)
     heads, *lines = here.output("ps", "--all").splitlines()
     assert heads.split()[:2] == ["NAME", "STATE"]
     assert [line.split()[:2] for line in lines] == [["other", "stopped"]]

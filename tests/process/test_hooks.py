@@ -156,10 +156,10 @@ def test_the_bell_rings_on_a_terminal_when_something_fails(here):
 
 HINTS = [
     (["ps"], 3, "no system is running in "),
-    (["up", "nosuch"], 2, "there is no component 'nosuch'"),
+    (["up", "nosuch"], 2, "unknown component 'nosuch'"),
     (["up", "-m", "web"], 2, ""),
     (["run"], 2, "nothing to run"),
-    (["logs"], 1, "unable to read logs: there is no "),
+    (["logs"], 1, "cannot read logs: no such directory: "),
 ]
 
 

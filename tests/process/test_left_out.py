@@ -45,7 +45,7 @@ def test_start_adds_a_component_that_was_left_out_and_what_it_needs(here):
     here.output("wait", "--ready")
     assert "4 of 4 components ready" in here.output("status")
     told = here.output("start", "nothing", status=2)
-    assert "there is no component 'nothing' in this system" in told
+    assert "unknown component 'nothing'" in told
     here.output("scale", "cache=2")
     down(here, run)
     stopped = [line.split("| ")[1].split()[0] for line in run.text.splitlines() if "stopped (" in line]
@@ -200,7 +200,7 @@ def test_a_component_whose_step_did_not_run_is_not_added(here):
 def test_mistakes(here):
     text = STEPS.replace('["web"]', '["wbe"]') + component("x", STAY, 'depends_on = { y = { condition = "ready" } }')
     told = here.write(text).output("check", status=2)
-    assert "init.migrate.for: 'wbe' is no component; did you mean 'web'?" in told
+    assert "init.migrate.for: 'wbe' is not a component; did you mean 'web'?" in told
 
 
 def test_config_shows_them_as_they_are_written(here):

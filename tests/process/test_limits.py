@@ -127,9 +127,9 @@ def test_what_cannot_be_set_is_reported_by_check(here):
     )
     reported = here.output("check", status=2, env={"WHO": "nobody-${x"})
     assert reported.splitlines()[:3] == [
-        "orchestrate: orchestrate.toml:3: a: there is no user 'no-such-user'",
-        "orchestrate: orchestrate.toml:6: b: there is no group 'no-such-group'",
-        "orchestrate: orchestrate.toml:9: c: there is no user 'nobody-${x'",
+        "orchestrate: orchestrate.toml:3: a: unknown user 'no-such-user'",
+        "orchestrate: orchestrate.toml:6: b: unknown group 'no-such-group'",
+        "orchestrate: orchestrate.toml:9: c: unknown user 'nobody-${x'",
     ]
 
 

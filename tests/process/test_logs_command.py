@@ -148,9 +148,9 @@ def test_words_of_other_tools(home):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--since", "soon"], "'soon' is no time"),
-        (["--grep", "("], "'(' is no regular expression"),
-        (["nobody"], "unable to find a log of 'nobody': there are: api, web.1, web.2"),
+        (["--since", "soon"], "'soon' is not a time"),
+        (["--grep", "("], "'(' is not a valid regular expression"),
+        (["nobody"], "cannot find a log of 'nobody': there are: api, web.1, web.2"),
         (["-n", "x"], "invalid number of lines 'x'"),
     ],
 )
@@ -165,7 +165,7 @@ def test_what_is_wrong_is_said(options, message, home):
 def test_without_logs_it_says_so(home):
     run = logs(home)
     assert run.wait() == 1
-    assert run.err.decode().startswith("orchestrate: unable to read logs: there is no ")
+    assert run.err.decode().startswith("orchestrate: cannot read logs: no such directory: ")
 
 
 def test_progress_bars_and_odd_bytes_are_one_line_each(home, directory):
@@ -207,7 +207,7 @@ def test_a_closed_reader_ends_it(home, directory):
     assert run.text.splitlines() == ["web | line 0", str(128 + signal.SIGPIPE)]
     full = Run(["bash", "-c", f"{words} logs --home {home.path} > /dev/full"])
     assert full.wait() == 1
-    assert full.err.decode() == "orchestrate: unable to print logs: No space left on device\n"
+    assert full.err.decode() == "orchestrate: cannot print logs: No space left on device\n"
 
 
 def test_our_own_messages_are_in_a_log_of_their_own(home):

@@ -113,7 +113,7 @@ def test_a_fault_is_told_once_and_it_recovers_by_itself(tmp_path):
     for log in logs:
         for _ in range(3):
             log.write(b"lost\r\n")
-    assert told == [f"unable to write {directory}/web.log: File exists; components go on, trying again"]
+    assert told == [f"cannot write {directory}/web.log: File exists; components continue, retrying"]
     directory.unlink()
     for log in logs:
         log._retry_at = 0.0
@@ -171,15 +171,15 @@ def test_a_full_disk_costs_one_warning_and_nobody_else_and_the_log_recovers(smal
     ballast, place = small_disk / "ballast", small_disk / "logs"
     ballast.write_bytes(b"x" * 240_000)
     run = home.write(web=voice("slowly", 0.05), api=voice("slowly", 0.05)).up("--log-dir", place)
-    run.wait_for(r"^orchestrate \| unable to write .*$")
+    run.wait_for(r"^orchestrate \| cannot write .*$")
     ballast.unlink()
     run.wait_for(rf"^orchestrate \| {place}/(web|api).log is written again; [\d,]+ bytes are missing in it$")
     run.signal(signal.SIGTERM)
     run.wait()
-    warnings = re.findall(r"^orchestrate \| unable to write (.*)", run.text, re.MULTILINE)
+    warnings = re.findall(r"^orchestrate \| cannot write (.*)", run.text, re.MULTILINE)
     assert len(warnings) == 1
     assert re.fullmatch(
-        rf"{place}/(web|api|orchestrate).log: No space left on device; components go on, trying again", warnings[0]
+        rf"{place}/(web|api|orchestrate).log: No space left on device; components continue, retrying", warnings[0]
     )
     name = re.search(r"(web|api)\.log is written again", run.text).group(1)
     shown = re.findall(rf"^{name} +\| (line \d+)$", run.text, re.MULTILINE)
@@ -203,9 +203,9 @@ def test_a_read_only_log_costs_a_warning_and_nobody_else(home):
     run.wait_for(r"^web +\| two$")
     run.wait_for(r"^api +\| here$")
     run.stop()
-    assert run.text.count("unable to write") == 1
+    assert run.text.count("cannot write") == 1
     assert text(logs(home), "api") == b"here\n"
-    assert b"unable to write" in text(logs(home), "orchestrate")
+    assert b"cannot write" in text(logs(home), "orchestrate")
 
 
 @pytest.mark.parametrize("size", ["50M", "20k"])
@@ -269,5 +269,5 @@ def test_a_log_directory_that_cannot_be_made_is_refused_with_what_to_do(home):
     (home.path / "file").touch()
     run = home.write(web="echo one").up("--log-dir", home.path / "file" / "logs")
     assert run.wait() == 1
-    assert run.err.decode().startswith("orchestrate: unable to make ")
+    assert run.err.decode().startswith("orchestrate: cannot make ")
     assert "--no-log" in run.err.decode()

@@ -18,7 +18,7 @@ def here(tmp_path):
     [
         (["restrat", "web"], "unknown command 'restrat'\nhint: did you mean 'restart'?"),
         (["staus"], "unknown command 'staus'\nhint: did you mean 'status'?"),
-        (["web", "wbe"], "there is no component 'wbe'\nhint: did you mean 'web'?"),
+        (["web", "wbe"], "unknown component 'wbe'\nhint: did you mean 'web'?"),
         (["quux"], "unknown command or component 'quux'\nhint: there are: web, db"),
         (["help", "restrat"], "unknown command or topic 'restrat'\nhint: did you mean 'restart'?"),
     ],

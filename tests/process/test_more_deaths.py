@@ -274,7 +274,7 @@ def test_what_cannot_be_killed_is_named_the_status_is_1_and_its_guardian_keeps_t
     (sleeper,) = [pid for pid in run.living() if describe(pid).endswith(": sleep 300")]
     run.signal(signal.SIGTERM)
     assert run.wait() == 1, str(run)
-    assert f"unable to kill what is left of web: {sleeper} (sleep 300" in run.messages
+    assert f"cannot kill what is left of web: {sleeper} (sleep 300" in run.messages
     guardian = stat_of(sleeper)[2]
     home.write(name="Next", again="echo ready; exec sleep 300")
     second = Run(as_nobody(*home.command("--color", "never", file="Next")))

@@ -79,7 +79,7 @@ def test_commands_on_a_running_system_and_on_its_record(here):
     assert "web" not in logs
     for words in (["ps", "+nosuch"], ["restart", "+nosuch"]):
         message, hint = here.output(*words, status=2).splitlines()
-        assert message.endswith("there is no tag 'nosuch' in this system")
+        assert message.endswith("unknown tag 'nosuch'")
         assert hint == "hint: there are: front, back, store, extra"
     run.stop()
     past = [json.loads(line)["instance"] for line in here.output("ps", "--all", "--json", "+back").splitlines()]
@@ -91,12 +91,12 @@ def test_commands_on_a_running_system_and_on_its_record(here):
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (["up", "--quiet", "wbe"], "there is no component 'wbe'", "did you mean 'web'?"),
-        (["up", "--no-tty", "+fornt"], "there is no tag 'fornt'", "did you mean 'front'?"),
-        (["up", "--can-end", "+x"], "there is no tag 'x'", "there are: front, back, store, extra"),
-        (["up", "--exit-code-from", "wbe"], "invalid --exit-code-from: there is no component 'wbe'", None),
-        (["up", "--only", "+nosuch"], "there is no tag 'nosuch'", None),
-        (["up", "-m", "+nosuch=2"], "there is no tag 'nosuch'", None),
+        (["up", "--quiet", "wbe"], "unknown component 'wbe'", "did you mean 'web'?"),
+        (["up", "--no-tty", "+fornt"], "unknown tag 'fornt'", "did you mean 'front'?"),
+        (["up", "--can-end", "+x"], "unknown tag 'x'", "there are: front, back, store, extra"),
+        (["up", "--exit-code-from", "wbe"], "invalid --exit-code-from: unknown component 'wbe'", None),
+        (["up", "--only", "+nosuch"], "unknown tag 'nosuch'", None),
+        (["up", "-m", "+nosuch=2"], "unknown tag 'nosuch'", None),
         (["run", "+front", "--", "true"], "+front is several components", "choose one of web, api"),
     ],
 )

@@ -376,14 +376,14 @@ def test_run(here):
         assert here.run("run", "--", *words).wait() == status
     assert here.run("run", "--", "sh", "-c", "kill -TERM $$").wait() == -15
     assert "nothing to run" in here.output("run", status=2)
-    assert "there is no component 'wbe'" in here.output("run", "wbe", "--", "true", status=2)
+    assert "unknown component 'wbe'" in here.output("run", "wbe", "--", "true", status=2)
 
 
 def test_the_formation_counts_for_run_and_env_too(here):
     here.write(component("web", "true"))
     assert "PORT=5002 " in here.output("env", "web.3", "-m", "web=3")
     assert here.output("-m", "all=2", "run", "web.2", "--", "sh", "-c", "echo $PS $PORT") == "web.2 5001\n"
-    assert "there is no component 'web.3'" in here.output("env", "web.3", status=2)
+    assert "unknown component 'web.3'" in here.output("env", "web.3", status=2)
 
 
 def test_run_and_env_need_no_definition(here):
@@ -391,7 +391,7 @@ def test_run_and_env_need_no_definition(here):
     assert here.output("run", "sh", "-c", "echo $B") == "b\n"
     assert "B=b " in here.output("env")
     assert "cannot find" in here.output("env", "web", status=2)
-    assert "there is no component 'web'" in here.output("run", "web", "--", "true", status=2)
+    assert "unknown component 'web'" in here.output("run", "web", "--", "true", status=2)
     assert "no such file" in here.output("run", "-f", "none", "--", "true", status=2)
 
 

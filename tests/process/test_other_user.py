@@ -37,7 +37,7 @@ def test_another_user_reads_asks_and_ends_nothing(public, home_at):  # noqa: F81
         assert SECRET not in text
     status, text = tried(*orchestrate, "up", "-f", home.path / "Procfile")
     assert (status, "Traceback" in text) == (1, False), text
-    assert "unable to use" in text
+    assert "cannot use" in text
     for pid in (run.pid, run.guardians()[0][0]):
         status, _ = tried(shutil.which("kill"), "-KILL", pid)
         assert status != 0

@@ -96,7 +96,7 @@ def test_a_prober_that_cannot_be_forked_is_forked_later(no_descriptor_left):
     probes.fork_if_needed([member.spec])
     probes.watch(member, SimpleNamespace())
     assert (probes.pids, failures) == (set(), [])
-    assert probes.last_answer("web") == "unable to fork the prober: Too many open files"
+    assert probes.last_answer("web") == "cannot fork the prober: Too many open files"
     no_descriptor_left.give_back()
     while not failures:
         loop.turn()
@@ -119,7 +119,7 @@ def test_where_no_process_can_be_forked_the_end_is_said_in_words(home):
     limited = ["bash", "-c", 'ulimit -u 1 && exec "$@"', "bash"]
     run = home.up(file="orchestrate.toml", before=[*UNPRIVILEGED, *limited])
     assert run.wait() == 1
-    assert "web did not start: unable to fork a guardian: Resource temporarily unavailable" in run.text
+    assert "web did not start: no guardian could be forked: Resource temporarily unavailable" in run.text
     assert "Traceback" not in run.messages
 
 
@@ -129,7 +129,7 @@ def test_without_proc_nothing_is_started(home):
     run = home.up(before=["unshare", "-m", "sh", "-c", 'umount -l /proc && exec "$@"', "sh"])
     assert run.wait() == 1
     assert run.messages.strip() == (
-        "orchestrate: unable to start: there is no /proc\nhint: mount it: mount -t proc proc /proc"
+        "orchestrate: cannot start: /proc is not mounted\nhint: mount it: mount -t proc proc /proc"
     )
     assert not (home.path / "started").exists()
 
@@ -143,7 +143,7 @@ def test_a_home_on_a_read_only_file_system_says_what_to_do(home):
     run = home.up(before=["unshare", "-m", "sh", "-c", remount, "sh", home.path])
     assert run.wait() == 1
     assert run.messages.strip() == (
-        f"orchestrate: unable to open {home.lock}: Read-only file system\n"
+        f"orchestrate: cannot open {home.lock}: Read-only file system\n"
         "hint: make it writable, or name another with --home DIR"
     )
 
@@ -156,6 +156,6 @@ def test_what_cannot_be_written_is_told_without_a_name_that_nobody_knows(tmp_pat
     with pytest.raises(OrchestrateError) as caught:
         Home(tmp_path).make()
     assert str(caught.value) == (
-        f"unable to use {tmp_path} as home: No space left on device\n"
+        f"cannot use {tmp_path} as home: No space left on device\n"
         "hint: make it writable, or name another with --home DIR"
     )

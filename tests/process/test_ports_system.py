@@ -101,11 +101,11 @@ def test_no_port(here):
 @pytest.mark.parametrize("value", ["0", "65536", "x", "-1"])
 def test_a_port_to_begin_with_that_is_none(here, value):
     here.write(component("web", STAY))
-    assert f"PORT in the environment: '{value}' is no port; expected 1 to 65535" in here.output(
+    assert f"PORT in the environment: '{value}' is not a port; expected 1 to 65535" in here.output(
         "check", env={"PORT": value}, status=2
     )
     (here.path / ".env").write_text(f"PORT={value}\n")
-    assert f".env:1: '{value}' is no port; expected 1 to 65535" in here.output("check", status=2)
+    assert f".env:1: '{value}' is not a port; expected 1 to 65535" in here.output("check", status=2)
 
 
 def test_an_empty_port_is_none(here):

@@ -112,7 +112,7 @@ def test_fresh(pointer, fault):
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe\x00", b"\x00"])
 def test_a_body_that_is_no_json(body):
-    assert said(HttpResponse(200, body), healthy=("/x",)) == "the answer is no JSON"
+    assert said(HttpResponse(200, body), healthy=("/x",)) == "the answer is not JSON"
 
 
 @pytest.mark.parametrize("document", [[], "healthy", None, 7, True])
@@ -322,7 +322,7 @@ def test_whose_socket_answers(process, server):
             assert (told.holds, told.text) == (again.holds, again.text)
             assert told.holds == (root != stranger.pid)
             if not told.holds:
-                assert told.text.startswith(f"somebody else answers there: {os.getpid()} (")
+                assert told.text.startswith(f"another process owns that socket: {os.getpid()} (")
     finally:
         stranger.communicate()
 
@@ -413,7 +413,7 @@ def test_a_unix_socket(process, tmp_path, depth):
             process.channel.send(Question(("web", number), probe, START, root))
             told = answer(process)
             assert told.holds == (root != stranger.pid), told
-        assert told.text.startswith(f"somebody else answers there: {os.getpid()} (")
+        assert told.text.startswith(f"another process owns that socket: {os.getpid()} (")
         stranger.communicate()
 
 

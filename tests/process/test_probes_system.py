@@ -95,7 +95,7 @@ def test_somebody_else_on_our_port_makes_nobody_ready(here, port, homes, probe):
     other = Run(shlex.split(server("http", port)))
     other.wait_for("listening")
     run = here.write(probed(STAY, probe.format(port) + ", interval = 0.05, retries = 3")).up()
-    run.wait_for(rf"web did not get ready: .* somebody else answers there: {other.pid} ")
+    run.wait_for(rf"web did not get ready: .* another process owns that socket: {other.pid} ")
     assert run.wait() == 1, str(run)
     run = here.write(probed(STAY, probe.format(port) + ', interval = 0.05, owner = "any"')).up()
     wait_up(run)
@@ -109,7 +109,7 @@ def test_one_of_our_own_components_is_somebody_else_too(here, port):
         STAY, f"tcp = {port}, interval = 0.05, retries = 4, start_period = 1"
     )
     run = here.write(text).up()
-    run.wait_for("web did not get ready: .* somebody else answers there: ")
+    run.wait_for("web did not get ready: .* another process owns that socket: ")
     assert run.wait() == 1, str(run)
 
 

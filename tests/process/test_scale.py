@@ -173,7 +173,7 @@ def test_the_stop_goes_in_order_for_new_ones_too(system):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["wbe=2"], "there is no component 'wbe' in this system\nhint: there are: db, web"),
+        (["wbe=2"], "unknown component 'wbe' in this system\nhint: there are: db, web"),
         (["web"], "'web' is no NAME=NUMBER of a formation"),
         (["web=2000"], "'web=2000' is no NAME=NUMBER"),
         (["all=2"], "scale needs the components by name"),

@@ -228,7 +228,7 @@ def test_who_asks_a_system_that_stands_still_is_told_why_no_answer_comes(here):
     asked = [here.run(*words) for words in (["ps"], ["attach"], ["down"])]
     for one in asked:
         one.wait_for(
-            rf"^orchestrate: the system stands still \(pid {run.pid}\), as after Ctrl-Z, .* kill -CONT {run.pid}$"
+            rf"^orchestrate: the system is suspended \(pid {run.pid}\), as after Ctrl-Z, .* kill -CONT {run.pid}$"
         )
     run.signal(signal.SIGCONT)
     assert run.wait() == 0
@@ -276,7 +276,7 @@ def test_a_signal_reaches_the_component_and_a_wrong_one_nobody(here):
     here.ask("signal", "USR1", "web")
     run.wait_for(r"^web +\| heard")
     assert "no signal" in here.ask("signal", "USR9", "web", status=USAGE)
-    assert "there is no component 'wbe' in this system\nhint: there are: web" in here.ask("stop", "wbe", status=USAGE)
+    assert "unknown component 'wbe' in this system\nhint: there are: web" in here.ask("stop", "wbe", status=USAGE)
     down(here, run)
 
 

@@ -145,11 +145,11 @@ def test_why_and_ps_show_no_secret(here):
     ("text", "words"),
     [
         ('cwd = "no/$DB_PASSWORD"', f"there is no directory {{path}}/no/{MASK}"),
-        ('port = "$DB_PASSWORD"', f"'{MASK}' is no port"),
+        ('port = "$DB_PASSWORD"', f"'{MASK}' is not a port"),
         ('ready = { http = "$DB_PASSWORD" }', f"or with http+unix://, not '{MASK}'"),
         ('ready = { tcp = "$DB_PASSWORD" }', f"has to be HOST:PORT or PORT, not '{MASK}'"),
         ('env_file = "no/$DB_PASSWORD"', f"cannot read {{path}}/no/{MASK}"),
-        ('expect = [{ prompt = "(${DB_PASSWORD}" }]', "is no regular expression"),
+        ('expect = [{ prompt = "(${DB_PASSWORD}" }]', "is not a valid regular expression"),
     ],
 )
 def test_no_fault_of_a_definition_shows_a_secret(text, words, here):

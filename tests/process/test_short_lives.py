@@ -32,10 +32,10 @@ def _says_all_before_its_end(lines, name):
 
 def test_a_line_without_an_end_stands_before_the_word_of_the_end(home):
     """What a program says last, when it gives up, often has no line feed."""
-    run = home.write(web="printf 'unable to bind'; exit 3").up()
+    run = home.write(web="printf 'cannot bind'; exit 3").up()
     assert run.wait() == 3
     lines = [line for line in run.text.splitlines() if "component started" not in line]
-    said, ended_at = lines.index("web         | unable to bind"), lines[1].startswith("orchestrate | web exited")
+    said, ended_at = lines.index("web         | cannot bind"), lines[1].startswith("orchestrate | web exited")
     assert (said, ended_at) == (0, True), str(run)
 
 

@@ -225,7 +225,7 @@ def watcher(victim):
 def test_one_that_was_born_while_others_were_stopped_is_stopped_too(program):
     """B's parent was stopped in the first round, B has to be in the second: else it goes on, and C escapes the pass.
 
-    W may be late: such a run shows nothing. SIGSTOP may be late too: a pass has to wait until everybody stands still.
+    W may be late: such a run shows nothing. SIGSTOP may be late too: a pass has to wait until everybody is suspended.
     """
     escapes, attempts = [], 0
     while len(escapes) < 3 and (attempts := attempts + 1) < 15:

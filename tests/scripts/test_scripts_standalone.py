@@ -169,7 +169,7 @@ def test_a_version_without_a_lock_file_gets_what_there_was_at_its_release(world:
 def test_a_version_without_a_lock_file_needs_a_python_of_its_time(world: World) -> None:
     result = world.run("airflow-env", "2.7.3", FAKE_RELEASE="3.7-3.9 2023-11-07")
     assert result.returncode == 2
-    assert "airflow-env: unable to make " in result.stderr
+    assert "airflow-env: cannot make " in result.stderr
     assert "no Python 3.7 to 3.9 on PATH" in result.stderr
 
 
@@ -374,7 +374,7 @@ def test_an_environment_whose_python_is_gone_is_made_anew(world: World) -> None:
 def test_a_failed_installation_leaves_nothing(world: World) -> None:
     result = world.run("airflow-env", "3.3.2", FAKE_PIP_FAILS="1")
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.splitlines()[-1].startswith("airflow-env: unable to make ")
+    assert result.stderr.splitlines()[-1].startswith("airflow-env: cannot make ")
     assert not (world.venvs / "airflow-3.3.2").exists()
     assert world.run("airflow-env", "3.3.2").returncode == 0
 
@@ -425,7 +425,7 @@ def test_uv_is_used_where_there_is_one_and_pip_where_it_fails(world: World) -> N
     world.write_lock("3.3.2", "# python: 3.10-3.99\n# changed\n")
     result = world.run("airflow-env", "3.3.2", FAKE_UV="2")
     assert result.returncode == 0
-    assert "airflow-env: uv was unable to install airflow-3.3.2.txt: trying pip" in result.stderr
+    assert "airflow-env: uv was cannot install airflow-3.3.2.txt: trying pip" in result.stderr
     assert len(world.installations()) == 1
     calls = [call for call in world.calls() if call.startswith("uv ")]
     assert ["--require-hashes" in call for call in calls] == [True, True]

@@ -490,7 +490,7 @@ def test_what_is_not_there_is_said(home, tmux):
     home.write(web="exec sleep 1000", worker="exec sleep 1000")
     system = started(home, "--no-tty", "worker")
     for name, words in (
-        ("wbe", "unable to attach to 'wbe': choose one of web, worker"),
+        ("wbe", "cannot attach to 'wbe': choose one of web, worker"),
         ("worker", "it has no terminal"),
     ):
         attach_quietly(terminal, home, name)

@@ -161,9 +161,7 @@ def test_a_full_disk_under_stdout_ends_the_system_in_order(where, home):
     assert run.survivors(2) == []
     said = run.err.decode().splitlines()
     assert said == (
-        []
-        if "2>&1" in where
-        else ["orchestrate: unable to write to standard output: No space left on device; stopping"]
+        [] if "2>&1" in where else ["orchestrate: cannot write to standard output: No space left on device; stopping"]
     )
     log = log_of(home, "web")
     if log:  # our own first line fails too, perhaps before the component can hear a signal

@@ -87,7 +87,7 @@ def test_a_home_that_cannot_be_made_is_told_in_one_line(tmp_path):
     with pytest.raises(OrchestrateError) as caught:
         Home(tmp_path / "file" / "home").make()
     assert str(caught.value) == (
-        f"unable to use {tmp_path}/file/home as home: Not a directory ({tmp_path}/file/home)\n"
+        f"cannot use {tmp_path}/file/home as home: Not a directory ({tmp_path}/file/home)\n"
         "hint: make it writable, or name another with --home DIR"
     )
 

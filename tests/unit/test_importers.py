@@ -145,7 +145,7 @@ def test_a_service_with_an_image_runs_if_its_program_is_here():
         ("package.json", "[]", "it has no scripts"),
         ("supervisord.conf", "[program:x]\nnonsense\n", "cannot read supervisord.conf:2: neither"),
         ("supervisord.conf", "[program:x]\nautostart=true\n", r"it has no \[program:NAME\] with a command"),
-        (".foreman", "port: 1", "there is no Procfile beside it"),
+        (".foreman", "port: 1", "Procfile is missing beside it"),
         ("orchestrate.toml", "", "it is TOML"),
         ("notes.txt", "hello", "unknown format"),
         ("a.yaml", "a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"

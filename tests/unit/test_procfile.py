@@ -50,34 +50,34 @@ def test_entries(text, expected):
         ("my web: cmd", ["Procfile:1: not a `name: command` line: 'my web: cmd'"]),
         ("\n\nweb:\n", ["Procfile:3: 'web' has no command"]),
         ("web:   ", ["Procfile:1: 'web' has no command"]),
-        ("web: a\nx: b\nweb: c", ["Procfile:3: 'web' stands on line 1 already"]),
+        ("web: a\nx: b\nweb: c", ["Procfile:3: 'web' is already defined on line 1"]),
         (
             "-web: cmd",
             [
-                "Procfile:1: '-web' is no name for a component: a name starts with a letter, digit or underscore"
-                " and goes on with those, dots and hyphens"
+                "Procfile:1: '-web' is not a valid component name: a name starts with a letter, digit or underscore"
+                " and continues with those, dots and hyphens"
             ],
         ),
         (
             "a/b: cmd",
             [
-                "Procfile:1: 'a/b' is no name for a component: a name starts with a letter, digit or underscore"
-                " and goes on with those, dots and hyphens"
+                "Procfile:1: 'a/b' is not a valid component name: a name starts with a letter, digit or underscore"
+                " and continues with those, dots and hyphens"
             ],
         ),
         (
             "web.2: cmd",
             [
-                "Procfile:1: 'web.2' is no name for a component: a name does not end in a dot and digits, as"
+                "Procfile:1: 'web.2' is not a valid component name: a name does not end in a dot and digits, as"
                 " instances do"
             ],
         ),
         (
             "orchestrate: cmd",
-            ["Procfile:1: 'orchestrate' is no name for a component: that is the name of our own messages"],
+            ["Procfile:1: 'orchestrate' is not a valid component name: it names the messages of orchestrate itself"],
         ),
-        (f"{'n' * 65}: cmd", [f"Procfile:1: '{'n' * 65}' is no name for a component: a name has at most 64 bytes"]),
-        (f"{'ü' * 33}: cmd", [f"Procfile:1: '{'ü' * 33}' is no name for a component: a name has at most 64 bytes"]),
+        (f"{'n' * 65}: cmd", [f"Procfile:1: '{'n' * 65}' is not a valid component name: a name has at most 64 bytes"]),
+        (f"{'ü' * 33}: cmd", [f"Procfile:1: '{'ü' * 33}' is not a valid component name: a name has at most 64 bytes"]),
     ],
 )
 def test_problems(text, expected):

@@ -73,11 +73,11 @@ def test_a_dependency_that_is_left_out_is_said():
 @pytest.mark.parametrize(
     ("wishes", "words"),
     [
-        ({"names": ["wbe"]}, "there is no component 'wbe'\nhint: did you mean 'web'?"),
-        ({"names": ["x*"]}, "there is no component 'x\\*'\nhint: there are: db, api"),
-        ({"without": ["nobody"]}, "there is no component 'nobody'"),
-        ({"profiles": ["admn"]}, "there is no profile 'admn'\nhint: did you mean 'admin'?"),
-        ({"formation": {"wbe": 1}}, "there is no component 'wbe'"),
+        ({"names": ["wbe"]}, "unknown component 'wbe'\nhint: did you mean 'web'?"),
+        ({"names": ["x*"]}, "unknown component 'x\\*'\nhint: there are: db, api"),
+        ({"without": ["nobody"]}, "unknown component 'nobody'"),
+        ({"profiles": ["admn"]}, "unknown profile 'admn'\nhint: did you mean 'admin'?"),
+        ({"formation": {"wbe": 1}}, "unknown component 'wbe'"),
         ({"without": ["*"]}, "nothing is left to start"),
         ({"names": ["web"], "formation": {"all": 0}}, "nothing is left to start"),
     ],
@@ -186,8 +186,8 @@ def test_the_port_of_another_component():
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ({"command": "echo ${wbe.PORT}"}, "api: ${wbe.PORT}: there is no component 'wbe'; did you mean 'web'?"),
-        ({"environment": {"A": "${wbe.PORT}"}}, "'${wbe.PORT}': there is no component 'wbe' that has a PORT"),
+        ({"command": "echo ${wbe.PORT}"}, "api: ${wbe.PORT}: unknown component 'wbe'; did you mean 'web'?"),
+        ({"environment": {"A": "${wbe.PORT}"}}, "'${wbe.PORT}': unknown component 'wbe' that has a PORT"),
         ({"command": "echo ${web.PORT}", "base": "65500"}, "api: ${last.PORT}: last has no PORT"),
         ({"port": "${api.PORT}"}, "api: port refers to itself: api → api"),
     ],
@@ -226,7 +226,7 @@ def test_own_variables_beat_all_and_may_refer_to_others():
 
 def test_an_expansion_that_fails_is_told_with_its_place():
     report = resolved(member("web", environment={"A": "${B:?say which}"}, port="${P}"))[1]
-    assert report.problems == ["f.toml:1: web: '' is no port (from ${P})", "f.toml:1: B is not set: say which"]
+    assert report.problems == ["f.toml:1: web: '' is not a port (from ${P})", "f.toml:1: B is not set: say which"]
 
 
 def test_a_variable_that_is_not_set_is_said():
@@ -240,16 +240,19 @@ BROKEN = "missing ), unterminated subpattern at position 0"
 @pytest.mark.parametrize(
     ("keys", "fault"),
     [
-        ({"ready": (LogProbe("${P}"),)}, f"log is no regular expression: {BROKEN}"),
-        ({"ready": (PromptProbe("${P}"),)}, f"prompt is no regular expression: {BROKEN}"),
-        ({"expect": (Rule("${P}", PromptAction.FAIL),)}, f"prompt is no regular expression: {BROKEN}"),
-        ({"ready": (HttpProbe("http://h/", body="${P}"),)}, f"body is no regular expression: {BROKEN}"),
-        ({"alive": (HttpProbe("http://h/", headers=(("X", "${P}"),)),)}, f"X is no regular expression: {BROKEN}"),
+        ({"ready": (LogProbe("${P}"),)}, f"log is not a valid regular expression: {BROKEN}"),
+        ({"ready": (PromptProbe("${P}"),)}, f"prompt is not a valid regular expression: {BROKEN}"),
+        ({"expect": (Rule("${P}", PromptAction.FAIL),)}, f"prompt is not a valid regular expression: {BROKEN}"),
+        ({"ready": (HttpProbe("http://h/", body="${P}"),)}, f"body is not a valid regular expression: {BROKEN}"),
+        (
+            {"alive": (HttpProbe("http://h/", headers=(("X", "${P}"),)),)},
+            f"X is not a valid regular expression: {BROKEN}",
+        ),
         (
             {"ready": (HttpProbe("${P}"),)},
             "http has to begin with http:// or https:// and a host, or with http+unix://, not '('",
         ),
-        ({"ready": (HttpProbe("http://h:${Q}/"),)}, "http is no URL: Port out of range 0-65535"),
+        ({"ready": (HttpProbe("http://h:${Q}/"),)}, "http is not a valid URL: Port out of range 0-65535"),
     ],
 )
 def test_what_variables_make_of_patterns_and_urls_is_looked_at_too(keys, fault):

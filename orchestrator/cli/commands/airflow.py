@@ -89,7 +89,7 @@ def component_names(text: str | None, option: str) -> frozenset[str]:
     """Return the names in a comma-separated list. Raises UsageError where no version of Airflow has such a one."""
     names = frozenset(name.strip() for name in (text or "").split(",") if name.strip())
     for name in sorted(names - set(NAMES)):
-        raise UsageError(f"argument {option}: {name!r} is no component of Airflow", f"there are {', '.join(NAMES)}")
+        raise UsageError(f"argument {option}: {name!r} is not a component of Airflow", f"there are {', '.join(NAMES)}")
     if text is not None and not names:
         raise UsageError(f"argument {option}: no component is named")
     return names
@@ -108,5 +108,5 @@ def make_home(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OrchestrateError(
-            f"unable to make AIRFLOW_HOME {path}: {error.strerror}", "name another with --home DIR"
+            f"cannot make AIRFLOW_HOME {path}: {error.strerror}", "name another with --home DIR"
         ) from None

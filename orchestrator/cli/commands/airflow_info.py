@@ -82,7 +82,7 @@ def _running(home: Home) -> Known | None:
     record = cache.load(preset.facts_path(home))
     if record is None:
         raise OrchestrateError(
-            f"unable to tell about {home.directory}: its first start is under way (pid {pid or '?'})", "try again"
+            f"cannot tell about {home.directory}: its first start is under way (pid {pid or '?'})", "try again"
         )
     facts, components = facts_module.from_json(record["facts"]), tuple(record["components"])
     return Known(facts, str(record["command"]), str(record["url"]), components, record["changes"], pid)
@@ -150,7 +150,7 @@ def asker(here: CommandSettings) -> Callable[[Home, Installation, dict[str, str]
         airflow.make_home(home.directory)
         facts, status = _ask(home, installation, environment, here)
         if facts is None:
-            raise OrchestrateError("unable to tell what Airflow would run", "see above", status)
+            raise OrchestrateError("cannot tell what Airflow would run", "see above", status)
         return facts
 
     return ask
@@ -204,10 +204,10 @@ def _password(facts: Facts) -> str:
     if found := password.read(facts):
         return found
     if facts.login == "open":
-        raise OrchestrateError("unable to print a password: none is needed, everybody is an admin")
+        raise OrchestrateError("cannot print a password: no login is needed, every user is an admin")
     if facts.login == "elsewhere":
-        raise OrchestrateError(f"unable to print a password: {facts.auth_manager or 'Airflow'} keeps the users")
+        raise OrchestrateError(f"cannot print a password: {facts.auth_manager or 'Airflow'} keeps the users")
     raise OrchestrateError(
-        f"unable to print the password of {facts.user}: there is none in {facts.password_file}",
+        f"cannot print the password of {facts.user}: there is none in {facts.password_file}",
         "the first start of `orchestrate airflow` makes one, unless the user exists already",
     )

@@ -42,7 +42,7 @@ def _sit(home: Home, options: argparse.Namespace) -> int:
     keys = detach_keys_of(options.detach_keys)
     if not raw_mode.is_at_terminal():
         raise UsageError(
-            f"unable to attach to {options.name}: standard input and output are no terminal",
+            f"cannot attach to {options.name}: standard input and output are not a terminal",
             "`orchestrate logs -f` follows what it writes",
         )
     seat = Seat(*raw_mode.terminal_size(), read_only=options.read_only, takes_over=options.take_over)
@@ -69,7 +69,7 @@ def _ask(home: Home, request: Request, what: str, options: argparse.Namespace) -
     except NotRunning:
         raise client.not_running(home, options) from None
     except OSError as error:
-        raise OrchestrateError(f"unable to attach to {what}: {error.strerror or error}") from None
+        raise OrchestrateError(f"cannot attach to {what}: {error.strerror or error}") from None
     if not reply.ok:
         connection.close()
         raise RequestRefused(reply)

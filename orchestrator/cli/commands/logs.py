@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        raise OrchestrateError(f"unable to print logs: {where}{error.strerror}") from None
+        raise OrchestrateError(f"cannot print logs: {where}{error.strerror}") from None
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -87,7 +87,7 @@ def directory_of(options: argparse.Namespace) -> Path:
     elif options.preset or not (directory := _own_directory(options)).is_dir():
         directory = client.system_of(options).logs
     if not directory.is_dir():
-        raise OrchestrateError(f"unable to read logs: there is no {directory}", "name the home with --home DIR")
+        raise OrchestrateError(f"cannot read logs: no such directory: {directory}", "name the home with --home DIR")
     return directory
 
 
@@ -130,7 +130,7 @@ def _wants(patterns: list[str], known: list[str], *, may_come: bool) -> Callable
         if may_come and component_of(pattern) in components:
             continue
         if not any(matches(name, pattern) for name in known):
-            raise OrchestrateError(f"unable to find a log of {pattern!r}", f"there are: {', '.join(known) or 'none'}")
+            raise OrchestrateError(f"cannot find a log of {pattern!r}", f"there are: {', '.join(known) or 'none'}")
     return lambda instance: not patterns or any(matches(instance, pattern) for pattern in patterns)
 
 
@@ -163,7 +163,7 @@ def _grep(text: str | None) -> Keep:
     try:
         pattern = re.compile(os.fsencode(text))
     except re.error as error:
-        raise UsageError(f"--grep {text!r} is no regular expression: {error}") from None
+        raise UsageError(f"--grep {text!r} is not a valid regular expression: {error}") from None
     return lambda line: bool(pattern.search(escapes.no_escapes(line.text)))
 
 
@@ -172,7 +172,7 @@ def _time(text: str | None, option: str) -> datetime | None:
         return None
     time = parse_time(text, datetime.now(timezone.utc))
     if time is None:
-        raise UsageError(f"{option} {text!r} is no time", "write 5m, 1h30m, 14:05 or 2026-01-31T14:05")
+        raise UsageError(f"{option} {text!r} is not a time", "write 5m, 1h30m, 14:05 or 2026-01-31T14:05")
     return time
 
 

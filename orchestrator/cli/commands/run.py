@@ -74,4 +74,4 @@ def execute(
         reason = getattr(error, "strerror", None) or str(error)
         what = argv[0] if argv[0] != SHELL[0] else argv[-1]
         status = NOT_FOUND if missing else NOT_EXECUTABLE
-        raise OrchestrateError(f"unable to run {what}: {reason.lower()}", status=status) from None
+        raise OrchestrateError(f"cannot run {what}: {reason.lower()}", status=status) from None

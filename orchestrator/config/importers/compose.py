@@ -39,7 +39,7 @@ _READ = frozenset(
     ports scale deploy profiles image build volumes mem_limit pids_limit ulimits""".split()
 )
 _WHY = {
-    "container_name": "without a container there is no name to give",
+    "container_name": "components run without containers",
     "networks": "all components share the network of this machine",
     "links": "all components share the network of this machine",
     "expose": "all ports are open to this machine",
@@ -54,7 +54,7 @@ _WHY = {
     "labels": "nothing reads labels",
     "cpus": "no counterpart; `nice` gives others more time",
     "secrets": "read the files, or variables of env_file",
-    "configs": "read the files where they are",
+    "configs": "read the files in place",
     "extra_hosts": "no counterpart; use /etc/hosts",
     "hostname": "no counterpart; this machine has its own name",
     "privileged": "no container",
@@ -231,7 +231,7 @@ class _Service:
         if volumes := table.get("volumes"):
             used = inside and known is not None and len(volumes) == 1
             if not used:
-                self._lose("volumes", text="no counterpart: components use the files where they are")
+                self._lose("volumes", text="no counterpart: components use the files in place")
 
     def _set_directory(self, path: str) -> None:
         path = posixpath.normpath(path)

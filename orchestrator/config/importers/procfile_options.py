@@ -53,7 +53,7 @@ _WHY = {
     "OVERMIND_TITLE": "no counterpart",
     "OVERMIND_COLORS": "use `color` of each component",
     "OVERMIND_DAEMONIZE": "use `orchestrate up -d`",
-    "OVERMIND_TMUX_CONFIG": "there is no tmux behind orchestrate",
+    "OVERMIND_TMUX_CONFIG": "orchestrate does not use tmux",
     "OVERMIND_SHOW_TIMESTAMPS": "use `orchestrate up --timestamps`",
     "OVERMIND_NO_PORT": "use `orchestrate up --no-port`",
     "OVERMIND_SKIP_ENV": "use `orchestrate up -e ''`",
@@ -110,7 +110,7 @@ def _draft(options: Mapping[str, _Option], unknown: list[_Option], name: str, ne
     path = options["procfile"].value if "procfile" in options else _PROCFILE
     text = nearby.read(path)
     if text is None:
-        raise ConfigError([f"cannot import {name}: there is no {path} beside it"])
+        raise ConfigError([f"cannot import {name}: {path} is missing beside it"])
     draft = procfile.read(text, path, nearby)
     draft.comments = [f"Converted from {path} and {name}."]
     draft.losses = [loss for loss in draft.losses if loss.line]
@@ -207,4 +207,4 @@ def _apply_ends(draft: Draft, options: Mapping[str, _Option], entries: dict[str,
     for key in ("can_die", "auto_restart", "ignored", "only"):
         for name in names(key):
             if name not in entries and name != "all" and not name_fault(name):
-                draft.lose(options[key].line, options[key].key, f"there is no process {name!r}")
+                draft.lose(options[key].line, options[key].key, f"unknown process {name!r}")

@@ -59,7 +59,7 @@ def _variable_fault(name: str) -> str:
 def _signal(word: str | int) -> int:
     number = errors.signal_number(str(word))
     if number is None:
-        raise ValueError(f"{word!r} is no signal; write TERM, INT, QUIT, HUP, USR1 …")
+        raise ValueError(f"{word!r} is not a signal; write TERM, INT, QUIT, HUP, USR1 …")
     return number
 
 
@@ -274,7 +274,7 @@ def prompt_pattern(text: str) -> str:
     try:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"is no regular expression: {error}") from None
+        raise ValueError(f"is not a valid regular expression: {error}") from None
     return text
 
 

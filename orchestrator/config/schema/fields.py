@@ -249,7 +249,7 @@ class MapOf:
 
         def one(key: str, element: object) -> Any:
             if fault := self.name_fault(key):
-                at.child(key).fault(f"{key!r:.80} is no name: {fault}")
+                at.child(key).fault(f"{key!r:.80} is not a valid name: {fault}")
             return self.element.read(element, at.child(key))
 
         return _each(value.items(), one)

@@ -53,7 +53,7 @@ def pattern(text: str) -> str:
     try:
         re.compile(text.encode("utf-8", "surrogateescape"))
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"is no regular expression: {error}") from None
+        raise ValueError(f"is not a valid regular expression: {error}") from None
     return text
 
 
@@ -69,9 +69,9 @@ def url(text: str) -> str:
     try:
         port = urlsplit(text).port
     except ValueError as error:
-        raise ValueError(f"is no URL: {error}") from None
+        raise ValueError(f"is not a valid URL: {error}") from None
     if port == 0:
-        raise ValueError("is no URL: nobody listens on port 0")
+        raise ValueError("is not a valid URL: a port is 1 to 65535")
     return text
 
 

@@ -109,12 +109,12 @@ def names(
         raise UsageError(f"cannot start flower: {facts.executor} does not use Celery", "add --executor CeleryExecutor")
     for name in sorted((only | without) - set(there)):
         raise UsageError(
-            f"unable to choose {name}: Airflow {facts.version} has no such component",
+            f"cannot choose {name}: Airflow {facts.version} has no such component",
             f"it has {', '.join(there)}",
         )
     running = tuple(name for name in there if is_wished(name, only, without))
     if not running:
-        raise UsageError("unable to start Airflow: --only and --except leave no component")
+        raise UsageError("cannot start Airflow: --only and --except leave no component")
     return running
 
 
@@ -284,7 +284,7 @@ def login_line(facts: Facts, password: str, *, shown: bool) -> str:
     """Say how to log in; `password` is empty where it is not known, and written out only where it is `shown`."""
     match facts.login:
         case "open":
-            return "No login is needed: everybody is an admin"
+            return "No login is needed: every user is an admin"
         case "json" | "text" if facts.user and password:
             return f"Login with username: {facts.user}  password: {password if shown else f'in {facts.password_file}'}"
         case "text":

@@ -111,7 +111,7 @@ def from_json(document: Any) -> Facts:
     try:
         return Facts(**{key: _frozen(value) for key, value in document.items() if key in known})
     except (AttributeError, TypeError) as error:
-        raise OrchestrateError(f"unable to read the facts about Airflow: {error}") from None
+        raise OrchestrateError(f"cannot read the facts about Airflow: {error}") from None
 
 
 def _frozen(value: Any) -> Any:
@@ -128,7 +128,7 @@ def parse(text: str) -> Facts:
     try:
         return interpret(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise OrchestrateError(f"unable to read the report about Airflow: {error!r}") from None
+        raise OrchestrateError(f"cannot read the report about Airflow: {error!r}") from None
 
 
 def interpret(report: dict[str, Any]) -> Facts:
@@ -195,7 +195,7 @@ def _flag(options: dict[str, str], key: str) -> bool:
 def _port(options: dict[str, str], key: str) -> int:
     text = options[key]
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise ConfigError([f"unable to start Airflow: [{key.replace('.', '] ', 1)} = {text!r} is no port"])
+        raise ConfigError([f"cannot start Airflow: [{key.replace('.', '] ', 1)} = {text!r} is not a port"])
     return int(text)
 
 

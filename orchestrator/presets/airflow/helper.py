@@ -546,13 +546,13 @@ def create_admin(manager: Any, path: str) -> None:
     say("Creating admin user")
     role = manager.find_role("Admin")
     if role is None:
-        raise Unusable("unable to create the admin user: there is no role Admin in the database")
+        raise Unusable("cannot create the admin user: the database has no role Admin")
     password = read_password(path)
     if not password:
         password = new_password()
         write_private(path, password)
     if not manager.add_user("admin", "Admin", "User", "admin@example.com", role, password):
-        raise Unusable("unable to create the admin user: Airflow refused it")
+        raise Unusable("cannot create the admin user: Airflow refused it")
     say("Created admin user; its password is in " + path)
 
 
@@ -689,7 +689,7 @@ def prepare(act: bool, wait: float, secrets_file: str) -> dict[str, Any]:
     except ModuleNotFoundError as error:
         if error.name != "airflow":
             raise
-        raise Unusable("there is no Airflow in " + sys.prefix) from None
+        raise Unusable("no Airflow in " + sys.prefix) from None
     # 2.6 writes the file when it is imported, later ones in the command line's `main`.
     write = getattr(configuration, "write_default_airflow_configuration_if_needed", None)
     conf = (write() if write is not None else None) or configuration.conf

@@ -17,7 +17,7 @@ from pathlib import Path
 from orchestrator.model.errors import OrchestrateError
 
 _HOW_TO_INSTALL = (
-    "install one in an environment of its own (python3 -m venv v && v/bin/pip install apache-airflow)"
+    "install one in a separate environment (python3 -m venv v && v/bin/pip install apache-airflow)"
     " and name it: --airflow v/bin/airflow"
 )
 _DIRECT = re.compile(rb"#!\s*(/[^\n]*python[^\s/]*)\s*(?:-\S+\s*)*\n")
@@ -52,11 +52,9 @@ def _named(named: str) -> str:
     if path.is_dir():
         path = path / "bin" / "airflow"
     if not path.exists():
-        raise NotFoundError(f"unable to find Airflow: no such file: {path}", _HOW_TO_INSTALL)
+        raise NotFoundError(f"cannot find Airflow: no such file: {path}", _HOW_TO_INSTALL)
     if path.is_dir() or not os.access(path, os.X_OK):
-        raise NotFoundError(
-            f"unable to run {path}: it is not executable", "name the airflow command with --airflow PATH"
-        )
+        raise NotFoundError(f"cannot run {path}: it is not executable", "name the airflow command with --airflow PATH")
     return str(path.absolute())
 
 
@@ -66,7 +64,7 @@ def _found(search_path: str | None) -> str:
         return os.path.abspath(command)
     if os.access(beside, os.X_OK):
         return str(beside)
-    raise NotFoundError("unable to find Airflow: there is no airflow on PATH", _HOW_TO_INSTALL)
+    raise NotFoundError("cannot find Airflow: no airflow on PATH", _HOW_TO_INSTALL)
 
 
 def _interpreter(command: str) -> str:
@@ -80,7 +78,7 @@ def _interpreter(command: str) -> str:
         if os.access(python, os.X_OK):
             return python
     raise NotFoundError(
-        f"unable to tell which Python runs {command}",
+        f"cannot tell which Python runs {command}",
         f"name the airflow command of an environment with --airflow PATH ({candidates[0]} does not exist)",
     )
 

@@ -350,7 +350,7 @@ def read_facts(home: Home, stamped: Facts | None = None) -> Facts:
     try:
         text = scratch_path(home).read_text(encoding="utf-8")
     except OSError as error:
-        raise OrchestrateError(f"unable to read the facts about Airflow: {error.strerror}") from None
+        raise OrchestrateError(f"cannot read the facts about Airflow: {error.strerror}") from None
     scratch_path(home).unlink()
     if stamped is not None and text.strip() == "{}":
         return stamped
@@ -403,6 +403,6 @@ def choose_ports(
 
 def refuse(faults: Mapping[str, str], hint: str) -> None:
     """Raise NotFreeError with a line for each fault, and what to do; do nothing where there is none."""
-    problems = [f"unable to start Airflow: {what} {fault}" for what, fault in faults.items() if fault]
+    problems = [f"cannot start Airflow: {what} {fault}" for what, fault in faults.items() if fault]
     if problems:
         raise NotFreeError(problems, hint)

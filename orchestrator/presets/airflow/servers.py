@@ -307,7 +307,7 @@ def _user(home: Home) -> tuple[str, str]:
                     " (use a home that it can enter, for example --home /srv/airflow)"
                 )
         return name, ""
-    return "", "cannot start postgresql: it does not run as root, and there is no user postgres"
+    return "", "cannot start postgresql: it does not run as root, and the user postgres does not exist"
 
 
 def _may_enter(directory: Path, uid: int, gid: int) -> bool:

@@ -1,0 +1,49 @@
+"""Strings that users see have none of the habits that ENGLISH calls bad: read from the source, by ast."""
+
+import ast
+import re
+from pathlib import Path
+
+import orchestrator
+
+PACKAGE = Path(orchestrator.__file__).parent
+HABITS = re.compile(
+    r"\bwhere (?:it|there|that|none|this|they)\b|\b(?:no|some|every)body\b|\b(?:is|are) no\b(?! longer)|\bunable to\b"
+    r"|\b(?:is|are|was|were) (?:said|told)\b|\banew\b|\bstands\b|\bgoes on\b|\bwhoever\b"
+    r"|\bof (?:its|our|their|his) own\b|\bthere is no\b",
+    re.IGNORECASE,
+)
+USER_NAMES = {"nobody"}  # an account, not a pronoun
+
+
+def strings(tree):
+    """The string literals of a module that are not docstrings, as (line, text)."""
+    documentation = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield node.lineno, node.value
+
+
+def habits(text):
+    return [] if text in USER_NAMES else HABITS.findall(text)
+
+
+def test_no_message_has_a_bad_habit():
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line}: {text.strip()[:100]!r}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for line, text in strings(ast.parse(path.read_text(encoding="utf-8")))
+        if habits(text)
+    ]
+    assert found == []
+
+
+def test_the_check_sees_a_habit():
+    tree = ast.parse('"""Somebody."""\nraise Error(f"unable to start {name}: there is no /proc")')
+    assert [line for line, text in strings(tree) if habits(text)] == [2, 2]
