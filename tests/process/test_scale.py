@@ -173,9 +173,9 @@ def test_the_stop_goes_in_order_for_new_ones_too(system):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["wbe=2"], "unknown component 'wbe' in this system\nhint: there are: db, web"),
-        (["web"], "'web' is no NAME=NUMBER of a formation"),
-        (["web=2000"], "'web=2000' is no NAME=NUMBER"),
+        (["wbe=2"], "unknown component 'wbe'\nhint: there are: db, web"),
+        (["web"], "'web' is not NAME=NUMBER with a number"),
+        (["web=2000"], "'web=2000' is not NAME=NUMBER"),
         (["all=2"], "scale needs the components by name"),
     ],
 )

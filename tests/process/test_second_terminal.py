@@ -276,7 +276,7 @@ def test_a_signal_reaches_the_component_and_a_wrong_one_nobody(here):
     here.ask("signal", "USR1", "web")
     run.wait_for(r"^web +\| heard")
     assert "no signal" in here.ask("signal", "USR9", "web", status=USAGE)
-    assert "unknown component 'wbe' in this system\nhint: there are: web" in here.ask("stop", "wbe", status=USAGE)
+    assert "unknown component 'wbe'\nhint: there are: web" in here.ask("stop", "wbe", status=USAGE)
     down(here, run)
 
 

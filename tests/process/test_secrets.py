@@ -144,7 +144,7 @@ def test_why_and_ps_show_no_secret(here):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('cwd = "no/$DB_PASSWORD"', f"there is no directory {{path}}/no/{MASK}"),
+        ('cwd = "no/$DB_PASSWORD"', f"no such directory: {{path}}/no/{MASK}"),
         ('port = "$DB_PASSWORD"', f"'{MASK}' is not a port"),
         ('ready = { http = "$DB_PASSWORD" }', f"or with http+unix://, not '{MASK}'"),
         ('ready = { tcp = "$DB_PASSWORD" }', f"has to be HOST:PORT or PORT, not '{MASK}'"),

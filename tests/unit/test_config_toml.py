@@ -227,7 +227,7 @@ WEB = '[components.web]\ncommand = "x"\n'
             WEB + 'on_exit = "stopp"',
             'f.toml:3: components.web.on_exit: has to be "stop" | "ignore", not \'stopp\'; did you',
         ),
-        (WEB + "environment = { 1A = 'x' }", "f.toml:3: components.web.environment.1A: '1A' is no name"),
+        (WEB + "environment = { 1A = 'x' }", "f.toml:3: components.web.environment.1A: '1A' is not a valid name"),
         (WEB + "environment = { A = ['x'] }", "f.toml:3: components.web.environment.A: has to be a text or a number"),
         (WEB + "environment = {\n", "f.toml:"),
         (WEB + 'stop = { signal = "TRM" }', "f.toml:3: components.web.stop.signal: 'TRM' is not a signal"),
@@ -275,7 +275,7 @@ WEB = '[components.web]\ncommand = "x"\n'
         ),
         (WEB + "color = 'blu'", 'f.toml:3: components.web.color: has to be "black" | '),
         (WEB + "ready = []", "f.toml:3: components.web.ready: is an empty list"),
-        (WEB + "ready = [{ log = 'x' }, { log = '(' }]", "f.toml:3: components.web.ready.1.log: is no regular"),
+        (WEB + "ready = [{ log = 'x' }, { log = '(' }]", "f.toml:3: components.web.ready.1.log: is not a valid regular"),
         (
             WEB + "ready = { http = 'http://x', fresh = ['x'] }",
             "f.toml:3: components.web.ready.fresh.0: has to be a JSON pointer like /scheduler/status, not 'x'",

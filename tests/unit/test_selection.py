@@ -187,7 +187,7 @@ def test_the_port_of_another_component():
     ("keys", "problem"),
     [
         ({"command": "echo ${wbe.PORT}"}, "api: ${wbe.PORT}: unknown component 'wbe'; did you mean 'web'?"),
-        ({"environment": {"A": "${wbe.PORT}"}}, "'${wbe.PORT}': unknown component 'wbe' that has a PORT"),
+        ({"environment": {"A": "${wbe.PORT}"}}, "'${wbe.PORT}': no component 'wbe' has a PORT"),
         ({"command": "echo ${web.PORT}", "base": "65500"}, "api: ${last.PORT}: last has no PORT"),
         ({"port": "${api.PORT}"}, "api: port refers to itself: api → api"),
     ],
@@ -304,7 +304,7 @@ def test_expansion(text, expected):
         ("${A", "without its '}'"),
         ("${}", "names no variable"),
         ("${1}", "names no variable"),
-        ("${A b}", "no form of expansion"),
+        ("${A b}", "is not a valid expansion"),
         ("${NO:?message}", "NO is not set: message"),
         ("${EMPTY:?}", "EMPTY is not set: it has to be"),
         ("${X:-" * 50 + "}" * 50, "too many"),
