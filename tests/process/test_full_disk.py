@@ -56,7 +56,8 @@ def test_a_start_on_a_full_disk_is_refused_in_one_line(disk):
     disk.fill()
     run = disk.home.up("--color", "never")
     assert run.wait() == 1
-    assert re.fullmatch(r"orchestrate: cannot use .*: No space left on device.*\n", run.messages.strip("\n") + "\n")
+    told = run.messages.strip("\n")
+    assert re.fullmatch(r"orchestrate: cannot use .*: No space left on device\nhint: .*", told)
     disk.free()
     verdict(started_again([("once there is room", disk.home)]))
 

@@ -249,7 +249,7 @@ def test_a_directory_that_cannot_be_used_costs_the_record_alone(make, here):
     (here.path / ".orchestrate").mkdir(mode=0o700)
     make(here.history)
     run = here.begin(component("web", STAY), "web")
-    run.wait_for(r"cannot record what happens: .*; `orchestrate why` will know less$")
+    run.wait_for(r"cannot record what happens: .*$")
     assert here.why("web").startswith("web is ready") or here.why("web").startswith("web is running")
     run.stop()
 
@@ -298,8 +298,8 @@ def test_a_home_copied_elsewhere_and_damaged_still_answers(here, tmp_path_factor
         run = there.run("why")
         assert run.wait() == 0, str(run)
     path.write_bytes(b'{"number":1,"kind":"start","facts":{"format":99}}\n')
-    assert re.fullmatch(r"orchestrate: cannot read \S+: a newer orchestrate wrote it \(format 99, expected 1\)[^\n]*\n",
-                        there.why(status=1).split("\n", 1)[-1] or there.why(status=1))  # fmt: skip
+    expected = r"orchestrate: cannot read \S+: a newer orchestrate wrote it \(format 99, expected 1\)\nhint: [^\n]*\n"
+    assert re.search(expected, there.why(status=1))
 
 
 @pytest.mark.parametrize("facts", ['{"format":0}', '{"format":99}', '{"format":"1"}', "{}", "7"])

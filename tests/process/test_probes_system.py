@@ -143,7 +143,7 @@ def test_an_unprivileged_user_is_told_of_his_own_processes(without, port):
     other = Run([*without[1], *shlex.split(server("http", port))])
     other.wait_for("listening")
     run = up_without(without, probed(STAY, f"tcp = {port}, interval = 0.05, retries = 3"))
-    run.wait_for("somebody else answers there")
+    run.wait_for("another process owns that socket")
     assert run.wait() == 1, str(run)
     other.signal(15)
     other.wait()

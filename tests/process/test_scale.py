@@ -70,7 +70,7 @@ def test_surplus_instances_are_gone(system, again):
     system.ask("wait", "--ready", "--timeout", "20")
     assert "2 of 2 components ready" in system.ask("status")
     assert "web.2" not in system.ask("why")
-    assert "no component 'web.2'" in system.ask("start", "web.2", status=2)
+    assert "unknown component 'web.2'" in system.ask("start", "web.2", status=2)
 
 
 def test_an_instance_that_is_scaled_away_is_not_waited_for(system):

@@ -154,7 +154,7 @@ def test_contradictory_requests_get_true_answers(here):
     assert here.states()["deaf"] == "stopping"
     here.ask("kill", "deaf")  # the last word
     assert (stop.wait(), start.wait()) == (0, 1)
-    assert "somebody asked for a stop meanwhile" in start.err.decode()
+    assert "a stop was requested meanwhile" in start.err.decode()
     assert here.states()["deaf"] == "stopped"
 
     here.ask("start", "deaf")
@@ -177,7 +177,7 @@ def test_a_stop_takes_back_a_start_that_waits_for_what_it_needs(here):
     start = here.listening("start", "web")
     here.ask("stop", "web")
     assert start.wait() == 1
-    assert "somebody asked for a stop meanwhile" in start.err.decode()
+    assert "a stop was requested meanwhile" in start.err.decode()
     assert "web is stopped, as requested; it was never started" in here.ask("why", "web")
     down(here, run)
 
@@ -275,7 +275,7 @@ def test_a_signal_reaches_the_component_and_a_wrong_one_nobody(here):
     run = here.up(system, ready=["web"])
     here.ask("signal", "USR1", "web")
     run.wait_for(r"^web +\| heard")
-    assert "no signal" in here.ask("signal", "USR9", "web", status=USAGE)
+    assert "not a signal" in here.ask("signal", "USR9", "web", status=USAGE)
     assert "unknown component 'wbe'\nhint: there are: web" in here.ask("stop", "wbe", status=USAGE)
     down(here, run)
 

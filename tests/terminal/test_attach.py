@@ -502,7 +502,7 @@ def test_what_is_not_there_is_said(home, tmux):
     assert terminal.status() == 2
     piped = Run([*command_under_test(), "attach", "-C", home.path, "web"])
     assert piped.wait() == 2
-    assert "are no terminal" in piped.messages
+    assert "are not a terminal" in piped.messages
     attach(terminal, home, "web", "--detach-keys", "ctrl-p,q")
     terminal.keys("C-p", "q")
     terminal.wait_for("^orchestrate: detached from web")

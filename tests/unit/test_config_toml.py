@@ -275,7 +275,7 @@ WEB = '[components.web]\ncommand = "x"\n'
         ),
         (WEB + "color = 'blu'", 'f.toml:3: components.web.color: has to be "black" | '),
         (WEB + "ready = []", "f.toml:3: components.web.ready: is an empty list"),
-        (WEB + "ready = [{ log = 'x' }, { log = '(' }]", "f.toml:3: components.web.ready.1.log: is not a valid regular"),
+        (WEB + "ready = [{ log = 'x' }, { log = '(' }]", "f.toml:3: components.web.ready.1.log: is not a valid"),
         (
             WEB + "ready = { http = 'http://x', fresh = ['x'] }",
             "f.toml:3: components.web.ready.fresh.0: has to be a JSON pointer like /scheduler/status, not 'x'",

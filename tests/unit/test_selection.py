@@ -93,7 +93,7 @@ def test_formation():
 
 @pytest.mark.parametrize("text", ["web", "web=", "=2", "web=-1", "web=x", "web=1001", "web=²"])
 def test_a_formation_that_is_none(text):
-    with pytest.raises(UsageError, match="formation"):
+    with pytest.raises(UsageError, match="is not NAME=NUMBER"):
         parse_formation(text)
 
 

@@ -127,7 +127,7 @@ def _logs(directory: Path, since: float, masker: Masker, notes: list[str], *, is
         try:
             found.update(_screens(name, Recording(tuple(pieces)), is_running=is_running))
         except OrchestrateError as error:  # no pyte
-            notes[:] = dict.fromkeys([*notes, f"there are no screens: {error}"])
+            notes[:] = dict.fromkeys([*notes, f"no screens: {error}"])
     return found
 
 
