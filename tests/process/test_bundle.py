@@ -127,5 +127,5 @@ def test_without_pyte_a_bundle_has_no_screens_and_says_so(tmp_path):
     env = {"PYTHONPATH": str(tmp_path)}
     run = here.run("bundle", "b.zip", env=env)
     assert run.wait() == 0, str(run)
-    assert "there are no screens: cannot show a screen: pyte is not installed" in run.err.decode()
+    assert "no screens: cannot show a screen: pyte is not installed" in run.err.decode()
     assert "pip install 'orchestrate[screen]'" in here.output("screen", "web", status=1, env=env)

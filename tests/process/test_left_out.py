@@ -189,7 +189,7 @@ def test_a_component_whose_step_did_not_run_is_not_added(here):
     here.write(STEPS)
     run = up(here, "docs")
     told = here.output("start", "web", status=2)
-    assert "web needs the initial step migrate, which did not run" in told
+    assert "web needs the initial step migrate, which did not run\nhint: name it at `up`" in told
     assert states(here) == {"docs": "running"}
     down(here, run)
     run = up(here, "docs", "--no-init")
