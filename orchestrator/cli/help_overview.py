@@ -6,21 +6,8 @@ from collections.abc import Mapping
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Run": ("up", "start", "down", "run", "airflow"),
-    "Look": (
-        "ps",
-        "logs",
-        "ui",
-        "attach",
-        "why",
-        "status",
-        "events",
-        "history",
-        "screen",
-        "replay",
-        "bundle",
-        "open",
-        "ls",
-    ),
+    "Look": ("ps", "logs", "ui", "attach", "status", "events", "ls"),
+    "Explain": ("why", "history", "screen", "replay", "bundle", "open"),
     "Change": ("stop", "restart", "kill", "scale", "signal", "send", "wait"),
     "Define": ("init", "import", "export", "check", "config", "env", "graph"),
     "More": ("help", "doctor", "completion", "man", "version"),
