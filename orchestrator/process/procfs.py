@@ -29,6 +29,20 @@ def stat_fields(pid: int) -> list[bytes]:
             os.close(fd)
 
 
+def read(pid: int, name: str) -> bytes:
+    """Return the first 4096 bytes of a file in the entry of a process; empty if it cannot be read."""
+    try:
+        fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, 4096)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
 def exists(pid: int) -> bool:
     """Say whether there is such a process, if only a zombie."""
     return bool(stat_fields(pid))

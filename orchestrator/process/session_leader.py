@@ -40,9 +40,12 @@ _ARGUMENTS = ["sleep", "2147483647"]  # seconds; `infinity` is not POSIX
 _HIGHEST_FD = 65536  # closerange(2) on Linux is one system call, however many are open
 
 
-def leads_a_session(pid: int) -> bool:
-    """Say whether `pid`, a process of a component's tree, is a session leader of ours."""
-    return procfs.arguments_of(pid) == _ARGUMENTS and procfs.session_of(pid) == pid
+def leads_a_session(pid: int, session: int | None = None) -> bool:
+    """Say whether `pid`, a process of a component's tree, is a session leader of ours. `session` is the number of its
+    session, if that is known."""
+    if session is None:
+        return procfs.arguments_of(pid) == _ARGUMENTS and procfs.session_of(pid) == pid
+    return session == pid and procfs.arguments_of(pid) == _ARGUMENTS
 
 
 class SessionPids:

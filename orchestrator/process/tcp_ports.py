@@ -13,9 +13,9 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from orchestrator.process import socket_owner, tree
+from orchestrator.process import socket_owner
 from orchestrator.process.procfs import command_of
 
 
@@ -101,10 +101,13 @@ def taken(ports: Collection[int]) -> dict[int, int]:
     return {port: holders.get(inode, 0) for inode, port in found.items()}
 
 
-def ports_of(guardian: int) -> list[int]:
-    """Return the ports that the tree below a guardian listens on, in their order."""
-    sockets = dict(_sockets())
-    pids = (member.pid for member in tree.descendants(guardian))
+def listening() -> dict[str, int]:
+    """Return the port of each listening socket on this machine, by inode."""
+    return dict(_sockets())
+
+
+def held(sockets: Mapping[str, int], pids: Iterable[int]) -> list[int]:
+    """Return the ports of those of `sockets` that these processes have open, in their order."""
     return sorted({sockets[inode] for inode, _ in _holders(sockets, pids)}) if sockets else []
 
 

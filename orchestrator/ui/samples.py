@@ -18,7 +18,7 @@ from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.ui.component_list import SPARKS, Sample
 
 if TYPE_CHECKING:
-    from orchestrator.process.usage import Usage
+    from orchestrator.process.usage import TreeReader, Usage
 
 SAMPLE_EVERY = 1.0  # seconds
 QUIET_SAMPLES = 3
@@ -99,19 +99,21 @@ class Sampler:
         return any_written
 
     def _look_at_usage(self) -> bool:
-        works = False
+        from orchestrator.process.usage import TreeReader  # after the first frame
+
+        works, trees = False, TreeReader()
         for row in self._rows():
             name, guardian = row["instance"], row["guardian"]
-            cpu, memory = self._usage(row, guardian) if guardian else (None, None)
+            cpu, memory = self._usage(row, guardian, trees) if guardian else (None, None)
             works |= (cpu or 0.0) >= IDLE
-            ports = self._ports_of(guardian) if guardian and row["pid"] else ()
+            ports = self._ports_of(guardian, trees) if guardian and row["pid"] else ()
             self.samples[name] = Sample(cpu, memory, ports, tuple(self._activity.get(name, ())))
         return works
 
-    def _usage(self, row: dict[str, Any], guardian: int) -> tuple[float | None, int | None]:
-        from orchestrator.process.usage import Usage, usage_of  # after the first frame
+    def _usage(self, row: dict[str, Any], guardian: int, trees: TreeReader) -> tuple[float | None, int | None]:
+        from orchestrator.process.usage import Usage
 
-        usage = usage_of(guardian)
+        usage = trees.usage_of(guardian)
         if usage is None:
             return None, None
         now = time.time()
@@ -119,11 +121,9 @@ class Sampler:
         self._before[guardian] = (now, usage)
         return max(0.0, usage.cpu - then.cpu) / max(0.05, now - since), usage.memory
 
-    def _ports_of(self, guardian: int) -> tuple[int, ...]:
-        from orchestrator.process import tcp_ports
-
+    def _ports_of(self, guardian: int, trees: TreeReader) -> tuple[int, ...]:
         found_at, ports = self._ports.get(guardian, (-PORTS_EVERY, ()))
         if self._count - found_at >= PORTS_EVERY:
-            ports = tuple(tcp_ports.ports_of(guardian))
+            ports = tuple(trees.ports_of(guardian))
             self._ports[guardian] = (self._count, ports)
         return ports

@@ -10,8 +10,7 @@ from orchestrator.cli import client
 from orchestrator.cli.client import Row
 from orchestrator.model.control import Request, Verb
 from orchestrator.model.errors import NotRunningError
-from orchestrator.process import tcp_ports
-from orchestrator.process.usage import Usage, usage_of
+from orchestrator.process.usage import TreeReader, Usage
 from orchestrator.runtime.loop import Loop
 
 EVERY = 2.0  # seconds between two looks of --watch
@@ -33,9 +32,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace, before: dict[int, tuple[float, Usage]]) -> None:
     rows = _all(options) if options.all else _running(options)
+    trees = TreeReader()
     for row in rows:
-        _add_usage(row, before)
-        _add_ports(row)
+        _add_usage(row, trees, before)
+        _add_ports(row, trees)
     if options.json:
         client.print_json(rows)
         return
@@ -73,10 +73,10 @@ def _all(options: argparse.Namespace) -> tuple[Row, ...]:
     return (*rows, *(row for row in named if row["instance"] not in known))
 
 
-def _add_usage(row: Row, before: dict[int, tuple[float, Usage]]) -> None:
+def _add_usage(row: Row, trees: TreeReader, before: dict[int, tuple[float, Usage]]) -> None:
     """Add `cpu` (of one processor, since the last look or, at the first, since the start) and `memory` in bytes."""
     guardian = row["guardian"]
-    usage = usage_of(guardian) if guardian else None
+    usage = trees.usage_of(guardian) if guardian else None
     row["cpu"] = row["memory"] = None
     if usage is None:
         return
@@ -87,9 +87,9 @@ def _add_usage(row: Row, before: dict[int, tuple[float, Usage]]) -> None:
     row["memory"] = usage.memory
 
 
-def _add_ports(row: Row) -> None:
+def _add_ports(row: Row, trees: TreeReader) -> None:
     """Add `ports`, on which the tree listens. `port` is one of these: the assigned one, if it listens on that."""
-    row["ports"] = tcp_ports.ports_of(row["guardian"]) if row["guardian"] else []
+    row["ports"] = trees.ports_of(row["guardian"]) if row["guardian"] else []
     row["assigned_port"] = row["port"]
     if row["ports"] and row["port"] not in map(str, row["ports"]):
         row["port"] = str(row["ports"][0])
