@@ -12,6 +12,7 @@ import weakref
 from typing import Any
 
 from orchestrator.model.lifecycle import State
+from orchestrator.model.names import listed
 from orchestrator.model.status import WORKING, Status, of_system
 from orchestrator.supervisor import announcements
 from orchestrator.supervisor.instance import Instance
@@ -146,7 +147,7 @@ def reason_of(member: Instance, waits_for: list[str], never: str, probe: str) ->
         case Status.WAITING if never:
             return f"{name} is waiting and cannot start: {never}"
         case Status.WAITING:
-            return f"{name} is waiting for {', '.join(waits_for) or 'its turn'}{last}"
+            return f"{name} is waiting for {listed(waits_for) or 'its turn'}{last}"
         case Status.STARTING:
             return f"{name} is starting" + (f": {probe}" if probe else "")
         case Status.RUNNING | Status.READY:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.model import lifecycle
+from orchestrator.model.names import listed
 from orchestrator.supervisor.instance import Instance
 from orchestrator.terminal.escapes import no_escapes
 from orchestrator.terminal.row import replay, rewrites
@@ -41,7 +42,7 @@ def exit_report(member: Instance, recent: bytes, others: list[str]) -> str:
     count = member.run_count
     if others:
         again = f" (it was started {count} times)" if count > 1 else ""
-        block.append(f"stopping {', '.join(others)} because {member.name} exited{again}")
+        block.append(f"stopping {listed(others)} because {member.name} exited{again}")
         if member.succeeded and not member.spec.on_exit_is_set:
             name = member.spec.component or member.name
             block.append(f'hint: if {name} may end before the others, use `--can-end {name}`, or on_exit = "ignore"')

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.model.lifecycle import State
+from orchestrator.model.names import listed
 from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.supervisor.instance import Instance
 from orchestrator.supervisor.registry import is_stopped_on_request
@@ -75,7 +76,7 @@ def in_words(waiting: Mapping[str, str]) -> str:
     names: dict[str, list[str]] = {}
     for name, reason in waiting.items():
         names.setdefault(reason, []).append(name)
-    return "waiting for " + "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
+    return "waiting for " + "; ".join(f"{listed(those)}: {reason}" for reason, those in names.items())
 
 
 class StartupSummary:

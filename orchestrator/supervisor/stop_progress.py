@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
+from orchestrator.model.names import listed
 from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.supervisor.instance import Instance
 
@@ -47,7 +48,7 @@ def in_words(stopping: Iterable[Instance], now: float, hurry: str = "") -> str:
     parts = []
     for seconds, names in sorted(by_time.items()):
         those = "it" if len(names) == 1 else "them"
-        how = hurry or f"`orchestrate kill {' '.join(names)}` to kill now"
+        how = hurry or f"`orchestrate kill {names[0] if len(names) == 1 else 'NAME'}` to kill now"
         when = f"killing {those} in {seconds} s ({how})" if seconds else f"killing {those}"
-        parts.append(f"waiting for {', '.join(names)} to stop; {when}")
+        parts.append(f"waiting for {listed(names)} to stop; {when}")
     return "\n".join(parts)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.model.errors import NOT_READY_STATUS
 from orchestrator.model.lifecycle import Event, State, StopOrigin
+from orchestrator.model.names import listed
 from orchestrator.model.outcome import ExitPolicy, Outcome, of_lost_sink
 from orchestrator.model.scheduling import StopOrder
 from orchestrator.model.spec import OnExit, RestartPolicy, StartPlan, SystemSpec
@@ -262,7 +263,7 @@ class Supervisor:
             self._tell_last_lines(member)
             self.tell(announcements.restart_message(member), tone=Tone.WARNING)
             if followers := self.change_requests.follow(member):
-                self.tell(f"restarting with it: {', '.join(m.name for m in followers)}")
+                self.tell(f"restarting with it: {listed(m.name for m in followers)}")
             self.start_possible()
         elif member.state in (State.DOWN, State.FAILED) and before is not State.BACKOFF:
             self._ended(member)
@@ -428,7 +429,7 @@ class Supervisor:
 
     def say_stuck(self, members: list[Instance], why: str) -> None:
         """Say what cannot be killed, and do not wait for it."""
-        self.tell(f"cannot kill what is left of {', '.join(m.name for m in members)}: {why}", tone=Tone.FAILURE)
+        self.tell(f"cannot kill what is left of {listed(m.name for m in members)}: {why}", tone=Tone.FAILURE)
         for member in members:
             for listener in self._listeners:
                 listener(member, member.state)
