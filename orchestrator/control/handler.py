@@ -23,6 +23,7 @@ from orchestrator.model.control import MalformedFrame, Reply, Request, Verb, dec
 from orchestrator.model.errors import USAGE_STATUS, ConfigError, OrchestrateError, with_hint
 from orchestrator.model.lifecycle import State
 from orchestrator.model.messages import Signal
+from orchestrator.model.names import listed
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.status import Status
 from orchestrator.supervisor.change_requests import ENDING
@@ -103,7 +104,7 @@ class RequestHandler:
                 self._wait(request, members, asker)
             case Verb.DOWN:
                 self._supervisor.tell("down is asked for")
-                self._keep(asker, request, lambda: None)
+                self._keep(asker, request, lambda _: None)
                 self._supervisor.stop(Outcome())
             case Verb.SIGNAL:
                 asker.send(self._signal(request.argument, members))
@@ -164,7 +165,7 @@ class RequestHandler:
             what, known = f"tag {name[1:]!r}", {tag: None for m in members for tag in sorted(m.spec.tags)}
         else:
             what, known = f"component {name!r}", {m.name: None for m in members}
-        return with_hint(f"unknown {what}", f"there are: {', '.join(known) or 'none'}")
+        return with_hint(f"unknown {what}", f"there are: {listed(known) or 'none'}")
 
     def _add_left_out(self, names: Collection[str]) -> None:
         """Add components that were left out at the start. Raises LookupError if one is wrong."""
@@ -199,7 +200,7 @@ class RequestHandler:
             self._scale(request, asker)
             return
         if not supervisor.is_stopping:
-            supervisor.tell(f"{verb.value} of {', '.join(m.name for m in members)} is asked for")
+            supervisor.tell(f"{verb.value} of {listed(m.name for m in members)} is asked for")
         match verb:
             case Verb.START:
                 look = waiters.started(supervisor.registry, members, self._history.row)
@@ -248,7 +249,7 @@ class RequestHandler:
         if request.argument not in ("ready", "exit"):
             asker.send(refusal(f"cannot wait for {request.argument!r}: ready or exit", USAGE_STATUS))
         elif request.argument == "exit":
-            self._keep(asker, request, waiters.ended(members, self._history.row) if request.names else lambda: None)
+            self._keep(asker, request, waiters.ended(members, self._history.row) if request.names else lambda _: None)
         else:
             registry = self._supervisor.registry
             self._keep(asker, request, waiters.ready(registry, request.names, self._history.row))
@@ -294,9 +295,9 @@ class RequestHandler:
         self._waiting.pop(asker, None)
         self._listening.pop(asker, None)
 
-    def _look_again(self) -> None:
+    def _look_again(self, changed: Instance | None = None) -> None:
         for asker, (_, look) in list(self._waiting.items()):
-            if (reply := look()) is not None:
+            if (reply := look(changed)) is not None:
                 self._waiting.pop(asker, None)
                 asker.send(reply)
 
@@ -315,7 +316,7 @@ class RequestHandler:
                 break
             if not names or self._supervisor.registry.is_called(member, names):
                 asker.send(Reply(rows=(row,), last=False))
-        self._look_again()
+        self._look_again(member)
 
 
 def _too_early(step: Instance) -> str:

@@ -17,8 +17,8 @@ from orchestrator.runtime.loop import READ, Loop
 
 
 class GuardianLink:
-    """`heard` is told each message, with the descriptors that follow it, which are then its own; `ended` once that the
-    guardian has ended, after everything it said."""
+    """`heard` is told each message, with the descriptors that follow it, which are then its own; `closed` that the
+    channel is closed; `ended` once that the guardian has ended, after everything it said."""
 
     def __init__(
         self,
@@ -26,11 +26,13 @@ class GuardianLink:
         loop: Loop,
         heard: Callable[[Up, tuple[int, ...]], None],
         ended: Callable[[], None],
+        closed: Callable[[], None] = lambda: None,
     ) -> None:
         self._guardian = guardian
         self._loop = loop
         self._heard = heard
         self._ended = ended
+        self._closed = closed
         self._open = True
         self._over = False
         loop.add(guardian.channel.fileno(), READ, lambda _: self._on_readable())
@@ -55,11 +57,6 @@ class GuardianLink:
             with contextlib.suppress(ChannelClosed):
                 self._guardian.channel.send(command)
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether its channel is closed, and its end has not been seen."""
-        return not self._open and not self._over
-
     def see(self) -> None:
         """See whether the guardian, whose channel is closed, has ended: the next fork may have waited for it."""
         if not self._open and not self._over and self._guardian.has_ended:
@@ -79,6 +76,7 @@ class GuardianLink:
             self._open = False
             self._loop.remove(self._guardian.channel.fileno())
             self._guardian.channel.close()
+            self._closed()
 
     def _on_readable(self) -> None:
         self._receive()

@@ -131,7 +131,9 @@ class Instance:
         self.last_exit = ""  # in words, of the last run that has exited
         self.is_stuck = False
         self.was_told_to_stop = False
-        self.due = True
+        self.due_among: set[Instance] | None = None  # kept by the registry: those that are due
+        self.silent_among: set[Instance] = set()  # those whose guardian has closed its channel, and not ended yet
+        self._due = True
         self.surplus = False
         self.stop_requested = False
         self._events: collections.deque[Event] = collections.deque()
@@ -160,6 +162,18 @@ class Instance:
     def names(self) -> tuple[str, ...]:
         """All that it can be called by; the first instance of `web` is both `web` and `web.1`."""
         return self.name, self.key, f"{self.spec.component}.{self.number}"
+
+    @property
+    def due(self) -> bool:
+        """Whether it is to be started as soon as what it depends on allows it."""
+        return self._due
+
+    @due.setter
+    def due(self, due: bool) -> None:
+        """Note it in the list that the registry keeps, too."""
+        self._due = due
+        if self.due_among is not None:
+            (self.due_among.add if due else self.due_among.discard)(self)
 
     @property
     def runs(self) -> bool:
@@ -278,13 +292,16 @@ class Instance:
         except OSError as error:
             self._host.loop.call_in(0.0, lambda error=error: self.not_forked(error))  # type: ignore[misc]
             return
-        self._guardian_link = GuardianLink(guardian, self._host.loop, self._hear, self._on_guardian_ended)
+        self._guardian_link = GuardianLink(
+            guardian, self._host.loop, self._hear, self._on_guardian_ended, lambda: self.silent_among.add(self)
+        )
 
     def not_forked(self, error: OSError) -> None:
         """The kernel refused us a guardian."""
         if self._guardian_link is not None:
             self._guardian_link.close()
         self._guardian_link = None
+        self.silent_among.discard(self)
         self.reason = f"no guardian could be forked: {error.strerror}"
         self.status, self.exited_by_itself = GUARDIAN_FAILED, True
         self.handle(Event.EXITED)
@@ -299,11 +316,6 @@ class Instance:
         """Have a command run in the tree; `host.answered` follows, unless the tree ends first."""
         if self._guardian_link is not None:
             self._guardian_link.ask(command)
-
-    @property
-    def has_silent_guardian(self) -> bool:
-        """Whether the channel to its guardian is closed, and its end has not been seen."""
-        return self._guardian_link is not None and self._guardian_link.is_closed
 
     def see_guardian(self) -> None:
         """See whether the guardian has ended."""
@@ -350,6 +362,7 @@ class Instance:
     def _on_guardian_ended(self) -> None:
         """All it said has been heard: see whether it left anything behind."""
         self._guardian_link = None
+        self.silent_among.discard(self)
         if self._vacated:
             self.gone()
             return

@@ -89,7 +89,7 @@ class Launcher:
                 member.end_guardian()
             elif not self.probes.reap(pid):
                 tree.reap(pid)
-        for member in [m for m in self.registry.everyone if m.has_silent_guardian]:
+        for member in [*self.registry.steps, *self.registry.silent]:
             member.see_guardian()
         self.probes.see()
         self.lost_guardians.check()

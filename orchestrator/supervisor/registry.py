@@ -28,6 +28,10 @@ class Registry:
         self._by_key: dict[str, Instance] = {}
         self.is_filled = False
         self.dependents: Mapping[str, frozenset[str]] = {}
+        self.membership = 0  # changes whenever a member is added or removed
+        self.silent: set[Instance] = set()  # members whose guardian has closed its channel, and not ended yet
+        self._due: set[Instance] = set()
+        self._rank: dict[Instance, int] = {}
         self._by_guardian: dict[int, Instance] = {}
         self._unready_at = 0
         self._culprit: Instance | None = None
@@ -37,27 +41,36 @@ class Registry:
         """Make a member of every component."""
         self.members = [Instance(component, self._host) for component in components]
         for member in self.members:
+            member.due_among, member.silent_among = self._due, self.silent
             member.due = member.spec.autostart
         self._by_key = {member.key: member for member in self.members}
         self.is_filled = True
-        self.dependents = scheduling.dependents(components)
+        self._recount()
 
     def add(self, component: ComponentSpec) -> Instance:
         """Make a member of one more instance, after the others of its component."""
         member = Instance(component, self._host)
+        member.due_among, member.silent_among = self._due, self.silent
         member.due = False
         siblings = [i for i, m in enumerate(self.members) if m.spec.component == component.component]
         self.members.insert(siblings[-1] + 1 if siblings else len(self.members), member)
         self._by_key[member.key] = member
-        self.dependents = scheduling.dependents(m.spec for m in self.members)
+        self._recount()
         return member
 
     def remove(self, member: Instance) -> None:
         """Forget an instance that is down and not part of the system any more."""
         self.members.remove(member)
+        member.due = False
+        member.due_among = None
         del self._by_key[member.key]
         self._told.discard(member.key)
         self._others = [m for m in self._others if m is not member]
+        self._recount()
+
+    def _recount(self) -> None:
+        self.membership += 1
+        self._rank = {member: number for number, member in enumerate(self.members)}
         self.dependents = scheduling.dependents(m.spec for m in self.members)
 
     @property
@@ -68,7 +81,8 @@ class Registry:
     def is_awaited(self, member: Instance) -> bool:
         """Whether the end that this member has come to is what another one waits for."""
         enough = {Condition.COMPLETED, Condition.SUCCEEDED} if member.succeeded else {Condition.COMPLETED}
-        wanted = (d for m in self.members for d in m.spec.depends_on)
+        others = (self._by_key.get(key) for key in self.dependents.get(member.key, ()))
+        wanted = (d for other in others if other is not None for d in other.spec.depends_on)
         return any(d.name == member.key and d.condition in enough for d in wanted)
 
     def newly_unstartable(self) -> dict[str, str]:
@@ -101,7 +115,12 @@ class Registry:
 
     def startable(self) -> list[Instance]:
         """Members that are to be started, and whose dependencies allow it now."""
-        return [m for m in self.members if m.due and m.state in STARTABLE and not self.waits_for(m)]
+        found = [member for member in self._due if self.is_startable(member)]
+        return sorted(found, key=self._rank.__getitem__)
+
+    def is_startable(self, member: Instance) -> bool:
+        """Whether it is to be started, and its dependencies allow it now."""
+        return member.due and member.state in STARTABLE and not self.waits_for(member)
 
     def waits_for(self, member: Instance) -> list[str]:
         """Those of its dependencies that have not reached what it needs before it starts: `db ready`."""

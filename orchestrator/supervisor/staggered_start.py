@@ -41,4 +41,4 @@ class StaggeredStart:
     def _goes_first(self, other: Instance) -> bool:
         if other.state is State.UP:
             return self._probes.is_silent(other.key) and self._loop.now() < other.since + STAGGER_TIMEOUT
-        return other.state is State.STARTING or other in self._registry.startable()
+        return other.state is State.STARTING or self._registry.is_startable(other)

@@ -31,8 +31,8 @@ class Stage:
     def is_silent(self, name):
         return name in self.silent
 
-    def startable(self):
-        return [member for member in self.members if member.due]
+    def is_startable(self, member):
+        return member.due
 
 
 @pytest.fixture
