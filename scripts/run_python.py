@@ -13,7 +13,8 @@ def use(script: str, *more: str) -> None:
 
     Exits if neither has them.
     """
-    if all(map(find_spec, (*NEEDED, *more))):
+    needed = () if (Path(sys.executable).parent / "orchestrate").exists() else NEEDED
+    if all(map(find_spec, (*needed, *more))):
         return
     checkout = Path(__file__).resolve().parent.parent
     python = Path(os.environ.get("ORCHESTRATE_VENVS", checkout / ".venv"), "test", "bin", "python")

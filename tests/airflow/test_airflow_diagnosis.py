@@ -84,7 +84,7 @@ def test_a_sqlite_file_that_cannot_be_used(number, tmp_path):
     error, said = [
         (lambda: damaged(path), "is damaged: file is not a database"),
         (lambda: locked(path), "is locked by pid 7"),
-        (lambda: sqlite3.connect(tmp_path / "no" / "airflow.db"), "cannot open database file"),
+        (lambda: sqlite3.connect(tmp_path / "no" / "airflow.db"), "unable to open database file"),
     ][number]
     with pytest.raises(sqlite3.Error) as caught:
         error()

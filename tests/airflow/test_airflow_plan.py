@@ -149,7 +149,7 @@ def test_a_choice_of_components():
     )
     with pytest.raises(
         UsageError,
-        match=r"cannot choose webserver: Airflow 3.3.2 has no such component; it has scheduler, api-server",
+        match=r"cannot choose webserver: Airflow 3.3.2 has no such component\nhint: it has scheduler, api-server",
     ):
         airflow_components.names(found, frozenset({"webserver"}), NOBODY)
     with pytest.raises(UsageError, match="leave no component"):

@@ -286,7 +286,7 @@ def test_quit_ends_a_stop_that_is_still_giving_grace(home):
     run = system(home, ["deaf"], "-t", 60)
     run.wait_ready("deaf")
     run.signal(signal.SIGTERM)
-    run.wait_for(r"^orchestrate +\| ")
+    run.wait_for(r"^orchestrate +\| SIGTERM received$")
     since = run.signal(signal.SIGQUIT)
     verdict(what_went_wrong("TERM, then QUIT", run, since, -signal.SIGTERM, SOON))
 

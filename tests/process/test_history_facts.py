@@ -222,4 +222,6 @@ def test_history_lists_starts_and_tells_what_changed(tmp_path):
 
 def test_history_of_a_home_without_one(tmp_path):
     error = Directory(tmp_path).write(component("db", STAY)).output("history", status=1)
-    assert re.fullmatch(r"orchestrate: cannot read the history of \S+: no start is recorded; [^\n]+\n", error), error
+    assert re.fullmatch(r"orchestrate: cannot read the history of \S+: no start is recorded\nhint: [^\n]+\n", error), (
+        error
+    )

@@ -45,7 +45,7 @@ def test_a_stream_is_let_go_once_its_incarnation_has_ended():
     """At once: in a cycle, two hundred of them with their last lines waited for the collector, and the heap grew."""
     member = SimpleNamespace(spec=SimpleNamespace(expect=()))
     loop, (master_fd, _) = Loop(), pty.openpty()
-    terminal = AttachedTerminal("web", SimpleNamespace(loop=loop))
+    terminal = AttachedTerminal("web", SimpleNamespace(loop=loop, pty_size=(24, 80)))
     stream = Stream(master_fd, None)
     held = sys.getrefcount(stream)
     gc.disable()

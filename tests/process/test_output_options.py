@@ -77,7 +77,7 @@ def test_several_are_quiet(home, words):
 
 
 def test_quiet_keeps_a_component_off_the_screen_and_in_its_log(home):
-    run = home.write(web="echo one; exec cat", api="echo two; exec cat").up("--quiet", "web", "--quiet", "nobody")
+    run = home.write(web="echo one; exec cat", api="echo two; exec cat").up("--quiet", "web", "--quiet", "web.1")
     run.wait_for("two")
     assert until(lambda: log_of(home, "web") == b"one\n")
     run.stop()

@@ -53,16 +53,21 @@ def test_ps_shows_the_port_that_the_tree_listens_on(here, taken):
     run.stop()
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
 def test_a_port_that_is_in_use_is_reported_at_the_start(here, taken):
-    run = here.write(component("web", STAY, f"port = {taken}") + component("other", STAY)).up()
+    text = component("web", STAY, f"port = {taken}") + component("other", STAY, f"port = {free_port()}")
+    run = here.write(text).up()
     run.wait_for(rf"^orchestrate +\| port {taken} of web is in use by pid {os.getpid()} \(.*python.*\)$")
     run.stop()
     assert run.text.count("is in use") == 1
 
 
 def test_the_ports_of_a_running_system_do_not_disturb_its_commands(here):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     run = here.write(component("web", f"{SERVER} $PORT", f"port = {port}")).up()
     run.wait_for("listening")
     here.output("restart", "web")

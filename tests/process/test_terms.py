@@ -82,7 +82,7 @@ def test_the_exit_code_of_one(home):
     assert run.wait() == 5
     run = home.up("--exit-code-from", "wbe", file="orchestrate.toml")
     assert run.wait() == 2
-    assert "--exit-code-from 'wbe' is none that runs" in run.err.decode()
+    assert "invalid --exit-code-from: unknown component 'wbe'" in run.err.decode()
 
 
 def test_the_block_on_who_ended_the_system(home):

@@ -425,7 +425,7 @@ def test_uv_is_used_where_there_is_one_and_pip_where_it_fails(world: World) -> N
     world.write_lock("3.3.2", "# python: 3.10-3.99\n# changed\n")
     result = world.run("airflow-env", "3.3.2", FAKE_UV="2")
     assert result.returncode == 0
-    assert "airflow-env: uv was cannot install airflow-3.3.2.txt: trying pip" in result.stderr
+    assert "airflow-env: uv could not install airflow-3.3.2.txt: trying pip" in result.stderr
     assert len(world.installations()) == 1
     calls = [call for call in world.calls() if call.startswith("uv ")]
     assert ["--require-hashes" in call for call in calls] == [True, True]
@@ -450,7 +450,13 @@ def test_an_environment_by_a_real_python_and_a_blank_in_its_path(world: World) -
 def test_each_airflow_has_its_lock_file() -> None:
     names = {path.name for path in LOCKS}
     versions = {"2.6.3", "2.11.2", "3.0.6", "3.1.8", "3.3.2"}
-    assert names == {"test.txt", "pip.txt", "lowest.txt", *(f"airflow-{version}.txt" for version in versions)}
+    assert names == {
+        "test.txt",
+        "pip.txt",
+        "lowest.txt",
+        "example-django.txt",
+        *(f"airflow-{version}.txt" for version in versions),
+    }
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)

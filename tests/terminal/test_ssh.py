@@ -71,7 +71,7 @@ def line(tmp_path):
 
 def drop(line, *words, **more):
     """Start the system over one connection, and cut that."""
-    first = line.run("up", "--color", "never", *words, terminal=True, **more)
+    first = line.run("up", "--color", "never", "--no-status", *words, terminal=True, **more)
     if "before" not in more:  # nohup writes into nohup.out
         first.wait_ready("web")
     assert until(lambda: line.status() == 0), str(first)
