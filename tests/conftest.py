@@ -25,6 +25,18 @@ else:
     harness = None
 
 
+SLOW = set(
+    "test_deaths test_full_disk test_graceful_stop test_guardian test_manual test_more_deaths test_one_home"
+    " test_output_speed test_recipes test_security test_survivors test_tree".split()
+)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker("slow")
+
+
 def pytest_configure(config):
     """Give what the tests start the signals of a plain shell, whatever we were started by: `nohup` ignores HUP, and
     `sh -c '… &'` INT and QUIT; both are inherited across fork and exec (signal(7))."""
