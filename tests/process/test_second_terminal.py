@@ -147,7 +147,7 @@ def test_kill_asks_nobody_and_the_system_stays(here):
 
 
 def test_contradictory_requests_get_true_answers(here):
-    system = SYSTEM + f"[components.deaf]\ncommand = '''{tree('deaf')}'''\nstop = {{ timeout = 60 }}\n"
+    system = SYSTEM + f"[components.deaf]\ncommand = '''{tree('deaf')}'''\nstop = {{ timeout = 8 }}\n"
     run = here.up(system, ready=["db", "web", "deaf"])
     stop = here.listening("stop", "deaf")
     start = here.listening("start", "deaf")  # a stop is under way: it becomes a restart
