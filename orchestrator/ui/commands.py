@@ -53,8 +53,8 @@ class Commands:
             "K": self._kill,
             "w": self._why,
             "t": self._content.show_terminal,
-            "l": lambda: self._content.show_lines(Shown.LOG),
-            "m": lambda: self._content.show_lines(Shown.MERGED),
+            "l": lambda: self._show_lines(Shown.LOG),
+            "m": lambda: self._show_lines(Shown.MERGED),
             "e": self._show_events,
             "/": self._begin_search,
             "n": lambda: self._find_next(1),
@@ -283,7 +283,7 @@ class Commands:
             else:
                 self._view.status.say(f"{name} was not killed")
 
-        self._ask(f"kill {name} at once, without a grace period? y kills, any other key does not", answered)
+        self._ask(f"kill {name} at once, without a grace period? y kills, any other key cancels", answered)
 
     def _scale(self, by: int) -> None:
         row = self._selected()
@@ -320,6 +320,12 @@ class Commands:
         self._events = [*self._events[1 - EVENTS_MAX :], event]
         if self._content.shown is Shown.EVENTS and self._content.lines is not None:
             self._content.lines.replace(self._events)
+
+    def _show_lines(self, what: Shown) -> None:
+        """Show a log or the merged stream, and move the focus to it, so that `/` and the arrow keys act on it."""
+        self._content.show_lines(what)
+        if self._content.shown is what:
+            self._view.focus_on_pane = True
 
     def _begin_search(self) -> None:
         if self._view.focus_on_pane:
@@ -363,7 +369,8 @@ class Commands:
     def _mouse(self) -> None:
         self._view.mouse = not self._view.mouse
         self._view.display.set_mouse(self._view.mouse)
-        self._view.status.say("the mouse selects and scrolls" if self._view.mouse else "the mouse is the terminal's; M")
+        on, off = "the view uses the mouse", "the terminal selects text with the mouse; M turns the view's mouse on"
+        self._view.status.say(on if self._view.mouse else off)
 
     def _help(self) -> None:
         options = self._view.options
