@@ -33,7 +33,7 @@ class RequestRefused(OrchestrateError):
 
 def home_of(options: argparse.Namespace) -> Home:
     """Return the home that `up` with the same options has."""
-    return Home(location.home_of(options))
+    return Home(location.home_of(options), options.bundle)
 
 
 def system_of(options: argparse.Namespace) -> Home:

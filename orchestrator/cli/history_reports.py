@@ -38,6 +38,8 @@ def read(home: Home, start: int = -1) -> StartRecord:
     OrchestrateError."""
     known = record.numbers(home.history)
     if not known:
+        if home.bundle:
+            raise OrchestrateError(f"cannot read the history in the bundle {home.bundle}: no start is recorded")
         raise OrchestrateError(
             f"cannot read the history of {home.directory}: no start is recorded", "start the system: orchestrate up"
         )
@@ -138,17 +140,18 @@ def chain_as_json(chain: Chain) -> list[Row]:
 
 def rows(causes: Causes, found: StartRecord, names: Iterable[str]) -> list[Row]:
     """Return what `ps` shows of the instances of a start that has exited."""
+    copied = found.first(RecordKind.COPY) is not None
     ended = found.first(RecordKind.END) is not None
-    return [_row(causes, name, ended) for name in chosen(causes, found, names)]
+    return [_row(causes, name, copied, ended or copied) for name in chosen(causes, found, names)]
 
 
-def _row(causes: Causes, name: str, ended: bool) -> Row:
+def _row(causes: Causes, name: str, copied: bool, ended: bool) -> Row:
     last, exited = causes.last(name), causes.last_exit(name)
     lost = last is not None and not ended and last.phase not in ("down", "failed")
     return {
         "instance": name,
         "component": causes.component_of(name),
-        "state": "stopped" if lost or last is None else _state(last),
+        "state": "stopped" if lost or last is None else last.state if copied and last.state else _state(last),
         "restarts_in": None,
         "pid": None,
         "guardian": None,
@@ -176,6 +179,9 @@ def end_of(found: StartRecord) -> str:
     end = found.first(RecordKind.END)
     if end is not None:
         return f"exited {end.reason}" if end.reason else "exited"
+    copy = found.first(RecordKind.COPY)
+    if copy is not None:
+        return f"running at {client.clock(copy.time)}"
     last = found.events[-1] if found.events else None
     restarted = found.facts.get("host") == os.uname().nodename and found.facts.get("boot") not in (None, "", boot_id())
     what = "the machine stopped" if restarted else "the supervisor was killed"
@@ -194,8 +200,9 @@ def note(home: Home, found: StartRecord) -> None:
     """Say that the answer is about the past."""
     began = found.first(RecordKind.START)
     at = f" at {client.clock(began.time)}" if began is not None else ""
-    print(
-        f"orchestrate: no system is running in {home.directory}; this is from the record of start {found.number}{at}",
-        file=sys.stderr,
-        flush=True,
-    )
+    what = f"the record of start {found.number}{at}"
+    if home.bundle:
+        text = f"this is from {what} in the bundle {home.bundle}"
+    else:
+        text = f"no system is running in {home.directory}; this is from {what}"
+    print(client.printable(f"orchestrate: {text}"), file=sys.stderr, flush=True)

@@ -462,6 +462,7 @@ _DEFAULTS: dict[str, object] = {
     "no_deps": False,
     "no_tty": None,
     "home": None,
+    "bundle": "",
     "preset": "",
     "timeout": None,
     "end_survivors": False,

@@ -144,6 +144,11 @@ def environment_of_view(fd: int) -> dict[str, str]:
     return {**os.environ, VIEW_FD: str(fd), VIEW_CAN_BACKGROUND: str(int(_has_job_control()))}
 
 
+def environment_with_home(home: str) -> dict[str, str]:
+    """Return the environment of a command of ours for another home; empty for none in particular."""
+    return {**os.environ, **({"ORCHESTRATE_HOME": home} if home else {})}
+
+
 def _has_job_control() -> bool:
     """Whether the shell that has started us has put us into a process group of our own, and so can take the terminal
     back."""

@@ -171,5 +171,5 @@ def reason_of(member: Instance, waits_for: list[str], never: str, probe: str) ->
 
 
 def last_lines(recent: bytes) -> list[str]:
-    """The end of what it printed, without escapes."""
-    return [line.strip() for line in announcements.last_lines("", recent).split("\n")[1:]]
+    """Return the end of what it printed, without escapes and with its indentation."""
+    return [line.removeprefix("    ") for line in announcements.last_lines("", recent).split("\n")[1:]]

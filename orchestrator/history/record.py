@@ -43,6 +43,7 @@ class RecordKind(enum.Enum):
     READY = "ready"  # every component was ready at once, for the first time
     STOP = "stop"  # the system begins to stop
     END = "end"  # the supervisor exits
+    COPY = "copy"  # a bundle took a copy of the record while the system ran; no event follows
     GAP = "gap"  # `count` events before this one could not be written
 
 
@@ -153,6 +154,13 @@ class StartRecord:
     def first(self, kind: RecordKind) -> RecordedEvent | None:
         """Return the first event of a kind."""
         return next((event for event in self.events if event.kind is kind), None)
+
+
+def mark_of_copy(found: StartRecord, now: float) -> bytes:
+    """Return the line at the end of a copy of the record of a running system; `now` is wall-clock seconds."""
+    last = found.events[-1] if found.events else RecordedEvent(0, RecordKind.GAP, time=now)
+    uptime = last.uptime + max(0.0, now - last.time)
+    return RecordedEvent(last.number + 1, RecordKind.COPY, time=now, uptime=uptime).encode()
 
 
 # Files

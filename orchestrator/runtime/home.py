@@ -30,9 +30,10 @@ class Holder:
 
 
 class Home:
-    """Knows the paths below one home directory."""
+    """Knows the paths below one home directory. `bundle` is the archive that its files are from, empty for none."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, bundle: str = "") -> None:
+        self.bundle = bundle
         self.directory = directory.absolute()
         self.state_dir = self.directory / STATE_DIR
         self.lock_path = self.state_dir / "lock"

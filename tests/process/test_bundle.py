@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import sys
 import tarfile
 import zipfile
@@ -83,6 +84,28 @@ def test_a_bundle_answers_and_holds_no_secret(tmp_path):
     assert "exists" in here.output("bundle", str(files[0]), status=1)
     assert "expected a name that ends in" in here.output("bundle", "b.rar", status=2)
     assert "invalid command 'up'" in there.output("open", "b.zip", "up", status=2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="process trees")
+def test_a_bundle_of_a_running_system_says_that_it_runs(tmp_path):
+    here, there = Directory(tmp_path / "here"), Directory(tmp_path / "there")
+    here.path.mkdir()
+    there.path.mkdir()
+    here.write(component("web", "read x"))
+    here.output("up", "-d", "--wait")
+    here.output("bundle", str(there.path / "b.zip"))
+    here.output("down")
+    assert b"web" in archive.read(there.path / "b.zip")["answers/times.txt"]
+    for words in (("--times",), ("--mermaid",), ()):
+        assert "web" in there.output("open", "b.zip", "graph", *words)
+    _, row = there.output("open", "b.zip", "ps").splitlines()
+    assert re.fullmatch(r"web +running .* -", row), row
+    why = there.run("open", "b.zip", "why")
+    assert why.wait() == 0, str(why)
+    assert why.text.startswith("the system was running at ")
+    assert why.err.decode().startswith("orchestrate: this is from the record of start 1 at ")
+    assert why.err.decode().endswith(" in the bundle b.zip\n")
+    assert " running at " in there.output("open", "b.zip", "history").splitlines()[1]
 
 
 def test_a_damaged_or_strange_archive_is_refused_in_one_line(tmp_path):

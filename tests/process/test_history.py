@@ -12,6 +12,7 @@ import pytest
 from definitions import STAY, Directory, component
 from harness import until
 
+from orchestrator.control import reports
 from orchestrator.history import record
 from orchestrator.history.record import RecordKind
 from orchestrator.history.recorder import Recorder
@@ -50,6 +51,11 @@ class Place(Directory):
 @pytest.fixture
 def here(tmp_path):
     return Place(tmp_path)
+
+
+def test_the_last_output_keeps_its_indentation():
+    recent = b"Traceback (most recent call last):\r\n  File x\r\n    \x1b[31my()\x1b[m\r\n"
+    assert reports.last_lines(recent) == ["Traceback (most recent call last):", "  File x", "    y()"]
 
 
 def test_after_a_crash_and_restart_why_names_the_dependency(here):

@@ -14,12 +14,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from orchestrator import __version__
-from orchestrator.cli import archive, client, planning, settings, sources, system_lookup
+from orchestrator.cli import archive, client, history_reports, planning, settings, sources, system_lookup
 from orchestrator.cli.commands.logs import directory_of
 from orchestrator.config.redaction import secrets_in
 from orchestrator.config.times import parse_time
 from orchestrator.history import record, replay
 from orchestrator.history.masking import Masker
+from orchestrator.history.record import RecordKind
 from orchestrator.history.replay import Piece, Recording
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.masked import plain
@@ -49,9 +50,10 @@ def run(options: argparse.Namespace) -> int:
     notes: list[str] = []
     masker = Masker(_secrets(options, home, notes))
     since = _since(options.since)
+    is_running = system_lookup.is_running(home)
     contents = {
-        **_history(home, since),
-        **_logs(directory_of(options), since, masker, notes, is_running=system_lookup.is_running(home)),
+        **_history(home, since, is_running=is_running),
+        **_logs(directory_of(options), since, masker, notes, is_running=is_running),
         **_answers(home),
         "limits.txt": _limits(home),
     }
@@ -107,13 +109,18 @@ def _secrets(options: argparse.Namespace, home: Home, notes: list[str]) -> Itera
     return found
 
 
-def _history(home: Home, since: float) -> dict[str, bytes]:
-    """Return the records of the last starts. The key of their hashes stays at home."""
+def _history(home: Home, since: float, *, is_running: bool) -> dict[str, bytes]:
+    """Return the records of the last starts. The key of their hashes stays at home. The record of a running system
+    ends with a mark that says so."""
     found: dict[str, bytes] = {}
     for number in record.numbers(home.history)[-STARTS_MAX:]:
         for path in (record.path_of(home.history, number), record.older_half_of(home.history, number)):
             if path.is_file() and (path.stat().st_mtime >= since or number == record.numbers(home.history)[-1]):
                 found[f"{HISTORY}/{path.name}"] = path.read_bytes()
+    current = history_reports.current(home) if is_running else None
+    if current is not None and current.first(RecordKind.END) is None:
+        name = f"{HISTORY}/{record.path_of(home.history, current.number).name}"
+        found[name] = found[name].removesuffix(b"\n") + b"\n" + record.mark_of_copy(current, time.time())
     return found
 
 
@@ -153,11 +160,10 @@ def _answers(home: Home) -> dict[str, bytes]:
     """Return what our own commands print: they mask secrets."""
     found: dict[str, bytes] = {}
     for name, words in _COMMANDS.items():
-        argv = [sys.executable, "-m", "orchestrator", *words, "--home", str(home.directory)]
-        if name == "config":
-            argv = [sys.executable, "-m", "orchestrator", *words]
+        argv = [sys.executable, "-m", "orchestrator", *words]
+        env = settings.environment_with_home("" if name == "config" else str(home.directory))  # `graph` has no --home
         try:
-            done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+            done = subprocess.run(argv, capture_output=True, timeout=60, check=False, env=env)
         except (OSError, subprocess.TimeoutExpired):
             continue
         found[f"answers/{name}.txt"] = done.stdout + done.stderr

@@ -35,22 +35,25 @@ def run(options: argparse.Namespace) -> int:
     contents = archive.read(Path(options.path))
     manifest = _manifest(options.path, contents)
     directory = Path(tempfile.mkdtemp(prefix="orchestrate-bundle-"))
+    home = directory / "home"
     try:
         for name, data in contents.items():
             if name.startswith("home/"):
                 path = directory / name
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 path.write_bytes(data)
-        home = directory / "home"
         home.mkdir(exist_ok=True)
         if not words:
             _print_summary(manifest, contents)
             words = ["why"]
-        argv = [words[0], *_COMMANDS[words[0]], *words[1:], "--home", str(home)]
-        inner = settings.with_defaults(parser.parse(argv))
+        inner = settings.with_defaults(parser.parse([words[0], *_COMMANDS[words[0]], *words[1:]]))
+        inner.home, inner.directory, inner.bundle = str(home), None, options.path
         status = int(import_module(f"orchestrator.cli.commands.{inner.module}").run(inner))
         sys.stdout.flush()
         return status
+    except OrchestrateError as error:  # the user knows the bundle, not the place of its contents
+        message = error.message.replace(str(home), f"the bundle {options.path}")
+        raise OrchestrateError(message, "" if str(home) in error.message else error.hint, error.status) from None
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

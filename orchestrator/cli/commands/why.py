@@ -132,8 +132,12 @@ def _of_the_past(options: argparse.Namespace, home: Home, found: StartRecord) ->
 
 def _system(home: Home, causes: Causes, found: StartRecord) -> Chain:
     chain = causes.why_stopped()
-    if found.first(RecordKind.END) is None and not _runs(home, found):
+    is_cut = found.first(RecordKind.END) is None and found.first(RecordKind.COPY) is None
+    if is_cut and not _runs(home, found):
         chain = (Step(f"the system did not exit in an orderly way: {history_reports.end_of(found)}"), *chain)
+    copy = found.first(RecordKind.COPY)
+    if copy is not None and not chain:
+        return (Step(f"the system was running at {client.clock(copy.time)}, as the bundle was made"),)
     return chain or (Step("the system is running"),)
 
 
