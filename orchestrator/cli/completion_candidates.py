@@ -166,6 +166,12 @@ class _Typed:
             case dest if dest in _LISTS:
                 done, comma, _ = current.rpartition(",")
                 return [f"{done}{comma}{name}" for name in self._components() if name not in done.split(",")]
+            case "words" if self.path == ["help"]:
+                return self._pages()
+            case "at":
+                from orchestrator.cli.recordings import CRASH
+
+                return [CRASH]
             case "words" if self.positionals:
                 return [FILES]
             case "name" | "words":
@@ -175,6 +181,22 @@ class _Typed:
         return (
             [_BY_METAVAR[action.metavar]] if isinstance(action.metavar, str) and action.metavar in _BY_METAVAR else []
         )
+
+    def _pages(self) -> list[str]:
+        """What `help` takes after these words: commands and topics, then the commands of a command."""
+        parser: Any = cli_parser.build()
+        for word in self.given:
+            commands = next((a for a in parser._actions if isinstance(a, argparse._SubParsersAction)), None)
+            if commands is None or word not in commands.choices:
+                return []
+            parser = commands.choices[word]
+        found = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+        names = [choice.dest for commands in found for choice in commands._choices_actions]
+        if self.given:
+            return names
+        from orchestrator.cli import manual
+
+        return list(dict.fromkeys([*names, *manual.pages()]))
 
     # Names
 
