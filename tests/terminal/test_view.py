@@ -197,7 +197,7 @@ def test_attach_from_the_view_and_back(system, home, tmux):
     open_view(terminal, home)
     terminal.wait_for("waits for input: p")
     terminal.keys("p", "Enter")
-    terminal.wait_for(r"^\[orchestrate: attached to ask; Ctrl-\\ d returns to the view\]")
+    terminal.wait_for(r"^\[orchestrate: attached to ask: it gets all keys, Ctrl-C too; Ctrl-\\ d returns to the view\]")
     terminal.type("secret")
     terminal.wait_for("got secret")
     terminal.keys("C-\\", "d")
@@ -242,7 +242,21 @@ def test_the_end_of_the_system_ends_the_view(home, tmux):
     terminal.keys("g")
     terminal.wait_for("^ no component has a tag$")
     run.stop()
-    terminal.wait_for("^orchestrate: the system has exited$")
+    terminal.wait_for("^orchestrate: the system has exited: it stopped at [0-9:]+ because the supervisor received")
+    assert terminal.status() == 0
+
+
+def test_ctrl_c_in_a_component_that_ends_the_system_is_named_as_the_cause(home, tmux):
+    home.write("web: exec sleep 1000\n")
+    started(home)
+    terminal = tmux(columns=120)
+    terminal.type(shlex.join(map(str, [*command_under_test(), "ui", "-C", home.path])))
+    terminal.wait_for("● web")
+    terminal.keys("Enter")
+    terminal.wait_for(r"attached to web: it gets all keys, Ctrl-C too; ")
+    terminal.keys("C-c")
+    terminal.wait_for("^orchestrate: the system has exited: it stopped at [0-9:]+ because web ")
+    terminal.wait_for("^hint: `orchestrate why` explains it$")
     assert terminal.status() == 0
 
 

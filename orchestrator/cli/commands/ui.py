@@ -54,10 +54,26 @@ def _run_alone(options: argparse.Namespace) -> int:
         return attach.follow(home, options)
     outcome = _show(home, attach.detach_keys_of(options.detach_keys), colors=here.colours, owned=False)
     if outcome.leave is Leave.ENDED:
-        print("orchestrate: the system has exited", file=sys.stderr)
+        print(f"orchestrate: the system has exited{_cause(home)}", file=sys.stderr)
+        print("hint: `orchestrate why` explains it", file=sys.stderr)
     if outcome.signal:
         signals.die_of(outcome.signal)
     return 0
+
+
+def _cause(home: Home) -> str:
+    """Return why the system stopped, from its record, which may have no reason; then it is empty."""
+    from orchestrator.cli import history_reports
+    from orchestrator.history.causes import Causes
+
+    try:
+        found = history_reports.read(home)
+    except OrchestrateError:
+        return ""
+    begin = "the system stopped"
+    texts = (step.text for step in Causes(found, history_reports.words(found)).why_stopped())
+    why = next((text for text in texts if text.startswith(begin)), "")
+    return f": it stopped{client.printable(why.removeprefix(begin))}" if why else ""
 
 
 def _report(fd: int, leave: Leave) -> None:
@@ -129,7 +145,9 @@ def _attach(home: Home, name: str, keys: DetachKeys) -> str:
     if not reply.ok:
         connection.close()
         return reply.error
-    match AttachSession(connection, keys, False, rest).run(f"attached to {name}; {keys.name} returns to the view"):
+    match AttachSession(connection, keys, False, rest).run(
+        f"attached to {name}: it gets all keys, Ctrl-C too; {keys.name} returns to the view"
+    ):
         case Detached():
             return f"detached from {name}"
         case Ended(_, why):
