@@ -18,7 +18,7 @@ HINT_EVERY = 60.0  # seconds
 TOGETHER = 0.05  # seconds for which changes are collected
 MORE = "r restart … · ? keys"
 VIEW = "u view"
-HELP = "keys: {view}r and a name: restart · Enter: blank line · Ctrl-C: stop · Ctrl-Z: suspend · ?: this line"
+HELP = "{view}r NAME restart · Enter blank line · Ctrl-C stop · Ctrl-Z suspend"
 PROMPT = "restart which component? type the beginning of its name; Esc cancels"
 TYPE = "type the beginning of a name · Esc cancels"
 
@@ -84,7 +84,7 @@ class StreamKeys:
             if not self._show():
                 self._system.tell(PROMPT)
         elif text == "?":
-            self._system.tell(HELP.format(view="u: view · " if self.has_view else ""))
+            self._system.tell(HELP.format(view="u view · " if self.has_view else ""))
         else:
             self._hint()
         self._show()

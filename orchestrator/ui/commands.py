@@ -373,10 +373,11 @@ class Commands:
         self._view.status.say(on if self._view.mouse else off)
 
     def _help(self) -> None:
-        options = self._view.options
-        self._content.show_text(Shown.HELP, help_lines(options.detach_keys, owned=options.owned))
+        options, layout = self._view.options, self._view.layout
+        columns = layout.pane_columns or layout.columns
+        self._content.show_text(Shown.HELP, help_lines(options.detach_keys, columns, owned=options.owned))
         if self._content.lines is not None:
-            self._content.lines.draw(self._view.layout.columns, self._view.layout.height)
+            self._content.lines.draw(columns, layout.height)
             self._content.lines.go_to_top()
 
     # Leaving
@@ -385,8 +386,8 @@ class Commands:
         if not self._view.options.owned:
             self._view.leave(Leave.QUIT)
             return
-        background = " · b keep running in the background" if self._view.options.can_background else ""
-        self._ask(f"s stop the system{background} · u return to the stream · any other key stays", self._leave_as)
+        background = " · b run in the background" if self._view.options.can_background else ""
+        self._ask(f"s stop the system{background} · u merged stream · other keys stay", self._leave_as)
 
     def _leave_as(self, key: str) -> None:
         if key == "s":

@@ -284,7 +284,8 @@ class Content:
         else:
             title = title_of(None if row is None else dict(row), self.shown.value, is_focused=focused)
         if self.lines is not None and self.lines.offset:
-            title.append((f"  {self.lines.offset} lines below", BOLD))
+            below = self.lines.offset
+            title.append((f"  {below} line{'s' if below != 1 else ''} below", BOLD))
         return title
 
     def select_changed(self) -> None:

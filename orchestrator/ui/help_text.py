@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
+
+_KEYS_WIDTH = 19
+_TEXT_MIN = 16  # columns of the right side, however narrow the pane is
+
 KEYS = (
     ("Move", ""),
     ("j k ↓ ↑", "select, or scroll if the pane has the focus"),
@@ -34,15 +39,18 @@ KEYS = (
 )
 
 
-def help_lines(detach: str, *, owned: bool) -> list[bytes]:
-    """Return the lines of the help; `detach` are the keys that end an attach session. With `owned` the system belongs
-    to this terminal."""
-    lines = [_line(key, what.replace("{detach}", detach)) for key, what in KEYS]
-    lines.append(_line("q", "asks: stop, keep running, stay" if owned else "leave; the system keeps running"))
+def help_lines(detach: str, columns: int, *, owned: bool) -> list[bytes]:
+    """Return the lines of the help, wrapped at words; `detach` are the keys that end an attach session. With `owned`
+    the system belongs to this terminal."""
+    keys = [(key, what.replace("{detach}", detach)) for key, what in KEYS]
+    keys.append(("q", "asks: stop, keep running, stay" if owned else "leave; the system keeps running"))
     if owned:
-        lines.append(_line("u", "return to the merged stream"))
-    return lines
+        keys.append(("u", "return to the merged stream"))
+    return [line for key, what in keys for line in _lines(key, what, columns)]
 
 
-def _line(key: str, what: str) -> bytes:
-    return f"  {key:<19}{what}".encode() if what else f"\x1b[1m{key}\x1b[m".encode()
+def _lines(key: str, what: str, columns: int) -> list[bytes]:
+    if not what:
+        return [f"\x1b[1m{key}\x1b[m".encode()]
+    texts = textwrap.wrap(what, max(_TEXT_MIN, columns - _KEYS_WIDTH - 2))
+    return [f"  {'' if index else key:<{_KEYS_WIDTH}}{text}".encode() for index, text in enumerate(texts)]

@@ -39,7 +39,7 @@ def test_the_row_is_last_below_an_unfinished_line_and_goes_with_the_system(home,
     terminal.keys("x")
     terminal.wait_for(r"keys do not reach components here \(u view, r restart, \? keys\); orchestrate")
     terminal.keys("?")
-    terminal.wait_for(r"keys: u: view · r and a name: restart")
+    terminal.wait_for(r"\| u view · r NAME restart · Enter blank line · Ctrl-C stop · Ctrl-Z suspend$")
     assert len(re.findall(KEYS, terminal.screen())) == 1
     terminal.keys("C-c")
     terminal.wait_for(r"orchestrate \| Complete")
@@ -108,7 +108,7 @@ def test_the_ways_out_of_up_ui(home, tmux, how):
     terminal.wait_for(r"│ready$")
     if how == "s":
         terminal.keys("q")
-        terminal.wait_for(r"^ s stop the system · b keep running in the background · u return to the stream")
+        terminal.wait_for(r"^ s stop the system · b run in the background · u merged stream · other keys stay$")
         terminal.keys("s")
         terminal.wait_for(r"orchestrate \| stop requested in the view")
     elif how == "C-c":

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.ui.component_list import ComponentList, Sample, percent, size, sparkline
+from orchestrator.ui.help_text import help_lines
 from orchestrator.ui.keys import KeyReader, Mouse, Paste, Press
 from orchestrator.ui.layout import layout_of
 from orchestrator.ui.status_line import LIST_KEYS, StatusLine
@@ -154,6 +155,14 @@ def test_a_narrow_status_line_keeps_help_and_quit():
     assert plain(status.draw(30, keys=LIST_KEYS)) == " ? help  q quit  Enter attach"
     status.say("web\nrestarted")
     assert plain(status.draw(30, keys=LIST_KEYS)) == " web restarted"
+
+
+@pytest.mark.parametrize("columns", [40, 47, 60, 100])
+def test_the_help_is_wrapped_at_words(columns):
+    narrow = [line.decode() for line in help_lines("Ctrl-\\ d", columns, owned=True)]
+    wide = [line.decode() for line in help_lines("Ctrl-\\ d", 500, owned=True)]
+    assert max(map(width_of, ([(line, b"")] for line in narrow))) <= columns
+    assert " ".join(narrow).split() == " ".join(wide).split()
 
 
 def test_small_texts():
