@@ -235,7 +235,7 @@ def read(
             report.problem(table.where("with", index), f"airflow.with: unknown server {name!r}{near}")
     port = text("port")
     if port is not None and not (port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):
-        report.problem(table.where("port"), f"airflow.port: has to be 1 to 65535, not {port!r:.40}")
+        report.problem(table.where("port"), f"airflow.port: must be 1 to 65535, not {port!r:.40}")
         port = None
     report.check()
     airflow_options = AirflowOptions(

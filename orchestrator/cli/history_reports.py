@@ -97,7 +97,7 @@ def changes_since_good(home: Home, found: StartRecord, causes: Causes, instance:
         return (Step(f"{since}: {changes[0]}"),)
     shown = tuple(changes[:CHANGES_MAX])
     more = (f"… and {len(changes) - CHANGES_MAX} more: orchestrate history --diff",) if changes[CHANGES_MAX:] else ()
-    return (Step(f"{since}:", (*shown, *more)),) if changes else (Step(f"{since}: nothing that is recorded changed"),)
+    return (Step(f"{since}:", (*shown, *more)),) if changes else (Step(f"{since}: nothing recorded has changed"),)
 
 
 def is_recorded(home: Home) -> bool:

@@ -72,7 +72,40 @@ class Parser(argparse.ArgumentParser):
                 name = word.partition("=")[0]
                 near = did_you_mean(name, self._option_string_actions).removeprefix("; ")
                 raise UsageError(f"unrecognized option {name!r}", near or f"see `{self.prog} --help`")
-        return super().parse_known_args(args, namespace)
+        return super().parse_known_args(args if args is None else self._arguments_first(args), namespace)
+
+    def _arguments_first(self, words: Sequence[str]) -> list[str]:
+        """Return the words with all options, and their values, after the arguments.
+
+        argparse ends optional arguments at the first option, and so rejects `export compose --image x DIR`.
+        """
+        kinds = [action.nargs for action in self._get_positional_actions()]
+        if "--" in words or argparse.PARSER in kinds or argparse.REMAINDER in kinds:
+            return list(words)
+        arguments: list[str] = []
+        found: list[str] = []
+        rest = list(reversed(words))
+        while rest:
+            word = rest.pop()
+            if not word.startswith("-") or word == "-" or " " in word or _NUMBER.fullmatch(word):
+                arguments.append(word)
+                continue
+            found.append(word)
+            nargs = self._nargs_after(word)
+            if rest and (nargs is None or (nargs == "?" and not rest[-1].startswith("-"))):
+                found.append(rest.pop())
+        return [*arguments, *found]
+
+    def _nargs_after(self, word: str) -> int | str | None:
+        """Return what an option takes from the words after it, as argparse has it: None is one value, 0 is nothing."""
+        known = self._option_string_actions
+        if action := known.get(word):
+            return action.nargs
+        letters = "" if word.startswith("--") else word[1:]
+        for index, letter in enumerate(letters):
+            if (action := known.get(f"-{letter}")) is None or action.nargs != 0:
+                return action.nargs if action and index == len(letters) - 1 else 0
+        return 0
 
     def options_in(self, words: Sequence[str]) -> Iterator[tuple[str, argparse.Action | None]]:
         """Yield the words that look like options, each with what this command knows of it.

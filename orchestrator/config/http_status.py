@@ -18,7 +18,7 @@ def read_status(value: int | str) -> range:
         first, last = int(match[1]), int(match[2] or match[1])
         if first <= last:
             return range(first, last + 1)
-    raise ValueError(f'has to be a status such as 204, "2xx" or "200-299", not {value!r:.20}')
+    raise ValueError(f'must be a status such as 204, "2xx" or "200-299", not {value!r:.20}')
 
 
 def write_status(statuses: Iterable[range]) -> list[int | str]:

@@ -82,7 +82,7 @@ def _value(inner: str, lookup: Lookup, unset: Callable[[str], None], depth: int)
         case "-" if not present:
             return expand(word, lookup, unset, depth + 1)
         case "?" if not present:
-            raise ExpansionError(f"{name} is not set: {expand(word, lookup, unset, depth + 1) or 'it has to be'}")
+            raise ExpansionError(f"{name} is not set: {expand(word, lookup, unset, depth + 1) or 'it must be'}")
     if value is None:
         unset(name)
     return value or ""

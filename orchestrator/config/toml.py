@@ -29,7 +29,7 @@ def parse(data: bytes, root: Place, report: Report) -> Document | None:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        _problem(report, root, data.count(b"\n", 0, error.start) + 1, "not UTF-8, as TOML has to be")
+        _problem(report, root, data.count(b"\n", 0, error.start) + 1, "not UTF-8, as TOML must be")
         return None
     text = text.removeprefix("\ufeff")
     try:

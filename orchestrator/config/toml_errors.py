@@ -42,7 +42,7 @@ def _twice(message: str, lines: list[str], line: int, here: str) -> str:
 
 def _key(message: str, lines: list[str], line: int, here: str) -> str:
     if any(_OPEN_TABLE.search(text) for text in lines[max(0, line - 2) : line]):
-        return "a table in braces { … } has to be on one line; write a header such as [components.NAME.ready] instead"
+        return "a table in braces { … } must be on one line; write a header such as [components.NAME.ready] instead"
     return "expected a key"
 
 
@@ -56,18 +56,18 @@ def _value(message: str, lines: list[str], line: int, here: str) -> str:
     if value.lower() in ("true", "false"):
         return f"invalid value; write {value.lower()}"
     if re.match(r"[A-Za-z_./~$-]", value):
-        return 'invalid value; a text needs quotes: KEY = "text"'
+        return 'invalid value; a string needs quotes: KEY = "text"'
     return "invalid value" if value else "the value is missing"
 
 
 def _more(message: str, lines: list[str], line: int, here: str) -> str:
     if re.match(r".*=\s*0\d", here):
-        return "a number has no leading zero; a text needs quotes"
+        return "a number has no leading zero; a string needs quotes"
     return "expected one KEY = VALUE on a line"
 
 
 _BACKSLASH = "in double quotes a backslash begins an escape; write 'C:\\Users' in single quotes, or \\\\"
-_OPEN_STRING = "a text has no closing quote"
+_OPEN_STRING = "a string has no closing quote"
 _REWORDED: dict[str, str | Callable[[str, list[str], int, str], str]] = {
     "Invalid initial character for a key part": _key,
     "Unclosed inline table": _key,

@@ -48,10 +48,13 @@ def _check_circles(definition: Definition, report: Report) -> None:
         path = " → ".join(circle)
         key = "depends_on" if any(d.name == circle[1] for d in first.depends_on) else "stop_before"
         by_stop = key == "stop_before" or any(members[m].stop_before for m in circle[1:-1])
-        end = "stop" if by_stop else "start"
+        if len(set(circle)) == 1:
+            fault = "stops before itself" if by_stop else "depends on itself"
+        else:
+            fault = f"{'stop order' if by_stop else 'dependency'} cycle: {path}"
         report.problem(
             first.where(key, circle[1]),
-            f"components.{first.name}.{key}: goes in a circle, so none of these could {end}: {path}",
+            f"components.{first.name}.{key}: {fault}",
         )
 
 

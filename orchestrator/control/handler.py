@@ -34,6 +34,7 @@ from orchestrator.supervisor.stop_progress import in_words
 from orchestrator.supervisor.supervisor import Supervisor
 
 _STOPPING_VERBS = (Verb.DOWN, Verb.STOP, Verb.RESTART, Verb.SCALE)
+_DOING = {Verb.START: "starting", Verb.RESTART: "restarting", Verb.STOP: "stopping", Verb.KILL: "killing"}
 INSTANCES_MAX = 1000  # of one component
 
 
@@ -103,7 +104,7 @@ class RequestHandler:
             case Verb.WAIT:
                 self._wait(request, members, asker)
             case Verb.DOWN:
-                self._supervisor.tell("down is asked for")
+                self._supervisor.tell("shutdown requested")
                 self._keep(asker, request, lambda _: None)
                 self._supervisor.stop(Outcome())
             case Verb.SIGNAL:
@@ -200,7 +201,7 @@ class RequestHandler:
             self._scale(request, asker)
             return
         if not supervisor.is_stopping:
-            supervisor.tell(f"{verb.value} of {listed(m.name for m in members)} is asked for")
+            supervisor.tell(f"{_DOING[verb]} {listed(m.name for m in members)}")
         match verb:
             case Verb.START:
                 look = waiters.started(supervisor.registry, members, self._history.row)

@@ -216,7 +216,7 @@ def test_orchestrate_airflow_equals_an_empty_table(here, fake):
     for words in (["config"], ["config", "--json"], ["graph", "--dot"]):
         assert ask(here, *words, **variables) == ask(here, "airflow", *words, **variables)
     names = "4 components: scheduler, api-server, dag-processor, triggerer"
-    assert ask(here, "airflow", "check", **variables) == f"Airflow is right: {names}\n"
+    assert ask(here, "airflow", "check", **variables) == f"Airflow is valid: {names}\n"
     assert "scheduler      at once\n" in ask(here, "airflow", "graph", **variables)
     shown = ask(here, "airflow", "env", "scheduler", "--executor", "KubernetesExecutor", **variables)
     assert "AIRFLOW__CORE__EXECUTOR=LocalExecutor " in shown, "the one that it is replaced by"
@@ -242,8 +242,8 @@ def test_leaving_the_preset_is_a_paste(here, fake):
     ("text", "words"),
     [
         ("[airflow]\nprot = 1\n", "orchestrate.toml:2: airflow.prot: unknown key; did you mean 'port'?"),
-        ("[airflow]\nport = 'x'\n", "orchestrate.toml:2: airflow.port: has to be 1 to 65535, not 'x'"),
-        ("[airflow]\nport = 0\n", "orchestrate.toml:2: airflow.port: has to be"),
+        ("[airflow]\nport = 'x'\n", "orchestrate.toml:2: airflow.port: must be 1 to 65535, not 'x'"),
+        ("[airflow]\nport = 0\n", "orchestrate.toml:2: airflow.port: must be"),
         (
             "[airflow]\nonly = ['shceduler']\n",
             "orchestrate.toml:2: airflow.only: 'shceduler' is not a component of Airflow; did you mean 'scheduler'?",
@@ -260,7 +260,7 @@ def test_leaving_the_preset_is_a_paste(here, fake):
             "components.scheduler.restrat: unknown key; did you",
         ),
         ("[airflow]\n[components.x]\ncommand = 'true'\ndepends_on = ['schedule']\n", "did you mean 'scheduler'?"),
-        ("airflow = 1\n", "orchestrate.toml:1: airflow: has to be a table, not 1"),
+        ("airflow = 1\n", "orchestrate.toml:1: airflow: must be a table, not 1"),
     ],
 )
 def test_a_mistake_is_one_clear_line(here, fake, text, words):

@@ -56,9 +56,9 @@ def test_defaults_are_for_components_that_do_not_have_the_key():
     [
         ('[defaults]\ncolor = "pnik"\n', ["f.toml:2: defaults.color: "]),
         ("[defaults]\nreplicas = 2\n", ["f.toml:2: defaults.replicas: unknown key; there are: environment, cwd"]),
-        ("defaults = 3\n", ["f.toml:1: defaults: has to be a table, not 3"]),
+        ("defaults = 3\n", ["f.toml:1: defaults: must be a table, not 3"]),
         ("[defaults]\nenv = {}\n", ["f.toml:2: defaults.env: unknown key; did you mean 'environment'?"]),
-        ("[defaults]\nenvironment = 3\n", ["f.toml:2: defaults.environment: has to be a table, not 3"]),
+        ("[defaults]\nenvironment = 3\n", ["f.toml:2: defaults.environment: must be a table, not 3"]),
     ],
 )
 def test_what_is_wrong_in_defaults_is_reported_once(text, expected):
@@ -70,10 +70,10 @@ def test_what_is_wrong_in_defaults_is_reported_once(text, expected):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('shell = "bash -c"', "components.a.shell: has to be a list if it has arguments"),
+        ('shell = "bash -c"', "components.a.shell: must be a list if it has arguments"),
         ("shell = []", "components.a.shell: is an empty list"),
         ('tags = ["a b"]', "components.a.tags.0: 'a b' is not a valid tag"),
-        ("unset = 3", "components.a.unset: has to be a list"),
+        ("unset = 3", "components.a.unset: must be a list"),
     ],
 )
 def test_mistakes(text, words):

@@ -66,6 +66,6 @@ def test_a_wrong_option_is_told_with_an_example(words, here):
 def test_a_wrong_key_is_told_with_an_example(here):
     here.write(component("web", STAY, 'stop = { timeout = "soon" }'))
     assert here.output("check", status=2) == (
-        "orchestrate: orchestrate.toml:3: components.web.stop.timeout: has to be a number of seconds from 0 to 86400,"
-        " or a text such as \"1m30s\", not 'soon'\n"
+        "orchestrate: orchestrate.toml:3: components.web.stop.timeout: must be a number of seconds from 0 to 86400,"
+        " or a string such as \"1m30s\", not 'soon'\n"
     )

@@ -39,7 +39,7 @@ def test_an_example_passes_check_and_runs(example, path):
     assert before.err.decode().splitlines() == [
         f"orchestrate: {source}:{line}".replace(f"{source}:0", source) for line in losses
     ]
-    assert "is right" in here.output("check", "-e", "")
+    assert "is valid" in here.output("check", "-e", "")
     run = here.up("--any-port")
     for line in LINES[path]:
         run.wait_for(f"^{line}")
@@ -51,7 +51,7 @@ def test_another_place_keeps_the_paths(example):
     (here.path / "out").mkdir()
     assert here.output("import", ".foreman", "-o", "out/dev.toml").startswith("wrote out/dev.toml: 2 components")
     assert 'cwd = ".."' in (here.path / "out" / "dev.toml").read_text()
-    assert "is right" in here.output("-f", "out/dev.toml", "check")
+    assert "is valid" in here.output("-f", "out/dev.toml", "check")
     assert "already exists" in here.output("import", ".foreman", "-o", "out/dev.toml", status=1)
 
 

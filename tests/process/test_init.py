@@ -27,7 +27,7 @@ def test_what_it_writes_passes_check(here, files):
     for name, text in files.items():
         (here.path / name).write_text(text)
     assert re.match(r"wrote orchestrate.toml: \d components? \(", here.output("init"))
-    assert "is right" in here.output("check")
+    assert "is valid" in here.output("check")
     assert (here.path / ".orchestrate" / "orchestrate.schema.json").read_text() == json_schema.text()
 
 

@@ -74,7 +74,7 @@ def test_a_component_that_starts_late_is_not_ready_again(here):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("ready = {\n tcp = 1\n}", "3: not TOML: a table in braces { … } has to be on one line; write a header"),
+        ("ready = {\n tcp = 1\n}", "3: not TOML: a table in braces { … } must be on one line; write a header"),
         (
             r'cwd = "C:\Users"',
             "3: not TOML: in double quotes a backslash begins an escape; write 'C:\\Users' in single",
@@ -82,10 +82,10 @@ def test_a_component_that_starts_late_is_not_ready_again(here):
         (r'cwd = "C:\Path"', "3: not TOML: in double quotes a backslash begins an escape"),
         ("[components.web]", "3: not TOML: [components.web] is already defined on line 1; put all its keys under one"),
         ('command = "y"', "3: not TOML: this key already has a value above"),
-        ("cwd = x", '3: not TOML: invalid value; a text needs quotes: KEY = "text"'),
+        ("cwd = x", '3: not TOML: invalid value; a string needs quotes: KEY = "text"'),
         ("tty = True", "3: not TOML: invalid value; write true"),
         ("web: x", "3: not TOML: expected KEY = VALUE; lines like `name: command` belong in a Procfile"),
-        ('cwd = "x', "3: not TOML: a text has no closing quote"),
+        ('cwd = "x', "3: not TOML: a string has no closing quote"),
         ("cwd =", "3: not TOML: the value is missing"),
         ("x = { a = 1, a = 2 }", "3: not TOML: "),
         ("[a", "3: not TOML: a header has no closing bracket ]"),

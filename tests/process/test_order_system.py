@@ -260,14 +260,14 @@ def test_check_tells_everything_at_once_and_starts_nothing(here):
 def test_check_of_what_is_right(here):
     assert (
         here.write(SYSTEM, dot_env="B=b").output("check")
-        == "orchestrate.toml is right: 1 initial step, 3 components: db, web.1, web.2\n"
+        == "orchestrate.toml is valid: 1 initial step, 3 components: db, web.1, web.2\n"
     )
 
 
 def test_check_looks_into_every_profile(here):
     here.write(component("web", "true") + component("debug", "no-such-command-xyz", 'profiles = ["debug"]'))
     assert "orchestrate.toml:4: debug: command not found" in here.output("check", status=2)
-    assert here.output("check", "web") == "orchestrate.toml is right: 1 component: web\n"
+    assert here.output("check", "web") == "orchestrate.toml is valid: 1 component: web\n"
     assert here.run("up").wait() == 0
 
 

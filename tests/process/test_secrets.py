@@ -147,7 +147,7 @@ def test_why_and_ps_show_no_secret(here):
         ('cwd = "no/$DB_PASSWORD"', f"no such directory: {{path}}/no/{MASK}"),
         ('port = "$DB_PASSWORD"', f"'{MASK}' is not a port"),
         ('ready = { http = "$DB_PASSWORD" }', f"or with http+unix://, not '{MASK}'"),
-        ('ready = { tcp = "$DB_PASSWORD" }', f"has to be HOST:PORT or PORT, not '{MASK}'"),
+        ('ready = { tcp = "$DB_PASSWORD" }', f"must be HOST:PORT or PORT, not '{MASK}'"),
         ('env_file = "no/$DB_PASSWORD"', f"cannot read {{path}}/no/{MASK}"),
         ('expect = [{ prompt = "(${DB_PASSWORD}" }]', "is not a valid regular expression"),
     ],

@@ -47,6 +47,11 @@ def test_airflow_takes_no_options_of_a_definition(words):
         ("logs --grep -3", "grep", "-3"),
         ("-f - ps", "file", ["-"]),
         ("web -dT", "detach", True),
+        ("export compose --image x out", "output", "out"),
+        ("export --force compose out --image=x", "output", "out"),
+        ("env --json web -m web=2", "name", "web"),
+        ("logs -fn 5 web api", "names", ["web", "api"]),
+        ("logs web -f api -n 5", "names", ["web", "api"]),
     ],
 )
 def test_what_only_looks_like_an_option_is_left_alone(words, name, value):

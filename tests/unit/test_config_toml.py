@@ -193,14 +193,14 @@ WEB = '[components.web]\ncommand = "x"\n'
             WEB + "alive = {}",
             "f.toml:3: components.web.alive: says nothing to ask; there are: tcp, unix, file, http, exec",
         ),
-        (WEB + 'ready = { tcp = "a:b" }', "f.toml:3: components.web.ready.tcp: has to be HOST:PORT or PORT, not 'a:b'"),
+        (WEB + 'ready = { tcp = "a:b" }', "f.toml:3: components.web.ready.tcp: must be HOST:PORT or PORT, not 'a:b'"),
         (
             WEB + "ready = { log = 'x', retries = 2 }",
             "f.toml:3: components.web.ready: retries goes with tcp, unix, file, http, exec",
         ),
         (
             WEB + "ready = { tcp = 1, status = 2 }",
-            "f.toml:3: components.web.ready.status: has to be a whole number from 100 to 599",
+            "f.toml:3: components.web.ready.status: must be a whole number from 100 to 599",
         ),
         (WEB + "ready = { tcp = 1, body = 'x' }", "f.toml:3: components.web.ready: body goes with http only"),
         (
@@ -214,71 +214,71 @@ WEB = '[components.web]\ncommand = "x"\n'
         ("[components.web]\ncommadn = 'x'", "f.toml:1: components.web: needs a command"),
         ("[components.web]\ncommand = ''", "f.toml:2: components.web.command: is empty"),
         ("[components.web]\ncommand = []", "f.toml:2: components.web.command: is an empty list"),
-        ("[components.web]\ncommand = 3", "f.toml:2: components.web.command: has to be a text or a list, not 3"),
+        ("[components.web]\ncommand = 3", "f.toml:2: components.web.command: must be a string or a list, not 3"),
         (
             WEB + "replicas = true",
-            "f.toml:3: components.web.replicas: has to be a whole number from 0 to 1000, not true",
+            "f.toml:3: components.web.replicas: must be a whole number from 0 to 1000, not true",
         ),
-        (WEB + "replicas = '2'", "f.toml:3: components.web.replicas: has to be a whole number from 0 to 1000, not '2'"),
-        (WEB + "port = 70000", "f.toml:3: components.web.port: has to be a whole number from 1 to 65535"),
-        (WEB + "tty = 1", "f.toml:3: components.web.tty: has to be true or false, not 1"),
-        (WEB + "tty = 1979-05-27", "f.toml:3: components.web.tty: has to be true or false, not a date or time"),
+        (WEB + "replicas = '2'", "f.toml:3: components.web.replicas: must be a whole number from 0 to 1000, not '2'"),
+        (WEB + "port = 70000", "f.toml:3: components.web.port: must be a whole number from 1 to 65535"),
+        (WEB + "tty = 1", "f.toml:3: components.web.tty: must be true or false, not 1"),
+        (WEB + "tty = 1979-05-27", "f.toml:3: components.web.tty: must be true or false, not a date or time"),
         (
             WEB + 'on_exit = "stopp"',
-            'f.toml:3: components.web.on_exit: has to be "stop" | "ignore", not \'stopp\'; did you',
+            'f.toml:3: components.web.on_exit: must be "stop" | "ignore", not \'stopp\'; did you',
         ),
         (WEB + "environment = { 1A = 'x' }", "f.toml:3: components.web.environment.1A: '1A' is not a valid name"),
-        (WEB + "environment = { A = ['x'] }", "f.toml:3: components.web.environment.A: has to be a text or a number"),
+        (WEB + "environment = { A = ['x'] }", "f.toml:3: components.web.environment.A: must be a string or a number"),
         (WEB + "environment = {\n", "f.toml:"),
         (WEB + 'stop = { signal = "TRM" }', "f.toml:3: components.web.stop.signal: 'TRM' is not a signal"),
         (WEB + 'stop = { signal = "SIG_IGN" }', "f.toml:3: components.web.stop.signal: 'SIG_IGN' is not a signal"),
-        (WEB + "stop = { sequence = [5] }", "f.toml:3: components.web.stop.sequence: has to begin with a signal"),
+        (WEB + "stop = { sequence = [5] }", "f.toml:3: components.web.stop.sequence: must begin with a signal"),
         (WEB + 'stop = { sequence = ["INT"], timeout = 3 }', "f.toml:3: components.web.stop: has a sequence, which"),
-        (WEB + "restart = { backoff = [9, 1] }", "f.toml:3: components.web.restart: backoff has to be two numbers"),
+        (WEB + "restart = { backoff = [9, 1] }", "f.toml:3: components.web.restart: backoff must be two numbers"),
         (
             WEB + "ready = { }",
             "f.toml:3: components.web.ready: says nothing to wait for; there are: log, prompt, notify, delay, tcp",
         ),
         (
             WEB + "ready = { http = 'http://x/', status = '6xx' }",
-            'f.toml:3: components.web.ready.status: has to be a status such as 204, "2xx" or "200-299", not \'6xx\'',
+            'f.toml:3: components.web.ready.status: must be a status such as 204, "2xx" or "200-299", not \'6xx\'',
         ),
         (
             WEB + "ready = { http = 'http://x/', status = ['299-200'] }",
-            "f.toml:3: components.web.ready.status.0: has to",
+            "f.toml:3: components.web.ready.status.0: must",
         ),
-        (WEB + "ready = { notify = false }", "f.toml:3: components.web.ready.notify: has to be true"),
+        (WEB + "ready = { notify = false }", "f.toml:3: components.web.ready.notify: must be true"),
         (WEB + "ready = { http = 'http+unix:///' }", "f.toml:3: components.web.ready.http: names no socket; write"),
         (WEB + "failed = { log = '(' }", "f.toml:3: components.web.failed.log: is not a valid regular expression"),
         (WEB + "ready = { log = '(' }", "f.toml:3: components.web.ready.log: is not a valid regular expression: "),
-        (WEB + "ready = { http = 'x:80' }", "f.toml:3: components.web.ready.http: has to begin with http://"),
-        (WEB + "ready = { log = 'x', status = 3 }", "f.toml:3: components.web.ready.status: has to be a whole number"),
+        (WEB + "ready = { http = 'x:80' }", "f.toml:3: components.web.ready.http: must begin with http://"),
+        (WEB + "ready = { log = 'x', status = 3 }", "f.toml:3: components.web.ready.status: must be a whole number"),
         (WEB + "depends_on = ['db']", "f.toml:3: components.web.depends_on: 'db' is not a component"),
         (
             WEB + "depends_on = { wbe = 'ready' }",
             "f.toml:3: components.web.depends_on: 'wbe' is not a component; did you mean 'web'?",
         ),
-        (WEB + "depends_on = { web = 'redy' }", "f.toml:3: components.web.depends_on.web: has to be "),
+        (WEB + "depends_on = { web = 'redy' }", "f.toml:3: components.web.depends_on.web: must be "),
         (
             WEB + "depends_on = ['web']",
-            "f.toml:3: components.web.depends_on: goes in a circle, so none of these could start: web → web",
+            "f.toml:3: components.web.depends_on: depends on itself",
         ),
         (WEB + "start_after = ['db']", "f.toml:3: components.web.start_after: 'db' is not a component"),
         (WEB + "stop_before = ['wbe']", "f.toml:3: components.web.stop_before: 'wbe' is not a component; did you mean"),
         (
             WEB + "stop_before = ['web']",
-            "f.toml:3: components.web.stop_before: goes in a circle, so none of these could stop: web → web",
+            "f.toml:3: components.web.stop_before: stops before itself",
         ),
         (
             WEB + "stop_before = ['db']\n[components.db]\ncommand = 'x'\ndepends_on = ['web']",
-            "f.toml:3: components.web.stop_before: goes in a circle, so none of these could stop: web → db → web",
+            "f.toml:3: components.web.stop_before: stop order cycle: web → db → web",
         ),
-        (WEB + "color = 'blu'", 'f.toml:3: components.web.color: has to be "black" | '),
+        (WEB + "color = 'blu'", 'f.toml:3: components.web.color: must be "black" | '),
         (WEB + "ready = []", "f.toml:3: components.web.ready: is an empty list"),
         (WEB + "ready = [{ log = 'x' }, { log = '(' }]", "f.toml:3: components.web.ready.1.log: is not a valid"),
         (
             WEB + "ready = { http = 'http://x', fresh = ['x'] }",
-            "f.toml:3: components.web.ready.fresh.0: has to be a JSON pointer like /scheduler/status, not 'x'",
+            "f.toml:3: components.web.ready.fresh.0: must be a JSON pointer like /scheduler/status, not 'x'",
         ),
         (WEB + "ready = { tcp = 1, healthy = ['/x'] }", "f.toml:3: components.web.ready: healthy goes with http only"),
         (WEB + "ready = { tcp = 1, about = 'x' }", "f.toml:3: components.web.ready: about goes with log, exec only"),
@@ -291,7 +291,7 @@ WEB = '[components.web]\ncommand = "x"\n'
         ("[init.a]\ncommand='y'\nport=3\n" + WEB, "f.toml:3: init.a.port: unknown key"),
         ("", "f.toml: no components in it"),
         ("[components]", "f.toml:1: no components in it"),
-        ("components = 3", "f.toml:1: components: has to be a table, not 3"),
+        ("components = 3", "f.toml:1: components: must be a table, not 3"),
         ("x = ", "f.toml:1: not TOML: "),
         ("a = 1\nb = 2\na = 3", "f.toml:3: not TOML: "),
         ("a = 1\n[b\n", "f.toml:2: not TOML: "),
@@ -344,7 +344,7 @@ def test_keys_and_words_of_other_tools_are_known(text, words):
         ("ready = { http = 'http://[::1/' }", "ready.http: is not a valid URL: Invalid IPv6 URL"),
         ("ready = { exec = ['', 'x'] }", "ready.exec: begins with an empty word, not with a program"),
         ("alive = { tcq = 80 }", "alive.tcq: unknown key; did you mean 'tcp'?"),
-        ("environment = { A = true }", "environment.A: has to be a text or a number, not true"),
+        ("environment = { A = true }", "environment.A: must be a string or a number, not true"),
     ],
 )
 def test_one_mistake_is_one_line(text, expected):
@@ -359,7 +359,7 @@ def test_a_command_begins_with_a_program():
 def test_bytes_that_are_no_utf8_are_told_with_their_line():
     report = Report()
     assert toml.parse(b"a = 1\nb = '\xff'\n", Place("f.toml"), report) is None
-    assert report.problems == ["f.toml:2: not UTF-8, as TOML has to be"]
+    assert report.problems == ["f.toml:2: not UTF-8, as TOML must be"]
 
 
 def test_everything_wrong_is_told_at_once_in_the_order_of_the_lines():
@@ -386,9 +386,7 @@ def test_everything_wrong_is_told_at_once_in_the_order_of_the_lines():
 
 def test_a_circle_is_told_with_its_path():
     text = "".join(f'[components.{a}]\ncommand = "x"\ndepends_on = ["{b}"]\n' for a, b in ("ab", "bc", "ca", "da"))
-    assert problems(text) == [
-        "f.toml:3: components.a.depends_on: goes in a circle, so none of these could start: a → b → c → a"
-    ]
+    assert problems(text) == ["f.toml:3: components.a.depends_on: dependency cycle: a → b → c → a"]
 
 
 def test_waiting_for_an_end_that_never_comes():

@@ -250,7 +250,7 @@ BROKEN = "missing ), unterminated subpattern at position 0"
         ),
         (
             {"ready": (HttpProbe("${P}"),)},
-            "http has to begin with http:// or https:// and a host, or with http+unix://, not '('",
+            "http must begin with http:// or https:// and a host, or with http+unix://, not '('",
         ),
         ({"ready": (HttpProbe("http://h:${Q}/"),)}, "http is not a valid URL: Port out of range 0-65535"),
     ],
@@ -306,7 +306,7 @@ def test_expansion(text, expected):
         ("${1}", "names no variable"),
         ("${A b}", "is not a valid expansion"),
         ("${NO:?message}", "NO is not set: message"),
-        ("${EMPTY:?}", "EMPTY is not set: it has to be"),
+        ("${EMPTY:?}", "EMPTY is not set: it must be"),
         ("${X:-" * 50 + "}" * 50, "too many"),
     ],
 )

@@ -54,16 +54,16 @@ def test_limits_and_identity_are_read():
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ('umask = "999"', 'umask: has to be octal digits, "000" to "777", such as "027", not \'999\''),
-        ("umask = 22", "umask: has to be octal digits, not 22"),
-        ("nice = 20", "nice: has to be a whole number from -20 to 19, not 20"),
+        ('umask = "999"', 'umask: must be octal digits, "000" to "777", such as "027", not \'999\''),
+        ("umask = 22", "umask: must be octal digits, not 22"),
+        ("nice = 20", "nice: must be a whole number from -20 to 19, not 20"),
         (
             'limits = { memory = "1" }',
-            'limits.memory: has to be a size such as "512M" or "1.5G", at least 1M, not \'1\'',
+            'limits.memory: must be a size such as "512M" or "1.5G", at least 1M, not \'1\'',
         ),
         ("limits = { nofile = 9 }", "limits.nofile: unknown key; did you mean 'files'?"),
         ('mem_limit = "1G"', "mem_limit: unknown key; did you mean limits = { memory = … }?"),
-        ("user = -1", "user: has to be a whole number from 0 to 4294967294, not -1"),
+        ("user = -1", "user: must be a whole number from 0 to 4294967294, not -1"),
         ('uid = "x"', "uid: unknown key; did you mean 'user'?"),
     ],
 )

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     names = ", ".join(component.name for component in system.components[:NAMES_MAX])
     if (more := len(system.components) - NAMES_MAX) > 0:
         names += f" and {more} more"
-    print(f"{system.title} is right: {steps}{_count(len(system.components))}: {names}")
+    print(f"{system.title} is valid: {steps}{_count(len(system.components))}: {names}")
     return 0
 
 

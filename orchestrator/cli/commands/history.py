@@ -73,6 +73,6 @@ def _diff(options: argparse.Namespace, home: Home) -> int:
     began = good.first(RecordKind.START)
     at = f" ({client.clock(began.time)})" if began is not None else ""
     print(f"start {found.number}{state}, compared with start {good.number}{at}, the last good one:")
-    for change in changes or ["nothing that is recorded changed"]:
+    for change in changes or ["nothing recorded has changed"]:
         print(f"    {client.printable(change)}")
     return 0

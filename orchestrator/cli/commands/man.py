@@ -10,7 +10,7 @@ from orchestrator.cli.help_model import Command, Option
 from orchestrator.cli.manual import Page
 
 STATUSES = (
-    ("0", "ended by down, or all components ended well"),
+    ("0", "ended by down, or all components exited successfully"),
     ("1", "failed"),
     ("2", "the command line or the definition is wrong"),
     ("3", "no system is running in this home"),

@@ -134,7 +134,7 @@ def _system(home: Home, causes: Causes, found: StartRecord) -> Chain:
     chain = causes.why_stopped()
     is_cut = found.first(RecordKind.END) is None and found.first(RecordKind.COPY) is None
     if is_cut and not _runs(home, found):
-        chain = (Step(f"the system did not exit in an orderly way: {history_reports.end_of(found)}"), *chain)
+        chain = (Step(f"the system did not exit cleanly: {history_reports.end_of(found)}"), *chain)
     copy = found.first(RecordKind.COPY)
     if copy is not None and not chain:
         return (Step(f"the system was running at {client.clock(copy.time)}, as the bundle was made"),)

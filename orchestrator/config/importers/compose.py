@@ -287,7 +287,7 @@ class _Service:
         found: dict[str, Any] = {}
         for name, how in (wanted or {}).items() if isinstance(wanted, dict) else ():
             if name not in self._runnable:
-                self._lose("depends_on", name, text="that service is not imported; start it before")
+                self._lose("depends_on", name, text="that service is not imported; start it first")
                 continue
             how = how if isinstance(how, dict) else {}
             condition = _CONDITIONS.get(text_of(how.get("condition") or "service_started"), "started")

@@ -108,7 +108,7 @@ def variables(value: Any, draft: Draft, line: Any, key: str, *, expands: bool) -
         if not VARIABLE.fullmatch(name):
             draft.lose(line(place), f"{key}.{name}", "not the name of a variable")
         elif isinstance(element, dict | list):
-            draft.lose(line(place), f"{key}.{name}", "not a text")
+            draft.lose(line(place), f"{key}.{name}", "not a string")
         elif element is None:
             unset.append(name)
         else:

@@ -95,7 +95,7 @@ def _tag(text: str) -> str:
 
 def _shell(text: str) -> tuple[str, ...]:
     if len(text.split()) > 1:
-        raise ValueError(f'has to be a list if it has arguments: ["bash", "-euo", "pipefail", "-c"], not {text!r:.40}')
+        raise ValueError(f'must be a list if it has arguments: ["bash", "-euo", "pipefail", "-c"], not {text!r:.40}')
     return text, "-c"
 
 
@@ -115,7 +115,7 @@ def _step(text: str) -> int | float:
     if seconds is None:
         return _signal(text)
     if seconds > DAY:
-        raise ValueError(f"has to be at most {DAY:g} seconds, not {text!r}")
+        raise ValueError(f"must be at most {DAY:g} seconds, not {text!r}")
     return seconds
 
 
@@ -126,7 +126,7 @@ def _steps(values: tuple[int | float, ...]) -> tuple[StopStep, ...]:
         if isinstance(value, int):
             steps.append(StopStep(value, 0.0))
         elif not steps or steps[-1].wait:
-            raise ValueError('has to begin with a signal, and seconds follow a signal: ["TERM", 10, "KILL"]')
+            raise ValueError('must begin with a signal, and seconds follow a signal: ["TERM", 10, "KILL"]')
         else:
             steps[-1] = StopStep(steps[-1].signal, value)
     return tuple(steps)
@@ -182,7 +182,7 @@ def _restart(read: dict[str, Any]) -> RestartPlan:
     if "backoff" not in read:
         return RestartPlan(**plain)
     if len(read["backoff"]) != 2 or read["backoff"][0] > read["backoff"][1]:
-        raise ValueError("backoff has to be two numbers of seconds, the first pause and the longest")
+        raise ValueError("backoff must be two numbers of seconds, the first pause and the longest")
     first, cap = read["backoff"]
     return RestartPlan(**plain, first=first, cap=cap)
 

@@ -22,7 +22,7 @@ Schema = dict[str, Any]
 
 TYPES = {
     bool: "true or false",
-    str: "a text",
+    str: "a string",
     int: "a number",
     float: "a number",
     list: "a list",
@@ -61,7 +61,7 @@ class At:
         shown = repr(value) if isinstance(value, str) and len(value) < 40 else TYPES.get(type(value), "a date or time")
         if isinstance(value, bool | int | float):
             shown = str(value).lower() if isinstance(value, bool) else f"{value!r:.40}"
-        self.fault(f"has to be {expected}, not {shown}")
+        self.fault(f"must be {expected}, not {shown}")
 
 
 class Shape(Protocol):
@@ -78,7 +78,7 @@ class Shape(Protocol):
 class Text:
     """A text without NUL bytes; `meaning` says what of, `empty` whether it may be empty."""
 
-    meaning: str = "a text"
+    meaning: str = "a string"
     empty: bool = False
 
     def read(self, value: object, at: At) -> str:
@@ -88,7 +88,7 @@ class Text:
         if "\0" in value:
             at.fault("has a NUL byte in it")
         if not value.strip() and not self.empty:
-            at.fault(f"is empty; it has to be {self.meaning}")
+            at.fault(f"is empty; it must be {self.meaning}")
         return value
 
     def schema(self) -> Schema:
@@ -143,7 +143,7 @@ class Duration:
         seconds = parse_duration(value) if isinstance(value, str) else value
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         if not is_number or not self.low <= seconds <= self.high:  # type: ignore[operator]
-            at.mismatch(f'a number of seconds from {self.low:g} to {self.high:g}, or a text such as "1m30s"', value)
+            at.mismatch(f'a number of seconds from {self.low:g} to {self.high:g}, or a string such as "1m30s"', value)
         return float(seconds)  # type: ignore[arg-type]
 
     def schema(self) -> Schema:
@@ -190,7 +190,7 @@ class Choice:
         if not isinstance(value, str):
             at.mismatch(self._expected, value)
         if value not in known:
-            at.fault(f"has to be {self._expected}, not {value!r:.40}{self._instead(value)}")
+            at.fault(f"must be {self._expected}, not {value!r:.40}{self._instead(value)}")
         return known[value]
 
     def _instead(self, value: str) -> str:

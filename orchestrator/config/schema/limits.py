@@ -12,7 +12,7 @@ _ID = ByType({str: Text("a name or a number"), int: Made(Number(0, 2**32 - 2, wh
 
 def _umask(text: str) -> int:
     if not re.fullmatch(r"(0o)?[0-7]{1,4}", text) or (mask := int(text.removeprefix("0o"), 8)) > 0o777:
-        raise ValueError(f'has to be octal digits, "000" to "777", such as "027", not {text!r:.40}')
+        raise ValueError(f'must be octal digits, "000" to "777", such as "027", not {text!r:.40}')
     return mask
 
 

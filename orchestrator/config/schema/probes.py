@@ -63,7 +63,7 @@ def url(text: str) -> str:
         split_unix_url(text)
         return text
     if not re.match(r"https?://[^/\s]", text):
-        raise ValueError(f"has to begin with http:// or https:// and a host, or with http+unix://, not {text!r:.40}")
+        raise ValueError(f"must begin with http:// or https:// and a host, or with http+unix://, not {text!r:.40}")
     from urllib.parse import urlsplit  # which a definition without such a probe does not pay for
 
     try:
@@ -86,9 +86,9 @@ def address(text: str) -> tuple[str, int]:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ValueError(f"has to be HOST:PORT, with [HOST] for IPv6, not {text!r:.60}")
+        raise ValueError(f"must be HOST:PORT, with [HOST] for IPv6, not {text!r:.60}")
     if not (port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):
-        raise ValueError(f"has to be HOST:PORT or PORT, not {text!r:.60}")
+        raise ValueError(f"must be HOST:PORT or PORT, not {text!r:.60}")
     return host or "127.0.0.1", int(port)
 
 
@@ -102,7 +102,7 @@ def _address(value: str | int) -> str:
 def pointer(text: str) -> str:
     """Return a JSON pointer (RFC 6901) that is one. Raises ValueError."""
     if not text.startswith("/") or re.search(r"~(?![01])", text):
-        raise ValueError(f"has to be a JSON pointer like /scheduler/status, not {text!r:.40}")
+        raise ValueError(f"must be a JSON pointer like /scheduler/status, not {text!r:.40}")
     return text
 
 
@@ -114,7 +114,7 @@ def _program_first(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _is_true(flag: bool) -> bool:
     if not flag:
-        raise ValueError("has to be true; leave it out for false")
+        raise ValueError("must be true; leave it out for false")
     return flag
 
 
