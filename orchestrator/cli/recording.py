@@ -28,9 +28,10 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.process import procfs
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.signal_fd import Received
+from orchestrator.supervisor import announcements
 from orchestrator.supervisor.instance import Instance
 from orchestrator.supervisor.observer import Observer, Peer
-from orchestrator.supervisor.supervisor import Supervisor
+from orchestrator.supervisor.supervisor import Supervisor, is_given_up
 
 # The others only look: `ps -w` alone would fill a record.
 CHANGING = frozenset(
@@ -242,6 +243,7 @@ class StartRecording(Observer):
             "is_requested": not is_own,
             "lines": lines,
             "pause": member.pause if member.state is State.BACKOFF else 0.0,
+            "gave_up": announcements.why_given_up(member) if is_given_up(member) else "",
         }
 
     # What is reported beside (supervisor.observer)
@@ -259,6 +261,16 @@ class StartRecording(Observer):
                 argument="" if secret else request.argument[:WORD_MAX],
                 origin=_origin(peer, () if secret else None),
             )
+
+    @_harmless
+    def pressed(self, key: str, verb: Verb, name: str) -> None:
+        """Record a request that a key made."""
+        self._request = self._append(
+            RecordKind.REQUEST,
+            verb=verb.value,
+            names=(name,),
+            reason=f"the key {key} was pressed in the terminal of up",
+        )
 
     @_harmless
     def handled(self) -> None:

@@ -215,7 +215,16 @@ class Causes:
             return (Step(f"{head} because {clause}", time=last.time), *more)[:DEPTH]
         again = f" (run {exited.run})" if exited.run > 1 else ""
         soon = f"; it starts again in {exited.pause:.1f} s" if last.phase == "backoff" else ""
-        return (Step(f"{head}: {clause}{again}{soon}", time=last.time), *self._output(name, exited), *more)[:DEPTH]
+        step = Step(f"{head}: {clause}{again}{soon}", time=last.time)
+        return (step, *self._given_up(name, last), *self._output(name, exited), *more)[:DEPTH]
+
+    def _given_up(self, name: str, last: RecordedEvent) -> Chain:
+        """Return that an instance is not restarted anymore, and while the system runs how to start it."""
+        if not last.gave_up:
+            return ()
+        is_over = any(self._record.first(kind) for kind in (RecordKind.STOP, RecordKind.END, RecordKind.COPY))
+        again = "" if is_over else f"; `orchestrate start {name}` tries again"
+        return (Step(f"orchestrate gave up on {name} because {last.gave_up}{again}"),)
 
     def _exit_clause(
         self, name: str, exited: RecordedEvent, seen: frozenset[int], *, with_time: bool = True
@@ -319,6 +328,8 @@ class Causes:
     def _request(self, event: RecordedEvent) -> str:
         if event.kind is RecordKind.SIGNAL:
             return f"the supervisor received {event.reason}" + (self._sender(event.origin) if event.origin else "")
+        if event.reason:
+            return event.reason
         origin = event.origin or Origin()
         words = command_in_words(origin.command) or " ".join(["orchestrate", event.verb, *event.names])
         who = f" by {self._words.user(origin.uid)}" if origin.uid >= 0 else ""

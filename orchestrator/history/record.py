@@ -81,7 +81,8 @@ class RecordedEvent:
 
     Of a change: `phase` and `before` are states of the lifecycle, `state` is the word that users see. `exit` is how the
     run ended, as a clause ("exited with status 3"), empty while it has not; `lasted` its seconds, `lines` its last
-    output, `pause` the seconds to the next run. `is_requested` says whether that exit was requested.
+    output, `pause` the seconds to the next run, `gave_up` why there is none despite a restart policy. `is_requested`
+    says whether that exit was requested.
     """
 
     number: int
@@ -105,6 +106,7 @@ class RecordedEvent:
     reason: str = ""
     lines: tuple[str, ...] = ()
     pause: float = 0.0
+    gave_up: str = ""
     probe: str = ""
     passes: bool = False
     verb: str = ""

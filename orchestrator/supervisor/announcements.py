@@ -85,7 +85,12 @@ def restart_message(member: Instance) -> str:
 
 def give_up_message(member: Instance) -> str:
     """It failed too often."""
+    return f"giving up on {member.name}: {why_given_up(member)}"
+
+
+def why_given_up(member: Instance) -> str:
+    """Return the reason as a clause."""
     plan = member.spec.restart
     if lifecycle.is_repetitive(plan, member.repeats):
-        return f"giving up on {member.name}: it exited {times(plan.same_exits)} in the same way before it was ready"
-    return f"giving up on {member.name}: it ended {times(plan.max)} within {plan.within:.0f} s"
+        return f"it exited {times(plan.same_exits)} in the same way before it was ready"
+    return f"it ended {times(plan.max)} within {plan.within:.0f} s"

@@ -20,6 +20,9 @@ class Observer:
     def requested(self, request: Request, peer: Peer) -> None:
         """A request arrived; what is decided until `handled` follows from it."""
 
+    def pressed(self, key: str, verb: Verb, name: str) -> None:
+        """A key in our terminal requests a change; what is decided until `handled` follows from it."""
+
     def handled(self) -> None:
         """The request was carried out, or its effects are under way."""
 

@@ -25,7 +25,7 @@ from orchestrator.process import tree
 from orchestrator.runtime import signals
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
-from orchestrator.supervisor import announcements
+from orchestrator.supervisor import announcements, startup_progress
 from orchestrator.supervisor.banner import Banner
 from orchestrator.supervisor.change_requests import ChangeRequests
 from orchestrator.supervisor.instance import Instance
@@ -110,9 +110,12 @@ class Supervisor:
 
     def be_ready_within(self, seconds: float) -> None:
         """Stop the system where it is not ready by then."""
-        self._progress.limit(
-            seconds, lambda: self.stop(Outcome(NOT_READY_STATUS), f"it was not ready within {seconds:g} s")
-        )
+        self._progress.limit(seconds, lambda: self._be_late(seconds))
+
+    def _be_late(self, seconds: float) -> None:
+        waiting = self.waiting()
+        names = f", {startup_progress.in_words(waiting)}" if waiting else ""
+        self.stop(Outcome(NOT_READY_STATUS), f"it was not ready within {seconds:g} s{names}")
 
     # The terminal's keys
 

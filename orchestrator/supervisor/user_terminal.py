@@ -11,6 +11,7 @@ import signal
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from orchestrator.model.control import Verb
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.status import WORKING, Status
 from orchestrator.output.presenter import Presenter
@@ -137,7 +138,9 @@ class UserTerminal:
         members = self._supervisor.registry.all_named([name])
         if members and not self._supervisor.is_stopping:
             self._supervisor.tell(f"restarting {name}")
+            self._supervisor.observer.pressed("r", Verb.RESTART, name)
             self._supervisor.change_requests.restart(members)
+            self._supervisor.observer.handled()
 
     def open_view(self) -> None:
         """Start the full-screen view, which has the terminal from now on."""

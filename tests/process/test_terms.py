@@ -1,8 +1,10 @@
 """--wait, --on-exit, --exit-code-from, and the one block on who ended the system."""
 
+import re
 import signal
 
 import pytest
+from definitions import Directory
 from harness import until
 
 
@@ -19,6 +21,8 @@ def test_what_is_not_ready_in_time_is_stopped(home):
     assert "not ready within 0.3 s" in lines(run)
     assert any(line.startswith("waiting for web: ") for line in lines(run))
     assert run.survivors(2) == []
+    why = Directory(home.path).output("why")
+    assert re.search(r"because it was not ready within 0\.3 s, waiting for web: .*never", why), why
 
 
 def test_what_is_ready_in_time_goes_on(home):

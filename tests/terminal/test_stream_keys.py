@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from attaching import flags
+from definitions import Directory
 from harness import PATIENCE, command_under_test, pump, until
 from terminal import PROMPT
 
@@ -56,6 +57,11 @@ def test_r_and_a_name_restarts_one(home, tmux):
     terminal.wait_for(r"^restart: w_ \(web, worker\) · type")
     terminal.keys("e")
     terminal.wait_for(r"^orchestrate \| restarting web\n(.*\n)*web +\| ready$")
+    assert re.search(
+        r"^web restarted at \S+ because the key r was pressed in the terminal of up$",
+        Directory(home.path).output("why", "web"),
+        re.M,
+    )
     terminal.keys("r", "x")
     terminal.wait_for(r"no component begins with 'x'$")
     terminal.keys("r")
