@@ -223,7 +223,7 @@ class Commands:
         self._view.focus_on_pane = not self._view.focus_on_pane
 
     def _escape(self) -> None:
-        if self._content.shown in (Shown.EVENTS, Shown.WHY, Shown.HELP):
+        if self._content.shows_text:
             self._content.leave_text()
         elif self._view.zoom:
             self._zoom()
@@ -283,7 +283,7 @@ class Commands:
             else:
                 self._view.status.say(f"{name} was not killed")
 
-        self._ask(f"kill {name} at once, without a grace period? y kills, any other key cancels", answered)
+        self._ask(f"kill {name} without a grace period? y kills, any other key cancels", answered)
 
     def _scale(self, by: int) -> None:
         row = self._selected()

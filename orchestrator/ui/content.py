@@ -239,6 +239,11 @@ class Content:
         self.shown = what
         self.lines = LinesPane(lines)
 
+    @property
+    def shows_text(self) -> bool:
+        """Whether it shows the answer to a key, which a narrow screen shows instead of the list."""
+        return self.shown in (Shown.EVENTS, Shown.WHY, Shown.HELP)
+
     def leave_text(self) -> None:
         """Show the terminal again."""
         self.lines = None

@@ -324,7 +324,8 @@ class View:
         """Where everything is on the present screen."""
         rows, columns = self.display.size
         wanted = LIST_WIDTH + max(map(width, self.list.order), default=8)
-        return layout_of(rows, columns, wanted, zoom=self.zoom, shows_pane=self.focus_on_pane)
+        shows_pane = self.focus_on_pane or self.content.shows_text
+        return layout_of(rows, columns, wanted, zoom=self.zoom, shows_pane=shows_pane)
 
     def _draw(self) -> None:
         self._layout = layout = self.layout

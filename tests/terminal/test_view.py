@@ -106,6 +106,12 @@ def test_a_narrow_screen_shows_one_of_both(system, home, tmux):
         *[""] * 4,
         " ask waits for input: p  ? help  q quit  Enter attach",
     ]
+    terminal.keys("?")
+    terminal.wait_for("^  j k ↓ ↑ +select, or scroll if the pane has the$\n^ +focus$")
+    terminal.keys("Escape", "w")
+    terminal.wait_for("^web is ")
+    terminal.keys("Escape")
+    terminal.wait_for("^▌● web")
     terminal.keys("Tab")
     assert body(screen(terminal, "^ready to serve")) == [
         " web  running  pid N",
@@ -152,7 +158,7 @@ def test_keys_change_the_system_and_say_what_they_did(system, home, tmux):
     terminal.keys("s")
     terminal.wait_for(r"^ web started \(pid \d+\)$")
     terminal.keys("K")
-    terminal.wait_for(r"^ kill web at once, without a grace period\? y kills, any other key cancels$")
+    terminal.wait_for(r"^ kill web without a grace period\? y kills, any other key cancels$")
     terminal.keys("n")
     terminal.wait_for(r"^ web was not killed$")
     terminal.keys("+")
