@@ -294,6 +294,12 @@ class StartRecording(Observer):
         return _Why(self._request or self._last.get(group[0].key, 0), Link.FOLLOW, leader.name)
 
     @_harmless
+    def renamed(self, member: Instance, before: str) -> None:
+        """Record a new name. The facts are written again before the next change."""
+        self._append(RecordKind.RENAME, instance=member.name, by=before)
+        self._described = 0
+
+    @_harmless
     def signaled(self, received: Received) -> None:
         """Record a signal, and the process that sent it."""
         number, tty = received.number, procfs.terminal_of(os.getpid())

@@ -53,6 +53,8 @@ class Causes:
         for event in record.events:
             if event.kind is RecordKind.CHANGE and event.instance:
                 self._changes.setdefault(event.instance, []).append(event)
+            elif event.kind is RecordKind.RENAME and event.by in self._changes:
+                self._changes[event.instance] = [*self._changes.get(event.instance, []), *self._changes.pop(event.by)]
 
     @property
     def instances(self) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ class RecordKind(enum.Enum):
     READY = "ready"  # every component was ready at once, for the first time
     STOP = "stop"  # the system begins to stop
     END = "end"  # the supervisor exits
+    RENAME = "rename"  # `instance` was called `by` before
     COPY = "copy"  # a bundle took a copy of the record while the system ran; no event follows
     GAP = "gap"  # `count` events before this one could not be written
 

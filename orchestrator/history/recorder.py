@@ -83,6 +83,11 @@ class Recorder:
         elif event.kind is RecordKind.CHANGE:
             key = event.instance, RecordKind.START if event.phase == "starting" and not event.pid else RecordKind.CHANGE
             self._kept[key] = line
+        elif event.kind is RecordKind.RENAME:
+            for kind in (RecordKind.START, RecordKind.CHANGE):
+                if (kept := self._kept.pop((event.by, kind), None)) is not None:
+                    self._kept[event.instance, kind] = kept
+            self._kept[event.instance, event.kind] = line
         elif event.kind is not RecordKind.PROBE:
             self._kept["", event.kind] = line
 

@@ -29,6 +29,9 @@ class Observer:
     def decided(self, verb: Verb, members: Collection[Instance], leaders: Collection[Instance] = ()) -> None:
         """These instances are to start, stop or restart. They follow `leaders`, if there are any."""
 
+    def renamed(self, member: Instance, before: str) -> None:
+        """An instance has a new name, because its component was scaled; `before` is the old one."""
+
     def signaled(self, received: Received) -> None:
         """The supervisor got a signal."""
 

@@ -72,7 +72,7 @@ class Supervisor:
         self.change_requests.decided = lambda verb, members, leaders: self.observer.decided(verb, members, leaders)
         self.observer = Observer()
         self._launcher.probes.flipped = lambda *report: self.observer.probed(*report)
-        self.scaling = Scaling(self.registry, supply, self.streams.rename)
+        self.scaling = Scaling(self.registry, supply, self._rename)
         self._stop_order: StopOrder | None = None
         self.on_report: Callable[[str], None] | None = None
         self._listeners: list[Callable[[Instance, State], None]] = []
@@ -225,6 +225,10 @@ class Supervisor:
     def last_answer(self, member: Instance) -> str:
         """What a probe of it was last answered in this incarnation; `owner unknown` where nobody tells whose it was."""
         return self._launcher.probes.last_answer(member.key)
+
+    def _rename(self, member: Instance, before: str) -> None:
+        self.streams.rename(member, before)
+        self.observer.renamed(member, before)
 
     # What becomes of a change of state (household.Head)
 

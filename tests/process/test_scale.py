@@ -35,6 +35,7 @@ def running(home):
         return asked.text + asked.err.decode()
 
     run.ask = ask
+    run.ask_rows = lambda *words: [line for line in ask(*words).splitlines() if line.startswith("{")]
     assert until(lambda: Run([*command_under_test(), "wait", "--ready", "-C", home.path]).wait() == 0)
     yield run
     if run.returncode is None:
@@ -71,6 +72,18 @@ def test_surplus_instances_are_gone(system, again):
     assert "2 of 2 components ready" in system.ask("status")
     assert "web.2" not in system.ask("why")
     assert "unknown component 'web.2'" in system.ask("start", "web.2", status=2)
+
+
+def test_the_record_follows_an_instance_to_its_new_name(system):
+    def recorded():
+        return [(row["instance"], row["state"]) for row in map(json.loads, system.ask_rows("ps", "-a", "--json"))]
+
+    system.ask("scale", "web=2")
+    system.ask("scale", "web=1")
+    assert recorded() == [("db", "running"), ("web", "running"), ("web.2", "stopped")]
+    system.ask("scale", "web=2")
+    system.ask("down")
+    assert recorded() == [("db", "stopped"), ("web.1", "stopped"), ("web.2", "stopped")]
 
 
 def test_an_instance_that_is_scaled_away_is_not_waited_for(system):
