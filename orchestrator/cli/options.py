@@ -127,10 +127,13 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in (action.choices or ()):
-            near = did_you_mean(value, action.choices or ()).removeprefix("; ")
+            known = list(action.choices or ())
+            near = did_you_mean(value, known)
+            if not near and len(value) == 2:  # one letter of two: `uo` for `up`
+                near = did_you_mean(value, [name for name in known if len(name) == 2], 0.5)
             raise NoCommandError(
                 f"unknown command {value!r}",
-                near or f"see `{self.prog} --help`",
+                near.removeprefix("; ") or f"see `{self.prog} --help`",
                 word=value,
                 within=" " in self.prog,
             )

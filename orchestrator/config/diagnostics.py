@@ -83,9 +83,9 @@ def folded(problems: Sequence[str]) -> list[str]:
     return shown
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the nearest of the known words, or nothing."""
+def did_you_mean(word: str, known: Iterable[str], least: float = 0.6) -> str:
+    """Return `; did you mean 'x'?` for the nearest known word that is `least` alike, from 0 to 1, or nothing."""
     import difflib  # only a mistake pays for it
 
-    near = difflib.get_close_matches(word, list(known), 1, 0.6)
+    near = difflib.get_close_matches(word, list(known), 1, least)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -45,15 +45,13 @@ class Selected:
         return [name] if self.count == 1 else [f"{name}.{number}" for number in range(1, self.count + 1)]
 
 
-def parse_formation(text: str) -> dict[str, int]:
+def parse_formation(text: str, hint: str = "write -m web=2,worker=1 or -m all=1") -> dict[str, int]:
     """Read `web=2,all=1`; raises UsageError."""
     formation: dict[str, int] = {}
     for pair in filter(None, (part.strip() for part in text.split(","))):
         name, sign, count = (part.strip() for part in pair.partition("="))
         if not (name and sign and count.isascii() and count.isdecimal() and len(count) < 5 and int(count) <= MOST):
-            raise UsageError(
-                f"{pair!r} is not NAME=NUMBER with a number from 0 to {MOST}", "write -m web=2,worker=1 or -m all=1"
-            )
+            raise UsageError(f"{pair!r} is not NAME=NUMBER with a number from 0 to {MOST}", hint)
         formation[name] = int(count)
     return formation
 

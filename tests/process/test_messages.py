@@ -17,6 +17,11 @@ def here(tmp_path):
     ("words", "message"),
     [
         (["restrat", "web"], "unknown command 'restrat'\nhint: did you mean 'restart'?"),
+        (["uo"], "unknown command 'uo'\nhint: did you mean 'up'?"),
+        (
+            ["scale", "web=x"],
+            "'web=x' is not NAME=NUMBER with a number from 0 to 1000\nhint: write orchestrate scale web=2 worker=1",
+        ),
         (["staus"], "unknown command 'staus'\nhint: did you mean 'status'?"),
         (["web", "wbe"], "unknown component 'wbe'\nhint: did you mean 'web'?"),
         (["quux"], "unknown command or component 'quux'\nhint: there are: web, db"),

@@ -158,6 +158,12 @@ def test_what_cannot_be_imported_is_named(name, text, words):
         convert(text, name)
 
 
+def test_a_process_with_a_schedule_starts_on_request_only():
+    text = "processes:\n  a:\n    command: x\n    schedule: {cron: '* * * * *'}\n"
+    assert components(text, "process-compose.yaml")["a"]["autostart"] is False
+    assert losses(text, "process-compose.yaml") == ["4: processes.a.schedule"]
+
+
 def test_the_format_is_known_by_the_content_too():
     assert components("processes: {a: {command: x}}", "dev.yaml")["a"]["command"] == "x"
     assert components('{"procs": {"a": {"cmd": ["x"]}}}', "mprocs.json")["a"]["command"] == ["x"]

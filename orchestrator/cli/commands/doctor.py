@@ -74,7 +74,7 @@ def _home(home: Home, system: SystemSpec | None) -> list[Finding]:
     findings = [Finding(OK, "home", f"no system is running in {home.directory}"), *_leftovers(home)]
     taken = planning.taken_ports(system) if system else ()
     for text in taken:
-        fact, _, _ = text.partition(";")
+        fact, _, _ = text.partition("\n")  # without the hint of a start
         findings.append(Finding(ERROR, "port", fact, "stop that process, or choose other ports with -p or --any-port"))
     if system and not taken:
         found = {c.environment["PORT"] for c in system.components if c.environment.get("PORT")}

@@ -9,12 +9,14 @@ from orchestrator.config.selection import ALL, parse_formation
 from orchestrator.model.control import Request, Verb
 from orchestrator.model.errors import UsageError
 
+HINT = "write orchestrate scale web=2 worker=1"
+
 
 def run(options: argparse.Namespace) -> int:
     """Ask for each component in turn; returns when its instances run, or are down."""
-    formation = parse_formation(",".join(options.formation_words))
+    formation = parse_formation(",".join(options.formation_words), HINT)
     if not formation or ALL in formation:
-        raise UsageError("scale needs the components by name", "write orchestrate scale web=2 worker=1")
+        raise UsageError("scale needs the components by name", HINT)
     for name, count in formation.items():
         reply = client.ask(options, Request(Verb.SCALE, (name,), str(count)))
         if options.json:

@@ -44,7 +44,7 @@ _WHY = {
     "disable_ansi_colors": "set NO_COLOR=1 in `environment` if the program reads it",
     "is_elevated": "put sudo before the command",
     "is_dotenv_disabled": ".env is read for all components; use `unset`",
-    "schedule": "no counterpart; use cron or a systemd timer",
+    "schedule": "starts on request only; run `orchestrate start NAME` from cron or a systemd timer",
     "env_cmds": "no counterpart; put the commands into the shell line of a component",
     "extends": "not followed; import that file too and pass both with -f",
     "log_level": _LOGS,
@@ -177,6 +177,8 @@ class _ProcessSection:
             if table.get(flag) is True:
                 self.keys["autostart"] = False
                 self._comment(why, "autostart")
+        if table.get("schedule"):
+            self.keys["autostart"] = False
         if table.get("is_daemon") is True:
             self._lose("is_daemon", text="start it in the foreground: remove the option that makes it a daemon")
         namespace = text_of(table.get("namespace"))
