@@ -49,12 +49,7 @@ class Causes:
         self._record = record
         self._words = words
         self._by_number = {event.number: event for event in record.events}
-        self._changes: dict[str, list[RecordedEvent]] = {}
-        for event in record.events:
-            if event.kind is RecordKind.CHANGE and event.instance:
-                self._changes.setdefault(event.instance, []).append(event)
-            elif event.kind is RecordKind.RENAME and event.by in self._changes:
-                self._changes[event.instance] = [*self._changes.get(event.instance, []), *self._changes.pop(event.by)]
+        self._changes = record.changes()
 
     @property
     def instances(self) -> tuple[str, ...]:

@@ -158,6 +158,16 @@ class StartRecord:
         """Return the first event of a kind."""
         return next((event for event in self.events if event.kind is kind), None)
 
+    def changes(self) -> dict[str, list[RecordedEvent]]:
+        """Return the changes of each instance, by its last name."""
+        found: dict[str, list[RecordedEvent]] = {}
+        for event in self.events:
+            if event.kind is RecordKind.CHANGE and event.instance:
+                found.setdefault(event.instance, []).append(event)
+            elif event.kind is RecordKind.RENAME and event.by in found:
+                found[event.instance] = [*found.get(event.instance, []), *found.pop(event.by)]
+        return found
+
 
 def mark_of_copy(found: StartRecord, now: float) -> bytes:
     """Return the line at the end of a copy of the record of a running system; `now` is wall-clock seconds."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
-from orchestrator.history.record import RecordedEvent, RecordKind, StartRecord
+from orchestrator.history.record import RecordedEvent, StartRecord
 from orchestrator.terminal.width import padded, width
 
 HEADS = ("NAME", "STARTED", "UP", "READY", "WAITED FOR")
@@ -43,10 +43,7 @@ def of_record(record: StartRecord) -> tuple[Times, ...]:
     """Return the times of all instances of a record, in the order in which they started."""
     facts = record.facts
     steps = [name for name in _list(facts.get("steps")) if isinstance(name, str)]
-    changes: dict[str, list[RecordedEvent]] = {}
-    for event in record.events:
-        if event.kind is RecordKind.CHANGE and event.instance:
-            changes.setdefault(event.instance, []).append(event)
+    changes = record.changes()
     found: dict[str, Times] = {}
     for one in _list(facts.get("components")):
         if isinstance(one, dict) and isinstance(name := one.get("name"), str):

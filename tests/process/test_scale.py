@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 
 import pytest
 from harness import Run, command_under_test, until
@@ -84,6 +85,7 @@ def test_the_record_follows_an_instance_to_its_new_name(system):
     system.ask("scale", "web=2")
     system.ask("down")
     assert recorded() == [("db", "stopped"), ("web.1", "stopped"), ("web.2", "stopped")]
+    assert re.search(r"^. web\.1 .*\d", system.ask("graph", "--times"), re.M)
 
 
 def test_an_instance_that_is_scaled_away_is_not_waited_for(system):
