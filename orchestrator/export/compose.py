@@ -130,7 +130,9 @@ def _restart(plan: RestartPlan) -> str:
         case RestartPolicy.NEVER:
             return "no"
         case RestartPolicy.ON_FAILURE:
-            return f"on-failure:{plan.max}" if plan.max else "on-failure"
+            if plan.max == 1:  # the first exit is the last one
+                return "no"
+            return f"on-failure:{plan.max - 1}" if plan.max else "on-failure"
         case RestartPolicy.ALWAYS:
             return "always"
 

@@ -88,7 +88,9 @@ def losses(text, name="compose.yaml", **files):
     [
         ("restart: 'no'", {}),
         ("restart: no", {}),
-        ("restart: on-failure:3", {"restart": {"policy": "on-failure", "max": 3}}),
+        ("restart: on-failure:3", {"restart": {"policy": "on-failure", "max": 4}}),
+        ("restart: on-failure", {"restart": {"policy": "on-failure", "max": "unlimited"}}),
+        ("restart: unless-stopped", {"restart": {"policy": "always", "max": "unlimited"}}),
         ("healthcheck: {test: NONE, disable: true}", {}),
         ("healthcheck: {test: [CMD, a, b], timeout: 500ms}", {"ready": {"exec": ["a", "b"], "timeout": "500ms"}}),
         ("depends_on: {b: {condition: service_started, required: false}}",
@@ -162,6 +164,21 @@ def test_a_process_with_a_schedule_starts_on_request_only():
     text = "processes:\n  a:\n    command: x\n    schedule: {cron: '* * * * *'}\n"
     assert components(text, "process-compose.yaml")["a"]["autostart"] is False
     assert losses(text, "process-compose.yaml") == ["4: processes.a.schedule"]
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "lost"),
+    [
+        ("serve --port 8000", "scale: 2", ["5: services.a.scale"]),
+        ("serve 0.0.0.0:8000", "deploy: {replicas: 2}", ["5: services.a.deploy.replicas"]),
+        ("serve 0.0.0.0:8000", "scale: 1", []),
+        ("serve $PORT 8000x", "scale: 2", []),
+        ("serve 8000", "scale: 2", ["5: services.a.scale"]),
+    ],
+)
+def test_instances_that_would_share_a_port_are_named(command, key, lost):
+    text = f"services:\n  a:\n    command: {command}\n    ports: [8000]\n    {key}\n"
+    assert losses(text) == lost
 
 
 def test_the_format_is_known_by_the_content_too():

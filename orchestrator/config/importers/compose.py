@@ -60,6 +60,7 @@ _WHY = {
     "privileged": "no container",
     "extends": "not followed; copy the keys of that service",
 }
+_PORT = re.compile(r"(?:(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\]):|--port[= ])(?P<port>\d{2,5})(?!\d)")
 _TOP = {"services", "version", "name"}
 
 
@@ -350,19 +351,34 @@ class _Service:
                 plan["within"] = window
             if (delay := duration(how.get("delay"))) is not None:
                 plan["backoff"] = [delay, delay]
-        if most.isdecimal():
-            plan = {"max": min(int(most), 1000000), **plan}
         if word := words.get(policy):
-            self.keys["restart"] = {"policy": word, **plan} if plan else word
+            retries = int(most) if most.isascii() and most.isdecimal() else 0
+            most_exits = min(retries + 1, 1000000) if retries else "unlimited"  # `max` counts exits, not restarts
+            self.keys["restart"] = {"policy": word, "max": most_exits, **plan}
             self._comment("restart", "restart")
         elif policy not in ("no", "none", ""):
             self._lose("restart", text=f"{policy!r} has no counterpart")
         replicas = count(table.get("scale", deploy.get("replicas")))
         if replicas is not None and replicas != 1:
             self.keys["replicas"] = replicas
+            if replicas > 1 and (port := self._fixed_port()):
+                key = ("scale",) if "scale" in table else ("deploy", "replicas")
+                self._lose(*key, text=f"all {replicas} instances use port {port}; write $PORT instead of it")
         for key in deploy:
             if key not in ("replicas", "restart_policy", "resources"):
                 self._lose("deploy", key)
+
+    def _fixed_port(self) -> str:
+        """Return a port that the command or the health check names as a number, or nothing."""
+        test = self.keys.get("ready", {}).get("exec", "")
+        for value in (self.keys["command"], test):
+            text = value if isinstance(value, str) else " ".join(value)
+            if match := _PORT.search(text):
+                return match["port"]
+            port = str(self.keys.get("port", ""))
+            if port and re.search(rf"(?<![\w.]){port}(?![\w.])", text):
+                return port
+        return ""
 
     def _convert_limits(self, table: dict[str, Any]) -> None:
         limits: dict[str, Any] = {}

@@ -302,7 +302,7 @@ class _ProcessSection:
         plan: dict[str, Any] = {}
         if policy:
             most = count(how.get("max_restarts"))
-            plan["max"] = most or "unlimited"
+            plan["max"] = min(most + 1, 1000000) if most else "unlimited"  # `max` counts exits, not restarts
             if (pause := duration(how.get("backoff_seconds"))) is not None:
                 plan["backoff"] = [pause, pause]
             self.keys["restart"] = {"policy": policy, **plan}
