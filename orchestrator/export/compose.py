@@ -9,14 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from orchestrator.export import source as common
 from orchestrator.export.source import Export, ExportedFile, ExportLoss, Source
 from orchestrator.export.yaml import write
 from orchestrator.model.errors import signal_name
 from orchestrator.model.masked import plain
-from orchestrator.model.spec import AskedProbe, ComponentSpec, Condition, RestartPlan, RestartPolicy
+from orchestrator.model.spec import (
+    AskedProbe,
+    ComponentSpec,
+    Condition,
+    HttpProbe,
+    RestartPlan,
+    RestartPolicy,
+    TcpProbe,
+)
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 ROOT = "/app"  # where the project is in the image
 Tree = dict[str, Any]
 
@@ -29,6 +39,7 @@ def export(source: Source, image: str) -> Export:
     groups = common.grouped(source.components)
     ends = common.jobs(source.components)
     before: list[str] = []
+    unpublished: list[str] = []
     for step in source.init:
         name = f"init-{step.name}"
         services[name] = {**_service(source, step, image, files), "restart": "no"}
@@ -49,15 +60,20 @@ def export(source: Source, image: str) -> Export:
         needs = {step: {"condition": "service_completed_successfully"} for step in before[-1:]}
         if needs := {**needs, **_needs(first, groups)}:
             service["depends_on"] = needs
-        port = common.port_of(source, first)
+        port = common.port_of(source, first) or _probed_port(first)
         if port and len(instances) == 1:
             service["ports"] = [f"{port}:{port}"]
-        elif len(instances) > 1:
+        elif name not in ends:
+            unpublished.append(name)
+        if len(instances) > 1:
             service["deploy"] = {"replicas": len(instances)}
         if not first.autostart:
             service["profiles"] = ["manual"]
         services[name] = service
         losses += _losses(source, first, groups)
+    if unpublished:
+        text = f"not published for {', '.join(unpublished)}; add `ports` to those that are used from outside"
+        losses.append(ExportLoss("", "ports", text))
     notes = (
         f"Build the image {image} with this project in {ROOT}, and with curl and bash for the health checks",
         "docker compose up -d",
@@ -123,6 +139,18 @@ def _health(component: ComponentSpec) -> Tree:
         "start_period": f"{math.ceil(max(probe.start_period, 30.0))}s",
         "retries": probe.retries or 3,
     }
+
+
+def _probed_port(component: ComponentSpec) -> int:
+    """Return the port of this machine that a probe asks; 0 if none does."""
+    for probe in (*component.ready, *component.alive):
+        if isinstance(probe, TcpProbe) and probe.host in _LOOPBACK:
+            return probe.port
+        if isinstance(probe, HttpProbe) and not probe.unix:
+            parts = urlsplit(probe.url)
+            if parts.hostname in _LOOPBACK:
+                return parts.port or (443 if parts.scheme == "https" else 80)
+    return 0
 
 
 def _restart(plan: RestartPlan) -> str:

@@ -311,6 +311,22 @@ def test_a_shop_in_compose_waits_and_checks_health(project):
     assert "ports" not in services["migrate"], "it does not listen"
 
 
+def test_compose_publishes_known_ports_and_counts_restarts(project):
+    here = project()
+    (here.path / "orchestrate.toml").write_text(
+        '[components.web]\ncommand = "cat"\nready = { tcp = "127.0.0.1:8123" }\n'
+        'restart = { policy = "on-failure", max = 3 }\n'
+        '[components.worker]\ncommand = "cat"\nrestart = { policy = "on-failure", max = 1 }\n'
+    )
+    out = here.export("compose")
+    services = yaml.safe_load((out / "compose.yaml").read_text())["services"]
+    assert {name: (one.get("ports"), one["restart"]) for name, one in services.items()} == {
+        "web": (["8123:8123"], "on-failure:2"),
+        "worker": (None, "no"),
+    }
+    assert "all: ports: not published for worker; add" in (out / "EXPORT-NOTES.txt").read_text()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_kubernetes_accepts_each_example(project, name):
     here = project(name)
