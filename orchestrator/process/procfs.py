@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 
 from orchestrator.runtime.fd_limit import ReservedDescriptors
 from orchestrator.terminal.escapes import printable_line
@@ -46,6 +47,29 @@ def read(pid: int, name: str) -> bytes:
 def exists(pid: int) -> bool:
     """Say whether there is such a process, if only a zombie."""
     return bool(stat_fields(pid))
+
+
+def pids() -> Iterator[int]:
+    """Yield the pids of all processes that are visible here; none without /proc."""
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return
+    yield from (int(name) for name in names if name.isdigit())
+
+
+def open_files(pid: int) -> Iterator[str]:
+    """Yield what each descriptor of a process leads to, as /proc/PID/fd names it. Nothing if we may not see it."""
+    directory = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(directory)
+    except OSError:  # another user's, not dumpable, or gone meanwhile
+        return
+    for name in names:
+        try:
+            yield os.readlink(f"{directory}/{name}")
+        except OSError:
+            continue
 
 
 def parent_of(pid: int) -> int:

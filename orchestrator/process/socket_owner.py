@@ -20,7 +20,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from orchestrator.process import tree
+from orchestrator.process import procfs, tree
 
 _LISTEN = 0x0A  # include/net/tcp_states.h
 _UCRED = struct.Struct("3i")  # pid, uid, gid
@@ -107,7 +107,7 @@ def _owner_of_pid(pid: int, root: int) -> OwnerVerdict:
 def listener(port: int) -> int:
     """Return the pid of a process that listens on `port`, on whichever address; 0 where the kernel does not tell."""
     inodes = {e.inode for e in _entries() if e.state == _LISTEN and e.local[1] == port}
-    return _holder(inodes, _everyone()) if inodes else 0
+    return _holder(inodes, procfs.pids()) if inodes else 0
 
 
 def _is_local(here: End, there: End) -> bool:
@@ -140,34 +140,13 @@ def _owner(inodes: Collection[int], root: int) -> OwnerVerdict:
         return OwnerVerdict(Owner.OURS)
     if not all(map(_is_open_to_us, ours)):
         return OwnerVerdict(Owner.UNKNOWN)
-    pid = _holder(inodes, _everyone())
+    pid = _holder(inodes, procfs.pids())
     return OwnerVerdict(Owner.FOREIGN, pid) if pid else OwnerVerdict(Owner.UNKNOWN)
-
-
-def _everyone() -> Iterator[int]:
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        return
-    yield from (int(name) for name in names if name.isdigit())
 
 
 def _holder(inodes: Collection[int], pids: Iterable[int]) -> int:
     wanted = {f"socket:[{inode}]" for inode in inodes}
-    return next((pid for pid in pids if not wanted.isdisjoint(_open_files(pid))), 0)
-
-
-def _open_files(pid: int) -> Iterator[str]:
-    directory = f"/proc/{pid}/fd"
-    try:
-        names = os.listdir(directory)
-    except OSError:  # another user's, not dumpable, or gone meanwhile
-        return
-    for name in names:
-        try:
-            yield os.readlink(f"{directory}/{name}")
-        except OSError:
-            continue
+    return next((pid for pid in pids if not wanted.isdisjoint(procfs.open_files(pid))), 0)
 
 
 def _is_open_to_us(pid: int) -> bool:

@@ -5,18 +5,16 @@ address that overlaps.
 
 TCP ports that processes listen on, from /proc/net/tcp and tcp6 (proc_pid_net(5)). Without /proc there are none.
 
-Light, unlike `sockets`: a start looks whether its ports are taken before the first fork.
+Light, unlike `socket_owner`: a start looks whether its ports are taken before the first fork.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from orchestrator.process import socket_owner
-from orchestrator.process.procfs import command_of
+from orchestrator.process import procfs
 
 
 def fault(host: str, port: int) -> str:
@@ -84,8 +82,10 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _by_whom(port: int) -> str:
+    from orchestrator.process import socket_owner  # and ipaddress; most starts need neither
+
     if pid := socket_owner.listener(port):
-        return f" by pid {pid} ({command_of(pid)})"
+        return f" by pid {pid} ({procfs.command_of(pid)})"
     return ""
 
 
@@ -97,7 +97,7 @@ def taken(ports: Collection[int]) -> dict[int, int]:
     """Return those of these ports that some process listens on, on whichever address, with its pid; 0 if the kernel
     does not tell."""
     found = {inode: port for inode, port in _sockets() if port in ports}
-    holders = dict(_holders(found, _everyone())) if found else {}
+    holders = dict(_holders(found, procfs.pids())) if found else {}
     return {port: holders.get(inode, 0) for inode, port in found.items()}
 
 
@@ -127,27 +127,6 @@ def _sockets() -> Iterator[tuple[str, int]]:
 def _holders(inodes: Collection[str], pids: Iterable[int]) -> Iterator[tuple[str, int]]:
     """Yield the inodes of these that a process has open, with its pid."""
     for pid in pids:
-        for link in _links(pid):
+        for link in procfs.open_files(pid):
             if link.startswith("socket:[") and (inode := link[8:-1]) in inodes:
                 yield inode, pid
-
-
-def _links(pid: int) -> Iterator[str]:
-    directory = f"/proc/{pid}/fd"
-    try:
-        names = os.listdir(directory)
-    except OSError:  # another user's, not dumpable, or gone meanwhile
-        return
-    for name in names:
-        try:
-            yield os.readlink(f"{directory}/{name}")
-        except OSError:
-            continue
-
-
-def _everyone() -> Iterator[int]:
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        return
-    yield from (int(name) for name in names if name.isdigit())
