@@ -112,14 +112,14 @@ OPTION = "--end-survivors"
 
 
 def settle(home: Home, here: CommandSettings) -> None:
-    """Name what survived, and end it where that is asked for: by the option, or by an answer on the terminal.
+    """List leftovers of an earlier start. Kill them if the option or an answer on the terminal says so.
 
     Without either the start goes on beside it, as `docker compose up` does beside orphans. Raises OrchestrateError
     where something was to be ended and could not be.
     """
     if not any(home.locks.glob("*.tree")):
         return
-    from orchestrator.process import leftovers  # after a clean end nobody needs it here
+    from orchestrator.process import leftovers  # not needed after a clean exit
 
     found, empty = leftovers.find(home.locks)
     for path in empty:
@@ -143,7 +143,7 @@ def settle(home: Home, here: CommandSettings) -> None:
 
 
 def _asked() -> bool:
-    """Ask on the terminal; no where there is none, or where we are in its background and would be stopped (SIGTTIN)."""
+    """Ask on the terminal. Return False without one, or in its background, where reading would stop us (SIGTTIN)."""
     try:
         if not sys.stderr.isatty() or os.tcgetpgrp(0) != os.getpgrp():
             return False

@@ -175,7 +175,7 @@ def _reflows(term: str, environ: Mapping[str, str]) -> bool:
     return "XTERM_VERSION" not in environ and not term.startswith(("linux", "rxvt", "screen", "vt"))
 
 
-# Terminals that show OSC 8 hyperlinks, by the variables that they set. There is no query that all of them answer.
+# Terminals that show OSC 8 hyperlinks, by the variables that they set. No query is answered by all of them.
 _LINKING = {
     "TERM_PROGRAM": ("iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "rio", "WarpTerminal"),
     "TERM": ("xterm-kitty", "xterm-ghostty", "foot", "foot-extra", "alacritty", "contour", "wezterm"),

@@ -111,7 +111,7 @@ class Definition:
 
 @dataclass(slots=True)
 class Document:
-    """`tree` holds what a TOML file can; `places` maps the path of each key to where it is written."""
+    """`tree` holds plain TOML values; `places` maps the path of each key to its file and line."""
 
     root: Place
     tree: dict[str, object] = field(default_factory=dict)

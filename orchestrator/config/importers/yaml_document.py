@@ -86,7 +86,7 @@ class _YamlReader:
         assert isinstance(node, yaml.ScalarNode)
         if node.tag in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:binary"):
             return node.value
-        if re.fullmatch(r"\d+(?::[0-5]?\d)+", node.value):  # 22:22 is no number of base 60
+        if re.fullmatch(r"\d+(?::[0-5]?\d)+", node.value):  # 22:22 is text, not a number in base 60
             return node.value
         if node.tag.startswith("!"):  # a tag of the application
             return node.value

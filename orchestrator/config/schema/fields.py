@@ -1,6 +1,6 @@
 """What a value in a definition may look like: each shape reads one kind of value, and describes it as JSON Schema.
 
-A shape reads plain values (what TOML has) into what the engine wants. A fault is told with the place of the value and
+A shape converts plain TOML values to those of the engine. A mistake is reported with the place of the value and
 never stops the reading of the others.
 
 Shapes made of shapes: lists, tables with known keys and with names that the user gives. Pure.
