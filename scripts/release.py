@@ -119,7 +119,7 @@ def pyz(source: Path, path: Path, epoch: int) -> Path:
     """Write the single file: the package, its dependencies with their licenses, and a main program."""
     files = {"__main__.py": MAIN.encode()}
     for file in sorted((source / "orchestrator").rglob("*")):
-        if file.is_file() and file.suffix != ".svg":
+        if file.is_file() and file.suffix not in (".svg", ".pyc"):  # setup.py has imported some of them
             files[str(file.relative_to(source))] = file.read_bytes()
     with tempfile.TemporaryDirectory(prefix="orchestrate-build-") as name:
         files |= dependencies(Path(name))

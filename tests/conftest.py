@@ -1,5 +1,6 @@
 """What every test stands on: pytest is a child subreaper, and after each test it counts its children."""
 
+import gc
 import os
 import shutil
 import signal
@@ -10,11 +11,17 @@ from pathlib import Path
 import hypothesis
 import lateness
 import pytest
+from examples import examples
+
+save_coverage = None
+if "COVERAGE_RCFILE" in os.environ:  # by scripts/test --coverage: the workers of xdist too
+    from programs.measured import measure
+
+    save_coverage = measure()
 
 # A submission is judged on what it changes, not on what a random search happens to find that day.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if "CI" in os.environ:
-    hypothesis.settings.load_profile("ci")
+hypothesis.settings.register_profile("usual", max_examples=examples(100), derandomize="CI" in os.environ, deadline=None)
+hypothesis.settings.load_profile("usual")
 
 if sys.platform == "linux":
     import harness
@@ -26,8 +33,9 @@ else:
 
 
 SLOW = set(
-    "test_deaths test_full_disk test_graceful_stop test_guardian test_manual test_more_deaths test_one_home"
-    " test_output_speed test_recipes test_security test_survivors test_tree".split()
+    "test_faults test_full_disk test_graceful_stop test_guardian test_manual test_more_faults test_one_home"
+    " test_output_speed test_recipes test_security test_leftovers test_standard_streams"
+    " test_systemd_booted test_tree".split()
 )
 
 
@@ -52,7 +60,15 @@ def pytest_configure(config):
             signal.signal(number, usual)
 
 
+def pytest_collection_finish():
+    """Spare later garbage collections what lives as long as the tests: modules, and thousands of collected tests."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_unconfigure():
+    if save_coverage:
+        save_coverage()
     shutil.rmtree(os.environ.pop("ORCHESTRATE_RUNTIME_DIR"), ignore_errors=True)
 
 
@@ -75,7 +91,7 @@ def no_process_left(request):
         return
     left = harness.end_all_runs() + harness.end_all_children()
     if left and not request.node.stash.get(FAILED, False):
-        pytest.fail(f"{request.node.nodeid} left {len(left)} processes:\n" + "\n".join(left))
+        pytest.fail(f"{request.node.nodeid} left {len(left)} processes or internal errors:\n" + "\n".join(left))
 
 
 class Home:
@@ -152,3 +168,22 @@ def tmux(tmp_path_factory):
     yield open_one
     for one in opened:
         assert one.end() == []
+
+
+@pytest.fixture
+def network(tmp_path):
+    """Hosts on a network of their own: `network("head", "worker-1")`; skipped where they cannot be made."""
+    from hosts import Network, Refused
+
+    made = []
+
+    def make(*names, directory=tmp_path):
+        try:
+            made.append(Network(directory / f"network{len(made)}", names))
+        except Refused as reason:
+            pytest.skip(str(reason))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

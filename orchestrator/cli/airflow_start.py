@@ -1,6 +1,6 @@
-"""Runs a definition that contains the Airflow preset: the helper before the initial steps, then all components.
+"""Runs a definition that contains the Airflow preset: prepares Airflow, then runs the initial steps and all components.
 
-AIRFLOW_HOME is held as well as the home of the definition, so that no second Airflow starts on it.
+AIRFLOW_HOME is locked as well as the home of the definition, so that no second Airflow starts on it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from orchestrator.cli.settings import CommandSettings
 from orchestrator.cli.sources import Sources
 from orchestrator.config.diagnostics import Report
 from orchestrator.model.spec import StartPlan, SystemSpec
+from orchestrator.presets.airflow.preset import Preset
 from orchestrator.runtime.home import Home
 from orchestrator.supervisor.scaling import InstanceSource
 
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class AirflowStart:
-    """One start. `system` is what is expected, `names` the components in it; `plan` makes a system of sources.
-    `sources` are those expected until the facts are known, and then the true ones; `recorded` is for the record."""
+    """One start. `system` is the expected system, `names` are its components; `plan` makes a system from sources.
+    `sources` are the expected ones until the facts are known, and then the true ones; `recorded` is for the record.
+    `preset` is set once Airflow is prepared."""
 
     part: AirflowTable
     sources: Sources
@@ -36,35 +38,39 @@ class AirflowStart:
     names: Collection[str]
     plan: Callable[[Sources], SystemSpec]
     recorded: Callable[[], inputs.InputSources]
+    preset: Preset | None = None
 
-    def run(self, home: Path, here: CommandSettings, birth: StartupReporter | None, supply: InstanceSource) -> int:
-        """Run it to its end; returns the exit status. Raises HeldError if another system holds AIRFLOW_HOME."""
+    def run(self, home: Path, here: CommandSettings, reporter: StartupReporter | None, supply: InstanceSource) -> int:
+        """Run the system until it exits; return the exit status. Raises HeldError if another one holds AIRFLOW_HOME."""
         own = self.part.home
         airflow.make_home(own.directory)
         if own.directory.samefile(home):
-            return self._run(home, here, birth, supply)
+            return self._run(home, here, reporter, supply)
         lock = home_claim.take(own)
         try:
             home_claim.wait_for_old_trees(own)
             home_claim.settle(own, here)
-            return self._run(home, here, birth, supply)
+            return self._run(home, here, reporter, supply)
         finally:
             own.forget_holder()
             lock.release()
 
-    def _run(self, home: Path, here: CommandSettings, birth: StartupReporter | None, supply: InstanceSource) -> int:
+    def _run(self, home: Path, here: CommandSettings, reporter: StartupReporter | None, supply: InstanceSource) -> int:
+        self.preset = self.part.preset_of(self.names)
         return foreground.run_made(
             self._make,
             home,
             here,
-            birth=birth,
+            reporter=reporter,
             supply=supply,
             airflow_home=str(self.part.home.directory),
             sources=self.recorded,
+            watch=airflow.watch_growth(self.preset, here),
         )
 
     def _make(self, home: Home) -> tuple[SystemSpec, Callable[[], StartPlan]]:
-        system, plan = self.part.start(self.names)
+        assert self.preset is not None
+        system, plan = self.preset.make(self.part.home)
         assert plan is not None
         init = (*system.init, *self.system.init)
         labels = (*(step.name for step in system.init), *self.system.labels)

@@ -1,20 +1,19 @@
 """The Airflow preset as a part of a definition: the table [airflow] of orchestrate.toml, or `orchestrate airflow`.
 
-Which components there are depends on the installed Airflow and on its configuration. Before a start they are those of
-the last one if nothing has changed, else what configuration file and environment let expect; once the helper has
-reported, the definition is read again with what is true. The user's tables are merged over the preset's.
+The components depend on the installed Airflow and on its configuration. Before a start they are those of the last start
+if nothing has changed, else those that configuration file and environment suggest. Once Airflow is prepared, the
+definition is read again with the facts. The user's tables are merged over the preset's.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orchestrator.cli.options import WAIT_FOR_DATABASE
+from orchestrator.cli.options import WAIT_FOR_DATABASE, PresetOptions
 from orchestrator.config import component_dump, loading
 from orchestrator.config.definition import Definition, Document, PresetTable, merge
 from orchestrator.config.diagnostics import Place, Report, did_you_mean
@@ -22,10 +21,11 @@ from orchestrator.config.environment import Layers, expand_at
 from orchestrator.config.interpolation import escape
 from orchestrator.model.errors import ConfigError
 from orchestrator.model.masked import plain
-from orchestrator.model.spec import ComponentSpec, SystemSpec
+from orchestrator.model.spec import ComponentSpec
 from orchestrator.presets.airflow import (
+    base_environment,
+    cache,
     generated_secrets,
-    preset,
     servers,
     workers,
 )
@@ -33,20 +33,20 @@ from orchestrator.presets.airflow import (
     installation as airflow_installation,
 )
 from orchestrator.presets.airflow.facts import EXECUTORS, NAMES, Facts, foresee
-from orchestrator.presets.airflow.preset import AirflowOptions, Preset
+from orchestrator.presets.airflow.options import AirflowOptions
+from orchestrator.presets.airflow.preset import Preset
 from orchestrator.runtime.home import Home
-
-if TYPE_CHECKING:
-    from orchestrator.model.spec import StartPlan
 
 SOURCE = "the Airflow preset"
 Ask = Callable[[Home, airflow_installation.Installation, dict[str, str]], Facts]
 
 
-def table_of(options: argparse.Namespace) -> dict[str, object]:
-    """Take the options of `orchestrate airflow` as the table [airflow] that says the same."""
-    lists = {"only": options.only, "except": options.without, "queues": options.queues, "with": options.servers}
-    texts = {"home": options.home, "airflow": options.airflow, "executor": options.executor, "bind": options.bind}
+def table_of(given: PresetOptions | None, home: str | None) -> dict[str, object]:
+    """Return the table [airflow] that corresponds to options of `orchestrate airflow`."""
+    options = given or PresetOptions()
+    lists = {"only": options.components, "except": options.left_out, "queues": options.queues, "with": options.servers}
+    texts = {"home": home, "airflow": options.airflow, "executor": options.executor, "bind": options.bind}
+    texts["listen"] = options.listen
     table: dict[str, object] = {key: text.replace("$", "$$") for key, text in texts.items() if text is not None}
     table |= {key: [n.strip() for n in text.split(",") if n.strip()] for key, text in lists.items() if text is not None}
     if options.port is not None:
@@ -55,20 +55,20 @@ def table_of(options: argparse.Namespace) -> dict[str, object]:
         table["any_port"] = True
     if options.workers != 1:
         table["workers"] = options.workers
-    for key in ("concurrency", "worker_grace"):
-        if getattr(options, key) is not None:
-            table[key] = getattr(options, key)
+    if options.concurrency is not None:
+        table["concurrency"] = options.concurrency
+    if options.worker_grace is not None:
+        table["worker_grace"] = options.worker_grace
     if options.flower:
         table["flower"] = True
-    options.home = options.only = options.without = None
     return table
 
 
 @dataclass(frozen=True, slots=True)
 class AirflowTable:
-    """`document` is what the user wrote, `environment` what Airflow starts from, `shell` the same without .env files
+    """`document` is the user's definition, `environment` the variables for Airflow, `shell` the same without .env files
     and the table. `home` is AIRFLOW_HOME, `directory` where components run. `version` and `components` are what is
-    expected to run."""
+    expected to run; `unset_secrets` are variables of secrets that only a start generates."""
 
     document: Document
     title: str
@@ -80,17 +80,20 @@ class AirflowTable:
     airflow_options: AirflowOptions
     version: str = ""
     components: tuple[ComponentSpec, ...] = ()
+    unset_secrets: tuple[str, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
-        """The components of the preset."""
+        """Return the names of the preset's components."""
         return frozenset(component.component or component.name for component in self.components)
 
     def foreseen(self, ask: Ask | None = None) -> AirflowTable:
-        """Return it with its version and components, as they are configured. With `ask`, which runs the helper,
-        exactly; else as far as can be told without running Airflow. Raises ConfigError."""
-        environment = preset.prepared(self.environment, self.installation, self.home.directory, self.directory)
-        facts = preset.stamped_facts(self.home, self.installation, environment)
+        """Return it with its version and components, as they are configured. With `ask` they are exact, from the
+        preparation; else as far as they are known without running Airflow. Raises ConfigError."""
+        environment = base_environment.prepared(
+            self.environment, self.installation, self.home.directory, self.directory
+        )
+        facts = cache.stamped_facts(self.home, self.installation, environment)
         if facts is None and ask is not None:
             facts = ask(self.home, self.installation, environment)
         if facts is None:
@@ -100,11 +103,10 @@ class AirflowTable:
         if facts is None:
             raise ConfigError([f"cannot tell which version of Airflow {self.installation.command} is"])
         components = self._preset(self.airflow_options).expected(self.home, facts)
-        return replace(self, version=facts.version, components=components)
+        return replace(self, version=facts.version, components=components, unset_secrets=facts.unset_secrets)
 
     def database_step(self) -> dict[str, Any]:
-        """Return the keys of an initial step that does for the database what the helper does, by Airflow's own
-        command."""
+        """Return the keys of an initial step that prepares the database as the preset does, with Airflow's command."""
         spec = next((one for one in self.components if one.name not in servers.NAMES), self.components[0])
         verb = "init" if tuple(map(int, self.version.split(".")[:2])) < (2, 7) else "migrate"
         tree = self._tree(spec)
@@ -115,7 +117,7 @@ class AirflowTable:
         return {"command": [escape(word) for word in command], **kept}
 
     def _tree(self, component: ComponentSpec) -> dict[str, Any]:
-        """Return a component as keys. Generated secrets stay in their file: what we print would show them."""
+        """Return a component as keys. Generated secrets stay in their file: otherwise we would print them."""
         environment = component.environment
         secrets = generated_secrets.stored(self.home)
         used = {name: value for name, value in secrets.items() if environment.get(name) == value}
@@ -130,19 +132,19 @@ class AirflowTable:
 
     @property
     def _inherited(self) -> dict[str, str]:
-        """What components get unchanged. AIRFLOW_HOME is written down: another shell may have another. So is the
-        executor if the table names it."""
+        """The variables that components get unchanged. AIRFLOW_HOME is included, because another shell may have another
+        one; so is the executor if the table names it."""
         table = self.document.tree.get("airflow")
         named = isinstance(table, dict) and "executor" in table
         written = {"AIRFLOW_HOME", *(("AIRFLOW__CORE__EXECUTOR",) if named else ())}
         return {name: value for name, value in self.environment.items() if name not in written}
 
     def definition(self, components: tuple[ComponentSpec, ...], report: Report) -> Definition:
-        """Return the definition with these components of the preset under what the user wrote."""
+        """Return the definition with these components of the preset under the user's tables."""
         trees: dict[str, dict[str, Any]] = {}
         for component in components:
             name = component.component or component.name
-            if name in trees:  # a further instance, which its number alone tells from the first
+            if name in trees:  # a further instance, which differs from the first only in its number
                 trees[name]["replicas"] = trees[name].get("replicas", 1) + 1
             else:
                 trees[name] = self._tree(component)
@@ -164,11 +166,10 @@ class AirflowTable:
         merged.root = self.document.root
         return loading.read(merged, self.title, report)
 
-    def start(self, names: Collection[str]) -> tuple[SystemSpec, Callable[[], StartPlan] | None]:
-        """Return the preset's part of a system in which only the components of these `names` run. The home has to be
-        held."""
+    def preset_of(self, names: Collection[str]) -> Preset:
+        """Return the preset of a system in which only the components of these `names` run."""
         airflow_options = replace(self.airflow_options, only=frozenset(names) & frozenset(NAMES), without=frozenset())
-        return self._preset(airflow_options).make(self.home)
+        return self._preset(airflow_options)
 
     def _preset(self, airflow_options: AirflowOptions) -> Preset:
         return Preset(
@@ -177,8 +178,8 @@ class AirflowTable:
 
 
 def _fitted(tree: dict[str, Any], mine: object) -> object:
-    """Return the user's keys so that they can be merged over the preset's `tree`, and remove from that what
-    contradicts them: a stop sequence says signal and timeout already. A list replaces ours, but env_file adds to it."""
+    """Return the user's keys for a merge over the preset's `tree`, and remove contradicting keys from that: a stop
+    sequence includes signal and timeout. A list replaces the preset's, but env_file adds to it."""
     if not isinstance(mine, dict):
         return mine
     stop, files = mine.get("stop"), mine.get("env_file")
@@ -209,7 +210,7 @@ def read(
 ) -> AirflowTable:
     """Return the preset that the table describes; `shell` is the environment without files.
 
-    Raises OrchestrateError if there is no Airflow; what is wrong in the table goes to `report`.
+    Raises OrchestrateError if Airflow is not installed; mistakes in the table go to `report`.
     """
 
     def text(key: str) -> str | None:
@@ -254,6 +255,7 @@ def read(
             flower=table.values.get("flower", False),
         ),
         servers=frozenset(table.values.get("with", ())),
+        listen=text("listen") or "",
     )
     installation = airflow_installation.find(command, environment.get("PATH"))
     return AirflowTable(

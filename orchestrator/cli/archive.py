@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path, PurePosixPath
-from typing import Any
+from types import ModuleType
 
 from orchestrator.model.errors import OrchestrateError, UsageError
 
@@ -21,7 +21,7 @@ SIZE_MAX = 1 << 30  # bytes of all contents
 
 
 def ending_of(path: Path) -> str:
-    """Return the ending that says the format. Raises UsageError."""
+    """Return the suffix that determines the format. Raises UsageError."""
     found = next((ending for ending in ENDINGS if path.name.endswith(ending)), "")
     if not found:
         raise UsageError(f"invalid FILE '{path}': expected a name that ends in {', '.join(ENDINGS)}")
@@ -29,7 +29,7 @@ def ending_of(path: Path) -> str:
 
 
 def write(path: Path, contents: Mapping[str, bytes]) -> None:
-    """Write a new archive that only we can read. Raises OrchestrateError."""
+    """Write a new archive that only its owner can read. Raises OrchestrateError."""
     ending = ending_of(path)
     buffer = io.BytesIO()
     if ending == ".zip":
@@ -45,11 +45,15 @@ def write(path: Path, contents: Mapping[str, bytes]) -> None:
     data = buffer.getvalue()
     if ending == ".tar.zst":
         data = _zstd_module().compress(data)
+    is_ours = False
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        is_ours = True
         with os.fdopen(fd, "wb") as file:
             file.write(data)
     except OSError as error:
+        if is_ours:
+            path.unlink(missing_ok=True)  # a partial archive is useless
         raise OrchestrateError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
 
 
@@ -64,7 +68,8 @@ def read(path: Path) -> dict[str, bytes]:
     except OSError as error:
         raise OrchestrateError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
-        raise OrchestrateError(f"cannot read {path}: it is damaged: {error}") from None
+        reason = str(error).partition("\n")[0].rstrip(":").lower()
+        raise OrchestrateError(f"cannot read {path}: it is damaged: {reason}") from None
 
 
 def _unzipped(data: bytes) -> dict[str, bytes]:
@@ -111,7 +116,7 @@ def _decompressed(data: bytes) -> bytes:
         raise ValueError(error) from None
 
 
-def _zstd_module() -> Any:
+def _zstd_module() -> ModuleType:
     for name in ("compression.zstd", "zstandard"):
         try:
             return import_module(name)

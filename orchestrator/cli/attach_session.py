@@ -1,12 +1,12 @@
-"""One sitting at a component's terminal: keys to the socket, output to the screen, until somebody ends it.
+"""One attach session: keys to the socket, output to the screen, until the user or the supervisor ends it.
 
-The user's terminal is restored in every end that leaves us a say: the keys to detach, the component's end, the
-supervisor's, a signal, an error of ours. Nothing waits: keys are read even while the screen takes nothing, so the keys
-to detach always work; while it takes nothing the socket is not read, and the supervisor skips for us.
+The user's terminal is restored whenever we can still act: after the detach keys, the component's exit, the
+supervisor's, a signal, or an error of ours. Nothing blocks: keys are read even while the screen accepts nothing, so the
+detach keys always work; meanwhile the socket is not read, and the supervisor skips output for us.
 
-Facts: a signal that would end us is only noted (`runtime.signals`), and is died of after the terminal is restored. Not
-caught are SIGKILL and SIGSTOP, nor SIGSEGV, SIGBUS, SIGILL and SIGFPE: a handler would return to the fault. Ctrl-C,
-Ctrl-Z and Ctrl-\\ are keys in raw mode; as signals they come from elsewhere.
+Facts: a signal that would kill us is only noted (`runtime.signals`), and takes effect after the terminal is restored.
+SIGKILL and SIGSTOP cannot be caught, and SIGSEGV, SIGBUS, SIGILL and SIGFPE are not: a handler would return to the
+fault. Ctrl-C, Ctrl-Z and Ctrl-\\ are keys in raw mode; as signals they come from elsewhere.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import signal
 import socket
 from dataclasses import dataclass
 
-from orchestrator.model.control import Frame, FrameKind, FrameReader, MalformedFrame, format_size
+from orchestrator.model.frames import Frame, FrameKind, FrameReader, MalformedFrame, format_size
 from orchestrator.output.console import Console
 from orchestrator.runtime import signals
 from orchestrator.runtime.connection import Outbox
@@ -30,10 +30,10 @@ from orchestrator.terminal.query_answers import Queries
 
 KEYS_FD, SCREEN_FD = 0, 1
 SCREEN_MAX = 1 << 16  # bytes waiting for the screen at which the socket is not read
-KEYS_MAX = 1 << 20  # bytes typed that the supervisor has not taken; more is dropped, with a bell
-SCREEN_DRAIN_TIMEOUT = 0.3  # seconds that a stalled screen is waited for at the end
+KEYS_MAX = 1 << 20  # typed bytes that the supervisor has not read; more are dropped, with a bell
+SCREEN_DRAIN_TIMEOUT = 0.3  # seconds to wait for a stalled screen at the end
 RECENTLY = 3.0  # seconds for which a query may still be answered
-ANSWER = 1.0  # seconds in which a terminal says that it is well (DSR 5, ctlseqs of xterm), over a slow line
+ANSWER = 1.0  # seconds in which a terminal answers a status query (DSR 5, ctlseqs of xterm), over a slow line
 _ARE_YOU_WELL, _WELL = b"\x1b[5n", b"\x1b[0n"
 _BELL = b"\a"
 _ERASE_BELOW = b"\x1b[J"  # what the component has drawn below its cursor, such as the progress bar of apt
@@ -41,12 +41,12 @@ _ERASE_BELOW = b"\x1b[J"  # what the component has drawn below its cursor, such 
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """The user has left."""
+    """The user detached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The component has ended for good."""
+    """The component exited and will not be restarted."""
 
     status: int
     why: str
@@ -54,12 +54,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The supervisor has gone without a word."""
+    """The supervisor disconnected without a last frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """A signal has ended it."""
+    """A signal ended the session."""
 
     number: int
 
@@ -71,7 +71,7 @@ class AttachSession:
     """Owns the terminal and the socket from `run` to its return."""
 
     def __init__(self, connection: socket.socket, keys: DetachKeys, read_only: bool, rest: bytes) -> None:
-        """`rest` has been read from the connection already."""
+        """`rest` are bytes that were read from the connection before."""
         self._connection = connection
         self._keys = keys
         self._read_only = read_only
@@ -86,13 +86,13 @@ class AttachSession:
         self._unsent = Outbox(connection)
         self._queries = Queries()
         self._asked_at = -RECENTLY
-        self._answered = 0  # of the queries for its status, so many were certainly answered
+        self._answered = 0  # number of its status queries that were certainly answered
         self._listening = False
         self._outcome: Outcome | None = None
         self._signals: SignalPipe | None = None
 
     def run(self, greeting: str) -> Outcome:
-        """Sit there until the end; the terminal is restored when this returns or raises."""
+        """Run the session to its end; the terminal is restored when this returns or raises."""
         self._signals = SignalPipe(signals.that_end_or_stop())
         self._connection.setblocking(False)
         try:
@@ -112,7 +112,7 @@ class AttachSession:
             self._signals.close()
 
     def _leave(self) -> None:
-        """Undo what the component has done to the terminal, and what we have; from here on nothing of it is shown."""
+        """Undo the component's changes to the terminal, and ours; show no more output."""
         if self._listening:
             self._loop.remove(self._connection.fileno())
         self._connection.close()
@@ -171,7 +171,7 @@ class AttachSession:
         self._flush()
 
     def _flush(self) -> None:
-        with contextlib.suppress(OSError):  # it has gone: what it still has to say is read before its end is seen
+        with contextlib.suppress(OSError):  # it has gone: its last frames are read before the end of the stream is seen
             self._unsent.flush()
         self._balance()
 
@@ -219,7 +219,7 @@ class AttachSession:
         self._console.write(f"[orchestrate: {text}]\r\n".encode(), may_skip=False)
 
     def _balance(self) -> None:
-        """Listen to the socket while the screen keeps up; write to it while there is something to say."""
+        """Read from the socket while the screen keeps up; write to it while something is queued."""
         self._console.flush()
         fd = self._connection.fileno()
         if fd < 0:
@@ -246,12 +246,12 @@ class AttachSession:
                 case signal.SIGCONT:
                     self._terminal.enter()
                     self._console.write(self._modes.enter, may_skip=False)
-                    self._send_size()  # the same again: draw anew
+                    self._send_size()  # the size has not changed, but a size makes the program redraw
                 case _:
                     self._end(Signalled(number))
 
     def _suspend(self) -> None:
-        """Stand still as the shell wants it, with its terminal in order; SIGCONT follows."""
+        """Suspend this process for the shell, with the terminal restored; SIGCONT follows."""
         self._console.write(self._modes.leave, may_skip=False)
         self._console.drain(SCREEN_DRAIN_TIMEOUT)
         self._terminal.leave()

@@ -1,7 +1,7 @@
-"""What may stand at the end of a command line that is being typed: options, their values, components, signals.
+"""The candidates for the last word of a command line: options, their values, components, signals.
 
-The shells ask for it at each Tab. Everything is read from the parser that also prints `--help`, so a new command or
-option is completed without a change here. `-f`, `-C`, `--home` and so on count as they do for the command itself.
+The script of a shell runs this at each Tab. Everything is read from the parser that also prints `--help`, so a new
+command or option is completed without a change here. `-f`, `-C`, `--home` and so on count as for the command itself.
 """
 
 from __future__ import annotations
@@ -13,18 +13,25 @@ import signal
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
-from orchestrator.cli import client, settings
+from orchestrator.cli import client, invocation, settings, system_lookup
 from orchestrator.cli import parser as cli_parser
-from orchestrator.config.definition import ComponentDefinition
-from orchestrator.model.control import Request, Verb
+from orchestrator.cli.arguments import Parser
+from orchestrator.cli.options import LocationOptions
+from orchestrator.config.definition import ComponentDefinition, Definition
+from orchestrator.model.control import PsRequest
 from orchestrator.model.errors import OrchestrateError
 
-FILES, DIRECTORIES = ":files", ":directories"  # instead of candidates: the shell knows these itself
-ANSWER_TIMEOUT = 1.0  # seconds that a running system has to answer
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[Parser]
+    from orchestrator.model.control import InstanceRow
+
+Item = TypeVar("Item")
+FILES, DIRECTORIES = ":files", ":directories"  # instead of candidates: the shell completes these itself
+ANSWER_TIMEOUT = 1.0  # seconds to wait for the reply of a running system
 _PLACES = ("file", "directory", "home", "env", "root", "env_override")  # options that say which system is meant
-_LISTS = ("only", "without", "quiet", "no_tty")  # whose value is names separated by commas
+_LISTS = ("only", "without", "components", "left_out", "quiet", "no_tty")  # whose value is names separated by commas
 _BY_METAVAR = {"FILE": FILES, "FILES": FILES, "PATH": FILES, "DIR": DIRECTORIES}
 
 
@@ -91,7 +98,7 @@ class _Typed:
     places: list[str] = field(default_factory=list)  # options that say which system is meant, with their values
     positionals: int = 0
     given: list[str] = field(default_factory=list)  # positional words
-    is_over: bool = False  # after `--` stands a command
+    is_over: bool = False  # after `--` only a command follows
 
     def take(self, word: str) -> None:
         """Take the next word."""
@@ -120,11 +127,11 @@ class _Typed:
         elif action.dest in _PLACES:
             self.places.append(f"{action.option_strings[-1]}={value}" if sign else action.option_strings[-1])
 
-    def _commands(self) -> Any:
-        return next((a for a in self.parser._actions if isinstance(a, argparse._SubParsersAction)), None)
+    def _commands(self) -> Commands | None:
+        return _commands_of(self.parser)
 
     def candidates(self, current: str) -> list[tuple[str, str]]:
-        """Return what may stand next, each with a description, which may be empty."""
+        """Return the candidates for the next word, each with a description, which may be empty."""
         if self.is_over:
             return [(FILES, "")]
         if self.awaited is not None:
@@ -162,14 +169,14 @@ class _Typed:
                 done, comma, _ = current.rpartition(",")
                 return [f"{done}{comma}{name}=" for name in self._components()]
             case "profile":
-                return list(dict.fromkeys(profile for member in self._defined() for profile in member.profiles))
+                return list(dict.fromkeys(profile for instance in self._defined() for profile in instance.profiles))
             case dest if dest in _LISTS:
                 done, comma, _ = current.rpartition(",")
                 return [f"{done}{comma}{name}" for name in self._components() if name not in done.split(",")]
             case "words" if self.path == ["help"]:
                 return self._pages()
             case "at":
-                from orchestrator.cli.recordings import CRASH
+                from orchestrator.cli.recorded_output import CRASH
 
                 return [CRASH]
             case "words" if self.positionals:
@@ -183,15 +190,13 @@ class _Typed:
         )
 
     def _pages(self) -> list[str]:
-        """What `help` takes after these words: commands and topics, then the commands of a command."""
-        parser: Any = cli_parser.build()
+        """Return what may follow these words after `help`: commands and topics, then the commands of a command."""
+        commands = _commands_of(cli_parser.build())
         for word in self.given:
-            commands = next((a for a in parser._actions if isinstance(a, argparse._SubParsersAction)), None)
             if commands is None or word not in commands.choices:
                 return []
-            parser = commands.choices[word]
-        found = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-        names = [choice.dest for commands in found for choice in commands._choices_actions]
+            commands = _commands_of(commands.choices[word])
+        names = [choice.dest for choice in commands._choices_actions] if commands is not None else []
         if self.given:
             return names
         from orchestrator.cli import manual
@@ -200,27 +205,25 @@ class _Typed:
 
     # Names
 
-    def _options(self, command: str) -> argparse.Namespace:
+    def _location(self, command: str) -> LocationOptions:
         preset = ["airflow"] if self.path[:1] == ["airflow"] else []
-        return settings.with_defaults(cli_parser.parse([*preset, command, *self.places]))
+        return invocation.read(LocationOptions, cli_parser.values([*preset, command, *self.places], settings.defaults))
 
     def _instances(self) -> list[str]:
-        """The names of what runs, and of what could be started."""
+        """Return the names of running components, and of components that could be started."""
         rows = _or_none(self._running)
         running = [name for row in rows for name in (row["component"], row["instance"])]
         if running and self.path[-1:] not in ([], ["up"], ["start"]):
             return list(dict.fromkeys(running))
-        return list(dict.fromkeys([*running, *(member.name for member in self._defined())]))
+        return list(dict.fromkeys([*running, *(instance.name for instance in self._defined())]))
 
     def _components(self) -> list[str]:
         running = [row["component"] for row in _or_none(self._running)]
-        return list(dict.fromkeys([*running, *(member.name for member in self._defined())]))
+        return list(dict.fromkeys([*running, *(instance.name for instance in self._defined())]))
 
-    def _running(self) -> list[dict[str, Any]]:
-        with client.converse(self._options("ps")) as conversation:
-            return [
-                row for reply in client.replies(conversation, Request(Verb.PS), ANSWER_TIMEOUT) for row in reply.rows
-            ]
+    def _running(self) -> list[InstanceRow]:
+        with client.converse(system_lookup.find(self._location("ps"))) as conversation:
+            return [row for reply in client.replies(conversation, PsRequest(), ANSWER_TIMEOUT) for row in reply.rows]
 
     def _defined(self) -> list[ComponentDefinition]:
         return _or_none(lambda: list(self._definition().components))
@@ -228,14 +231,18 @@ class _Typed:
     def _steps(self) -> list[str]:
         return _or_none(lambda: [step.name for step in self._definition().init])
 
-    def _definition(self) -> Any:
+    def _definition(self) -> Definition:
         from orchestrator.cli import sources
 
-        options = self._options("check" if self.path[:1] != ["airflow"] else "ps")
-        for name in (*(options.file or ()), *(options.env or ())):
+        options = self._location("check" if self.path[:1] != ["airflow"] else "ps")
+        for name in (*options.file, *options.env):
             if not _is_file(os.path.join(options.directory or "", name.removeprefix("?"))):
                 raise OrchestrateError("not a file")  # standard input or a pipe can be read only once
-        return sources.read(options, settings.read(options), needs_components=False).definition
+        return sources.read(options, settings.read(), needs_components=False).definition
+
+
+def _commands_of(parser: argparse.ArgumentParser) -> Commands | None:
+    return next((action for action in parser._actions if isinstance(action, argparse._SubParsersAction)), None)
 
 
 def _is_file(path: str) -> bool:
@@ -245,8 +252,8 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def _or_none(names: Callable[[], list[Any]]) -> list[Any]:
-    """Return the names; none if they cannot be found out, which is no matter for a message now."""
+def _or_none(names: Callable[[], list[Item]]) -> list[Item]:
+    """Return the names; none after an error, because completion prints no messages."""
     try:
         return names()
     except (OrchestrateError, OSError, ValueError, LookupError):

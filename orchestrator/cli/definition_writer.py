@@ -12,11 +12,11 @@ from orchestrator.config.importers.draft import SCHEMA_FILE, Nearby
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.runtime.home import Home
 
-LONGEST = 1_000_000  # bytes of a file that says what a project is
+LONGEST = 1_000_000  # bytes of a file that describes a project
 
 
 def look_around(directory: Path) -> Nearby:
-    """Return what importers may know about a directory. Raises OrchestrateError if it cannot be read."""
+    """Return the facts for importers about a directory. Raises OrchestrateError if it cannot be read."""
     try:
         entries = list(os.scandir(directory))
     except OSError as error:
@@ -34,7 +34,7 @@ def look_around(directory: Path) -> Nearby:
     def fault(command: str) -> str:
         return command_check.line_fault(command, str(directory), path)
 
-    return Nearby(str(directory), names, read, fault)
+    return Nearby(os.path.abspath(directory), names, read, fault)
 
 
 def write_new(path: Path, text: str) -> None:
@@ -52,7 +52,7 @@ def write_new(path: Path, text: str) -> None:
 
 
 def _write_schema(directory: Path) -> None:
-    """Write the JSON Schema where editors find it. Without it there is only no completion in the editor."""
+    """Write the JSON Schema where editors find it. Without it, the only loss is completion in the editor."""
     from orchestrator.config.schema import json_schema
 
     home = Home(directory)

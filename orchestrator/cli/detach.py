@@ -1,12 +1,11 @@
-"""`up --detach`: the system runs on without this terminal; the command returns when everything has been started.
+"""`up --detach`: the system continues without this terminal; the command returns when everything has been started.
 
-What the system says until then, its last words if it ends first included, comes through a pipe: its standard error is
-the one end, and this process copies the other to the terminal. A byte that no text holds says that it stands.
+Until then this process copies the standard error of the system to the terminal, through a pipe. So the user sees the
+messages of the start, or of an exit during it. A byte that no text contains reports that the system is up.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import signal
@@ -14,11 +13,14 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from orchestrator.cli import links
 from orchestrator.model import errors
 from orchestrator.model.errors import NOT_READY_STATUS
 from orchestrator.model.lifecycle import State
+from orchestrator.terminal import hyperlinks
 
 if TYPE_CHECKING:
+    from orchestrator.cli.options import StartOptions
     from orchestrator.runtime.loop import Timer
     from orchestrator.supervisor.instance import Instance
     from orchestrator.supervisor.supervisor import Supervisor
@@ -29,30 +31,35 @@ SETTLED = 0.5  # seconds without a change after which a start counts: `sh -c` st
 
 
 class StartupReporter:
-    """The detached side, until it stands."""
+    """The detached side, until the system is up."""
 
-    def __init__(self, parent: int, awaited: float | None) -> None:
-        """`awaited` is how many seconds everything has to be ready within; 0 means however long, None that a start
-        will do."""
+    def __init__(self, parent: int, awaited: float | None, link_host: str) -> None:
+        """`awaited` is the number of seconds within which everything must be ready; 0 means no limit, None that a start
+        suffices. `link_host` is the machine's name if URLs and paths become hyperlinks, or empty."""
         self._parent = parent
         self._awaited = awaited
+        self._link_host = link_host
         self._supervisor: Supervisor | None = None
         self._timer: Timer | None = None
 
     def watch(self, supervisor: Supervisor) -> None:
-        """Tell the terminal what is said, until every member has been started."""
+        """Send event lines to the terminal until every instance has been started."""
         self._supervisor = supervisor
         supervisor.on_report = self._tell
         supervisor.streams.unseen = True
-        supervisor.listen(self._changed)
-        self._timer = supervisor.loop.call_in(SETTLED, self._look)  # it may be that nothing starts
+        from orchestrator.supervisor.observer import ListenerOrder  # loaded already
+
+        supervisor.listen(self._changed, ListenerOrder.STARTUP)
+        self._timer = supervisor.loop.call_in(SETTLED, self._look)  # in case nothing starts
         if self._awaited:
             supervisor.loop.call_in(self._awaited, lambda: self._leave(LATE))
 
     def _tell(self, text: str) -> None:
+        if self._link_host:
+            text = hyperlinks.linked(text, self._link_host)
         self._write("".join(f"orchestrate: {line}\n" for line in text.split("\n")).encode("utf-8", "replace"))
 
-    def _changed(self, member: Instance, before: State) -> None:
+    def _changed(self, instance: Instance, before: State) -> None:
         if self._supervisor is not None:
             if self._timer is not None:
                 self._timer.cancel()
@@ -62,7 +69,7 @@ class StartupReporter:
         supervisor = self._supervisor
         if supervisor is None or supervisor.is_stopping or not supervisor.registry.all_begun:
             return
-        if self._awaited is None or supervisor.is_ready:
+        if self._awaited is None or supervisor.startup.is_ready:
             self._leave(STANDS)
 
     def _leave(self, how: bytes) -> None:
@@ -70,22 +77,23 @@ class StartupReporter:
         if supervisor is None or supervisor.is_stopping:
             return
         self._supervisor = supervisor.on_report = None
-        _die_with(0, self._parent)
+        _signal_on_parent_death(0, self._parent)
         self._write(how)
         with open(os.devnull, "wb") as null:
             os.dup2(null.fileno(), 2)
 
     def _write(self, data: bytes) -> None:
-        with contextlib.suppress(OSError):  # who started us has gone
+        with contextlib.suppress(OSError):  # the process that started us has exited
             os.write(2, data)
 
 
-def run(options: argparse.Namespace, job: Callable[[StartupReporter | None], int]) -> int:
-    """Do the job here; with --detach in a process of its own, and return its status where it ends before it stands."""
+def run(options: StartOptions, job: Callable[[StartupReporter | None], int]) -> int:
+    """Run the job here, or with --detach in another process. Return its status if it exits before the system is up."""
     if not options.detach:
         return job(None)
     read_fd, write_fd = os.pipe()
     parent = os.getpid()
+    link_host = os.uname().nodename if links.shows_links(sys.stderr) else ""
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -103,12 +111,12 @@ def run(options: argparse.Namespace, job: Callable[[StartupReporter | None], int
     with open(os.devnull, "r+b", buffering=0) as null:
         os.dup2(null.fileno(), 0)
         os.dup2(null.fileno(), 1)
-    _die_with(signal.SIGINT, parent)
-    return job(StartupReporter(parent, options.wait))
+    _signal_on_parent_death(signal.SIGINT, parent)
+    return job(StartupReporter(parent, options.wait, link_host))
 
 
-def _die_with(number: int, parent: int) -> None:
-    """Have a Ctrl-C at the terminal that waits for the start mean the start; 0 takes that back."""
+def _signal_on_parent_death(number: int, parent: int) -> None:
+    """Make Ctrl-C at the terminal that waits for the start stop the start; 0 undoes that."""
     from orchestrator.process import tree
 
     with contextlib.suppress(ProcessLookupError):
@@ -116,7 +124,8 @@ def _die_with(number: int, parent: int) -> None:
 
 
 def _copy(fd: int) -> bytes:
-    """Copy to standard error until the other side stands, is late, or is closed; returns which, empty for closed."""
+    """Copy to standard error until the other side is up, is late, or closes the pipe; return which, empty for
+    closed."""
     while data := os.read(fd, 65536):
         end = data[-1:] if data[-1:] in (STANDS, LATE) else b""
         sys.stderr.buffer.write(data[: len(data) - len(end)])

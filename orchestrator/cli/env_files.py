@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.encoding import as_utf8
-from orchestrator.config.environment import Layers
+
+if TYPE_CHECKING:
+    from orchestrator.config.environment import Layers
 
 
 class EnvFiles:
-    """Keeps what it has read, by path and by inode. It is kept as long as the system runs: `scale` asks again."""
+    """A cache of the files that were read, by path and by inode. It lasts as long as the system, because `scale` reads
+    them later."""
 
     def __init__(self) -> None:
         self._by_path: dict[str, bytes] = {}

@@ -1,6 +1,6 @@
 """Runs a system in the foreground, from the lock on its home to the end of this process.
 
-The order is for speed and for safety: refuse first; then fork; what only draws is imported while the components start.
+The order is for speed and safety: refuse first, then fork; drawing code is imported while the components start.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from orchestrator.runtime.system_list import SystemListEntry
 
 if TYPE_CHECKING:
     from orchestrator.cli.detach import StartupReporter
-    from orchestrator.cli.recording import StartRecording
+    from orchestrator.cli.start_recording import StartRecording
     from orchestrator.cli.systemd import ServiceNotifier
     from orchestrator.control.handler import RequestHandler
     from orchestrator.control.server import ControlServer
     from orchestrator.history.inputs import InputSources
-    from orchestrator.model.outcome import Outcome
+    from orchestrator.model.outcome import ExitPolicy, Outcome
     from orchestrator.model.spec import StartPlan
     from orchestrator.output.console import Console
     from orchestrator.output.palette import Palette
@@ -40,26 +40,26 @@ if TYPE_CHECKING:
     from orchestrator.supervisor.view_process import ViewCommand
 
 KEYS_FD = 0
-PIPE_DRAIN_TIMEOUT = 2.0  # seconds that a pipe which takes nothing is waited for at the very end
-TERMINAL_PATIENCE = 1.0  # the same for a terminal, since it last took something: 4 KB a second are enough
+PIPE_DRAIN_TIMEOUT = 2.0  # seconds to wait at the very end for a pipe that accepts nothing
+TERMINAL_PATIENCE = 1.0  # the same for a terminal, since it last accepted something: 4 KB a second are enough
 
 
 def run(
     system: SystemSpec,
     directory: Path,
     here: CommandSettings,
-    birth: StartupReporter | None = None,
+    reporter: StartupReporter | None = None,
     supply: InstanceSource | None = None,
     plan: Callable[[], StartPlan] | None = None,
     sources: Callable[[], InputSources] | None = None,
 ) -> int:
-    """Take the home, run the system to its end, give the home back. Returns the exit status, or dies of a signal.
-    `supply` makes specs later; `plan` is called after the initial steps, `sources` for the record: what the definition
-    was read from.
+    """Lock the home, run the system until it exits, unlock the home. Return the exit status, or end by a signal.
+    `supply` makes specs later; `plan` is called after the initial steps, `sources` returns the sources of the
+    definition for the record.
 
-    Raises HeldError where another instance holds the home.
+    Raises HeldError if another orchestrate holds the home.
     """
-    return run_made(lambda home: (system, plan), directory, here, birth=birth, supply=supply, sources=sources)
+    return run_made(lambda home: (system, plan), directory, here, reporter=reporter, supply=supply, sources=sources)
 
 
 def run_made(
@@ -67,14 +67,16 @@ def run_made(
     directory: Path,
     here: CommandSettings,
     fd: int = 1,
-    birth: StartupReporter | None = None,
+    reporter: StartupReporter | None = None,
     supply: InstanceSource | None = None,
     airflow_home: str = "",
     sources: Callable[[], InputSources] | None = None,
+    watch: Callable[[Supervisor, Home], None] | None = None,
 ) -> int:
-    """The same for a preset: `make` is called once the home is ours and nothing of an earlier run is left in it, and
-    what it returns to make the plan with once the initial steps have succeeded. `fd` is the screen; `birth` watches the
-    start where it is not. `airflow_home` is that of the Airflow preset, for the system list."""
+    """Run the system of a preset. `make` is called once the home is locked and has no leftovers of an earlier start. It
+    returns the system, and a function that makes the plan once the initial steps have succeeded. `fd` is the screen;
+    `reporter` reports the start if `fd` is not visible. `airflow_home` is the AIRFLOW_HOME of the preset, for the
+    system list. `watch` is called when the first guardians have been forked."""
     if sys.platform == "linux" and not os.path.exists("/proc/self/stat"):
         raise OrchestrateError("cannot start: /proc is not mounted", "mount it: mount -t proc proc /proc")
     home = Home(directory)
@@ -83,7 +85,7 @@ def run_made(
         home_claim.wait_for_old_trees(home)
         home_claim.settle(home, here)
         system, plan = make(home)
-        outcome = _supervise(system, home, here, plan, fd, birth, supply, airflow_home, sources)
+        outcome = _supervise(system, home, here, plan, fd, reporter, supply, airflow_home, sources, watch)
         home.forget_holder()
     finally:
         lock.release()
@@ -98,10 +100,11 @@ def _supervise(
     here: CommandSettings,
     plan: Callable[[], StartPlan] | None,
     fd: int,
-    birth: StartupReporter | None,
+    reporter: StartupReporter | None,
     supply: InstanceSource | None,
     airflow_home: str,
     sources: Callable[[], InputSources] | None,
+    watch: Callable[[Supervisor, Home], None] | None,
 ) -> Outcome:
     from orchestrator.model.outcome import ExitPolicy
     from orchestrator.output.console import Console, OutputKind
@@ -110,65 +113,91 @@ def _supervise(
     soft = fd_limit.set_some_apart()
     if here.stays:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    policy = ExitPolicy(not signals.inherited_ignored(signal.SIGHUP), here.stays, here.exit_code_from)
     loop = Loop()
-    console = Console(loop, fd, lambda error: supervisor.lost_sink(error))
-    stage = _presenter(console, system, home, here)
+    console = Console(loop, fd, lambda error: _lose_output(supervisor, console, policy, error))
+    presenter = _presenter(console, system, home, here)
     supervisor = Supervisor(
         system,
         home,
         loop,
-        stage,
+        presenter,
         soft,
-        ExitPolicy(not signals.inherited_ignored(signal.SIGHUP), here.stays, here.exit_code_from),
+        policy,
         plan,
         supply,
     )
-    if birth is None and here.ready_within is not None:
+    if reporter is None and here.ready_within is not None:
         supervisor.be_ready_within(here.ready_within)
-    if birth is not None:
-        birth.watch(supervisor)
-    reception = _Reception(home, here, supervisor, airflow_home, sources)
+    if reporter is not None:
+        reporter.watch(supervisor)
+    control = _ControlSocket(home, here, supervisor, airflow_home, sources)
     service = _service(here, supervisor)
 
     def begun() -> None:
-        reception.open()
-        stage.watch_logs(loop)
+        control.open()
+        presenter.watch_logs(loop)
+        if watch is not None:
+            watch(supervisor, home)
         if here.view.full_screen:
-            supervisor.open_view()
+            supervisor.terminal.open_view()
 
     try:
-        if here.view.full_screen and not (here.erases and _is_same_terminal(KEYS_FD, fd)):
-            print("orchestrate: the view needs a terminal; showing the merged stream", file=sys.stderr, flush=True)
-        if birth is None and console.kind is OutputKind.TERMINAL and _is_same_terminal(KEYS_FD, fd):
-            supervisor.take_terminal(
-                KEYS_FD, shows_status=here.view.status, colors=here.colours, view=_view_command(home, here)
+        if here.view.full_screen and (why := _why_no_view(here, fd)):
+            print(f"orchestrate: {why}; showing the merged stream", file=sys.stderr, flush=True)
+        if reporter is None and console.kind is OutputKind.TERMINAL and _is_same_terminal(KEYS_FD, fd):
+            supervisor.terminal.take(
+                KEYS_FD, shows_status=here.view.status, colors=here.colors, view=_view_command(home, here)
             )
         outcome = supervisor.run(begun)
-        reception.finish(outcome)
+        control.finish(outcome)
         if service is not None:
             service.finish()
         return outcome
     finally:
-        reception.close()
-        supervisor.end_view()
+        control.close()
+        supervisor.terminal.end_view()
         console.drain(PIPE_DRAIN_TIMEOUT if console.kind is not OutputKind.TERMINAL else TERMINAL_PATIENCE)
-        supervisor.give_terminal_back()
+        supervisor.terminal.give_back()
+
+
+def _why_no_view(here: CommandSettings, fd: int) -> str:
+    """Return why the view cannot be shown here; empty if it can, as far as that is known before it starts."""
+    if not _is_same_terminal(KEYS_FD, fd):
+        return "the view needs a terminal"
+    if here.view.json:
+        return "the view does not print JSON"
+    return "" if here.erases else f"the view cannot use a terminal of type {here.term or 'unknown'!r}"
+
+
+def _lose_output(supervisor: Supervisor, console: Console, policy: ExitPolicy, error: OSError) -> None:
+    """Stop the system because its output has no reader; SIGPIPE would end any other program."""
+    from orchestrator.model.outcome import of_lost_sink
+    from orchestrator.output.console import OutputKind
+
+    outcome = of_lost_sink(error.errno or 0, console.kind is OutputKind.TERMINAL, policy)
+    if outcome is None:
+        return
+    if not outcome.signal:
+        why = f"cannot write to standard output: {error.strerror}; stopping"
+        print(f"orchestrate: {why}", file=sys.stderr, flush=True)
+    supervisor.stop(outcome, f"its output cannot be written: {(error.strerror or str(error)).lower()}")
 
 
 def _view_command(home: Home, here: CommandSettings) -> ViewCommand | None:
-    """Return how the view of this system is started; None if this terminal cannot show it."""
+    """Return the command of the view of this system; None if this terminal cannot show the view."""
     from orchestrator.supervisor.view_process import ViewCommand
 
     if not here.erases:
         return None
-    color = [] if here.colours else ["--color", "never"]
+    color = [] if here.colors else ["--color", "never"]
     return ViewCommand(
         [*settings.own_command(), "ui", "--home", str(home.directory), *color], settings.environment_of_view
     )
 
 
 def _is_same_terminal(fd: int, other_fd: int) -> bool:
-    """Say whether both are one terminal. In `orchestrate | less` the keys are for less."""
+    """Whether both are the same terminal. In `orchestrate | less` the keys are for less."""
     try:
         return os.isatty(fd) and os.fstat(fd).st_rdev == os.fstat(other_fd).st_rdev
     except OSError:  # closed
@@ -176,7 +205,7 @@ def _is_same_terminal(fd: int, other_fd: int) -> bool:
 
 
 def _service(here: CommandSettings, supervisor: Supervisor) -> ServiceNotifier | None:
-    """Tell the service manager that has started us, where one has."""
+    """Return the notifier of the service manager that has started us; None without one."""
     if not here.notify_socket:
         return None
     from orchestrator.cli.systemd import ServiceNotifier
@@ -185,9 +214,9 @@ def _service(here: CommandSettings, supervisor: Supervisor) -> ServiceNotifier |
     return ServiceNotifier(Notifier(here.notify_socket), here.watchdog, supervisor)
 
 
-class _Reception:
-    """Where second terminals ask. Opened when the first guardians have been forked: what it imports delays no
-    component by its 30 ms, and adds to no guardian's memory. The record of this start is opened with it."""
+class _ControlSocket:
+    """The socket for other terminals. Opened after the first guardians have been forked: so its imports (30 ms) delay
+    no component and add to no guardian's memory. The record of this start is opened with it."""
 
     def __init__(
         self,
@@ -208,7 +237,7 @@ class _Reception:
         self._recording: StartRecording | None = None
 
     def open(self) -> None:
-        """Listen. Where no socket can be made (some file systems have none) the system runs without."""
+        """Listen on the socket. If none can be made (some file systems have no sockets), the system runs without."""
         from orchestrator.control.handler import RequestHandler
         from orchestrator.control.server import ControlServer
         from orchestrator.output.presenter import Tone
@@ -231,7 +260,7 @@ class _Reception:
         view = self._here.view
         if view.history == 0:
             return
-        from orchestrator.cli.recording import StartRecording
+        from orchestrator.cli.start_recording import StartRecording
         from orchestrator.history.inputs import InputSources
 
         sources = self._sources() if self._sources is not None else InputSources()
@@ -239,14 +268,14 @@ class _Reception:
         self._recording.open()
 
     def finish(self, outcome: Outcome) -> None:
-        """Answer all who still wait: the system has ended."""
+        """Answer all requests that still wait, because the system has ended."""
         if self._recording is not None:
             self._recording.close(outcome)
         if self._handler is not None:
             self._handler.finish(outcome)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._list.remove()
         if self._server is not None:
             self._server.close()
@@ -261,7 +290,7 @@ def _presenter(console: Console, system: SystemSpec, home: Home, here: CommandSe
     from orchestrator.output.console import OutputKind
     from orchestrator.output.presenter import Presentation, Presenter
     from orchestrator.output.screen import MergedScreen
-    from orchestrator.terminal.painter import PrefixStyle
+    from orchestrator.terminal.line_painter import PrefixStyle
 
     @functools.cache
     def blessed() -> Palette:
@@ -272,10 +301,10 @@ def _presenter(console: Console, system: SystemSpec, home: Home, here: CommandSe
     def cut(shown: bytes, columns: int) -> bytes:
         return blessed().cut(shown, columns)
 
-    if here.colours:
-        style = PrefixStyle.COLOURS
+    if here.colors:
+        style = PrefixStyle.COLORS
     else:
-        style = PrefixStyle.NO_COLOURS if console.kind is OutputKind.TERMINAL else PrefixStyle.BYTES
+        style = PrefixStyle.NO_COLORS if console.kind is OutputKind.TERMINAL else PrefixStyle.BYTES
     presentation = Presentation(
         style,
         prefix=here.view.prefix,
@@ -294,7 +323,7 @@ def _presenter(console: Console, system: SystemSpec, home: Home, here: CommandSe
 
 
 def log_directory(home: Home, here: CommandSettings) -> Path | None:
-    """Make the directory of the log files and return it; None where none are wanted."""
+    """Create the directory of the log files and return it; None if logs are off."""
     if not here.view.log:
         return None
     directory = here.view.log_directory or home.logs

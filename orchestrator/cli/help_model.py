@@ -6,11 +6,12 @@ import argparse
 from dataclasses import dataclass
 
 from orchestrator.cli import parser as cli_parser
+from orchestrator.cli.arguments import Group, Parser
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`strings` like -d and --detach, `value` what follows it (empty for none), `choices` what that may be."""
+    """`strings` like -d and --detach, `value` the name of its argument (empty for none), `choices` the allowed ones."""
 
     strings: tuple[str, ...]
     value: str
@@ -20,7 +21,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command, or with an empty name what stands without any. `commands` are those that it has of its own."""
+    """One command; the empty name is the program itself, which has no group. `commands` are its subcommands."""
 
     name: str
     help: str
@@ -28,10 +29,11 @@ class Command:
     usage: str
     options: tuple[Option, ...]
     commands: tuple[str, ...] = ()
+    group: Group | None = None
 
 
 def read() -> tuple[Command, ...]:
-    """All commands, the one without a name first."""
+    """Return all commands, the program itself first."""
     parser = cli_parser.build()
     found = [_command("", "", parser)]
     for action in parser._actions:
@@ -41,7 +43,7 @@ def read() -> tuple[Command, ...]:
     return tuple(found)
 
 
-def _command(name: str, text: str, parser: argparse.ArgumentParser) -> Command:
+def _command(name: str, text: str, parser: Parser) -> Command:
     actions = [action for action in parser._actions if action.help is not argparse.SUPPRESS]
     nested = [a for a in actions if isinstance(a, argparse._SubParsersAction)] if name else []
     return Command(
@@ -51,6 +53,7 @@ def _command(name: str, text: str, parser: argparse.ArgumentParser) -> Command:
         " ".join(parser.format_usage().removeprefix("usage: ").split()),
         tuple(_option(action) for action in actions if action.option_strings),
         tuple(str(choice) for action in nested for choice in action.choices or ()),
+        parser.group,
     )
 
 

@@ -1,4 +1,4 @@
-"""Answers from the record of a start: for a system that has exited, or for what a running one has been through."""
+"""Answers from the record of a start: for a system that has exited, or for the past of a running one."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ import pwd
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from orchestrator.cli import client
+from orchestrator.cli import client, links
 from orchestrator.history import inputs, record
-from orchestrator.history.causes import Causes, Chain, Step, Words
+from orchestrator.history.causes import Causes, Chain, Step
 from orchestrator.history.record import RecordedEvent, RecordError, RecordKind, StartRecord
+from orchestrator.history.wording import Words
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.runtime.home import Home
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from orchestrator.model.control import InstanceRow
+
 CHANGES_MAX = 8
 
 
 def words(found: StartRecord) -> Words:
-    """Return how times and users of a record are written: the names of users are those of the machine it is from."""
+    """Return the format of times and users of a record: the names of users are those of the machine that wrote it."""
     is_ours = found.facts.get("host") == os.uname().nodename
 
     def user(uid: int) -> str:
@@ -59,7 +62,7 @@ def read(home: Home, start: int = -1) -> StartRecord:
 
 
 def current(home: Home) -> StartRecord | None:
-    """Return the record of the start that runs; None if it keeps none, or if it cannot be read."""
+    """Return the record of the running start; None if it has none or it cannot be read."""
     holder = home.read_holder()
     try:
         found = read(home)
@@ -69,7 +72,10 @@ def current(home: Home) -> StartRecord | None:
 
 
 def last_good(home: Home, before: int, component: str = "") -> StartRecord | None:
-    """Return the last start before another that became ready, or in which a component did."""
+    """Return the last start before another that became ready, or in which a component did: the last of the same
+    definition, or else of any."""
+    definitions = _definitions(home, before)
+    other: StartRecord | None = None
     for number in reversed([one for one in record.numbers(home.history) if one < before]):
         try:
             found = record.read(home.history, number)
@@ -77,12 +83,22 @@ def last_good(home: Home, before: int, component: str = "") -> StartRecord | Non
             continue
         causes = Causes(found, words(found))
         if causes.was_ready(component) if component else causes.became_ready():
-            return found
-    return None
+            if found.facts.get("definitions") in (None, definitions) or definitions is None:
+                return found
+            other = other or found
+    return other
+
+
+def _definitions(home: Home, number: int) -> object:
+    """Return the files that define the system of a start; None if its record does not say."""
+    try:
+        return record.read(home.history, number).facts.get("definitions")
+    except RecordError:
+        return None
 
 
 def changes_since_good(home: Home, found: StartRecord, causes: Causes, instance: str) -> Chain:
-    """Return what changed since an instance was ready in an earlier start; nothing if it was in this one too."""
+    """Return what changed since an instance was last ready in an earlier start; nothing if it was ready in this one."""
     last = causes.last(instance)
     if last is None or causes.was_ready(instance) or last.state not in ("failed", "restarting", "starting"):
         return ()
@@ -91,7 +107,7 @@ def changes_since_good(home: Home, found: StartRecord, causes: Causes, instance:
     good = last_good(home, found.number, instance)
     if good is None:
         return ()
-    changes = inputs.differences(good.facts, found.facts, instance)
+    changes = inputs.differences(good.facts_at_start, found.facts_at_start, instance)
     since = f"since the last good start ({good.number})"
     if len(changes) == 1:
         return (Step(f"{since}: {changes[0]}"),)
@@ -101,7 +117,7 @@ def changes_since_good(home: Home, found: StartRecord, causes: Causes, instance:
 
 
 def is_recorded(home: Home) -> bool:
-    """Whether any start left a record."""
+    """Return whether there is a record of any start."""
     return bool(record.numbers(home.history))
 
 
@@ -121,31 +137,31 @@ def chosen(causes: Causes, found: StartRecord, names: Iterable[str]) -> list[str
 
 
 def print_chain(chain: Chain, said: set[str] | None = None) -> None:
-    """Print each sentence on a line, with the output that belongs to it. It ends where it joins a chain that was
-    printed before, whose sentences are in `said`."""
+    """Print each sentence on a line, with the output that belongs to it. Stop at a sentence in `said`, which an earlier
+    chain has printed."""
     said = set() if said is None else said
     for index, step in enumerate(chain):
         if index and step.text in said:
             break
         said.add(step.text)
-        print(client.printable(step.text))
+        print(links.linked(client.printable(step.text)))
         for line in step.lines:
             print(f"    {client.printable(line)}")
 
 
-def chain_as_json(chain: Chain) -> list[Row]:
+def chain_as_json(chain: Chain) -> list[dict[str, object]]:
     """Return the chain as plain fields."""
     return [{"text": step.text, "lines": list(step.lines), "time": step.time} for step in chain]
 
 
-def rows(causes: Causes, found: StartRecord, names: Iterable[str]) -> list[Row]:
-    """Return what `ps` shows of the instances of a start that has exited."""
+def rows(causes: Causes, found: StartRecord, names: Iterable[str]) -> list[InstanceRow]:
+    """Return the rows of `ps` for the instances of a start that has exited."""
     copied = found.first(RecordKind.COPY) is not None
     ended = found.first(RecordKind.END) is not None
     return [_row(causes, name, copied, ended or copied) for name in chosen(causes, found, names)]
 
 
-def _row(causes: Causes, name: str, copied: bool, ended: bool) -> Row:
+def _row(causes: Causes, name: str, copied: bool, ended: bool) -> InstanceRow:
     last, exited = causes.last(name), causes.last_exit(name)
     lost = last is not None and not ended and last.phase not in ("down", "failed")
     return {
@@ -175,21 +191,23 @@ def _state(last: RecordedEvent) -> str:
 
 
 def end_of(found: StartRecord) -> str:
-    """Return in words how a start ended that does not run."""
+    """Return in words how a start ended that is not running any more."""
     end = found.first(RecordKind.END)
     if end is not None:
         return f"exited {end.reason}" if end.reason else "exited"
     copy = found.first(RecordKind.COPY)
     if copy is not None:
         return f"running at {client.clock(copy.time)}"
-    last = found.events[-1] if found.events else None
+    if not found.events:
+        return "unknown: its record is empty or damaged"
+    last = found.events[-1]
     restarted = found.facts.get("host") == os.uname().nodename and found.facts.get("boot") not in (None, "", boot_id())
     what = "the machine stopped" if restarted else "the supervisor was killed"
-    return f"{what} after {client.clock(last.time)}" if last is not None else what
+    return f"{what} after {client.clock(last.time)}"
 
 
 def boot_id() -> str:
-    """Return what names this boot of the machine; empty if the kernel does not tell."""
+    """Return the id of this boot of the machine; empty if the kernel has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -197,7 +215,7 @@ def boot_id() -> str:
 
 
 def note(home: Home, found: StartRecord) -> None:
-    """Say that the answer is about the past."""
+    """Print that the answer is about the past."""
     began = found.first(RecordKind.START)
     at = f" at {client.clock(began.time)}" if began is not None else ""
     what = f"the record of start {found.number}{at}"
@@ -205,4 +223,4 @@ def note(home: Home, found: StartRecord) -> None:
         text = f"this is from {what} in the bundle {home.bundle}"
     else:
         text = f"no system is running in {home.directory}; this is from {what}"
-    print(client.printable(f"orchestrate: {text}"), file=sys.stderr, flush=True)
+    print(links.linked(client.printable(f"orchestrate: {text}"), sys.stderr), file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
-"""Takes the home for this process: refused where another instance has it, late where an earlier one still ends.
+"""Locks the home for this process. Fails if another start holds it; waits while an earlier one is still exiting.
 
-Asks what to do with what survived an earlier run whose supervisor and guardians were killed together.
+It also asks what to do with leftovers of an earlier start whose supervisor and guardians were killed together.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from orchestrator.runtime.home import ANOTHER, Home, running
 from orchestrator.runtime.lock import Lock, holder
 from orchestrator.runtime.loop import Loop
 
-RETRY = 0.1  # seconds between looks at a lock whose holder cannot be waited for
+RETRY = 0.1  # seconds between checks of a lock whose holder cannot be waited for
 
 
 def take(home: Home) -> Lock:
-    """Take the instance lock. Raises HeldError, saying who holds it."""
+    """Take the instance lock. Raises HeldError, which names the holder."""
     home.make()
     lock = Lock(home.lock_path)
     try:
@@ -46,7 +46,7 @@ def _advice(error: OSError) -> str:
 def _who_holds(home: Home) -> tuple[str, str]:
     pid, record = holder(home.lock_path), home.read_holder()
     if pid is not None and (record is None or record.pid != pid):
-        record = running(pid)  # it has just taken the lock, and not written its record yet
+        record = running(pid)  # it has just taken the lock and has not written its record yet
     if record is None:
         return f"cannot start: another orchestrate holds {home.directory}", "try again"
     return (
@@ -57,7 +57,7 @@ def _who_holds(home: Home) -> tuple[str, str]:
 
 
 def _commands(home: Home) -> str:
-    """Return what can be typed here about the system that holds a home."""
+    """Return the commands that can be typed here for the system that holds a home."""
     where = "" if home.directory == Path.cwd() else f" --home {shlex.quote(str(home.directory))}"
     verbs = {"attach": "to watch it", "ps": "to list it", "restart": "to restart its components", "down": "to end it"}
     return ", ".join(f"`orchestrate {verb}{where}` {what}" for verb, what in verbs.items())
@@ -66,7 +66,7 @@ def _commands(home: Home) -> str:
 def wait_for_old_trees(home: Home) -> None:
     """Wait for guardians of a supervisor that was killed: each holds its instance's lock until its tree is empty.
 
-    Signals still have their default action here: there is nothing to clean up yet.
+    Signals still have their default action here: nothing must be cleaned up yet.
     """
     held = [path for path in sorted(home.locks.glob("*.lock")) if not is_free(path)]
     if not held:
@@ -87,16 +87,16 @@ def wait_for_old_trees(home: Home) -> None:
 
 
 def _wake(pid: int) -> None:
-    """Let a guardian go on that somebody has stopped (SIGSTOP), or whose component was stopped before its program ran:
-    it would never end."""
-    from orchestrator.process import tree  # a refusal, which comes first, is quicker without
+    """Continue a guardian that was suspended (SIGSTOP), or whose component was suspended before its program ran: it
+    would never exit."""
+    from orchestrator.process import tree  # imported here, so that a refusal, which comes first, is quicker
 
     tree.send(pid, signal.SIGCONT)
     tree.send_tree(pid, signal.SIGCONT)
 
 
 def is_free(path: Path) -> bool:
-    """Whether nobody holds this lock. Raises OrchestrateError where it cannot be opened."""
+    """Return whether a lock is free. Raises OrchestrateError if it cannot be opened."""
     lock = Lock(path)
     try:
         taken = lock.take()
@@ -114,8 +114,8 @@ OPTION = "--end-survivors"
 def settle(home: Home, here: CommandSettings) -> None:
     """List leftovers of an earlier start. Kill them if the option or an answer on the terminal says so.
 
-    Without either the start goes on beside it, as `docker compose up` does beside orphans. Raises OrchestrateError
-    where something was to be ended and could not be.
+    Without either the start continues beside them, as `docker compose up` does beside orphans. Raises OrchestrateError
+    if processes that should be killed could not be.
     """
     if not any(home.locks.glob("*.tree")):
         return
@@ -143,7 +143,7 @@ def settle(home: Home, here: CommandSettings) -> None:
 
 
 def _asked() -> bool:
-    """Ask on the terminal. Return False without one, or in its background, where reading would stop us (SIGTTIN)."""
+    """Ask on the terminal. Return False without one, or in the background, where reading would stop us (SIGTTIN)."""
     try:
         if not sys.stderr.isatty() or os.tcgetpgrp(0) != os.getpgrp():
             return False

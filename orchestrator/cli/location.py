@@ -1,23 +1,23 @@
-"""Where the system is: which files define it, and which directory is its home.
+"""Finds the system: the files that define it, and its home directory.
 
-Every command asks here, so `up` and the commands in a second terminal agree. An answer depends only on the options, the
-shell's PROCFILE and .env files. Definitions are not read for it.
+Every command uses this file, so `up` and the commands in another terminal agree. The location depends only on the
+options, the shell's PROCFILE and .env files. Definitions are not read for it.
 """
 
 from __future__ import annotations
 
-import argparse
+import functools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.cli import settings
 from orchestrator.cli.env_files import EnvFiles
+from orchestrator.cli.options import LocationOptions
 from orchestrator.config.diagnostics import Report
-from orchestrator.config.environment import FROM_SHELL, Layers
 from orchestrator.model.errors import UsageError
 from orchestrator.model.masked import plain
-from orchestrator.model.spec import name_fault
+from orchestrator.model.names import name_fault
 
 TOML, PROCFILE, DOTENV = "orchestrate.toml", "Procfile", ".env"
 STDIN = "-"
@@ -34,8 +34,8 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """`base` is the directory of -C. `files` are the files that define the system. `origin` says what names them if it
-    is not an option. `directory` is where relative paths in the first file start and where its .env file is. `home` is
+    """`base` is the directory of -C. `files` are the files that define the system. `origin` says what names them if
+    that is not an option. `directory` is the base of relative paths in the first file, and has its .env file. `home` is
     the home without --home. `pointer` is the .env file in which PROCFILE was found, if that names a file in another
     directory. `is_inherited` is whether the definition was found in a parent directory. `foreign` holds definitions in
     parent directories that were not used because another user owns them. `root` is the directory of --root."""
@@ -56,28 +56,25 @@ class Location:
         return self.directory
 
     def directory_of(self, file: File) -> Path:
-        """Return where relative paths in a file start."""
+        """Return the directory at which relative paths in a file start."""
         return self.root or directory_of(self.base, file.path)
 
 
-def locate(options: argparse.Namespace) -> Location:
-    """Return where the system of these options is. The answer is kept in the options: pipes are read only once."""
-    if options.location is None:
-        options.location = _locate(options)
-    found: Location = options.location
-    return found
+def locate(options: LocationOptions) -> Location:
+    """Return the location of the system of these options. It is cached, because pipes can be read only once."""
+    return _locate(replace(options, home=None, preset="", bundle=""))  # these do not affect it
 
 
-def home_of(options: argparse.Namespace) -> Path:
-    """Return the directory whose state the system is."""
+def home_of(options: LocationOptions) -> Path:
+    """Return the home of the system."""
     if options.home:
         return Path(options.directory or ".", options.home)
     return locate(options).home
 
 
-def named_env_files(options: argparse.Namespace, base: Path) -> list[tuple[Path, bool]]:
+def named_env_files(options: LocationOptions, base: Path) -> list[tuple[Path, bool]]:
     """Return the files that `-e` names, each with whether it is required: `?FILE` may be missing."""
-    names = [name for text in options.env or () for name in text.split(",") if name.removeprefix("?")]
+    names = [name for text in options.env for name in text.split(",") if name.removeprefix("?")]
     return [(base / os.path.expanduser(name.removeprefix("?")), not name.startswith("?")) for name in names]
 
 
@@ -90,7 +87,8 @@ def directory_of(base: Path, file: str) -> Path:
     return path.absolute().parent
 
 
-def _locate(options: argparse.Namespace) -> Location:
+@functools.cache
+def _locate(options: LocationOptions) -> Location:
     base = Path(options.directory or ".")
     _check_directory(base, "change to")
     env_files = EnvFiles()
@@ -120,7 +118,7 @@ def _check_directory(path: Path, verb: str) -> None:
 
 
 def _with_prefix(base: Path, text: str) -> File:
-    """Read `FILE` or `NAME=FILE`; a file whose name contains the sign can still be named."""
+    """Read `FILE` or `NAME=FILE`. A file that exists and whose name contains `=` is read as FILE."""
     prefix, sign, path = text.partition("=")
     if sign and path and not name_fault(prefix) and not (base / text).exists():
         return File(path, prefix)
@@ -134,7 +132,7 @@ def _definition_in(directory: Path) -> str:
 def _in_parents(base: Path, env_files: EnvFiles, root: Path | None) -> Location:
     """Look for the definition in the parent directories, as git does.
 
-    A definition that another user owns is not used: in /tmp, anybody could put one.
+    A definition that another user owns is not used: in /tmp, any user could put one.
     """
     here, foreign = Path(os.path.abspath(base)), []
     for directory in here.parents:
@@ -147,15 +145,21 @@ def _in_parents(base: Path, env_files: EnvFiles, root: Path | None) -> Location:
     return Location(base, (), "", root or here, env_files, foreign=tuple(foreign), root=root)
 
 
-def _procfile_variable(options: argparse.Namespace, base: Path, env_files: EnvFiles) -> tuple[str, str, Path | None]:
-    """Return the value of PROCFILE, as honcho has it, in words where it is set, and the default .env if it is there.
+def _procfile_variable(options: LocationOptions, base: Path, env_files: EnvFiles) -> tuple[str, str, Path | None]:
+    """Return the value of PROCFILE, as honcho has it, its origin in words, and the default .env if it came from there.
 
-    The default .env counts if it is a regular file: to open a pipe only in order to find the home could block `ps`.
+    The default .env counts if it is a regular file: opening a pipe only to find the home could block `ps`.
     """
-    layers = Layers({"PROCFILE": value} if (value := settings.variable("PROCFILE")) else {}, options.env_override)
+    value = settings.variable("PROCFILE")
     default = base / DOTENV
-    paths = [default] if options.env is None and default.is_file() else []
-    for path in (*(path for path, _ in named_env_files(options, base)), *paths):
+    paths = [default] if not options.env and default.is_file() else []
+    named = [path for path, _ in named_env_files(options, base)]
+    if not (value or named or paths):
+        return "", "", None
+    from orchestrator.config.environment import FROM_SHELL, Layers  # 4 ms, which most commands save
+
+    layers = Layers({"PROCFILE": value} if value else {}, options.env_override)
+    for path in (*named, *paths):
         layers = env_files.add(layers, str(path), "", Report())  # faults are reported when it is read for good
     variable = layers.flat().get("PROCFILE")
     if variable is None:

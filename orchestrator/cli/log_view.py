@@ -1,8 +1,7 @@
-"""Lines of log files as `logs` and `attach` print them: as the merged stream shows them."""
+"""The lines of log files, printed by `logs` and `attach` as in the merged stream."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import sys
@@ -12,14 +11,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from orchestrator.cli import settings
+from orchestrator.cli.options import LineOptions
 from orchestrator.output import labels
 from orchestrator.output.console import OutputKind, kind_of
 from orchestrator.output.last_row import LastRow
 from orchestrator.output.log_reader import Line, Logs
 from orchestrator.output.log_rows import Rows
-from orchestrator.output.unfinished_lines import REDRAW_AFTER, TAIL_AFTER
+from orchestrator.output.unfinished_lines import REDRAW_AFTER, UNFINISHED_AFTER
 from orchestrator.runtime.inotify import DirectoryWatch
-from orchestrator.terminal.painter import (
+from orchestrator.terminal.line_painter import (
     ERROR_SEPARATOR,
     SEPARATOR,
     JsonPainter,
@@ -35,48 +35,48 @@ Keep = Callable[[Line], bool]
 
 
 def component_of(instance: str) -> str:
-    """Return the component that an instance is one of."""
+    """Return the component of an instance."""
     return _REPLICA.sub("", instance)
 
 
 class LogPrinter:
-    """Makes a line into what is printed. `directory` is where the logs and labels are, `names` the instances that may
-    be shown, for the width of the prefix."""
+    """Formats lines for printing. `directory` has the logs and labels; `names` are the instances that may be shown, for
+    the width of the prefix."""
 
-    def __init__(self, options: argparse.Namespace, directory: Path, names: Iterable[str]) -> None:
-        here = settings.read(options)
+    def __init__(self, options: LineOptions, directory: Path, names: Iterable[str]) -> None:
+        here = settings.read(options.color, json=options.json)
         self._json = options.json
-        self._timestamps, self._utc = here.view.timestamps, here.view.utc
+        self._timestamps, self._utc = options.timestamps or options.utc, options.utc
         self._has_prefix = not options.no_prefix
         self._is_terminal = kind_of(1) is OutputKind.TERMINAL
-        if here.colours:
-            self._style = PrefixStyle.COLOURS
+        if here.colors:
+            self._style = PrefixStyle.COLORS
         else:
-            self._style = PrefixStyle.NO_COLOURS if self._is_terminal else PrefixStyle.BYTES
+            self._style = PrefixStyle.NO_COLORS if self._is_terminal else PrefixStyle.BYTES
         self._labels = labels.read(directory)
         self._labels.add(sorted(names))
         self._columns = max(map(width, names), default=0)
         self._painters: dict[tuple[str, bool], PrefixPainter] = {}
         self._wrap: Callable[[str, str], bytes] = lambda color, text: text.encode()
         self.row: LastRow | None = None
-        if here.colours or here.erases:
+        if here.colors or here.erases:
             from orchestrator.output.palette import Palette
 
             palette = Palette(here.term, here.forced)
-            if here.colours:
+            if here.colors:
                 self._wrap = palette.wrap
             if here.erases:
                 self.row = LastRow(palette.cut, _size, reflows=here.reflows)
 
     def __call__(self, line: Line) -> bytes:
-        """Return what is printed of a line."""
+        """Return a line as it is printed."""
         if self._json:
             return _as_json(line)
         painter = self._painter(line)
         return self._time(line) + (painter.paint(line.text + b"\n") if line.ends else painter.paint_piece(line.text))
 
     def unfinished(self, line: Line) -> bytes:
-        """Return what is printed of a line without an end."""
+        """Return an unfinished line as it is printed."""
         return self._time(line) + self._painter(line).paint_tail(line.text)
 
     def _time(self, line: Line) -> bytes:
@@ -118,7 +118,7 @@ def _as_json(line: Line) -> bytes:
 
 
 class Follower:
-    """Prints what is written from now on; on a terminal the newest unfinished line stands below it."""
+    """Prints new lines; on a terminal the newest unfinished line is shown below it."""
 
     def __init__(self, logs: Logs, rows: Rows, show: LogPrinter, keep: Keep = lambda line: True) -> None:
         self._logs = logs
@@ -127,17 +127,17 @@ class Follower:
         self._keep = keep
         self._tails: dict[str, Line] = {}  # the newest last
         self._drawn_at = 0.0
-        self._due: float | None = None  # when the newest is to be drawn, or drawn again
+        self._due: float | None = None  # when the newest is to be drawn or redrawn
         self._settle_at: float | None = None  # when blank lines are to be printed that are held back
 
     def look(self) -> None:
-        """Print what is new; a first look only learns what is unfinished."""
+        """Print new lines; the first call only learns which lines are unfinished."""
         now = time.monotonic()
         lines = list(filter(self._keep, self._rows.take(self._logs.news())))
         if not self._rows.hold:
             self._settle_at = None
         elif self._settle_at is None:
-            self._settle_at = now + TAIL_AFTER
+            self._settle_at = now + UNFINISHED_AFTER
         elif now >= self._settle_at:
             self._settle_at = None
             lines += filter(self._keep, self._rows.settle())
@@ -166,19 +166,19 @@ class Follower:
             elif self._tails.get(name) != line:
                 self._tails.pop(name, None)
                 self._tails[name] = line
-                wait = REDRAW_AFTER if rewrites(line.text.rstrip(b"\r")) else TAIL_AFTER
-                due = max(now + TAIL_AFTER, self._drawn_at + wait)
+                wait = REDRAW_AFTER if rewrites(line.text.rstrip(b"\r")) else UNFINISHED_AFTER
+                due = max(now + UNFINISHED_AFTER, self._drawn_at + wait)
                 self._due = due if self._due is None else min(self._due, due)
         if not self._tails:
             self._due, self._drawn_at = None, 0.0
 
     def wait(self, watch: DirectoryWatch) -> None:
-        """Wait until there is something to look at."""
+        """Wait until there is something new."""
         times = [when for when in (self._due, self._settle_at) if when is not None]
         watch.wait(max(0.0, min(times) - time.monotonic()) if times else None)
 
     def close(self) -> None:
-        """Leave the cursor on a row of its own."""
+        """Leave the cursor on an empty row."""
         if self._show.row is not None and self._show.row.is_drawn:
             self._show.row.is_drawn = False
             _print(b"\n")
@@ -191,7 +191,7 @@ def _print(shown: bytes) -> None:
 
 
 def print_lines(shown: Iterable[bytes]) -> None:
-    """Print them, at once."""
+    """Print them immediately."""
     out = sys.stdout.buffer
     for line in shown:
         out.write(line)

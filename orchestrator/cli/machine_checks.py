@@ -1,4 +1,4 @@
-"""What `doctor` finds out about the machine: kernel, limits, terminal, clock, disk, packages. Nothing is changed.
+"""The checks of `doctor` on the machine: kernel, limits, terminal, clock, disk, packages. Nothing is changed.
 
 Each check reads its facts and returns findings; the judgments are functions of plain values.
 """
@@ -44,7 +44,7 @@ class Finding:
 
 
 def find(directory: Path, instances: int) -> list[Finding]:
-    """Return what is known about this machine, for a system of so many instances whose logs are below `directory`."""
+    """Return facts about this machine, for a system of this many instances whose logs are below `directory`."""
     while not directory.exists() and directory != directory.parent:
         directory = directory.parent
     checks: tuple[Callable[[], list[Finding]], ...] = (

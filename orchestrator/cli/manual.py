@@ -87,7 +87,7 @@ def topics(found: dict[str, Page]) -> str:
 
 
 def search(found: dict[str, Page], words: str) -> str:
-    """Return the lines that contain all words, as Markdown: page by page, pages with it in a heading first.
+    """Return the lines that contain all words, as Markdown, by page; pages that have them in a heading come first.
 
     Empty if no page has them.
     """
@@ -120,7 +120,7 @@ def show(source: str, style: Style) -> None:
 
 
 def _page_through(text: str) -> bool:
-    """Give the text to $PAGER, else to less; return whether there was one."""
+    """Show the text with $PAGER, or else with less; return whether there was a pager."""
     pager = settings.variable("PAGER") or ("less" if shutil.which("less") else "cat")
     if pager == "cat":
         return False

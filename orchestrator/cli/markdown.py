@@ -1,7 +1,7 @@
-"""Markdown to terminal text: the subset that the manual uses.
+"""Converts Markdown to terminal text: the subset that the manual uses.
 
 It knows headings, paragraphs, lists, quotes, fenced code, tables, and in a line `code`, **bold** and [text](target).
-It knows neither the terminal nor its size: the caller gives the width, and whether styles and hyperlinks are wanted.
+It knows neither the terminal nor its size: the caller passes the width, and whether to use styles and hyperlinks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _RULE = re.compile(r"\|?[ :|]*-[ :|-]*\|?")
 
 RESET = "\x1b[0m"
 STYLES = {"heading": "\x1b[1m", "code": "\x1b[36m", "bold": "\x1b[1m", "link": "\x1b[4m"}
-LEAST = 12  # columns of a table's column, however narrow the terminal is
+LEAST = 12  # minimal columns of a table's column on a narrow terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ def _table(rows: tuple[str, ...], style: Style) -> list[str]:
 
 
 def _widths(table: list[list[list[Span]]], columns: int) -> list[int]:
-    """Share the columns out: each gets what it needs, the widest give up what is missing."""
+    """Return the width of each column: the width of its text or, if that is too much, less for the widest columns."""
     widths = [
         max([LEAST // 4, *(sum(width(span.text) for span in row[i]) for row in table)]) for i in range(len(table[0]))
     ]

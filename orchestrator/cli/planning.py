@@ -1,15 +1,16 @@
-"""The options of a command and what was read, to the system that runs."""
+"""Combines the options of a command with the definition to the system that runs."""
 
 from __future__ import annotations
 
-import argparse
 import functools
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
+from orchestrator.cli import links
 from orchestrator.cli import sources as reading
+from orchestrator.cli.options import PlanOptions
 from orchestrator.cli.sources import Sources
 from orchestrator.config import command_check, selection
 from orchestrator.config.definition import SHELL, Definition
@@ -29,8 +30,8 @@ COMMAND_WIDTH = 60  # characters of a command in a message
 UNCHANGED = Attributes()
 
 
-def plan(options: argparse.Namespace, sources: Sources) -> tuple[Resolved, list[str]]:
-    """Return the system, and what the user should be told about it. Raises ConfigError with all that is wrong."""
+def plan(options: PlanOptions, sources: Sources) -> tuple[Resolved, list[str]]:
+    """Return the system, and notes on it for the user. Raises ConfigError with all mistakes."""
     report = sources.report
     validate(sources.definition, report)
     if not sources.definition.components:
@@ -45,8 +46,8 @@ def plan(options: argparse.Namespace, sources: Sources) -> tuple[Resolved, list[
     return resolved, [*told, *report.notes]
 
 
-def _check_names(options: argparse.Namespace, definition: Definition, chosen: list[Selected]) -> None:
-    """Raise UsageError if an option names what the definition does not have."""
+def _check_names(options: PlanOptions, definition: Definition, chosen: list[Selected]) -> None:
+    """Raise UsageError if an option names something that the definition does not have."""
     known = dict.fromkeys((*(m.name for m in (*definition.components, *definition.init)), *_instances(chosen)))
     tags = selection.tagged((*definition.components, *definition.init))
     for names in (options.quiet, options.no_tty):
@@ -55,18 +56,18 @@ def _check_names(options: argparse.Namespace, definition: Definition, chosen: li
 
 def _instances(chosen: list[Selected]) -> list[str]:
     """Return the names of all instances; the only one of `web` is also `web.1`."""
-    return [f"{one.member.name}.{number}" for one in chosen for number in range(1, max(1, one.count) + 1)]
+    return [f"{one.component.name}.{number}" for one in chosen for number in range(1, max(1, one.count) + 1)]
 
 
-def with_needed_steps(options: argparse.Namespace, definition: Definition, chosen: list[Selected]) -> Definition:
+def with_needed_steps(options: PlanOptions, definition: Definition, chosen: list[Selected]) -> Definition:
     """Return the definition with only those initial steps that the components that start need."""
-    starting = {one.member.name for one in chosen if one.starts}
+    starting = {one.component.name for one in chosen if one.starts}
     needed = () if options.no_init else definition.init
     return replace(definition, init=tuple(s for s in needed if not s.needed_by or starting & set(s.needed_by)))
 
 
-def with_exit_policy(options: argparse.Namespace, component: ComponentSpec) -> ComponentSpec:
-    """Return a component with what the options say of its end."""
+def with_exit_policy(options: PlanOptions, component: ComponentSpec) -> ComponentSpec:
+    """Return a component with the options on exits applied."""
     if is_meant(split(options.can_end), (component.name, component.component), component.tags):
         return replace(component, on_exit=OnExit.IGNORE, on_exit_is_set=True)
     if options.on_exit is None:
@@ -75,28 +76,35 @@ def with_exit_policy(options: argparse.Namespace, component: ComponentSpec) -> C
 
 
 def tell(notes: list[str]) -> None:
-    """Say what is no error and yet worth a line."""
+    """Print the notes on standard error."""
     for note in notes:
-        print(f"orchestrate: {note}", file=sys.stderr)
+        print(links.linked(f"orchestrate: {note}", sys.stderr), file=sys.stderr)
 
 
-def selection_request(options: argparse.Namespace) -> SelectionRequest:
-    """Return which components the options ask for. Raises UsageError."""
+def selection_request(options: PlanOptions) -> SelectionRequest:
+    """Return the components that the options select. Raises UsageError."""
     return SelectionRequest(
         names=[*options.names, *split(options.only)],
         without=split(options.without),
         profiles=split(options.profile),
-        formation=selection.parse_formation(",".join(options.formation or ())),
+        formation=selection.parse_formation(",".join(options.formation)),
         dependencies=not options.no_deps,
     )
 
 
-def split(texts: list[str] | None) -> list[str]:
+def with_all_profiles(options: PlanOptions) -> PlanOptions:
+    """Return options that select the components of all profiles, unless components are named."""
+    if options.names or options.only or options.profile:
+        return options
+    return replace(options, profile=(selection.ALL_PROFILES,))
+
+
+def split(texts: Iterable[str]) -> list[str]:
     """Return the words of lists that are separated by commas."""
-    return [word.strip() for text in texts or () for word in text.split(",") if word.strip()]
+    return [word.strip() for text in texts for word in text.split(",") if word.strip()]
 
 
-def resolve_chosen(options: argparse.Namespace, sources: Sources, chosen: list[Selected]) -> Resolved:
+def resolve_chosen(options: PlanOptions, sources: Sources, chosen: list[Selected]) -> Resolved:
     """Return the spec of the chosen components."""
     settings = Settings(
         port=None if options.no_port else _base_port(options.base_port, sources.layers, sources.report),
@@ -129,7 +137,7 @@ _chosen: set[int] = set()  # ports that were taken, and those chosen instead
 @functools.cache
 def _free_port(port: int) -> int:
     """Return the port, or a free one if some process listens on it."""
-    from orchestrator.process import tcp_ports  # and socket, which only this option pays for
+    from orchestrator.process import tcp_ports  # imports socket, which only this option needs
 
     if not tcp_ports.fault("::", port):
         return port
@@ -140,17 +148,17 @@ def _free_port(port: int) -> int:
 
 
 def taken_ports(system: SystemSpec) -> tuple[str, ...]:
-    """Say which ports of components another process listens on."""
+    """Report the ports of components on which another process listens."""
     uses = {int(port): c.name for c in system.components if (port := c.environment.get("PORT", "")).isdecimal()}
     if not uses:
         return ()
-    from orchestrator.process import tcp_ports
+    from orchestrator.process import socket_table
     from orchestrator.process.procfs import command_of
 
     lines = [
         f"port {port} of {uses[port]} is in use by"
         f" {f'pid {pid} ({command_of(pid):.{COMMAND_WIDTH}})' if pid else 'another process'}"
-        for port, pid in sorted(tcp_ports.taken(uses).items())
+        for port, pid in sorted(socket_table.taken(uses).items())
     ]
     return (
         *lines[:-1],
@@ -159,35 +167,38 @@ def taken_ports(system: SystemSpec) -> tuple[str, ...]:
 
 
 def check_commands(sources: Sources, chosen: list[Selected], resolved: Resolved, report: Report) -> None:
-    """Report commands and directories that certainly are not there.
+    """Report commands and directories that are certainly missing.
 
-    What an initial step, or a component that has to end first, may still bring about is not certain.
+    Skip what is uncertain, because an initial step, or a component that must complete first, may still create it.
     """
     made = {spec.cwd for spec in sources.airflow.components} if sources.airflow else ()  # at the start
     specs = {spec.name: spec for spec in (*resolved.system.init, *resolved.system.components)}
     first = sources.definition.init[:1]
     last = (Condition.COMPLETED, Condition.SUCCEEDED)
-    free = [one for one in chosen if not first and not any(d.condition in last for d in one.member.depends_on)]
-    for member, name in [*((step, step.name) for step in first), *((one.member, one.instances[0]) for one in free)]:
+    free = [one for one in chosen if not first and not any(d.condition in last for d in one.component.depends_on)]
+    for component, name in [
+        *((step, step.name) for step in first),
+        *((one.component, one.instances[0]) for one in free),
+    ]:
         spec = specs[name]
         if not os.path.isdir(spec.cwd) and spec.cwd not in made:
-            report.problem(member.where("cwd"), f"{member.name}: no such directory: {spec.cwd}")
+            report.problem(component.where("cwd"), f"{component.name}: no such directory: {spec.cwd}")
         elif fault := command_check.fault(
-            member.command if member.shell == SHELL else (), spec.argv[0], spec.cwd, spec.environment.get("PATH")
-        ):  # the words of another shell are its own affair, but it has to be there
-            report.problem(member.where("command"), f"{member.name}: {fault}")
+            component.command if component.shell == SHELL else (), spec.argv[0], spec.cwd, spec.environment.get("PATH")
+        ):  # the syntax of another shell is not checked, but the shell must exist
+            report.problem(component.where("command"), f"{component.name}: {fault}")
 
 
 def check_attributes(sources: Sources, chosen: list[Selected], resolved: Resolved, report: Report) -> None:
     """Report limits and priorities that this process may not set."""
     specs = {spec.component: spec.attributes for spec in (*resolved.system.init, *resolved.system.components)}
-    for member in (*sources.definition.init, *(one.member for one in chosen)):
-        attributes = specs.get(member.name, UNCHANGED)
+    for component in (*sources.definition.init, *(one.component for one in chosen)):
+        attributes = specs.get(component.name, UNCHANGED)
         for key, fault in faults(attributes) if attributes != UNCHANGED else ():
-            report.problem(member.where(key), f"{member.name}: {key}: {fault}")
+            report.problem(component.where(key), f"{component.name}: {key}: {fault}")
 
 
-def find(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Selected, int]:
+def find(options: PlanOptions, sources: Sources, name: str) -> tuple[Selected, int]:
     """Return the component, or initial step, of this name or with an instance of this name, and the instance's number.
 
     Raises UsageError.
@@ -195,33 +206,33 @@ def find(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Sele
     definition, formation = sources.definition, selection_request(options).formation
     if name.startswith("+"):
         name = _only_one(definition, name)
-    for index, member in enumerate((*definition.components, *definition.init)):
-        count = formation.get(member.name, formation.get(selection.ALL, member.replicas))
-        one = Selected(member, max(1, count), index)
-        if name == member.name:
+    for index, component in enumerate((*definition.components, *definition.init)):
+        count = formation.get(component.name, formation.get(selection.ALL, component.replicas))
+        one = Selected(component, max(1, count), index)
+        if name == component.name:
             return one, 1
         if name in one.instances:
             return one, one.instances.index(name) + 1
-    known = [member.name for member in (*definition.components, *definition.init)]
+    known = [component.name for component in (*definition.components, *definition.init)]
     hint = did_you_mean(name, known).removeprefix("; ") or f"there are: {', '.join(known) or 'none'}"
     raise UsageError(f"unknown component {name!r}", hint)
 
 
 def _only_one(definition: Definition, tag: str) -> str:
-    """Return the component that has a `+tag`, if it is one. Raises UsageError."""
-    members = (*definition.components, *definition.init)
-    found = selection.matching([tag], [member.name for member in members], selection.tagged(members))
+    """Return the only component with a `+tag`. Raises UsageError if several have it."""
+    components = (*definition.components, *definition.init)
+    found = selection.matching([tag], [component.name for component in components], selection.tagged(components))
     if len(found) > 1:
-        names = ", ".join(member.name for member in members if member.name in found)
+        names = ", ".join(component.name for component in components if component.name in found)
         raise UsageError(f"{tag} is several components", f"choose one of {names}")
     return found.pop()
 
 
-def _resolved(options: argparse.Namespace, sources: Sources, name: str) -> tuple[Resolved, str]:
+def _resolved(options: PlanOptions, sources: Sources, name: str) -> tuple[Resolved, str]:
     one, number = find(options, sources, name)
-    if one.member in sources.definition.init:
-        only = replace(sources, definition=replace(sources.definition, init=(one.member,)))
-        resolved, instance = resolve_chosen(options, only, []), one.member.name
+    if one.component in sources.definition.init:
+        only = replace(sources, definition=replace(sources.definition, init=(one.component,)))
+        resolved, instance = resolve_chosen(options, only, []), one.component.name
     else:
         only = replace(sources, definition=replace(sources.definition, init=()))
         resolved, instance = resolve_chosen(options, only, [one]), one.instances[number - 1]
@@ -229,8 +240,8 @@ def _resolved(options: argparse.Namespace, sources: Sources, name: str) -> tuple
     return resolved, instance
 
 
-def variables_of(options: argparse.Namespace, sources: Sources, name: str | None) -> Variables:
-    """Return the variables of one instance; without a name those that all start from."""
+def variables_of(options: PlanOptions, sources: Sources, name: str | None) -> Variables:
+    """Return the variables of one instance; without a name, those that all share."""
     if name is None:
         sources.report.check()
         return sources.layers.flat()
@@ -238,7 +249,7 @@ def variables_of(options: argparse.Namespace, sources: Sources, name: str | None
     return resolved.variables[instance_name]
 
 
-def instances(options: argparse.Namespace, sources: Sources, name: str, count: int) -> tuple[ComponentSpec, ...]:
+def instances(options: PlanOptions, sources: Sources, name: str, count: int) -> tuple[ComponentSpec, ...]:
     """Return the specs of a component in `count` instances, without what it depends on. Raises ConfigError."""
     one, _ = find(options, sources, name)
     only = replace(sources, report=Report(), definition=replace(sources.definition, init=()))
@@ -247,16 +258,16 @@ def instances(options: argparse.Namespace, sources: Sources, name: str, count: i
     return resolved.system.components
 
 
-def instance(options: argparse.Namespace, sources: Sources, name: str) -> ComponentSpec:
+def instance(options: PlanOptions, sources: Sources, name: str) -> ComponentSpec:
     """Return the spec of one instance."""
     resolved, instance_name = _resolved(options, sources, name)
     return next(c for c in (*resolved.system.init, *resolved.system.components) if c.name == instance_name)
 
 
 class InstanceFactory:
-    """Specs for a running system that were not needed at its start; `sources` returns what was read."""
+    """Specs for a running system that were not needed at its start; `sources` returns the definition as read."""
 
-    def __init__(self, options: argparse.Namespace, sources: Callable[[], Sources]) -> None:
+    def __init__(self, options: PlanOptions, sources: Callable[[], Sources]) -> None:
         self._options = options
         self._sources = sources
 
@@ -270,14 +281,14 @@ class InstanceFactory:
         options, sources = self._options, self._sources()
         wanted = replace(selection_request(options), names=tuple(names), without=())
         chosen, _ = selection.select(sources.definition.components, wanted)
-        new = [one for one in chosen if one.member.name not in present]
-        self._check_steps(sources.definition, {one.member.name for one in new}, present)
+        new = [one for one in chosen if one.component.name not in present]
+        self._check_steps(sources.definition, {one.component.name for one in new}, present)
         only = replace(sources, report=Report(), definition=replace(sources.definition, init=()))
         resolved = resolve_chosen(options, only, new)
         check_commands(only, new, resolved, only.report)
         check_attributes(only, new, resolved, only.report)
         only.report.check()
-        needs = {one.member.name: one.member.depends_on for one in new}
+        needs = {one.component.name: one.component.depends_on for one in new}
         specs = (replace(c, depends_on=needs[c.component]) for c in resolved.system.components)
         return tuple(with_exit_policy(options, spec) for spec in specs)
 

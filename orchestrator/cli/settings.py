@@ -1,41 +1,43 @@
-"""What the process was started in: environment and terminal, read once. After this nobody reads os.environ."""
+"""The environment and terminal of this process, read once. After this os.environ is not read again."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.options import COLOURS, seconds
+from orchestrator.cli.argument_types import seconds
+from orchestrator.cli.arguments import COLORS
 from orchestrator.model.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.cli.options import StartOptions
     from orchestrator.runtime.system_list import SystemList
 
-# The size belongs to each component's own pty; NOTIFY_SOCKET and ORCHESTRATE_* are between us and our caller.
+# Each pty has a size of its own; NOTIFY_SOCKET and ORCHESTRATE_* are for orchestrate, not for its components.
 VIEW_FD, VIEW_CAN_BACKGROUND = "ORCHESTRATE_VIEW_FD", "ORCHESTRATE_VIEW_CAN_BACKGROUND"
 _OURS = ("COLUMNS", "LINES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """How the user wants the stream: None means the home's own `log_directory`, and the usual size and count.
-    `history` is how many starts to keep a record of, 0 for none."""
+    """The user's settings for the stream: None means the home's `log_directory`, and the default size and count.
+    `history` is the number of starts whose records are kept, 0 for none."""
 
-    prefix: bool
-    timestamps: bool
-    utc: bool
-    json: bool
-    quiet: frozenset[str]
-    bell: bool
-    log: bool
-    log_directory: Path | None
-    log_size: int | None
-    log_files: int | None
+    prefix: bool = True
+    timestamps: bool = False
+    utc: bool = False
+    json: bool = False
+    quiet: frozenset[str] = frozenset()
+    bell: bool = False
+    log: bool = True
+    log_directory: Path | None = None
+    log_size: int | None = None
+    log_files: int | None = None
     history: int | None = None
     history_size: int | None = None
     status: bool = True
@@ -44,20 +46,19 @@ class StreamSettings:
 
 @dataclass(frozen=True, slots=True)
 class CommandSettings:
-    """`environment` is what components start from; `colours` whether to draw any, `forced` also without a terminal;
-    `term` the terminal's type, `erases` whether it can erase a row, `reflows` whether it wraps rows that no longer fit;
-    `end_survivors` whether to end what a run left that was killed together with its guardians; `stays` whether the
-    system outlives the terminal; `ready_within` in how many seconds it has to be ready, None for no limit;
-    `exit_code_from` the component whose end ends it and whose code is its own, empty for none. `notify_socket` and
-    `watchdog` (seconds) are a service manager's (sd_notify(3)). `hyperlinks`: whether
-    the terminal shows them (OSC 8)."""
+    """`environment` has the variables for components; `colors` is whether to draw any, `forced` also without a
+    terminal; `term` the terminal's type, `erases` whether it can erase a row, `reflows` whether it wraps rows that no
+    longer fit; `end_survivors` whether to kill leftovers of an earlier start; `stays` whether the system outlives the
+    terminal; `ready_within` in how many seconds it has to be ready, None for no limit; `exit_code_from` the component
+    whose exit stops it and determines its status, empty for none. `notify_socket` and `watchdog` (seconds) are a
+    service manager's (sd_notify(3)). `hyperlinks`: whether the terminal shows them (OSC 8)."""
 
     environment: dict[str, str]
-    colours: bool
+    colors: bool
     forced: bool
     term: str
     erases: bool
-    view: StreamSettings
+    view: StreamSettings = StreamSettings()
     end_survivors: bool = False
     stays: bool = False
     ready_within: float | None = None
@@ -66,29 +67,47 @@ class CommandSettings:
     watchdog: float = 0.0
     reflows: bool = True
     hyperlinks: bool = False
+    shows_password: bool = False
 
 
-def read(options: argparse.Namespace) -> CommandSettings:
-    """Read the environment, and the terminal on standard output."""
+def read(color: str | None = None, *, json: bool = False) -> CommandSettings:
+    """Read the environment, and the terminal on standard output. `color` is the value of --color."""
     environ = dict(os.environ)
     terminal = os.isatty(1)
-    wanted = _wanted_colours(options.color, environ)
+    wanted = _wanted_colors(color, environ)
     term = environ.get("TERM", "")
-    colours = wanted == "always" or (wanted == "auto" and terminal and term not in ("", "dumb"))
+    colors = wanted == "always" or (wanted == "auto" and terminal and term not in ("", "dumb"))
     environment = {k: v for k, v in environ.items() if k not in _OURS and not k.startswith("ORCHESTRATE_")}
     if not terminal or not term:
         environment["TERM"] = "xterm-256color"
-    if colours:
-        os.environ.pop("NO_COLOR", None)  # decided here; blessed would decide again, the other way
+    if colors:
+        os.environ.pop("NO_COLOR", None)  # decided here; otherwise blessed would decide again, and differently
+    return CommandSettings(
+        environment,
+        colors,
+        colors and not terminal,
+        term,
+        erases=terminal and term not in ("", "dumb") and not json,
+        reflows=_reflows(term, environ),
+        hyperlinks=terminal and not json and _shows_hyperlinks(term, environ),
+        shows_password=terminal and not json,
+    )
+
+
+def of_start(options: StartOptions, directory: str | None, quiet: tuple[str, ...]) -> CommandSettings:
+    """Read the environment and the terminal for a start. `directory` is that of -C, the base of a relative --log-dir;
+    `quiet` are the components whose output is not printed."""
+    here = read(options.color, json=options.json)
+    environ = os.environ
     view = StreamSettings(
         prefix=not options.no_prefix,
         timestamps=options.timestamps or options.utc,
         utc=options.utc,
         json=options.json,
-        quiet=frozenset(name.strip() for text in options.quiet for name in text.split(",") if name.strip()),
+        quiet=frozenset(name.strip() for text in quiet for name in text.split(",") if name.strip()),
         bell=options.bell,
         log=not options.no_log,
-        log_directory=Path(options.directory or ".", options.log_dir) if options.log_dir else None,
+        log_directory=Path(directory or ".", options.log_dir) if options.log_dir else None,
         log_size=options.log_size,
         log_files=options.log_files,
         history=options.history,
@@ -96,22 +115,16 @@ def read(options: argparse.Namespace) -> CommandSettings:
         status=not options.no_status and environ.get("ORCHESTRATE_STATUS") != "never",
         full_screen=options.ui,
     )
-    erases = terminal and term not in ("", "dumb") and not view.json
-    return CommandSettings(
-        environment,
-        colours,
-        colours and not terminal,
-        term,
-        erases,
-        view,
+    return replace(
+        here,
+        view=view,
         end_survivors=options.end_survivors,
         stays=options.on_hangup == "detach",
         ready_within=options.wait or None,
         exit_code_from=options.exit_code_from or "",
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         watchdog=_watchdog(environ),
-        reflows=_reflows(term, environ),
-        hyperlinks=terminal and not view.json and _shows_hyperlinks(term, environ),
+        shows_password=here.shows_password and not options.detach,
     )
 
 
@@ -126,7 +139,7 @@ def shows_hyperlinks() -> bool:
 
 
 def view_of() -> int:
-    """Return the descriptor that `up` gives to the view it opens, to report how it was left; -1 if it did not."""
+    """Return the descriptor on which the view reports to `up` how it was left; -1 if `up` did not open the view."""
     text = os.environ.pop(VIEW_FD, "")
     return int(text) if text.isdecimal() else -1
 
@@ -145,12 +158,12 @@ def environment_of_view(fd: int) -> dict[str, str]:
 
 
 def environment_with_home(home: str) -> dict[str, str]:
-    """Return the environment of a command of ours for another home; empty for none in particular."""
+    """Return the environment of an orchestrate command for another home; an empty one means no particular home."""
     return {**os.environ, **({"ORCHESTRATE_HOME": home} if home else {})}
 
 
 def _has_job_control() -> bool:
-    """Whether the shell that has started us has put us into a process group of our own, and so can take the terminal
+    """Whether the shell that has started us has put us into a separate process group, and so can take the terminal
     back."""
     return os.getpgrp() == os.getpid() != os.getsid(0) and os.getsid(os.getppid()) == os.getsid(0)
 
@@ -162,7 +175,7 @@ def can_background() -> bool:
 
 def system_list() -> SystemList:
     """Return the list of this user's running systems. ORCHESTRATE_RUNTIME_DIR names the one directory it is kept in."""
-    from orchestrator.runtime.system_list import SystemList, candidates  # with filelock, which `ps` does without
+    from orchestrator.runtime.system_list import SystemList, candidates  # imports filelock, which `ps` does not need
 
     if named := os.environ.get("ORCHESTRATE_RUNTIME_DIR"):
         return SystemList((Path(named).absolute(),))
@@ -175,18 +188,19 @@ def _reflows(term: str, environ: Mapping[str, str]) -> bool:
     return "XTERM_VERSION" not in environ and not term.startswith(("linux", "rxvt", "screen", "vt"))
 
 
-# Terminals that show OSC 8 hyperlinks, by the variables that they set. No query is answered by all of them.
+# Terminals that show OSC 8 hyperlinks, by the variables that they set. No single query is answered by all.
 _LINKING = {
     "TERM_PROGRAM": ("iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "rio", "WarpTerminal"),
     "TERM": ("xterm-kitty", "xterm-ghostty", "foot", "foot-extra", "alacritty", "contour", "wezterm"),
 }
-_VTE = 5000  # VTE_VERSION since which VTE (GNOME Terminal and others) shows them
+_VTE = 5000  # the first VTE_VERSION of VTE (GNOME Terminal and others) that shows them
 
 
 def _shows_hyperlinks(term: str, environ: Mapping[str, str]) -> bool:
     """Return whether the terminal shows OSC 8 hyperlinks. FORCE_HYPERLINK, as other tools read it, overrides this.
 
-    tmux from 3.4 on passes hyperlinks on only if its terminal-features have them, which we cannot see: not there.
+    tmux from 3.4 on passes hyperlinks on only if its terminal-features have them, which we cannot see, so links are off
+    there.
     """
     if forced := environ.get("FORCE_HYPERLINK"):
         return forced != "0"
@@ -206,7 +220,7 @@ def _watchdog(environ: Mapping[str, str]) -> float:
     return int(text) / 1e6 if meant and text.isascii() and text.isdecimal() else 0.0
 
 
-def _wanted_colours(option: str | None, environ: Mapping[str, str]) -> str:
+def _wanted_colors(option: str | None, environ: Mapping[str, str]) -> str:
     if option:
         return option
     if environ.get("NO_COLOR"):
@@ -214,34 +228,25 @@ def _wanted_colours(option: str | None, environ: Mapping[str, str]) -> str:
     if environ.get("FORCE_COLOR", "0") not in ("", "0"):
         return "always"
     wanted = environ.get("ORCHESTRATE_COLOR") or "auto"
-    if wanted not in COLOURS:
-        raise UsageError(f"ORCHESTRATE_COLOR in the environment is {wanted!r}", f"write {', '.join(COLOURS)}")
+    if wanted not in COLORS:
+        raise UsageError(f"ORCHESTRATE_COLOR in the environment is {wanted!r}", f"write {', '.join(COLORS)}")
     return wanted
 
 
-def with_defaults(options: argparse.Namespace) -> argparse.Namespace:
-    """Return the options, with ORCHESTRATE_HOME, _FILE, _TIMEOUT and _DETACH_KEYS for those that were not given.
+def defaults(given: Container[str]) -> dict[str, object]:
+    """Return options from ORCHESTRATE_HOME, _FILE, _TIMEOUT and _DETACH_KEYS, except those that were `given`.
 
     Several files in ORCHESTRATE_FILE are separated as in PATH. Raises UsageError.
     """
-    environ = os.environ
-    if options.home is None and environ.get("ORCHESTRATE_HOME"):
-        options.home = environ["ORCHESTRATE_HOME"]
-    if options.file is None and environ.get("ORCHESTRATE_FILE"):
-        options.file = [name for name in environ["ORCHESTRATE_FILE"].split(os.pathsep) if name]
-    for name in (
-        "home",
-        "directory",
-        "root",
-        "log_dir",
-    ):  # `--home=~/app`: the shell expands only a word that begins with ~
-        if path := getattr(options, name):
-            setattr(options, name, os.path.expanduser(path))
-    if options.detach_keys is None and environ.get("ORCHESTRATE_DETACH_KEYS"):
-        options.detach_keys = environ["ORCHESTRATE_DETACH_KEYS"]
-    if options.timeout is None and environ.get("ORCHESTRATE_TIMEOUT"):
+    found: dict[str, object] = {}
+    for name in ("home", "file", "timeout", "detach_keys"):
+        if name not in given and (value := os.environ.get(f"ORCHESTRATE_{name.upper()}")):
+            found[name] = value
+    if "file" in found:
+        found["file"] = [name for name in str(found["file"]).split(os.pathsep) if name]
+    if "timeout" in found:
         try:
-            options.timeout = seconds(environ["ORCHESTRATE_TIMEOUT"])
+            found["timeout"] = seconds(str(found["timeout"]))
         except argparse.ArgumentTypeError as error:
             raise UsageError(f"ORCHESTRATE_TIMEOUT in the environment: {error}") from None
-    return options
+    return found

@@ -1,8 +1,7 @@
-"""Finds and reads what defines a system: orchestrate.toml, Procfile, standard input, .env files."""
+"""Finds and reads the files that define a system: orchestrate.toml, Procfile, standard input, .env files."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import sys
@@ -14,6 +13,7 @@ from orchestrator.cli import location
 from orchestrator.cli.env_files import EnvFiles
 from orchestrator.cli.location import DOTENV, PROCFILE, TOML, File, Location
 from orchestrator.cli.location import STDIN as STDIN_FILE
+from orchestrator.cli.options import LocationOptions, PresetOptions
 from orchestrator.cli.settings import CommandSettings
 from orchestrator.config import procfile
 from orchestrator.config.definition import ComponentDefinition, Definition, EnvFile
@@ -22,7 +22,7 @@ from orchestrator.config.encoding import as_utf8
 from orchestrator.config.environment import Layers
 from orchestrator.model.errors import ConfigError, UsageError
 from orchestrator.model.masked import masked, plain
-from orchestrator.model.spec import name_fault
+from orchestrator.model.names import name_fault
 
 if TYPE_CHECKING:
     from orchestrator.cli.airflow_table import AirflowTable
@@ -35,13 +35,13 @@ _ALMOST = re.compile(r"procfile(?:[._-].+)?|orchestrate.*\.toml", re.IGNORECASE)
 
 
 class MissingFileError(ConfigError):
-    """There is nothing that defines a system."""
+    """No file defines a system."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was read. `env_files` are the .env files for all, `reader` reads those of the components; `report` holds
-    what is wrong, `airflow` is the preset that it contains."""
+    """The definition as read. `env_files` are the .env files for all, `reader` reads those of the components; `report`
+    holds the mistakes, `airflow` is the preset that it contains."""
 
     definition: Definition
     layers: Layers
@@ -60,26 +60,31 @@ class _Source:
 
     @property
     def is_toml(self) -> bool:
-        """Whether it is TOML: by its name, or if that does not tell, by how it begins."""
+        """Return whether a file is TOML: by its name or, if that does not tell, by its first line."""
         name = os.path.basename(self.name)
         return name.endswith(".toml") or (not name.startswith(PROCFILE) and self.begins_like_toml)
 
     @property
     def begins_like_toml(self) -> bool:
-        """Whether the first line that says something is a header or an assignment."""
+        """Return whether the first line that is not empty is a header or an assignment."""
         return bool(_LOOKS_LIKE_TOML.match(self.data))
 
 
 def read(
-    options: argparse.Namespace, here: CommandSettings, *, needs_components: bool = True, exact: bool = False
+    options: LocationOptions,
+    here: CommandSettings,
+    airflow: PresetOptions | None = None,
+    *,
+    needs_components: bool = True,
+    exact: bool = False,
 ) -> Sources:
-    """Read everything that the options, or the defaults, name. Raises ConfigError where a file cannot be read.
+    """Read everything that the options, or the defaults, name. Raises ConfigError if a file cannot be read.
 
-    Without `needs_components` a directory that defines no system will do: then there is only the environment. With
-    `exact` a preset may run programs to find out what it would start.
+    `airflow` are the options of `orchestrate airflow`. Without `needs_components` the directory may define no system:
+    then there is only the environment. With `exact` a preset may run programs to determine its components.
     """
     if options.preset:
-        return _read_preset(options, here, exact)
+        return _read_preset(options, airflow, here, exact)
     report = Report()
     where = location.locate(options)
     layers = Layers(here.environment, options.env_override)
@@ -88,7 +93,7 @@ def read(
     if where.is_inherited:
         report.note(f"using {where.files[0].path}: no definition in {where.base.absolute()}")
     sources = [_read_source(where, file) for file in where.files]
-    document = _document(sources, where, report, own_env=options.env is None)
+    document = _document(sources, where, report, own_env=not options.env)
     if document is not None and "airflow" in document.tree:
         return _with_airflow(document, _title(sources), options, here, exact, report)
     nothing = Definition(title="", directory=str(where.directory))
@@ -138,7 +143,7 @@ def _checked(source: _Source) -> _Source:
 
 
 def _what_is_there(where: Location) -> str:
-    """Return a hint for a directory without a definition: what to use instead, or how to write one."""
+    """Return a hint for a directory without a definition: another file to use, or how to write one."""
     from orchestrator.config import foreign_formats
 
     directory = where.base
@@ -175,7 +180,7 @@ def _title(sources: list[_Source]) -> str:
 
 
 def _document(sources: list[_Source], where: Location, report: Report, *, own_env: bool) -> Document | None:
-    """Return the files merged; None for a single Procfile, which needs none of that. Raises ConfigError.
+    """Return the files merged; None for a single Procfile, which needs no merging. Raises ConfigError.
 
     With `own_env` Procfiles in other directories have their own .env files.
     """
@@ -211,18 +216,20 @@ def _define(sources: list[_Source], document: Document | None, where: Location, 
 # The Airflow preset
 
 
-def _read_preset(options: argparse.Namespace, here: CommandSettings, exact: bool) -> Sources:
-    """Read `orchestrate airflow` as a definition that consists of nothing but the table [airflow]."""
+def _read_preset(
+    options: LocationOptions, airflow: PresetOptions | None, here: CommandSettings, exact: bool
+) -> Sources:
+    """Read `orchestrate airflow` as a definition that consists only of the table [airflow]."""
     from orchestrator.cli import airflow_table
     from orchestrator.config import definition as config_definition
 
-    tree: dict[str, object] = {"airflow": airflow_table.table_of(options)}
+    tree: dict[str, object] = {"airflow": airflow_table.table_of(airflow, options.home)}
     alone = config_definition.Document(Place(airflow_table.SOURCE, 0, os.getcwd()), tree)
     return _with_airflow(alone, "Airflow", options, here, exact, Report())
 
 
 def _with_airflow(
-    document: Document, title: str, options: argparse.Namespace, here: CommandSettings, exact: bool, report: Report
+    document: Document, title: str, options: LocationOptions, here: CommandSettings, exact: bool, report: Report
 ) -> Sources:
     from orchestrator.cli import airflow_table
     from orchestrator.cli.commands import airflow_info
@@ -246,7 +253,7 @@ def _with_airflow(
         layers,
         here.environment,
         report,
-        shows_password=os.isatty(1) and not here.view.json and not options.detach,
+        shows_password=here.shows_password,
     )
     part = part.foreseen(airflow_info.asker(here) if exact else None)
     definition = part.definition(part.components, report)
@@ -263,12 +270,12 @@ def _entries(source: _Source, report: Report) -> list[procfile.ProcfileEntry]:
 
 
 def _define_procfile(source: _Source, title: str, report: Report) -> Definition:
-    members = tuple(
+    components = tuple(
         ComponentDefinition(name=e.name, command=e.command, place=Place(source.name, e.line, source.directory))
         for e in _entries(source, report)
     )
-    names = frozenset(member.name for member in members)
-    return Definition(title=title, directory=source.directory, components=members, names=names)
+    names = frozenset(component.name for component in components)
+    return Definition(title=title, directory=source.directory, components=components, names=names)
 
 
 def _as_document(
@@ -300,7 +307,7 @@ def _as_document(
 
 
 def _prefixes(sources: list[_Source]) -> str:
-    """Return the hint that tells Procfiles with the same names apart."""
+    """Return the hint with a distinct prefix for each Procfile."""
     if len({os.path.join(source.directory, os.path.basename(source.name)) for source in sources}) < len(sources):
         return "name each file once"
     words = []
@@ -327,20 +334,20 @@ class _Wanted:
 
     @property
     def is_there(self) -> bool:
-        """Whether it is read: it is required, or it exists."""
+        """Return whether the file is read: it is required, or it exists."""
         return self.required or os.path.exists(self.path)
 
 
 def _wanted_env_files(
-    options: argparse.Namespace, where: Location, definition: Definition, layers: Layers, report: Report
+    options: LocationOptions, where: Location, definition: Definition, layers: Layers, report: Report
 ) -> list[_Wanted]:
     """Return the .env files for all, weakest first."""
-    if options.env is not None:
+    if options.env:
         named = location.named_env_files(options, where.base)
         return [_Wanted(str(path), "-e", required) for path, required in named]
     pointer = [_Wanted(str(where.pointer), str(where.pointer))] if where.pointer else []
     if definition.env_file is None:
-        path = _default_env(where)
+        path = _default_env(where)  # a directory of this name is a virtual environment
         return [*pointer, *([_Wanted(str(path), str(path))] if path.exists() and not path.is_dir() else [])]
     from orchestrator.config.environment import expand_at
 
@@ -353,13 +360,13 @@ def _wanted_env_files(
 
 
 def _default_env(where: Location) -> Path:
-    """Name the .env beside the definition as the user would. A directory of this name is a virtual environment."""
+    """Return the path of the .env beside the definition, as the user would write it."""
     return where.base / DOTENV if where.base.absolute() == where.directory else where.directory / DOTENV
 
 
-def add_file_of(sources: Sources, path: str, member: ComponentDefinition, index: int, layers: Layers) -> Layers:
-    """Read one of a member's own .env files into the layers."""
-    place = member.where("env_file", index)
+def add_file_of(sources: Sources, path: str, component: ComponentDefinition, index: int, layers: Layers) -> Layers:
+    """Read one of a component's own .env files into the layers."""
+    place = component.where("env_file", index)
     full = masked(os.path.join(place.directory, plain(path)), os.path.join(place.directory, str(path)))
-    required = member.env_file[index].required
+    required = component.env_file[index].required
     return sources.reader.add(layers, full, place, sources.report, required=required)

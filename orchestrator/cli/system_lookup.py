@@ -1,18 +1,20 @@
-"""Finds the system that a command in a second terminal is for.
+"""Finds the system that a command in another terminal is for.
 
-It is the one of this directory, or the one that options name. If nothing runs there and no definition is there either,
-it is AIRFLOW_HOME's, or the only one that this user runs. `orchestrate airflow COMMAND` looks for AIRFLOW_HOME's first.
+It is the system of this directory, or of the home that the options name. If there is neither a running system nor a
+definition, it is that of AIRFLOW_HOME, or the only one that this user runs. `orchestrate airflow COMMAND` tries
+AIRFLOW_HOME first.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import location, settings
+from orchestrator.cli import links, location, settings
+from orchestrator.cli.options import LocationOptions
 from orchestrator.control.client import NotRunning, connect
 from orchestrator.model.errors import NotRunningError
 from orchestrator.runtime.home import Home
@@ -23,41 +25,59 @@ if TYPE_CHECKING:
 AIRFLOW_HOME = "~/airflow"
 
 
-def system_of(options: argparse.Namespace, home: Home) -> Home:
-    """Return the home of the system that the command is for; `home` is the one of this directory and these options.
+@dataclass(frozen=True, slots=True)
+class FoundSystem:
+    """The home of the system that a command is for, and options that name it without another search."""
 
-    What is found elsewhere is reported, and noted in the options, so that it is looked up only once. Raises
-    NotRunningError if several systems could be meant.
+    home: Home
+    options: LocationOptions
+
+
+def home_of(options: LocationOptions) -> Home:
+    """Return the home that `up` with the same options has."""
+    return Home(location.home_of(options), options.bundle)
+
+
+def find(options: LocationOptions) -> FoundSystem:
+    """Return the system that a command with these options is for.
+
+    A system that is found elsewhere is reported. Raises NotRunningError if several systems could be meant.
     """
     if options.preset:
         return _airflow(options)
+    return _of_directory(options, home_of(options))
+
+
+def _of_directory(options: LocationOptions, home: Home) -> FoundSystem:
+    own = FoundSystem(home, options)
     if options.home:
-        return home
+        return own
     where = location.locate(options)
     if where.is_inherited and is_running(here := Home(where.base)):
-        return here  # started with -f -, or with --home
+        return FoundSystem(here, options)  # started with -f -, or with --home
     if options.directory or (where.files and not where.is_inherited):
-        return home
+        return own
     if is_running(home):
         if where.is_inherited:
-            print(f"orchestrate: using the system in {home.directory}", file=sys.stderr, flush=True)
-        return home
+            _say(f"using the system in {home.directory}")
+        return own
     why = f"no system is running in {home.directory}"
     if (named := settings.variable("AIRFLOW_HOME")) and (found := _running_airflow(airflow_home(named))):
         return _use(options, found, why)
     entry = _only(home, settings.system_list().running())
-    return home if entry is None else _use(options, Home(Path(entry.home)), why)
+    return own if entry is None else _use(options, Home(Path(entry.home)), why)
 
 
-def _airflow(options: argparse.Namespace) -> Home:
+def _airflow(options: LocationOptions) -> FoundSystem:
     directory = airflow_home(options.home, options.directory)
     if found := _running_airflow(directory):
         return _use(options, found)
     home = Home(directory)
+    own = FoundSystem(home, options)
     if options.home:
-        return home
+        return own
     entry = _only(home, [entry for entry in settings.system_list().running() if entry.airflow_home], "Airflow")
-    return home if entry is None else _use(options, Home(Path(entry.home)), f"no Airflow is running in {directory}")
+    return own if entry is None else _use(options, Home(Path(entry.home)), f"no Airflow is running in {directory}")
 
 
 def _running_airflow(directory: Path) -> Home | None:
@@ -68,19 +88,15 @@ def _running_airflow(directory: Path) -> Home | None:
     return next((Home(Path(e.home)) for e in entries if e.airflow_home and _is_same(e.airflow_home, directory)), None)
 
 
-def airflow_of(options: argparse.Namespace) -> Home:
-    """Return the AIRFLOW_HOME that `info` and its like are about: the one that is named, the default if it runs, or
-    the only one that does. Raises NotRunningError if several run."""
+def airflow_of(options: LocationOptions) -> Home:
+    """Return the AIRFLOW_HOME for `info` and similar commands: the named one, the default if it runs, or the only one
+    that runs. Raises NotRunningError if several run."""
     home = Home(airflow_home(options.home, options.directory))
     if options.home or settings.variable("AIRFLOW_HOME") or _running_airflow(home.directory):
         return home
     running = [entry for entry in settings.system_list().running() if entry.airflow_home]
     if entry := _only(home, running, "Airflow"):
-        print(
-            f"orchestrate: no Airflow is running in {home.directory}; using {entry.airflow_home}",
-            file=sys.stderr,
-            flush=True,
-        )
+        _say(f"no Airflow is running in {home.directory}; using {entry.airflow_home}")
         return Home(Path(entry.airflow_home))
     return home
 
@@ -92,7 +108,7 @@ def airflow_home(named: str | None, base: str | None = None) -> Path:
 
 
 def is_running(home: Home) -> bool:
-    """Whether a supervisor listens in this home."""
+    """Return whether a supervisor listens in this home."""
     try:
         connect(home.control_path).close()
     except NotRunning:
@@ -115,11 +131,14 @@ def _only(home: Home, running: list[SystemListEntry], what: str = "system") -> S
     return running[0] if running else None
 
 
-def _use(options: argparse.Namespace, home: Home, why: str = "") -> Home:
+def _use(options: LocationOptions, home: Home, why: str = "") -> FoundSystem:
     if why:
-        print(f"orchestrate: {why}; using the one in {home.directory}", file=sys.stderr, flush=True)
-    options.home, options.directory, options.preset = str(home.directory), None, ""
-    return home
+        _say(f"{why}; using the one in {home.directory}")
+    return FoundSystem(home, replace(options, home=str(home.directory), directory=None, preset=""))
+
+
+def _say(text: str) -> None:
+    print(links.linked(f"orchestrate: {text}", sys.stderr), file=sys.stderr, flush=True)
 
 
 def _is_same(one: str, other: Path) -> bool:

@@ -1,1 +1,1 @@
-"""Floor 1: text to spec. Pure."""
+"""Floor 1: converts text to a spec. Pure."""

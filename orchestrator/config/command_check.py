@@ -1,7 +1,7 @@
-"""Finds out, before anything starts, that a command cannot run, and why. Only what is certain is reported.
+"""Finds out, before anything starts, that a command cannot run, and why. Reports only certain faults.
 
-A shell line is looked at only where it is one simple command: no operators, no assignment, no expansion in its first
-word. Everything else is the shell's business, at run time.
+A shell line is checked only if it is one simple command: no operators, no assignment, no expansion in its first word.
+Everything else is left to the shell, at run time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _SIMPLE = re.compile(r"[ \t]*(?:exec[ \t]+)?(?P<word>[\w./+][\w./+-]*)(?:[ \t][^
 _USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # of shells, without a PATH
 _SHEBANG_MAX = 256  # bytes that the kernel reads of a file, BINPRM_BUF_SIZE
 
-# POSIX sh, and what dash, bash and ksh add: these need no file.
+# Words of POSIX sh, dash, bash and ksh that need no file.
 _BUILTINS = frozenset(
     """. : alias bg break builtin case cd chdir command continue declare do done echo elif else enable esac eval exec
     exit export false fc fg fi for function getopts hash if jobs kill let local printf pwd read readonly return select
@@ -23,7 +23,7 @@ _BUILTINS = frozenset(
 
 
 def line_fault(command: str, cwd: str, search_path: str | None) -> str:
-    """Say why a shell line cannot run; return nothing if it can, or if only the shell can tell."""
+    """Return why a shell line cannot run; empty if it can, or if only the shell can decide."""
     match = _SIMPLE.fullmatch(command)
     if not match or match["word"] in _BUILTINS:
         return ""
@@ -31,14 +31,14 @@ def line_fault(command: str, cwd: str, search_path: str | None) -> str:
 
 
 def fault(command: str | tuple[str, ...], program: str, cwd: str, search_path: str | None) -> str:
-    """Say why a command, a shell line or an argv that runs `program`, cannot run; return nothing if it can."""
+    """Return why a command, a shell line or an argv that runs `program`, cannot run; empty if it can."""
     if isinstance(command, str):
         return line_fault(command, cwd, search_path)
     return program_fault(program, cwd, search_path)
 
 
 def program_fault(word: str, cwd: str, search_path: str | None) -> str:
-    """Say why execve(2) would refuse a program; return nothing if it would not. An entry of the search path that is
+    """Return why execve(2) would refuse a program; empty if it would not. An entry of the search path that is
     relative, or empty, counts from the component's directory."""
     if "/" in word:
         return _file_fault(word, os.path.join(cwd, word), cwd, search_path)
@@ -64,7 +64,7 @@ def _file_fault(word: str, path: str, cwd: str, search_path: str | None) -> str:
     try:
         with open(path, "rb") as file:
             first = file.read(_SHEBANG_MAX).partition(b"\n")[0]
-    except OSError:  # it may be executed and not read
+    except OSError:  # it may be executable but not readable
         return ""
     if not first.startswith(b"#!"):
         return ""

@@ -1,5 +1,5 @@
-"""A component's spec to the keys of a definition that give the same spec: what a preset makes becomes something that a
-file can override, and that `config` can print. Pure.
+"""Converts a component's spec to the keys of a definition that give the same spec. So a file can override components
+of a preset, and `config` can print them. Pure.
 
 Every dollar is doubled. A variable that the component inherits unchanged is left out.
 """
@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.config.definition import TomlValue
 from orchestrator.config.environment import ASSIGNED
 from orchestrator.config.http_status import write_status
 from orchestrator.config.interpolation import escape
@@ -30,7 +31,7 @@ from orchestrator.model.spec import (
     UnixProbe,
 )
 
-Tree = dict[str, Any]
+Tree = dict[str, TomlValue]
 
 
 def of_component(component: ComponentSpec, inherited: Mapping[str, str]) -> Tree:
@@ -46,7 +47,7 @@ def of_component(component: ComponentSpec, inherited: Mapping[str, str]) -> Tree
         "command": [escape(word) for word in component.argv],
         "cwd": escape(component.cwd),
         "environment": own,
-        "color": component.colour,
+        "color": component.color,
         "depends_on": {
             d.name: {"condition": d.condition.value, "restart": d.restart, "required": d.required}
             for d in component.depends_on
@@ -79,9 +80,9 @@ def _stop(plan: StopPlan) -> Tree:
 
 
 def _probe(probe: Probe) -> Tree:
-    """Return the table of one probe: what is not its default."""
+    """Return the table of one probe, without defaults."""
     defaults = {f.name: f.default for f in dataclasses.fields(probe)}
-    given = {name: value for name, value in _fields(probe).items() if defaults[name] != value}
+    given: dict[str, Any] = {name: value for name, value in _fields(probe).items() if defaults[name] != value}
     match probe:
         case LogProbe():
             tree: Tree = {"log": escape(given.pop("pattern"))}
@@ -109,11 +110,11 @@ def _probe(probe: Probe) -> Tree:
             tree = {"exec": [escape(word) for word in given.pop("argv")]}
     if "status" in given:
         tree["status"] = write_status(given.pop("status"))
-    given.pop("unix", None)  # which the URL has
+    given.pop("unix", None)  # which the URL contains
     if "owner" in given:
         tree["owner"] = given.pop("owner").value
     return {**tree, **{name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}}
 
 
-def _fields(probe: Probe) -> Tree:
+def _fields(probe: Probe) -> dict[str, Any]:
     return {f.name: getattr(probe, f.name) for f in dataclasses.fields(probe)}

@@ -1,11 +1,11 @@
-"""What files say of a system, before variables are expanded, members selected and instances counted. Frozen.
+"""A system as its files define it, before variables are expanded, components selected and instances counted. Frozen.
 
-A definition as a tree of plain values in which each value knows its place. Pure.
+`Document` is a definition as a tree of plain values, with the place of each. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,10 @@ from orchestrator.config.diagnostics import Place, nearest
 from orchestrator.model.prompt_rules import Rule
 from orchestrator.model.spec import AskedProbe, Dependency, Limits, LogProbe, OnExit, Probe, RestartPlan, StopPlan
 
-Command = str | tuple[str, ...]  # a line for SHELL, or an argv that no shell sees
+# A value of a TOML file, without dates, which no key has.
+TomlValue = str | int | float | bool | Sequence["TomlValue"] | Mapping[str, "TomlValue"]
+
+Command = str | tuple[str, ...]  # a line for SHELL, or an argv without a shell
 SHELL = ("/bin/sh", "-c")
 Path = tuple[str | int, ...]
 
@@ -32,10 +35,10 @@ class EnvFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentDefinition:
-    """One component or initial step. `places` says where each of its keys is written, `place` where itself is.
+    """One component or initial step. `place` is its table in the file, `places` those of its keys.
 
     Of a component: `replicas`, `profiles`, `port` (a number, or text that becomes one), `depends_on`, `ready`,
-    `failed`, `alive`, `restart`, `on_exit`, `success_exit_codes`, `expect`, `color`, `start_after`, `stop_before`.
+    `failed`, `alive`, `restart`, `on_exit`, `success_exit_codes`, `expect`, `color`, `start_after`, `stop_before`,
     `autostart`. Of a step: `unless`, `timeout` (seconds), `needed_by` (components; empty for all).
     """
 
@@ -84,7 +87,7 @@ class ComponentDefinition:
 
 @dataclass(frozen=True, slots=True)
 class PresetTable:
-    """A table that adds the components of a preset: its keys, and where they are written."""
+    """A table that adds the components of a preset: its keys, and their places in the file."""
 
     values: Mapping[str, Any]
     place: Place
@@ -97,8 +100,8 @@ class PresetTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """A whole system. `env_file` is None where no file names any: then `.env` is read if it exists. `names` holds
-    every name that is defined, also where what it names is wrong."""
+    """A whole system. `env_file` is None if no file names any: then `.env` is read if it exists. `names` holds
+    every name that is defined, even if its definition is invalid."""
 
     title: str
     directory: str
@@ -123,7 +126,7 @@ class Document:
 
 
 def merge(documents: Iterable[Document]) -> Document:
-    """Merge documents in order: tables key by key, of everything else the later one counts."""
+    """Merge documents in order: tables key by key; for everything else the later document wins."""
     first, *others = documents
     merged = Document(first.root, _copy(first.tree), dict(first.places))
     for document in others:

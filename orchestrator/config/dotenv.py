@@ -1,10 +1,10 @@
 """`.env` files: NAME=value lines. Pure.
 
-Read as foreman, honcho, python-dotenv and docker compose read them where they agree; where they do not, as compose:
+The rules are those of foreman, honcho, python-dotenv and docker compose; if these disagree, those of docker compose:
 `export NAME=value`; blanks around the sign; ` # comment` after a value without quotes; in single quotes everything is
-literal; in double quotes \\n, \\t, \\" and their like are characters; in quotes a value may go on over several lines;
-${VAR} and $VAR are expanded except in single quotes, and $$ is a dollar there. A name alone says nothing, as the
-shell's own value stays.
+literal; in double quotes \\n, \\t, \\" and their like are characters; in quotes a value may continue over several
+lines; ${VAR} and $VAR are expanded except in single quotes, and $$ is a dollar there. A name without a value has no
+effect, because the shell's value remains.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _START = re.compile(
     r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][\w.-]*)[ \t]*(?:(?P<sign>=|:(?=[ \t]))[ \t]*)?", re.ASCII
 )
 _VOID = re.compile(r"[ \t]*(?:#.*)?\r?$", re.MULTILINE)
-# No text may be matched in two ways here: a quote without an end would take exponential time to be found out.
+# No text may match in two ways here: otherwise an unclosed quote would take exponential time.
 _SINGLE = re.compile(r"'(?P<value>(?:\\['\\]|[^'\\]|\\(?!['\\]))*)'", re.DOTALL)
 _LITERAL = re.compile(r"'(?P<value>[^']*)'", re.DOTALL)  # ends in a backslash: 'C:\'
 _DOUBLE = re.compile(r'"(?P<value>(?:\\.|[^"\\])*)"', re.DOTALL)
@@ -30,7 +30,7 @@ _FORM = re.compile(r"\$\$|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*(?::?[-?+](?:[^{}\n]|\$
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """`template` is for `expansion.expand`; `line` counts from 1."""
+    """`template` is for `interpolation.expand`; `line` counts from 1."""
 
     name: str
     template: str
@@ -51,7 +51,7 @@ def parse(text: str, source: str) -> tuple[list[Assignment], list[str]]:
 
 
 def _take(text: str, at: int, line: int, source: str, found: list[Assignment], problems: list[str]) -> int:
-    """Read what begins at `at`, the beginning of a line; return where the next line begins."""
+    """Read the entry at `at`, the beginning of a line; return the position of the next line."""
     if void := _VOID.match(text, at):
         return void.end() + 1
     stop = text.find("\n", at)
@@ -65,7 +65,7 @@ def _take(text: str, at: int, line: int, source: str, found: list[Assignment], p
     name, at = start["name"], start.end()
     quote = text[at : at + 1]
     if quote not in ("'", '"'):
-        raw = text[at - 1 : stop]  # with what is before it: a comment needs a blank before its sign
+        raw = text[at - 1 : stop]  # with the character before it: a comment needs a blank before its sign
         comment = _COMMENT.search(raw)
         value, end = raw[1 : comment.start() + 1 if comment else None].strip(" \t\r"), at
     else:
@@ -103,7 +103,8 @@ def _template(value: str, quote: str) -> str:
 
 
 def _keep_forms(text: str) -> str:
-    """Make every dollar literal that does not begin `$NAME`, `$$` or a well-formed `${…}`: passwords contain some."""
+    """Make every dollar literal that does not begin `$NAME`, `$$` or a well-formed `${…}`: passwords contain
+    dollars."""
     parts, at = [], 0
     for match in _FORM.finditer(text):
         parts += [escape(text[at : match.start()]), match[0]]

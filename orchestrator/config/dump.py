@@ -1,18 +1,14 @@
-"""A definition back to what a file would say: merged, expanded, without its secrets. Pure.
+"""Writes a definition back as a file: merged, expanded, without its secrets. Pure.
 
-What only an instance knows (PORT and its like) stays `${PORT}`; every other dollar is doubled, so that reading the
-result gives the same definition again.
-
-Plain values to TOML. Pure.
+Variables that differ between instances (such as PORT) stay `${PORT}`; every other dollar is doubled, so that reading
+the result gives the same definition again.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -22,7 +18,7 @@ from orchestrator.config.environment import ASSIGNED, Layers, Values, expand_at
 from orchestrator.config.http_status import write_status
 from orchestrator.config.interpolation import escape
 from orchestrator.config.redaction import mask
-from orchestrator.config.sizes import write_size
+from orchestrator.config.units import write_size
 from orchestrator.model import errors
 from orchestrator.model.masked import plain
 from orchestrator.model.prompt_rules import Rule
@@ -45,33 +41,34 @@ from orchestrator.model.spec import (
     UnixProbe,
 )
 
+_NO_KEYS = frozenset(("name", "place", "places", "profiles", "needed_by"))  # fields that are written otherwise or never
 _BEGIN, _END = "\ue000", "\ue001"  # private use: around a name that stays a variable
 
-Plain = dict[str, Any]
+Plain = dict[str, Any]  # keys with TOML values, or None, before `trim`
 AddFile = Callable[[str, ComponentDefinition, int, Layers], Layers]
 
 
 class _Texts:
-    """Expands the texts of one member."""
+    """Expands the texts of one component."""
 
     def __init__(
         self,
-        member: ComponentDefinition,
+        component: ComponentDefinition,
         layers: Layers,
         add_file: AddFile,
         components: Collection[str],
         report: Report,
     ) -> None:
-        self._member = member
+        self._component = component
         self._components = components
         self._report = report
         self._own: dict[str, str] = {}
         self.files: list[str | Plain] = []
-        for index, file in enumerate(member.env_file):
-            place = member.where("env_file", index)
+        for index, file in enumerate(component.env_file):
+            place = component.where("env_file", index)
             full = os.path.join(place.directory, plain(expand_at(place, file.path, layers.values, report)))
             self.files.append(escape(full) if file.required else {"path": escape(full), "required": False})
-            layers = add_file(full, member, index, layers)
+            layers = add_file(full, component, index, layers)
         self._layers = layers
 
     def _look_up(self, name: str) -> str | None:
@@ -81,20 +78,20 @@ class _Texts:
             return f"{_BEGIN}{name}{_END}"
         if name in ASSIGNED or name in HOOK_VARIABLES:
             return f"{_BEGIN}{name}{_END}"
-        if any(fnmatchcase(name, pattern) for pattern in self._member.unset):
+        if any(fnmatchcase(name, pattern) for pattern in self._component.unset):
             return None
         return self._layers.get(name)
 
     def expand(self, text: str, *key: str | int, name: str = "") -> str:
         """Return a text as it would be written, without its secrets; `name` is the variable it is the value of."""
-        expanded = expand_at(self._member.where(*key), text, Values(self._look_up), self._report)
+        expanded = expand_at(self._component.where(*key), text, Values(self._look_up), self._report)
         if name:
             self._own[name] = expanded
         return escape(mask(name, str(expanded))).replace(_BEGIN, "${").replace(_END, "}")
 
 
-def of_member(
-    member: ComponentDefinition,
+def of_instance(
+    component: ComponentDefinition,
     port: int | None,
     layers: Layers,
     add_file: AddFile,
@@ -106,51 +103,68 @@ def of_member(
     `port` is the PORT of the first instance, 0 if it has none, None for a step. Profiles are left out: it has been
     chosen.
     """
-    texts = _Texts(member, layers, add_file, components, report)
-    place = member.where("cwd")
-    variables = {name: texts.expand(text, "environment", name, name=name) for name, text in member.environment.items()}
+    texts = _Texts(component, layers, add_file, components, report)
+    place = component.where("cwd")
+    variables = {
+        name: texts.expand(text, "environment", name, name=name) for name, text in component.environment.items()
+    }
     plain: Plain = {
-        "command": _command(member.command, "command", texts),
-        "cwd": os.path.normpath(os.path.join(escape(place.directory), texts.expand(member.cwd, "cwd"))),
+        "command": _command(component.command, "command", texts),
+        "cwd": os.path.normpath(os.path.join(escape(place.directory), texts.expand(component.cwd, "cwd"))),
         "env_file": texts.files,
-        "tty": member.tty,
-        "stop": _stop(member.stop, texts),
+        "tty": component.tty,
+        "stop": _stop(component.stop, texts),
         "environment": variables,
-        "shell": [] if member.shell == SHELL else list(member.shell),
-        "unset": list(member.unset),
-        "user": texts.expand(member.user, "user"),
-        "group": texts.expand(member.group, "group"),
-        "umask": None if member.umask is None else f"{member.umask:03o}",
-        "nice": member.nice,
-        "limits": _limits(member.limits),
-        "on_failure": _command(member.on_failure, "on_failure", texts),
-        "after_exit": _command(member.after_exit, "after_exit", texts),
+        "shell": [] if component.shell == SHELL else list(component.shell),
+        "unset": list(component.unset),
+        "user": texts.expand(component.user, "user"),
+        "group": texts.expand(component.group, "group"),
+        "umask": None if component.umask is None else f"{component.umask:03o}",
+        "nice": component.nice,
+        "limits": _limits(component.limits),
+        "on_failure": _command(component.on_failure, "on_failure", texts),
+        "after_exit": _command(component.after_exit, "after_exit", texts),
     }
     if port is None:
-        plain["for"] = list(member.needed_by)
-        return {**plain, "unless": _command(member.unless, "unless", texts), "timeout": member.timeout}
-    return {
+        plain["for"] = list(component.needed_by)
+        plain["unless"] = _command(component.unless, "unless", texts)
+        plain["timeout"] = component.timeout
+        return {**plain, **_others(component, plain, texts)}
+    plain |= {
         **plain,
-        "replicas": member.replicas,
-        "autostart": None if member.autostart else False,
+        "replicas": component.replicas,
+        "autostart": None if component.autostart else False,
         "port": port or None,
-        "depends_on": {d.name: _dependency(d) for d in member.depends_on},
-        "ready": _ready(member.ready, texts),
-        "failed": _failed(member.failed, texts),
-        "alive": _probes(member.alive, "alive", texts),
-        "restart": _restart(member.restart),
-        "on_exit": member.on_exit and member.on_exit.value,
-        "success_exit_codes": sorted(member.success_exit_codes),
-        "expect": [_rule(rule, index, member, texts) for index, rule in enumerate(member.expect)],
-        "tags": list(member.tags),
-        "color": member.color,
-        "start_after": list(member.start_after),
-        "stop_before": list(member.stop_before),
+        "depends_on": {d.name: _dependency(d) for d in component.depends_on},
+        "ready": _ready(component.ready, texts),
+        "failed": _failed(component.failed, texts),
+        "alive": _probes(component.alive, "alive", texts),
+        "restart": _restart(component.restart),
+        "on_exit": component.on_exit and component.on_exit.value,
+        "success_exit_codes": sorted(component.success_exit_codes),
+        "expect": [_rule(rule, index, component, texts) for index, rule in enumerate(component.expect)],
     }
+    return {**plain, **_others(component, plain, texts)}
+
+
+def _others(component: ComponentDefinition, plain: Plain, texts: _Texts) -> Plain:
+    """Return the keys that are written as they are read, such as `color`, if they differ from the default."""
+    return {
+        field.name: _as_read(value, field.name, texts)
+        for field in dataclasses.fields(component)
+        if field.name not in plain and field.name not in _NO_KEYS
+        if (value := getattr(component, field.name)) != field.default
+    }
+
+
+def _as_read(value: object, key: str, texts: _Texts) -> object:
+    if isinstance(value, str):
+        return texts.expand(value, key)
+    return [texts.expand(text, key, index) for index, text in enumerate(value)] if isinstance(value, tuple) else value
 
 
 def trim(plain: Plain) -> Plain:
-    """Leave out what is empty: that is the default of every key that can be, except of the exit codes."""
+    """Leave out empty values: empty is the default of every key that allows it, except of the exit codes."""
     kept = ("success_exit_codes",)
     return {
         key: value for key, value in plain.items() if value is not None and (key in kept or value not in ([], {}, ""))
@@ -205,19 +219,19 @@ def _restart(plan: RestartPlan) -> Plain:
     return {**plain, "same_exits": plan.same_exits} if plan.same_exits else plain
 
 
-def _rule(rule: Rule, index: int, member: ComponentDefinition, texts: _Texts) -> Plain:
+def _rule(rule: Rule, index: int, component: ComponentDefinition, texts: _Texts) -> Plain:
     plain: Plain = {"prompt": texts.expand(rule.prompt, "expect", index, "prompt")}
     if rule.answer_env:
         return {**plain, "answer_env": rule.answer_env}
     if rule.answer_file:
         path = texts.expand(rule.answer_file, "expect", index, "answer_file")
-        directory = escape(member.where("expect", index).directory)
+        directory = escape(component.where("expect", index).directory)
         return {**plain, "answer_file": os.path.normpath(os.path.join(directory, path))}
     return {**plain, "do": rule.do.value}
 
 
 def _ready(probes: tuple[Probe, ...], texts: _Texts) -> Plain | list[Plain]:
-    """One table, or a list of them if it has several probes of a kind, which have to hold one after another."""
+    """Return one table, or a list of tables for several probes of a kind, which must succeed one after another."""
     if len({type(probe) for probe in probes}) == len(probes) and len([p for p in probes if _is_asked(p)]) < 2:
         return _probes(probes, "ready", texts)
     return [_probes((probe,), "ready", texts) for probe in probes]
@@ -282,52 +296,3 @@ def _argv(argv: tuple[str, ...], key: tuple[str, ...], texts: _Texts) -> str | l
     if argv[:2] == SHELL:
         return mask("", argv[2])
     return [texts.expand(word, *key, index) for index, word in enumerate(argv)]
-
-
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-
-
-def write(tree: Mapping[str, Any]) -> str:
-    """Return a definition as TOML: a table for each member, with `environment` as a table below it."""
-    lines = [f"{key} = {format_value(value)}" for key, value in tree.items() if not isinstance(value, dict)]
-    for section, members in tree.items():
-        if isinstance(members, dict):
-            for name, member in members.items():
-                lines += ["", *_member(f"{section}.{format_key(name)}", member)]
-    return "\n".join(lines).lstrip("\n") + "\n"
-
-
-def _member(path: str, member: Mapping[str, Any]) -> list[str]:
-    lines = [f"[{path}]"]
-    lines += [f"{format_key(key)} = {format_value(value)}" for key, value in member.items() if key != "environment"]
-    if variables := member.get("environment"):
-        lines += [
-            f"[{path}.environment]",
-            *(f"{format_key(key)} = {format_value(value)}" for key, value in variables.items()),
-        ]
-    return lines
-
-
-def format_key(key: str) -> str:
-    """Return a key as TOML."""
-    return key if _BARE.fullmatch(key) else format_value(key)
-
-
-def format_value(value: Any) -> str:
-    """Return a value as TOML, on one line."""
-    match value:
-        case dict():
-            return (
-                "{ "
-                + ", ".join(f"{format_key(key)} = {format_value(element)}" for key, element in value.items())
-                + " }"
-            )
-        case list():
-            return "[" + ", ".join(map(format_value, value)) + "]"
-        case str():  # JSON's escapes are TOML's, but TOML wants DEL escaped too
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        case bool():
-            return "true" if value else "false"
-        case float() if value.is_integer():
-            return str(int(value))
-    return str(value)

@@ -1,4 +1,4 @@
-"""Files as UTF-8. PowerShell's `>` and some editors on Windows write UTF-16. Pure."""
+"""Converts files to UTF-8. PowerShell's `>` and some editors on Windows write UTF-16. Pure."""
 
 from __future__ import annotations
 

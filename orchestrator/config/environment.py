@@ -1,7 +1,7 @@
-"""The variables of a component, and where each comes from. Pure.
+"""The variables of a component, and the source of each. Pure.
 
-From weak to strong: the system's .env files, the component's own, the shell; then what is assigned (PORT, PS and
-ours), then the component's `environment`. With `override` files beat the shell.
+From weak to strong: the system's .env files, the component's .env files, the shell, then assigned variables (PORT, PS
+and ours), then the component's `environment`. With `override` files override the shell.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from orchestrator.config.definition import ComponentDefinition
 from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.interpolation import ExpansionError, Lookup, expand
 from orchestrator.config.redaction import mask
 from orchestrator.model.masked import masked, plain
-from orchestrator.model.spec import Account
 
 if TYPE_CHECKING:
+    from orchestrator.config.definition import ComponentDefinition
     from orchestrator.config.dotenv import Assignment
+    from orchestrator.model.spec import Account
 
 FROM_SHELL = "the shell"  # an origin
-ASSIGNED = ("PORT", "PS", "ORCHESTRATE_COMPONENT", "ORCHESTRATE_INSTANCE")  # to each instance
+ASSIGNED = ("PORT", "PS", "ORCHESTRATE_COMPONENT", "ORCHESTRATE_INSTANCE")  # assigned to each instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ Expand = Callable[[tuple[str | int, ...], str, Variables], str]
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What `expand_at` asks for values: `value` for the value of a variable, masked or not."""
+    """Provides values to `expand_at`: `value` returns the value of a variable, masked or not."""
 
     value: Lookup
 
@@ -57,7 +57,7 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What the shell and the files read so far give."""
+    """The variables from the shell and the files read so far."""
 
     shell: Mapping[str, str]
     override: bool = False
@@ -84,22 +84,22 @@ class Layers:
         return look_up
 
     def flat(self) -> dict[str, Variable]:
-        """Return every variable with the value that counts."""
+        """Return every variable with its effective value."""
         shell = {name: Variable(value, FROM_SHELL) for name, value in self.shell.items()}
         return {**shell, **self.files} if self.override else {**self.files, **shell}
 
     def get(self, name: str) -> str | None:
-        """Return the value that counts."""
+        """Return the effective value."""
         return self._lookup(self.files)(name)
 
     @property
     def values(self) -> Values:
-        """What texts are expanded with."""
+        """The values for expanding texts."""
         return Values(self.get)
 
 
 def values_of(variables: Variables, port_of: Lookup = lambda name: None) -> Values:
-    """Return what texts are expanded with; `port_of` returns the port of a component, for `${web.PORT}`."""
+    """Return the values for expanding texts; `port_of` returns the port of a component, for `${web.PORT}`."""
 
     def look_up(name: str) -> str | None:
         if name.endswith(".PORT"):
@@ -111,10 +111,10 @@ def values_of(variables: Variables, port_of: Lookup = lambda name: None) -> Valu
 
 
 def expand_at(place: Place, text: str, values: Values, report: Report) -> str:
-    """Expand a text that stands at `place`; its faults and notes go to `report`.
+    """Expand the text of a key at `place`; its faults and notes go to `report`.
 
-    The result knows how it may be shown: without the values of variables whose names or values say that they are
-    secret, and without the secrets from which those were expanded in turn.
+    The result carries the text that may be shown: without the values of variables whose names or values say that they
+    are secret, and without the secrets from which those were expanded in turn.
     """
     if "$" not in text:
         return masked(text, mask("", text))
@@ -128,7 +128,7 @@ def expand_at(place: Place, text: str, values: Values, report: Report) -> str:
         shown = mask("", expand(text, values.shown, unset))
         return masked(expand(text, values.get), shown)
     except ExpansionError as error:
-        report.problem(place, str(error))
+        report.unset(place, str(error))
         return ""
 
 
@@ -140,16 +140,21 @@ def without(variables: Variables, unset: Sequence[str]) -> Variables:
 
 
 def of_instance(
-    member: ComponentDefinition, inherited: Variables, number: int, instance: str, port: Variable | None, expand: Expand
+    component: ComponentDefinition,
+    inherited: Variables,
+    number: int,
+    instance: str,
+    port: Variable | None,
+    expand: Expand,
 ) -> dict[str, Variable]:
-    """Return the variables of instance `number` (from 1); `port` is its PORT, None for none. `expand` expands a text
-    that stands at a key with the variables so far."""
-    variables = {**inherited, **assigned(member.name, number, instance)}
+    """Return the variables of instance `number` (from 1); `port` is its PORT, None for none. `expand` expands the text
+    of a key with the variables so far."""
+    variables = {**inherited, **assigned(component.name, number, instance)}
     if port is not None:
         variables["PORT"] = port
-    for name, template in member.environment.items():
+    for name, template in component.environment.items():
         value = expand(("environment", name), template, variables)
-        variables[name] = Variable(value, str(member.where("environment", name)))
+        variables[name] = Variable(value, str(component.where("environment", name)))
     return variables
 
 
@@ -162,6 +167,6 @@ def of_account(account: Account | None) -> dict[str, Variable]:
 
 
 def assigned(component: str, number: int, instance: str) -> dict[str, Variable]:
-    """Return the variables that say which instance this is; PS as foreman has it."""
+    """Return the variables that identify the instance; PS as in foreman."""
     ours = {"PS": f"{component}.{number}", "ORCHESTRATE_COMPONENT": component, "ORCHESTRATE_INSTANCE": instance}
     return {name: Variable(value, "orchestrate") for name, value in ours.items()}

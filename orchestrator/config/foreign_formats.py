@@ -27,12 +27,13 @@ _INI = re.compile(rb"^\[(?:supervisord|(?:program|group|eventlistener):[^\]\n]+)
 
 
 def tool_of(name: str) -> str:
-    """Return the tool that uses a file of this name (without its directory), or nothing."""
+    """Return the tool that uses a file of this name (without its directory); empty for none."""
     return _TOOLS.get(name, "")
 
 
 def format_of(name: str, data: bytes) -> str:
-    """Return YAML, JSON or INI if a file is in one of these, else nothing. The suffix decides, then the content."""
+    """Return YAML, JSON or INI if a file is in one of these formats, else empty. The suffix decides, then the
+    content."""
     for suffix, kind in _SUFFIXES.items():
         if name.endswith(suffix):
             return kind
@@ -46,7 +47,7 @@ def format_of(name: str, data: bytes) -> str:
 
 
 def line_for(name: str, data: bytes) -> str:
-    """Return a line that a Procfile could have instead of the file: of package.json one of its scripts."""
+    """Return a line for a Procfile that could replace the file: for package.json one of its scripts."""
     if name == "package.json":
         try:
             scripts = json.loads(data)["scripts"]

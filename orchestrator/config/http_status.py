@@ -9,7 +9,7 @@ LOW, HIGH = 100, 599
 
 
 def read_status(value: int | str) -> range:
-    """Return the statuses that a number or text stands for. Raises ValueError."""
+    """Return the statuses that a number or text such as 2xx means. Raises ValueError."""
     if isinstance(value, int):
         return range(value, value + 1)
     if match := re.fullmatch(r"([1-5])xx", value.strip().lower()):
@@ -22,7 +22,7 @@ def read_status(value: int | str) -> range:
 
 
 def write_status(statuses: Iterable[range]) -> list[int | str]:
-    """Return what a definition has for them."""
+    """Return them as a definition writes them."""
     return [_written(those) for those in statuses]
 
 

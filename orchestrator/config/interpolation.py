@@ -1,9 +1,9 @@
 """`${VAR}` and its forms, as sh(1) and docker compose have them. Pure.
 
-${VAR}             its value; nothing, and a note, where it is not set
-${VAR:-default}    default where it is not set or empty; ${VAR-default} only where it is not set
+${VAR}             its value; nothing, and a note, if it is not set
+${VAR:-default}    default if it is not set or empty; ${VAR-default} only if it is not set
 ${VAR:?message}    an error with this message; ${VAR?message} likewise
-${VAR:+other}      other where it is set and not empty; ${VAR+other} where it is set
+${VAR:+other}      other if it is set and not empty; ${VAR+other} if it is set
 $VAR               as ${VAR}
 ${web.PORT}        the port of another component
 $$                 a dollar; any other dollar stays as it is: $1, $( and a dollar before a blank
@@ -24,11 +24,11 @@ Lookup = Callable[[str], str | None]
 
 
 class ExpansionError(ValueError):
-    """The text is no template, or a variable that it demands is not set. Says so in words."""
+    """The text is not a template, or a variable that it requires is not set. The message says which."""
 
 
 def expand(text: str, lookup: Lookup, unset: Callable[[str], None] = lambda name: None, depth: int = 0) -> str:
-    """Return `text` with its variables replaced. `unset` is told each name that has neither value nor default."""
+    """Return `text` with its variables replaced. `unset` gets each name that has neither value nor default."""
     if depth > DEEPEST:
         raise ExpansionError("too many defaults within defaults")
     parts: list[str] = []

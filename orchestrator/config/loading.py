@@ -1,4 +1,4 @@
-"""A document to a definition: the keys are `keys`', what concerns more than one member is here. Pure."""
+"""Converts a document to a definition: `schema` has the keys; checks across components are here. Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from typing import Any
 
 from orchestrator.config.definition import ComponentDefinition, Definition, Document, Path, PresetTable
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.config.schema.component import COMPONENT, DEFAULTS, INIT, SYSTEM
-from orchestrator.config.schema.fields import At, Fault
+from orchestrator.config.schema.component import COMPONENT, INIT
+from orchestrator.config.schema.fields import At, InvalidValue
+from orchestrator.config.schema.system import DEFAULTS, SYSTEM
 
 
 def read(document: Document, title: str, report: Report) -> Definition:
-    """Return what is right in the document; everything that is wrong goes to `report`."""
+    """Return the valid parts of the document; all mistakes go to `report`."""
     document = _with_defaults(document)
     try:
         values = SYSTEM.read(document.tree, At(document, report))
-    except Fault:
+    except InvalidValue:
         values = {}
-    init, components = (_members(document, section, values.get(section, {})) for section in ("init", "components"))
+    init, components = (_components(document, section, values.get(section, {})) for section in ("init", "components"))
     _check_sections(document, report)
     files = values.get("env_file")
     airflow = None
@@ -37,17 +38,15 @@ def read(document: Document, title: str, report: Report) -> Definition:
 
 
 def _with_defaults(document: Document) -> Document:
-    """Return the document with the keys of [defaults] in each component and step that may have and does not have them.
+    """Return the document with the keys of [defaults] in each component and step that allows them and does not set
+    them.
 
-    What is wrong in [defaults] is left out there: it is reported once, for itself.
+    Invalid values of [defaults] are left out there: they are reported once, separately.
     """
     defaults = document.tree.get("defaults")
     if not isinstance(defaults, dict):
         return document
-    try:
-        right = DEFAULTS.read(defaults, At(document, Report(), ("defaults",)))
-    except Fault:
-        return document
+    right = _right(defaults, document)
     places, tree = dict(document.places), dict(document.tree)
     written: dict[str, dict[Path, Place]] = {}  # by key of [defaults]
     for path, place in document.places.items():
@@ -55,11 +54,27 @@ def _with_defaults(document: Document) -> Document:
             written.setdefault(str(path[1]), {})[path[1:]] = place
     for section, known in (("components", COMPONENT), ("init", INIT)):
         if isinstance(tables := tree.get(section), dict):
-            usable = {key: defaults[key] for key in right if key in known.keys}
+            usable = {key: value for key, value in right.items() if key in known.keys}
             tree[section] = {
                 name: _over(usable, (section, name), table, written, places) for name, table in tables.items()
             }
     return Document(document.root, tree, places)
+
+
+def _right(defaults: dict[str, Any], document: Document) -> dict[str, Any]:
+    """Return the keys of [defaults] without mistakes; of `environment` the variables without."""
+    right: dict[str, Any] = {}
+    for key, value in defaults.items():
+        report = Report()
+        try:
+            read = DEFAULTS.read({key: value}, At(document, report, ("defaults",)))
+        except InvalidValue:
+            continue
+        if not report.problems:
+            right[key] = value
+        elif key == "environment" and key in read:
+            right[key] = {name: text for name, text in value.items() if name in read[key]}
+    return right
 
 
 def _over(
@@ -87,11 +102,11 @@ def _names(document: Document, section: str) -> list[str]:
     return list(table) if isinstance(table, dict) else []
 
 
-_FIELDS = {"for": "needed_by"}  # of a member, if the key is a keyword of Python
+_FIELDS = {"for": "needed_by"}  # fields whose keys are keywords of Python
 
 
-def _members(document: Document, section: str, tables: dict[str, dict[str, Any]]) -> tuple[ComponentDefinition, ...]:
-    members = []
+def _components(document: Document, section: str, tables: dict[str, dict[str, Any]]) -> tuple[ComponentDefinition, ...]:
+    components = []
     by_name: dict[str | int, dict[Path, Place]] = {}
     for path, place in document.places.items():
         if path[:1] == (section,) and len(path) > 2:
@@ -100,8 +115,8 @@ def _members(document: Document, section: str, tables: dict[str, dict[str, Any]]
         root = (section, name)
         places = by_name.get(name, {})
         fields = {_FIELDS.get(key, key): value for key, value in values.items()}
-        members.append(ComponentDefinition(name=name, place=document.place(root), places=places, **fields))
-    return tuple(members)
+        components.append(ComponentDefinition(name=name, place=document.place(root), places=places, **fields))
+    return tuple(components)
 
 
 def _check_sections(document: Document, report: Report) -> None:

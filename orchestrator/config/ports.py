@@ -1,8 +1,8 @@
-"""Which PORT each instance gets, and `${web.PORT}`, the port of another component. Pure.
+"""Assigns a PORT to each instance, and resolves `${web.PORT}`, the port of another component. Pure.
 
-A component has the port that it sets, or base + 100·i + (n−1), with its place i in the definition and the number n of
-the instance, as foreman and honcho have it. A port that another component sets, or that is another's first, is passed
-over. Beyond 65535 there is none, which is a fault only if the component uses PORT.
+A component has the port that it sets, or base + 100·i + (n−1), where i is its place in the definition and n the number
+of the instance, as in foreman and honcho. A port that another component sets, or that is another's first, is skipped.
+Ports beyond 65535 do not exist, which is a fault only if the component uses PORT.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from orchestrator.config.environment import Variable
 
 STEP = 100  # between components
 LAST = 65535
-REFERENCE = re.compile(r"\$\{(\w[\w.-]*)\.PORT\}")  # in a text for the shell, where it is no expansion
+REFERENCE = re.compile(r"\$\{(\w[\w.-]*)\.PORT\}")  # in a text for the shell, which would not expand it
 _USE = re.compile(r"\$\{?PORT\b")
 
 # The port that an instance sets: its component and number; None if it sets none.
 Own = Callable[[ComponentDefinition, int], Variable | None]
-# Another port instead of one that is taken.
+# Replaces a port that is taken by another one.
 Replace = Callable[[int], int]
 
 
@@ -37,24 +37,24 @@ class PortAssignment:
         own: Own,
         replace: Replace = lambda port: port,
     ) -> None:
-        self._components = {member.name: (index, member) for index, member in enumerate(components)}
+        self._components = {component.name: (index, component) for index, component in enumerate(components)}
         self._base = base
         self._own = own
         self._replace = replace
         self._owner = self._owners(components)
         self._assigned: dict[str, list[int]] = {}
         self._found: dict[tuple[str, int], Variable | None] = {}
-        self._open: list[str] = []  # components whose own ports are being read, each of which refers to the next
+        self._open: list[str] = []  # components whose ports are being read, each of which refers to the next
         self.cycle: tuple[str, ...] = ()  # the last one found: `a`, `b`, `a`
 
     def of(self, name: str, number: int) -> Variable | None:
         """Return the PORT of an instance, by its number from 1; None if it has none."""
         key = name, number
         if key not in self._found:
-            self._found[key] = None  # what its own port refers to, if that is itself
-            index, member = self._components[name]
+            self._found[key] = None  # for a port that refers to itself
+            index, component = self._components[name]
             self._open.append(name)
-            port = self._own(member, number) if member.port is not None else self._assign(name, index, number)
+            port = self._own(component, number) if component.port is not None else self._assign(name, index, number)
             self._open.pop()
             self._found[key] = self._replaced(port)
         return self._found[key]
@@ -79,7 +79,7 @@ class PortAssignment:
         )
 
     def fault(self, name: str) -> str:
-        """Say why `${name.PORT}` has no value."""
+        """Return why `${name.PORT}` has no value."""
         if self.is_known(name):
             return f"{name} has no PORT"
         return f"unknown component {name!r}{did_you_mean(name, self._components)}"
@@ -90,16 +90,16 @@ class PortAssignment:
         return Variable(str(other), f"free, because {port.value} is taken")
 
     def _owners(self, components: Sequence[ComponentDefinition]) -> dict[int, int]:
-        """Map ports to the component that comes first to them: those that are set, then the first of the others."""
+        """Map ports to the component that has them first: ports that are set, then the first ports of the others."""
         owner: dict[int, int] = {}
-        for index, member in enumerate(components):
-            if isinstance(member.port, int):
-                for port in range(member.port, member.port + max(1, member.replicas)):
+        for index, component in enumerate(components):
+            if isinstance(component.port, int):
+                for port in range(component.port, component.port + max(1, component.replicas)):
                     owner.setdefault(port, index)
-        for index, member in enumerate(components):
-            if member.port is None and self._base is not None:
+        for index, component in enumerate(components):
+            if component.port is None and self._base is not None:
                 first = int(self._base.value) + STEP * index
-                for port in range(first, first + max(1, member.replicas)):
+                for port in range(first, first + max(1, component.replicas)):
                     owner.setdefault(port, index)
         return owner
 
@@ -119,21 +119,24 @@ class PortAssignment:
         return Variable(str(used[number - 1]), f"assigned from {self._base.value}{origin}")
 
 
-def check_use(member: ComponentDefinition, instance: str, report: Report) -> None:
+def check_use(component: ComponentDefinition, instance: str, report: Report) -> None:
     """Report a component that uses PORT and has none."""
-    if "PORT" not in member.environment and any(map(_USE.search, _texts(member))):
+    if "PORT" not in component.environment and any(map(_USE.search, _texts(component))):
         report.problem(
-            member.place, f"{member.name}: uses PORT, but {instance} would be beyond {LAST}; set its `port`, or a base"
+            component.place,
+            f"{component.name}: uses PORT, but {instance} would be beyond {LAST}; set its `port`, or a base",
         )
 
 
 def check_twice(places: Mapping[str, tuple[ComponentDefinition, str]], report: Report) -> None:
     """Report ports that two components set: `places` has for each instance its component and the port."""
     first: dict[str, str] = {}
-    for instance, (member, port) in places.items():
+    for instance, (component, port) in places.items():
         other = first.setdefault(port, instance)
-        if other != instance and member.port is not None:
-            report.problem(member.where("port"), f"{member.name}: {instance} and {other} have the same PORT {port}")
+        if other != instance and component.port is not None:
+            report.problem(
+                component.where("port"), f"{component.name}: {instance} and {other} have the same PORT {port}"
+            )
 
 
 def _texts(value: object) -> Iterator[str]:

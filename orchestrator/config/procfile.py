@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from orchestrator.model.spec import composed, name_fault
+from orchestrator.model.names import composed, name_fault
 
 _LINE = re.compile(r"(?P<name>[^\s:]+)\s*:\s*(?P<command>.*)")
 
@@ -24,7 +24,7 @@ def parse(text: str, source: str) -> tuple[list[ProcfileEntry], list[str]]:
     entries: list[ProcfileEntry] = []
     problems: list[str] = []
     seen: dict[str, int] = {}
-    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):  # splitlines knows ten other ends
+    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):  # splitlines knows ten more line ends
         line = raw.strip()
         if not line or line.startswith("#"):
             continue

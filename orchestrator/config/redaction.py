@@ -1,7 +1,7 @@
-"""Which values are kept off the screen: by the name of their variable, or by what is inside them. Pure.
+"""Masks secret values: by the name of their variable, or by their contents. Pure.
 
-What is inside is the password of a URL, the value of `password=…` and its like, and the token of `Bearer …`. A secret
-that was expanded into another value is masked there too, however short it is: see `environment.expand_at`.
+Contents are masked in part: the password of a URL, the value of `password=…` and the like, and the token of `Bearer …`.
+A secret that was expanded into another value is masked there too, however short it is: see `environment.expand_at`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BEARER = re.compile(r"(?P<before>\bbearer\s+)(?P<secret>(?!\$)[\w.~+/=-]+)", re
 
 
 def mask(name: str, value: str) -> str:
-    """Return the value of a variable as it may be shown; an empty name is that of no variable."""
+    """Return the value of a variable as it may be shown; an empty name means no variable."""
     if value and is_secret(name) and "://" not in value:
         return MASK
     for pattern in (_IN_URL, _ASSIGNED, _BEARER):
@@ -39,12 +39,12 @@ def mask(name: str, value: str) -> str:
 
 
 def is_secret(name: str) -> bool:
-    """Return whether the name of a variable says that its value is a secret."""
+    """Whether the name of a variable suggests that its value is a secret."""
     return name not in _NOT and bool(_NAME.search(name)) and not _HARMLESS.search(name)
 
 
 def secrets_in(name: str, value: str) -> tuple[str, ...]:
-    """Return the secrets of a variable: its value, or what is masked inside it."""
+    """Return the secrets of a variable: its value, or the masked parts of it."""
     if value and is_secret(name) and "://" not in value:
         return (value,)
     found = (match["secret"] for pattern in (_IN_URL, _ASSIGNED, _BEARER) for match in pattern.finditer(value))

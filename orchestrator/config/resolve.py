@@ -1,4 +1,4 @@
-"""A definition and a selection to the spec that the engine runs: instances, variables, expanded texts. Pure."""
+"""Resolves a definition and a selection to the spec that runs: instances, variables, expanded texts. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from orchestrator.model.spec import (
 
 P = TypeVar("P", bound=Probe)
 
-# Reads one more .env file into the layers: path, the member that names it, the index in its list, the layers so far.
+# Reads one more .env file into the layers: path, the component that names it, the index in its list, the layers so far.
 AddFile = Callable[[str, ComponentDefinition, int, Layers], Layers]
 
 
@@ -50,8 +50,8 @@ FindAccount = Callable[[str, str], Account | tuple[str, str] | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What options say about all components: base port (None: no PORT), grace (seconds), which get pipes instead of a
-    terminal, and which port is used instead of one that is taken. `find_account` looks a user and a group up."""
+    """The options for all components: base port (None: no PORT), grace (seconds), which get pipes instead of a
+    terminal, and a replacement for a port that is taken. `find_account` looks up a user and a group."""
 
     port: Variable | None
     replace_port: Replace = lambda port: port
@@ -83,200 +83,206 @@ class _Resolver:
         settings = self.settings
         self.ports = PortAssignment(self.definition.components, settings.port, self.own_port, settings.replace_port)
 
-    def inherited(self, member: ComponentDefinition) -> Mapping[str, Variable]:
-        """Return what comes from the shell and files: the same for all that have no files of their own."""
-        if not member.env_file:
+    def inherited(self, component: ComponentDefinition) -> Mapping[str, Variable]:
+        """Return the variables from the shell and files: shared by all components without separate env files."""
+        if not component.env_file:
             if not self.shared:
                 self.shared = self.layers.flat()
             return self.shared
         layers = self.layers
-        for index, file in enumerate(member.env_file):
-            expanded = self.expand(member, ("env_file", index), file.path, layers.values)
-            layers = self.add_file(expanded, member, index, layers)
+        for index, file in enumerate(component.env_file):
+            expanded = self.expand(component, ("env_file", index), file.path, layers.values)
+            layers = self.add_file(expanded, component, index, layers)
         return layers.flat()
 
-    def own_port(self, member: ComponentDefinition, number: int) -> Variable | None:
-        """Return the PORT of an instance of a component that sets one; None if that is wrong."""
-        name = member.name if number == 1 else f"{member.name}.{number}"
-        variables = {**self.inherited(member), **environment.assigned(member.name, number, name)}
-        before, text = len(self.report.problems), str(member.port)
-        first = self.expand(member, ("port",), text, self.values(variables))
+    def own_port(self, component: ComponentDefinition, number: int) -> Variable | None:
+        """Return the PORT of an instance of a component that sets one; None if it is invalid."""
+        name = component.name if number == 1 else f"{component.name}.{number}"
+        variables = {**self.inherited(component), **environment.assigned(component.name, number, name)}
+        before, text = len(self.report.problems), str(component.port)
+        first = self.expand(component, ("port",), text, self.values(variables))
         if len(self.report.problems) > before:
-            if member.name in self.ports.cycle:  # reported once, for the first of them
+            if component.name in self.ports.cycle:  # reported once, for the first of them
                 del self.report.problems[before:]
-                if member.name == self.ports.cycle[0]:
+                if component.name == self.ports.cycle[0]:
                     path = " → ".join(self.ports.cycle)
-                    self.report.problem(member.where("port"), f"{member.name}: port refers to itself: {path}")
+                    self.report.problem(component.where("port"), f"{component.name}: port refers to itself: {path}")
             return None
-        port = int(first) + number - 1 if first.isascii() and first.isdecimal() and len(first) < 6 else 0
+        port = int(first) if first.isascii() and first.isdecimal() and len(first) < 6 else 0
+        if 0 < port <= LAST < port + number - 1:
+            fault = f"{component.name}: too few ports from {port} to {LAST} for its instances; choose a lower one"
+            self.report.problem(component.where("port"), fault)
+            return None
         if not 0 < port <= LAST:
             origin = f" (from {text})" if first != text else ""
-            self.report.problem(member.where("port"), f"{member.name}: {first!r:.20} is not a port{origin}")
+            self.report.problem(component.where("port"), f"{component.name}: {first!r:.20} is not a port{origin}")
             return None
-        return Variable(str(port), str(member.where("port")))
+        return Variable(str(port + number - 1), str(component.where("port")))
 
     def values(self, variables: Variables) -> Values:
-        """Return what texts of an instance with these variables are expanded with."""
+        """Return the values for expanding texts of an instance with these variables."""
         return values_of(variables, self.ports.look_up)
 
-    def expand(self, member: ComponentDefinition, key: tuple[str | int, ...], text: str, values: Values) -> str:
-        """Expand one text of a member."""
-        return expand_at(member.where(*key), text, values, self.report)
+    def expand(self, component: ComponentDefinition, key: tuple[str | int, ...], text: str, values: Values) -> str:
+        """Expand one text of a component."""
+        return expand_at(component.where(*key), text, values, self.report)
 
     def instance(
-        self, member: ComponentDefinition, number: int, name: str, port: Variable | None, inherited: Variables
+        self, component: ComponentDefinition, number: int, name: str, port: Variable | None, inherited: Variables
     ) -> ComponentSpec:
         """Return the spec of one instance, or of a step, which has no port."""
 
         def expand(key: tuple[str | int, ...], text: str, variables: Variables) -> str:
-            return self.expand(member, key, text, self.values(variables))
+            return self.expand(component, key, text, self.values(variables))
 
-        inherited = environment.without(inherited, member.unset)
-        account = self.account(member, number, name, inherited)
+        inherited = environment.without(inherited, component.unset)
+        account = self.account(component, number, name, inherited)
         if accounts := environment.of_account(account):
-            # What the shell says is another user's; a file of the definition counts if it is stronger than the shell.
+            # The shell's values belong to another user; a file of the definition counts if it overrides the shell.
             inherited = {**inherited, **{k: v for k, v in accounts.items() if _is_of_shell(inherited.get(k))}}
-        variables = environment.of_instance(member, inherited, number, name, port, expand)
+        variables = environment.of_instance(component, inherited, number, name, port, expand)
         self.variables[name] = variables
         values = self.values(variables)
-        cwd = self.expand(member, ("cwd",), member.cwd, values)
+        cwd = self.expand(component, ("cwd",), component.cwd, values)
         if cwd == "~" or cwd.startswith("~/"):
             cwd = masked((values.get("HOME") or "~") + cwd[1:], (values.get("HOME") or "~") + str(cwd)[1:])
-        expect = tuple(self.rule(member, index, rule, values) for index, rule in enumerate(member.expect))
-        stop = self.stop(member, values)
-        cwd = _path(member.where("cwd").directory, cwd)
+        expect = tuple(self.rule(component, index, rule, values) for index, rule in enumerate(component.expect))
+        stop = self.stop(component, values)
+        cwd = _path(component.where("cwd").directory, cwd)
         return ComponentSpec(
             name=name,
-            component=member.name,
-            tags=frozenset(member.tags),
-            argv=self.argv(member, "command", member.command, values),
+            component=component.name,
+            tags=frozenset(component.tags),
+            argv=self.argv(component, "command", component.command, values),
             cwd=cwd,
             environment={key: plain(variable.value) for key, variable in variables.items()},
-            source=str(member.place),
+            source=str(component.place),
             ready=(
-                *(self.probe(member, "ready", probe, values, cwd) for probe in member.ready),
+                *(self.probe(component, "ready", probe, values, cwd) for probe in component.ready),
                 *(PromptProbe(rule.prompt) for rule in expect if rule.do is PromptAction.READY),
             ),
-            failed=tuple(self.probe(member, "failed", probe, values, cwd) for probe in member.failed),
-            alive=tuple(self.probe(member, "alive", probe, values, cwd) for probe in member.alive),
-            restart=member.restart,
+            failed=tuple(self.probe(component, "failed", probe, values, cwd) for probe in component.failed),
+            alive=tuple(self.probe(component, "alive", probe, values, cwd) for probe in component.alive),
+            restart=component.restart,
             stop=stop,
-            on_exit=member.on_exit or OnExit.STOP,
-            on_exit_is_set=member.on_exit is not None,
-            success=member.success_exit_codes,
-            tty=member.tty and not is_meant(self.settings.no_tty, (name, member.name), member.tags),
-            unless=self.argv(member, "unless", member.unless, values),
-            timeout=member.timeout,
+            on_exit=component.on_exit or OnExit.STOP,
+            on_exit_is_set=component.on_exit is not None,
+            success=component.success_exit_codes,
+            tty=component.tty and not is_meant(self.settings.no_tty, (name, component.name), component.tags),
+            unless=self.argv(component, "unless", component.unless, values),
+            timeout=component.timeout,
             expect=expect,
-            colour=member.color,
-            attributes=Attributes(account, member.umask, member.nice, member.limits),
-            hooks=self.hooks(member, variables) if member.on_failure or member.after_exit else Hooks(),
+            color=component.color,
+            attributes=Attributes(account, component.umask, component.nice, component.limits),
+            hooks=self.hooks(component, variables) if component.on_failure or component.after_exit else Hooks(),
         )
 
-    def hooks(self, member: ComponentDefinition, variables: Variables) -> Hooks:
-        """Return the hooks; what is known only when they run stays a variable, for a shell in a list."""
+    def hooks(self, component: ComponentDefinition, variables: Variables) -> Hooks:
+        """Return the hooks; values known only when they run remain variables, for a shell in an argument list."""
         later = {name: environment.Variable(f"${{{name}}}", "orchestrate") for name in HOOK_VARIABLES}
         values = self.values({**variables, **later})
         return Hooks(
-            self.argv(member, "on_failure", member.on_failure, values),
-            self.argv(member, "after_exit", member.after_exit, values),
+            self.argv(component, "on_failure", component.on_failure, values),
+            self.argv(component, "after_exit", component.after_exit, values),
         )
 
-    def account(self, member: ComponentDefinition, number: int, name: str, inherited: Variables) -> Account | None:
-        """Return as whom an instance runs; None as the supervisor."""
-        if not member.user and not member.group:
+    def account(self, component: ComponentDefinition, number: int, name: str, inherited: Variables) -> Account | None:
+        """Return the account that an instance runs as; None for the supervisor's."""
+        if not component.user and not component.group:
             return None
-        values = self.values({**inherited, **environment.assigned(member.name, number, name)})
+        values = self.values({**inherited, **environment.assigned(component.name, number, name)})
         user, group = (
-            self.expand(member, (key,), text, values) for key, text in (("user", member.user), ("group", member.group))
+            self.expand(component, (key,), text, values)
+            for key, text in (("user", component.user), ("group", component.group))
         )
         found = self.settings.find_account(plain(user), plain(group))
         if isinstance(found, tuple):
-            self.report.problem(member.where(found[0]), f"{member.name}: {found[1]}")
+            self.report.problem(component.where(found[0]), f"{component.name}: {found[1]}")
             return None
         return found
 
-    def rule(self, member: ComponentDefinition, index: int, rule: Rule, values: Values) -> Rule:
-        """Return a rule for prompts with its texts expanded; what it answers with has to be there."""
-        from orchestrator.config.schema import component  # whose shapes a Procfile does not pay for
+    def rule(self, component: ComponentDefinition, index: int, rule: Rule, values: Values) -> Rule:
+        """Return a prompt rule with its texts expanded; the source of its answer must exist."""
+        from orchestrator.config.schema.component import prompt_pattern  # a Procfile does not need it
 
         key = ("expect", index)
         if rule.answer_env and values.get(rule.answer_env) is None:
             self.report.problem(
-                member.where(*key, "answer_env"), f"{member.name}: answer_env {rule.answer_env} is not set"
+                component.where(*key, "answer_env"), f"{component.name}: answer_env {rule.answer_env} is not set"
             )
         path = rule.answer_file
         if path:
-            path = self.expand(member, (*key, "answer_file"), path, values)
-            path = _path(member.where(*key).directory, path)
+            path = self.expand(component, (*key, "answer_file"), path, values)
+            path = _path(component.where(*key).directory, path)
         place = (*key, "prompt")
-        prompt = self.checked(member, place, component.prompt_pattern, self.expand(member, place, rule.prompt, values))
+        prompt = self.checked(component, place, prompt_pattern, self.expand(component, place, rule.prompt, values))
         return replace(rule, prompt=prompt, answer_file=path)
 
-    def argv(self, member: ComponentDefinition, key: str, command: Command, values: Values) -> tuple[str, ...]:
-        """Return an argv. A text goes to the shell as it is; a list is expanded, as no shell does it."""
+    def argv(self, component: ComponentDefinition, key: str, command: Command, values: Values) -> tuple[str, ...]:
+        """Return an argv. A text is passed to the shell unchanged; a list is expanded, because no shell does that."""
         if isinstance(command, str):
-            return (*member.shell, self.for_shell(member, key, command))
-        return tuple(self.expand(member, (key, index), word, values) for index, word in enumerate(command))
+            return (*component.shell, self.for_shell(component, key, command))
+        return tuple(self.expand(component, (key, index), word, values) for index, word in enumerate(command))
 
-    def for_shell(self, member: ComponentDefinition, key: str, text: str) -> str:
-        """Return a text for the shell. It stays as it is but for `${web.PORT}`, which no shell understands."""
+    def for_shell(self, component: ComponentDefinition, key: str, text: str) -> str:
+        """Return a text for the shell. It is unchanged except for `${web.PORT}`, which no shell understands."""
 
         def port(match: re.Match[str]) -> str:
             value = self.ports.look_up(match[1])
             if value is None:
-                self.report.problem(member.where(key), f"{member.name}: {match[0]}: {self.ports.fault(match[1])}")
+                self.report.problem(component.where(key), f"{component.name}: {match[0]}: {self.ports.fault(match[1])}")
             return value or ""
 
         return REFERENCE.sub(port, text)
 
-    def stop(self, member: ComponentDefinition, values: Values) -> StopPlan:
+    def stop(self, component: ComponentDefinition, values: Values) -> StopPlan:
         """Return how it is stopped, the words of a command expanded."""
         grace = self.settings.grace
-        plan = member.stop if grace is None else member.stop.with_grace(grace)
+        plan = component.stop if grace is None else component.stop.with_grace(grace)
         steps = tuple(
-            replace(step, command=self.words(member, ("stop", "command"), step.command, values)) for step in plan.steps
+            replace(step, command=self.words(component, ("stop", "command"), step.command, values))
+            for step in plan.steps
         )
         return replace(plan, steps=steps)
 
     def words(
-        self, member: ComponentDefinition, key: tuple[str, ...], argv: tuple[str, ...], values: Values
+        self, component: ComponentDefinition, key: tuple[str, ...], argv: tuple[str, ...], values: Values
     ) -> tuple[str, ...]:
-        """Return an argv expanded, but a line for the shell."""
+        """Return an expanded argv, or a line for the shell."""
         if argv[:2] == SHELL:
             return argv
-        return tuple(self.expand(member, (*key, index), word, values) for index, word in enumerate(argv))
+        return tuple(self.expand(component, (*key, index), word, values) for index, word in enumerate(argv))
 
-    def pattern(self, member: ComponentDefinition, key: tuple[str | int, ...], text: str, values: Values) -> str:
+    def pattern(self, component: ComponentDefinition, key: tuple[str | int, ...], text: str, values: Values) -> str:
         """Return a regular expression, expanded."""
-        from orchestrator.config.schema import probes  # whose shapes a Procfile does not pay for
+        from orchestrator.config.schema import probes  # a Procfile does not need it
 
-        return self.checked(member, key, probes.pattern, self.expand(member, key, text, values))
+        return self.checked(component, key, probes.pattern, self.expand(component, key, text, values))
 
     def checked(
-        self, member: ComponentDefinition, key: tuple[str | int, ...], check: Callable[[str], object], text: str
+        self, component: ComponentDefinition, key: tuple[str | int, ...], check: Callable[[str], object], text: str
     ) -> str:
         """Return what was expanded; if `check` raises ValueError, report it without the secrets in the text."""
         try:
             check(plain(text))
         except ValueError as error:
             reason = _fault_without_secrets(check, text) if isinstance(text, Masked) else str(error)
-            self.report.problem(member.where(*key), f"{member.name}: {key[-1]} {reason}")
+            self.report.problem(component.where(*key), f"{component.name}: {key[-1]} {reason}")
         return text
 
-    def probe(self, member: ComponentDefinition, key: str, probe: P, values: Values, cwd: str) -> P:
+    def probe(self, component: ComponentDefinition, key: str, probe: P, values: Values, cwd: str) -> P:
         """Return a probe with its texts expanded; its paths are relative to `cwd`."""
-        from orchestrator.config.schema import probes  # whose shapes a Procfile does not pay for
+        from orchestrator.config.schema import probes  # a Procfile does not need it
 
         def expand(text: str, *path: str) -> str:
-            return self.expand(member, (key, *path), text, values)
+            return self.expand(component, (key, *path), text, values)
 
         def pattern(text: str, *path: str) -> str:
-            return self.pattern(member, (key, *path), text, values)
+            return self.pattern(component, (key, *path), text, values)
 
         match probe:
             case HttpProbe():
-                url = self.checked(member, (key, "http"), probes.url, expand(probe.url, "http"))
+                url = self.checked(component, (key, "http"), probes.url, expand(probe.url, "http"))
                 return replace(
                     probe,
                     url=url,
@@ -288,7 +294,7 @@ class _Resolver:
                     body=pattern(probe.body, "body"),
                 )
             case TcpProbe():
-                text = self.checked(member, (key, "tcp"), probes.address, expand(probe.host, "tcp"))
+                text = self.checked(component, (key, "tcp"), probes.address, expand(probe.host, "tcp"))
                 try:
                     host, port = probes.address(plain(text))
                 except ValueError:
@@ -299,7 +305,7 @@ class _Resolver:
             case FileProbe():
                 return replace(probe, path=_path(cwd, expand(probe.path, "file")))
             case ExecProbe():
-                return replace(probe, argv=self.words(member, (key, "exec"), probe.argv, values))
+                return replace(probe, argv=self.words(component, (key, "exec"), probe.argv, values))
             case LogProbe() | PromptProbe():
                 name = "log" if isinstance(probe, LogProbe) else "prompt"
                 return replace(probe, pattern=pattern(probe.pattern, name))
@@ -317,7 +323,7 @@ def _path(directory: str, path: str) -> str:
 
 
 def _socket_of(url: str, cwd: str) -> str:
-    """Return the path of the socket that a URL of http+unix names; empty for another URL, and for one that is wrong."""
+    """Return the path of the socket that a URL of http+unix names; empty for other and invalid URLs."""
     if not url.startswith("http+unix://"):
         return ""
     try:
@@ -343,37 +349,37 @@ def resolve(
     add_file: AddFile,
     report: Report,
 ) -> Resolved:
-    """Return the spec; what is wrong with values goes to `report`."""
+    """Return the spec; mistakes in values go to `report`."""
     resolver = _Resolver(definition, layers, settings, add_file, report)
     steps = tuple(resolver.instance(step, 1, step.name, None, resolver.inherited(step)) for step in definition.init)
     same: dict[str, tuple[ComponentDefinition, str]] = {}
-    instances = {one.member.name: one.instances for one in selected}
+    instances = {one.component.name: one.instances for one in selected}
     components: list[ComponentSpec] = []
     for one in selected:
         depends_on = tuple(
             replace(dependency, name=instance)
-            for dependency in one.member.depends_on
+            for dependency in one.component.depends_on
             for instance in instances.get(dependency.name, ())
         )
         for number, name in enumerate(one.instances, 1):
-            inherited = resolver.inherited(one.member)
-            port = resolver.ports.of(one.member.name, number)
+            inherited = resolver.inherited(one.component)
+            port = resolver.ports.of(one.component.name, number)
             if port is not None:
-                same[name] = one.member, port.value
-            elif settings.port is not None and one.member.port is None:
-                check_use(one.member, name, report)
+                same[name] = one.component, port.value
+            elif settings.port is not None and one.component.port is None:
+                check_use(one.component, name, report)
                 inherited = {key: variable for key, variable in inherited.items() if key != "PORT"}
-            spec = resolver.instance(one.member, number, name, port, inherited)
+            spec = resolver.instance(one.component, number, name, port, inherited)
             start_after, stop_before = (
                 tuple(instance for other in others for instance in instances.get(other, ()))
-                for others in (one.member.start_after, one.member.stop_before)
+                for others in (one.component.start_after, one.component.stop_before)
             )
             spec = replace(spec, depends_on=depends_on, start_after=start_after, stop_before=stop_before)
             components.append(replace(spec, autostart=one.starts))
     check_twice(same, report)
     labels = tuple(c.name for c in (*steps, *components))
     colors = {step.name: "" for step in steps}
-    for member in definition.components:
-        colors.update(dict.fromkeys(instances.get(member.name, (member.name,)), member.color))
+    for component in definition.components:
+        colors.update(dict.fromkeys(instances.get(component.name, (component.name,)), component.color))
     system = SystemSpec(title=definition.title, init=steps, components=tuple(components), labels=labels, colors=colors)
     return Resolved(system, resolver.variables)

@@ -1,4 +1,4 @@
-"""Which components run, and how many instances of each. Pure."""
+"""Selects which components run, and in how many instances. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from orchestrator.config.diagnostics import did_you_mean
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import ComponentSpec
 
-ALL = "all"  # in a formation: those it does not name
+ALL = "all"  # in a formation: all components that it does not name
 ALL_PROFILES = "*"
 MOST = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionRequest:
-    """What the user asked for. `names` and `without` are names or globs; `dependencies` whether to pull them in."""
+    """The user's selection. `names` and `without` are names or globs; `dependencies` whether to pull them in."""
 
     names: Sequence[str] = ()
     without: Sequence[str] = ()
@@ -33,15 +33,15 @@ class Selected:
 
     Unless it `starts` with the system it waits for a request."""
 
-    member: ComponentDefinition
+    component: ComponentDefinition
     count: int
     index: int
     starts: bool = True
 
     @property
     def instances(self) -> list[str]:
-        """The names of its instances: numbered where there are several."""
-        name = self.member.name
+        """The names of its instances, numbered if there are several."""
+        name = self.component.name
         return [name] if self.count == 1 else [f"{name}.{number}" for number in range(1, self.count + 1)]
 
 
@@ -57,23 +57,23 @@ def parse_formation(text: str, hint: str = "write -m web=2,worker=1 or -m all=1"
 
 
 def select(components: Sequence[ComponentDefinition], request: SelectionRequest) -> tuple[list[Selected], list[str]]:
-    """Return those that run, in the order of their definition, and what the user should be told of it.
+    """Return the components that run, in the order of their definition, and notes for the user.
 
-    Raises UsageError for a name, glob or profile that is none.
+    Raises UsageError for an unknown name, glob or profile.
     """
-    by_name = {member.name: member for member in components}
+    by_name = {component.name: component for component in components}
     tags = tagged(components)
     formation: dict[str, int] = {}
     for (
         name,
         count,
-    ) in request.formation.items():  # a name counts more than a tag or a pattern, and that more than `all`
+    ) in request.formation.items():  # a name overrides a tag or a pattern, which override `all`
         if name not in (ALL, *by_name):
             formation |= dict.fromkeys(matching([name], by_name, tags), count)
     request = replace(request, formation={**formation, **request.formation})
     named = matching(request.names, by_name, tags)
     left_out = matching(request.without, by_name, tags)
-    counts = {name: _count(member, request, name in named) for name, member in by_name.items()}
+    counts = {name: _count(component, request, name in named) for name, component in by_name.items()}
     left_out |= {name for name, count in counts.items() if count == 0}
     chosen = (named if request.names else _by_profile(components, request.profiles)) - left_out
     notes: list[str] = []
@@ -101,7 +101,7 @@ def tagged(components: Iterable[ComponentDefinition | ComponentSpec]) -> dict[st
 def matching(
     patterns: Iterable[str], known: Collection[str], tags: Mapping[str, Collection[str]] | None = None
 ) -> set[str]:
-    """Return the known names that names, globs and `+tags` mean. Raises UsageError for one that means none."""
+    """Return the known names that names, globs and `+tags` match. Raises UsageError for one without a match."""
     found: set[str] = set()
     for pattern in patterns:
         if pattern.startswith("+"):
@@ -122,19 +122,19 @@ def _tagged(tag: str, tags: Mapping[str, Collection[str]]) -> set[str]:
     return set(tags[tag])
 
 
-def _count(member: ComponentDefinition, request: SelectionRequest, named: bool) -> int:
-    default = request.formation.get(ALL, max(member.replicas, 1) if named else member.replicas)
-    return request.formation.get(member.name, default)
+def _count(component: ComponentDefinition, request: SelectionRequest, named: bool) -> int:
+    default = request.formation.get(ALL, max(component.replicas, 1) if named else component.replicas)
+    return request.formation.get(component.name, default)
 
 
 def _by_profile(components: Sequence[ComponentDefinition], profiles: Sequence[str]) -> set[str]:
-    known = dict.fromkeys(profile for member in components for profile in member.profiles)
+    known = dict.fromkeys(profile for component in components for profile in component.profiles)
     for profile in profiles:
         if profile not in known and profile != ALL_PROFILES:
             there = f"there are: {', '.join(known)}" if known else "no component names any"
             raise UsageError(f"unknown profile {profile!r}", did_you_mean(profile, known).removeprefix("; ") or there)
     wanted = set(known if ALL_PROFILES in profiles else profiles)
-    return {member.name for member in components if not member.profiles or wanted & set(member.profiles)}
+    return {component.name for component in components if not component.profiles or wanted & set(component.profiles)}
 
 
 def _pull_in(
@@ -144,7 +144,7 @@ def _pull_in(
     counts: dict[str, int],
     notes: list[str],
 ) -> None:
-    """Add what the chosen need, and what that needs in turn; say so."""
+    """Add the dependencies of the selected components, recursively, and report them."""
     queue = [name for name in by_name if name in chosen]
     for name in queue:
         for other in (d.name for d in by_name[name].depends_on if d.name in by_name and d.required):
@@ -160,7 +160,7 @@ def _pull_in(
 def _start_too(
     starting: set[str], chosen: set[str], by_name: Mapping[str, ComponentDefinition], notes: list[str]
 ) -> None:
-    """Add what those that start need, of the chosen."""
+    """Add the selected components that those that start depend on."""
     queue = [name for name in by_name if name in starting]
     for name in queue:
         for other in (d.name for d in by_name[name].depends_on if d.required):

@@ -10,10 +10,10 @@ _CLOCK = re.compile(r"\d\d?:\d\d(?::\d\d)?", re.ASCII)
 
 
 def parse_time(text: str, now: datetime) -> datetime | None:
-    """Return the time that `text` means, in UTC; None where it means none.
+    """Return the time that `text` means, in UTC; None if it is not a time.
 
-    `5m`, `1h30m`, `45` (seconds) are ago; `14:05` is today, local time; anything else is ISO 8601, local time where it
-    names no zone. `now` is aware.
+    `5m`, `1h30m`, `45` (seconds) are ago; `14:05` is today, local time; anything else is ISO 8601, local time if it has
+    no zone. `now` is aware.
     """
     if text and (match := _AGO.fullmatch(text)):
         days, hours, minutes, seconds = (float(part or 0) for part in match.groups())

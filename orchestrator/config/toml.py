@@ -1,31 +1,33 @@
-"""orchestrate.toml: text to a document whose values know their lines. Pure; imported only where there is one.
+"""Parses orchestrate.toml into a document with the line of each value, and writes plain values as TOML. Pure; imported
+only if such a file is read or written.
 
-On which line of a TOML text each key stands. Pure.
-
-`tomllib` gives values without lines, and neither it nor tomlkit tells them. So this walks the text once more, knowing
-of TOML only what says where a key begins and where a value ends. It is given texts that tomllib has accepted; of any
-other it makes something, and ends.
+`tomllib` returns values without lines, and tomlkit does not report lines either. So `locate` scans the text once more.
+It parses only as much of TOML as is needed to find where a key begins and where a value ends. The text must have been
+accepted by tomllib; for any other the result is undefined, but the scan ends.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from collections.abc import Mapping
 
-from orchestrator.config.definition import Document, Path
+from orchestrator.config.definition import Document, Path, TomlValue
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.model.spec import composed
+from orchestrator.model.names import composed
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")  # a key that needs no quotes; ASCII only, as TOML 1.0
 _WHERE = re.compile(r" \(at (?:line (?P<line>\d+), column \d+|end of document)\)$")
 
 
 def parse(data: bytes, root: Place, report: Report) -> Document | None:
-    """Read a TOML file; None, and a problem with its line, where it is none."""
+    """Read a TOML file; return None and report a problem with its line if it is not valid TOML."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -37,7 +39,7 @@ def parse(data: bytes, root: Place, report: Report) -> Document | None:
     except RecursionError:
         report.problem(root, "nests too deep")
         return None
-    except ValueError as error:  # TOMLDecodeError, and what int() says of a number with thousands of digits
+    except ValueError as error:  # TOMLDecodeError, or int() of a number with thousands of digits
         words, match = str(error), _WHERE.search(str(error))
         line = int(match["line"] or text.count("\n") + 1) if match else 0
         from orchestrator.config import toml_errors
@@ -72,7 +74,6 @@ def _problem(report: Report, root: Place, line: int, text: str) -> None:
 
 _BLANK = re.compile(r"[ \t]*")
 _VOID = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-_BARE = re.compile(r"[\w-]+")
 _STRING = re.compile(
     r'"""(?:\\.|[^\\])*?"""+|' r"'''.*?'''+|" r'"(?:\\.|[^"\\\n])*"|' r"'[^'\n]*'",
     re.DOTALL,
@@ -159,7 +160,7 @@ class _Walk:
             self._at += 1
 
     def _value(self, path: Path) -> None:
-        """Walk over one value; of arrays and tables without recursion, for a text may nest as deep as it likes."""
+        """Walk over one value; without recursion for arrays and tables, because a text may nest to any depth."""
         open_ones: list[tuple[str, Path, int]] = []  # closing bracket, path, index of the next element
         while True:
             here = self._text[self._at : self._at + 1]
@@ -223,3 +224,50 @@ def _unquote(text: str) -> str:
     if text.startswith("'"):
         return text[1:-1]
     return _ESCAPE.sub(lambda m: chr(int(m[1][1:], 16)) if m[1][0] in "uU" else _ESCAPES.get(m[1], m[1]), text[1:-1])
+
+
+def write(tree: Mapping[str, TomlValue]) -> str:
+    """Return a definition as TOML: a table for each component, with `environment` as a table below it."""
+    lines = [f"{key} = {format_value(value)}" for key, value in tree.items() if not isinstance(value, dict)]
+    for section, components in tree.items():
+        if isinstance(components, dict):
+            for name, component in components.items():
+                assert isinstance(component, dict)
+                lines += ["", *_component(f"{section}.{format_key(name)}", component)]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _component(path: str, component: Mapping[str, TomlValue]) -> list[str]:
+    lines = [f"[{path}]"]
+    lines += [f"{format_key(key)} = {format_value(value)}" for key, value in component.items() if key != "environment"]
+    if isinstance(variables := component.get("environment"), dict) and variables:
+        lines += [
+            f"[{path}.environment]",
+            *(f"{format_key(key)} = {format_value(value)}" for key, value in variables.items()),
+        ]
+    return lines
+
+
+def format_key(key: str) -> str:
+    """Return a key as TOML."""
+    return key if _BARE.fullmatch(key) else format_value(key)
+
+
+def format_value(value: TomlValue) -> str:
+    """Return a value as TOML, on one line."""
+    match value:
+        case dict():
+            return (
+                "{ "
+                + ", ".join(f"{format_key(key)} = {format_value(element)}" for key, element in value.items())
+                + " }"
+            )
+        case list():
+            return "[" + ", ".join(map(format_value, value)) + "]"
+        case str():  # TOML has JSON's escapes, but requires DEL to be escaped too
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+    return str(value)

@@ -1,4 +1,4 @@
-"""Rewords what tomllib reports about a text that is not TOML in the terms of the definition. Pure.
+"""Rewords the errors of tomllib about invalid TOML in the terms of the definition. Pure.
 
 The messages are those of tomllib, and of tomli 2.0 and later on Python 3.10, which differ in quotes and in "Can not".
 An unknown message is passed on unchanged.
@@ -15,7 +15,7 @@ _OPEN_TABLE = re.compile(r"=\s*\{[^}]*$")
 
 
 def explain(message: str, text: str, line: int) -> str:
-    """Return what is wrong on `line` (from 1) of `text`."""
+    """Return the fault on `line` (from 1) of `text`."""
     lines = text.split("\n")
     here = lines[line - 1] if 0 < line <= len(lines) else ""
     canonical = message.replace('"', "'").replace("Can not", "Cannot")

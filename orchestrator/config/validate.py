@@ -1,4 +1,4 @@
-"""What is wrong in a definition as a whole: dependencies that are none, in a circle, or never true. Pure."""
+"""Finds mistakes in a definition as a whole: dependencies that are unknown, cyclic, or never met. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.model.spec import ComponentSpec, Condition, RestartPolicy
 
 
 def validate(definition: Definition, report: Report) -> None:
-    """Report every fault between the components."""
+    """Report every mistake in the relations of components."""
     _check_names(definition, report)
     _check_order(definition, report)
     _check_circles(definition, report)
@@ -22,32 +22,36 @@ def validate(definition: Definition, report: Report) -> None:
 
 def _check_names(definition: Definition, report: Report) -> None:
     steps = {step.name for step in definition.init}
-    for member in definition.components:
-        for dependency in member.depends_on:
+    for component in definition.components:
+        for dependency in component.depends_on:
             if dependency.name in definition.names:
                 continue
             if dependency.name in steps:
                 why = "is an initial step; all components start after those anyway, so leave it out"
             else:
                 why = f"is not a component{did_you_mean(dependency.name, definition.names)}"
-            place = member.where("depends_on", dependency.name)
-            report.problem(place, f"components.{member.name}.depends_on: {dependency.name!r} {why}")
+            place = component.where("depends_on", dependency.name)
+            report.problem(place, f"components.{component.name}.depends_on: {dependency.name!r} {why}")
 
 
 def _check_circles(definition: Definition, report: Report) -> None:
-    members = {member.name: member for member in definition.components if member.depends_on or member.stop_before}
+    components = {
+        component.name: component
+        for component in definition.components
+        if component.depends_on or component.stop_before
+    }
     while True:
         specs = [
             ComponentSpec(name=m.name, argv=(), cwd="", depends_on=m.depends_on, stop_before=m.stop_before)
-            for m in members.values()
+            for m in components.values()
         ]
         circle = scheduling.find_cycle(specs)
         if not circle:
             return
-        first = members.pop(circle[0])
+        first = components.pop(circle[0])
         path = " → ".join(circle)
         key = "depends_on" if any(d.name == circle[1] for d in first.depends_on) else "stop_before"
-        by_stop = key == "stop_before" or any(members[m].stop_before for m in circle[1:-1])
+        by_stop = key == "stop_before" or any(components[m].stop_before for m in circle[1:-1])
         if len(set(circle)) == 1:
             fault = "stops before itself" if by_stop else "depends on itself"
         else:
@@ -59,49 +63,50 @@ def _check_circles(definition: Definition, report: Report) -> None:
 
 
 def _check_order(definition: Definition, report: Report) -> None:
-    for member in definition.components:
-        for key, others in (("start_after", member.start_after), ("stop_before", member.stop_before)):
+    for component in definition.components:
+        for key, others in (("start_after", component.start_after), ("stop_before", component.stop_before)):
             for index, name in enumerate(others):
                 if name not in definition.names:
                     why = f"is not a component{did_you_mean(name, definition.names)}"
-                    report.problem(member.where(key, index), f"components.{member.name}.{key}: {name!r} {why}")
+                    report.problem(component.where(key, index), f"components.{component.name}.{key}: {name!r} {why}")
 
 
 def _check_ends(definition: Definition, report: Report) -> None:
     always = {m.name for m in definition.components if m.restart.policy is RestartPolicy.ALWAYS}
-    for member in definition.components:
-        for dependency in member.depends_on:
+    for component in definition.components:
+        for dependency in component.depends_on:
             ends = dependency.condition in (Condition.COMPLETED, Condition.SUCCEEDED)
             if ends and dependency.name in always:
                 report.problem(
-                    member.where("depends_on", dependency.name),
-                    f"components.{member.name}.depends_on: waits for the end of {dependency.name},"
+                    component.where("depends_on", dependency.name),
+                    f"components.{component.name}.depends_on: waits for the end of {dependency.name},"
                     ' which never comes: its restart is "always"',
                 )
 
 
 def _check_terminals(definition: Definition, report: Report) -> None:
-    for member in (*definition.components, *definition.init):
-        if not member.tty and any(step.keys for step in member.stop.steps):
-            place = member.where("stop", "keys")
-            section = "init" if member in definition.init else "components"
-            report.problem(place, f"{section}.{member.name}.stop.keys: typed into a terminal, and tty is false")
+    for component in (*definition.components, *definition.init):
+        if not component.tty and any(step.keys for step in component.stop.steps):
+            place = component.where("stop", "keys")
+            section = "init" if component in definition.init else "components"
+            report.problem(place, f"{section}.{component.name}.stop.keys: typed into a terminal, and tty is false")
 
 
 def _check_prompts(definition: Definition, report: Report) -> None:
-    for member in definition.components:
-        if member.expect and not member.tty:
+    for component in definition.components:
+        if component.expect and not component.tty:
             report.problem(
-                member.where("expect"), f"components.{member.name}.expect: prompts need a terminal, and tty is false"
+                component.where("expect"),
+                f"components.{component.name}.expect: prompts need a terminal, and tty is false",
             )
 
 
 def _check_failures(definition: Definition, report: Report) -> None:
-    for member in definition.components:
-        if member.failed and not member.ready:
+    for component in definition.components:
+        if component.failed and not component.ready:
             report.problem(
-                member.where("failed"),
-                f"components.{member.name}.failed: counts until the component is ready, and it has no ready",
+                component.where("failed"),
+                f"components.{component.name}.failed: counts until the component is ready, and it has no ready",
             )
 
 

@@ -1,6 +1,6 @@
-"""A client's end of the socket in the home: sends one request and reads what is answered, waiting for it.
+"""A client's end of the socket in the home: sends one request, waits for its replies and reads them.
 
-A client's end of an attachment: the request, its reply, and then a socket that speaks frames.
+It also opens attach sessions: the request, its reply, and then a socket for frames.
 """
 
 from __future__ import annotations
@@ -9,18 +9,22 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from orchestrator.model.control import MalformedRequest, Reply, Request, decode_reply
+from orchestrator.model.control import AttachRequest, MalformedRequest, Reply, Request, RowT
 from orchestrator.runtime.unix_socket import short_path
+
+if TYPE_CHECKING:
+    from orchestrator.model.control import AttachRow
 
 
 class NotRunning(Exception):
-    """Nobody listens there."""
+    """No supervisor listens on the socket."""
 
 
 def connect(path: Path) -> socket.socket:
-    """Return a connection to the supervisor at `path`. Raises NotRunning where nobody listens, OSError where he may
-    not be asked."""
+    """Return a connection to the supervisor at `path`. Raises NotRunning if no supervisor listens, OSError if access is
+    denied."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with short_path(path) as name:
@@ -35,7 +39,7 @@ def connect(path: Path) -> socket.socket:
 
 
 def peer_pid(connection: socket.socket) -> int | None:
-    """Return the supervisor's pid (SO_PEERCRED, unix(7)); None where the kernel does not say."""
+    """Return the supervisor's pid (SO_PEERCRED, unix(7)); None if the kernel does not say."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
@@ -57,23 +61,23 @@ class Conversation:
 
     @property
     def pid(self) -> int | None:
-        """The supervisor's pid; None where the kernel does not say."""
+        """The supervisor's pid; None if the kernel does not say."""
         return peer_pid(self._connection)
 
-    def ask(self, request: Request, limit: float | None = None) -> Iterator[Reply]:
+    def ask(self, request: Request[RowT], limit: float | None = None) -> Iterator[Reply[RowT]]:
         """Send `request` and yield its replies to the last.
 
-        Raises TimeoutError where none comes for `limit` seconds, ConnectionError where the supervisor goes without a
-        last word, MalformedRequest where it does not speak as expected.
+        Raises TimeoutError if no reply comes for `limit` seconds, ConnectionError if the supervisor exits before the
+        last reply, MalformedRequest if a reply is malformed.
         """
         self._connection.settimeout(limit)
         try:
             self._connection.sendall(request.encode())
         except BrokenPipeError:
-            pass  # it has refused us: what it said can still be read
+            pass  # it has refused us: its reply can still be read
         with self._connection.makefile("rb") as lines:
             for line in lines:
-                reply = decode_reply(line)
+                reply = request.read_reply(line)
                 yield reply
                 if reply.last:
                     return
@@ -84,19 +88,21 @@ _REPLY_MAX = 1 << 20
 
 
 def open_attachment(
-    path: Path, request: Request, connected: Callable[[int | None], None]
-) -> tuple[Reply, socket.socket, bytes]:
-    """Send `request` to the supervisor at `path`; `connected` is told its pid before the answer is waited for.
+    path: Path, request: AttachRequest, connected: Callable[[int | None], None], limit: float | None = None
+) -> tuple[Reply[AttachRow], socket.socket, bytes]:
+    """Send `request` to the supervisor at `path`; call `connected` with its pid before waiting for the reply.
 
-    Returns its reply, the connection, and what came after the reply already. Raises NotRunning where there is no
-    supervisor, ConnectionError where it ends, or does not speak as expected.
+    Return its reply, the connection, and the bytes that followed the reply. Raises NotRunning if no supervisor runs,
+    ConnectionError if it exits or its reply is malformed, TimeoutError if no reply comes for `limit` seconds.
     """
     connection = connect(path)
     try:
         connected(peer_pid(connection))
+        connection.settimeout(limit)
         connection.sendall(request.encode())
         line, rest = _first_line(connection)
-        return decode_reply(line), connection, rest
+        connection.settimeout(None)
+        return request.read_reply(line), connection, rest
     except MalformedRequest as error:
         connection.close()
         raise ConnectionError(str(error)) from None

@@ -1,6 +1,6 @@
-"""What a second terminal is told of a system and its members: for `status`, `ps` and `why`.
+"""Reports of a system and its instances for other terminals: for `status`, `ps` and `why`.
 
-What a second terminal is shown of a member, as plain fields: for `ps`, `events` and `why`.
+Instances are reported as plain fields: for `ps`, `events` and `why`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import collections
 import os
 import time
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING
 
-from orchestrator.model.lifecycle import State
+from orchestrator.model.lifecycle import OCCUPIED, RUNNING, Desired, State
 from orchestrator.model.names import listed
 from orchestrator.model.status import WORKING, Status, of_system
 from orchestrator.supervisor import announcements
@@ -19,20 +19,23 @@ from orchestrator.supervisor.instance import Instance
 from orchestrator.supervisor.prompts.detectors import at, how_to_answer, shortened
 from orchestrator.supervisor.supervisor import Supervisor
 
+if TYPE_CHECKING:
+    from orchestrator.model.control import EventRow, InstanceRow, ReasonRow, RunRow, ShownRow, StatusRow
+
 
 class StatusReports:
-    """Looks at one supervisor; `history` has the times that members do not keep themselves."""
+    """Reports on one supervisor; `history` has the times that instances do not keep themselves."""
 
     def __init__(self, supervisor: Supervisor, history: StateTimes) -> None:
         self._supervisor = supervisor
         self._history = history
         self._since = time.time()
 
-    def status(self) -> Row:
+    def system_row(self) -> StatusRow:
         """The system in one row."""
         registry = self._supervisor.registry
         step = registry.steps.running
-        words = [m.public_state for m in registry.members]
+        words = [m.public_state for m in registry.instances]
         if self._supervisor.is_stopping:
             state = Status.STOPPING
         elif not registry.is_filled:
@@ -50,41 +53,50 @@ class StatusReports:
             "states": dict(collections.Counter(word.value for word in words)),
         }
 
-    def row(self, member: Instance) -> Row:
-        """One member, what it waits for before it starts, and the prompt at which it waits for input."""
-        waiting = shortened(self._supervisor.streams.terminals.waiting(member.key))
+    def instance_row(self, instance: Instance) -> InstanceRow:
+        """One instance, what it waits for before it starts, and the prompt at which it waits for input."""
+        waiting = shortened(self._supervisor.streams.terminals.waiting(instance.key))
         registry = self._supervisor.registry
-        waits_for = registry.waits_for(member) if member.public_state is Status.WAITING else []
-        return {**self._history.row(member), "waits_for": waits_for, "waiting": waiting or None}
+        waits_for = registry.waits_for(instance) if instance.public_state is Status.WAITING else []
+        return {**self._history.row(instance), "waits_for": waits_for, "waiting": waiting or None}
 
-    def watched(self, member: Instance) -> Row:
+    def watched_row(self, instance: Instance) -> ShownRow:
         """The same for a view of all instances, with what does not change: its color, tags, and kind of terminal.
 
-        A time until the restart would change at every look, so it is a time of day.
+        The time until the restart would change at every call, so it is a time of day.
         """
-        row = self.row(member)
-        pause = row.pop("restarts_in")
+        row = self.instance_row(instance)
+        pause = row["restarts_in"]
         return {
-            **row,
+            "instance": row["instance"],
+            "component": row["component"],
+            "state": row["state"],
+            "pid": row["pid"],
+            "guardian": row["guardian"],
+            "started": row["started"],
+            "ready_since": row["ready_since"],
+            "restarts": row["restarts"],
+            "port": row["port"],
+            "last_exit": row["last_exit"],
+            "ended": row["ended"],
+            "waits_for": row["waits_for"],
+            "waiting": row["waiting"],
             "restart_at": None if pause is None else round(time.time() + pause),
-            "tags": sorted(member.spec.tags),
-            "tty": member.spec.tty,
-            "full_screen": self._supervisor.streams.terminals.is_full_screen(member.key),
+            "tags": sorted(instance.spec.tags),
+            "tty": instance.spec.tty,
+            "full_screen": self._supervisor.streams.terminals.is_full_screen(instance.key),
         }
 
-    def why(self, member: Instance) -> Row:
-        """The same, with the reason why it is where it is, and its last lines."""
+    def why_row(self, instance: Instance) -> ReasonRow:
+        """The same, with the reason for its state, and its last lines."""
         supervisor = self._supervisor
-        waits_for, never = supervisor.registry.waits_for(member), supervisor.registry.unstartable_reason(member)
-        probe = supervisor.waiting().get(member.name) or supervisor.last_answer(member)
-        reason = reason_of(member, waits_for, never, probe)
-        row = self.row(member)
+        waits_for, never = supervisor.registry.waits_for(instance), supervisor.registry.unstartable_reason(instance)
+        probe = supervisor.waiting().get(instance.name) or supervisor.last_answer(instance)
+        reason = reason_of(instance, waits_for, never, probe)
+        row = self.instance_row(instance)
         if row["waiting"]:
-            reason += f"; it is waiting for input{at(str(row['waiting']))}; {how_to_answer(member.name)}"
-        return {**row, "reason": reason, "lines": last_lines(supervisor.streams.recent(member))}
-
-
-Row = dict[str, Any]
+            reason += f"; it is waiting for input{at(str(row['waiting']))}; {how_to_answer(instance.name)}"
+        return {**row, "reason": reason, "lines": last_lines(supervisor.streams.recent(instance))}
 
 
 class StateTimes:
@@ -96,52 +108,57 @@ class StateTimes:
         self._ended: weakref.WeakKeyDictionary[Instance, float] = weakref.WeakKeyDictionary()
         self._reported: weakref.WeakKeyDictionary[Instance, Status] = weakref.WeakKeyDictionary()
 
-    def changed(self, member: Instance, before: State) -> Row | None:
+    def changed(self, instance: Instance, before: State) -> EventRow | None:
         """Note the time of a change. Return it as an event, None if users see the same state as before."""
-        if member.state is State.READY:
-            self._ready[member] = time.time()
-        elif before in (State.STOPPING, State.KILLING):
-            self._ended[member] = time.time()
-        seen, status = self._reported.get(member, Status.WAITING), member.public_state
-        self._reported[member] = status
+        if instance.state is State.READY:
+            self._ready[instance] = time.time()
+        elif before in OCCUPIED and instance.state not in RUNNING:
+            self._ended[instance] = time.time()
+        seen, status = self._reported.get(instance, Status.WAITING), instance.public_state
+        self._reported[instance] = status
         if seen is status:
             return None
         return {
             "time": time.time(),
-            "instance": member.name,
-            "component": member.spec.component or member.name,
+            "instance": instance.name,
+            "component": instance.spec.component or instance.name,
             "from": seen.value,
             "state": status.value,
-            "pid": member.pid or None,
-            "status": member.status,
-            "last_exit": member.end_in_words if member.status is not None else None,
+            "pid": instance.pid or None,
+            "status": instance.status,
+            "last_exit": instance.exit.in_words if instance.exit is not None else None,
         }
 
-    def row(self, member: Instance) -> Row:
-        """What `ps` shows. Times are seconds since the epoch, None where there is none."""
-        backoff = member.public_state is Status.RESTARTING
+    def row(self, instance: Instance) -> RunRow:
+        """The row that `ps` shows. Times are seconds since the epoch, or None."""
+        backoff = instance.public_state is Status.RESTARTING
         return {
-            "instance": member.name,
-            "component": member.spec.component or member.name,
-            "state": member.public_state.value,
-            "restarts_in": max(0.0, round(member.retry_at - time.monotonic(), 1)) if backoff else None,
-            "pid": member.pid or None,
-            "guardian": member.guardian_pid or None,
-            "started": member.since_wall or None,
-            "ready_since": self._ready.get(member) if member.state is State.READY else None,
-            "restarts": member.restarts,
-            "port": member.spec.environment.get("PORT"),
-            "last_exit": member.end_in_words if member.status is not None else member.last_exit or None,
-            "ended": self._ended.get(member),
+            "instance": instance.name,
+            "component": instance.spec.component or instance.name,
+            "state": instance.public_state.value,
+            "restarts_in": max(0.0, round(instance.retry_at - time.monotonic(), 1)) if backoff else None,
+            "pid": instance.pid or None,
+            "guardian": instance.guardian_pid or None,
+            "started": instance.run.started_wall or None,
+            "ready_since": self._ready.get(instance) if instance.state is State.READY else None,
+            "restarts": instance.restarts,
+            "port": instance.spec.environment.get("PORT"),
+            "last_exit": _last_exit(instance),
+            "ended": self._ended.get(instance),
         }
 
 
-def reason_of(member: Instance, waits_for: list[str], never: str, probe: str) -> str:
+def _last_exit(instance: Instance) -> str | None:
+    """Return how the present run exited, or else the one before."""
+    known = (*instance.exits, *([instance.exit] if instance.exit is not None else []))
+    return known[-1].in_words if known else None
+
+
+def reason_of(instance: Instance, waits_for: list[str], never: str, probe: str) -> str:
     """Return in a sentence why an instance is in its state. `waits_for` are dependencies, `never` why it cannot start,
     `probe` the last answers of its probes."""
-    name, state = member.name, member.public_state
-    after = "" if member.reason else f" after {member.lasted:.1f} s"
-    end = f"it {member.end_as_clause}{after}" if member.status is not None else ""
+    name, state = instance.name, instance.public_state
+    end = f"it {instance.exit.as_clause}{instance.exit.after}" if instance.exit is not None else ""
     last = f"; the last time {end}" if end else ""
     match state:
         case Status.WAITING if never:
@@ -151,16 +168,16 @@ def reason_of(member: Instance, waits_for: list[str], never: str, probe: str) ->
         case Status.STARTING:
             return f"{name} is starting" + (f": {probe}" if probe else "")
         case Status.RUNNING | Status.READY:
-            again = f"; it was restarted {announcements.times(member.restarts)}" if member.restarts else ""
+            again = f"; it was restarted {announcements.times(instance.restarts)}" if instance.restarts else ""
             answer = f"; the last answer of its probes: {probe}" if probe else ""
             return f"{name} is {state.value}{again}{answer}"
-        case Status.STOPPING if not member.asked:
+        case Status.STOPPING if not instance.asked:
             return f"{name} is stopping: {end or 'its guardian was lost'}; what is left of it is being stopped"
         case Status.STOPPING:
             return f"{name} is stopping, as requested"
         case Status.RESTARTING:
-            return f"{name} is restarting in {max(0.0, member.retry_at - time.monotonic()):.1f} s: {end}"
-        case Status.STOPPED if member.stop_requested or member.run_count:
+            return f"{name} is restarting in {max(0.0, instance.retry_at - time.monotonic()):.1f} s: {end}"
+        case Status.STOPPED if instance.desired is Desired.DOWN or instance.run.number:
             return f"{name} is stopped, as requested{last or '; it was never started'}"
         case Status.STOPPED:
             return f"{name} is stopped: it was not started; `orchestrate start {name}` starts it"
@@ -171,5 +188,5 @@ def reason_of(member: Instance, waits_for: list[str], never: str, probe: str) ->
 
 
 def last_lines(recent: bytes) -> list[str]:
-    """Return the end of what it printed, without escapes and with its indentation."""
+    """Return the end of its output, without escapes and with its indentation."""
     return [line.removeprefix("    ") for line in announcements.last_lines("", recent).split("\n")[1:]]

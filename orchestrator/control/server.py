@@ -1,11 +1,11 @@
 """The supervisor's end of the socket in the home, served by its one loop.
 
-Nobody can hold it up: a client that sends garbage gets an error, one that sends no end of line is cut off at LINE_MAX,
-one that does not read is cut off at BACKLOG_MAX, one that vanishes is forgotten, and of too many the one is cut off
-that has been silent longest. What a request means is not known here: `handle` is called with it and the client, and
-may answer now or later.
+No client can block it. A client that sends garbage gets an error. One that sends no line end is cut off at LINE_MAX,
+one that does not read is cut off at BACKLOG_MAX, and one that disconnects is forgotten. If there are too many clients,
+the one that has been silent longest is closed. This file does not interpret requests: it calls `handle` with the
+request and the client, and `handle` may answer now or later.
 
-Only this user and root are let in: the socket is 0600 in a 0700 directory, and the peer's uid is asked of the kernel
+Only this user and root are let in: the socket is 0600 in a 0700 directory, and the kernel reports the peer's uid
 (SO_PEERCRED, unix(7)).
 """
 
@@ -19,7 +19,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.model.control import MalformedRequest, Reply, Request, decode_request, refusal
+from orchestrator.model.control import MalformedRequest, Reply, Request, Row, decode_request, refusal
 from orchestrator.model.errors import USAGE_STATUS
 from orchestrator.runtime.connection import Connection
 from orchestrator.runtime.loop import READ, Loop
@@ -31,13 +31,13 @@ CLIENTS_MAX = 64
 
 
 class Client:
-    """One connection; `peer` is its pid and uid. `on_close`, if set by who answers, is called once when it has gone."""
+    """One connection; `peer` is its pid and uid. `on_close`, if set by the handler, is called once when it has gone."""
 
     def __init__(
         self,
         connection: socket.socket,
         loop: Loop,
-        handle: Callable[[Request, Client], None],
+        handle: Callable[[Request[Row], Client], None],
         forget: Callable[[Client], object],
         peer: tuple[int, int] = (0, -1),
     ) -> None:
@@ -50,7 +50,7 @@ class Client:
         self.on_close: Callable[[], None] | None = None
         self._peer = Connection(connection, loop, self._hear, self._gone)
 
-    def send(self, reply: Reply) -> None:
+    def send(self, reply: Reply[Row]) -> None:
         """Send a reply; the last one closes the connection."""
         if not self._peer.hears:
             return
@@ -62,8 +62,8 @@ class Client:
         if reply.last:
             self._peer.end()
 
-    def hand_over(self, reply: Reply) -> socket.socket | None:
-        """Send a reply and give the connection away; None where it has gone."""
+    def hand_over(self, reply: Reply[Row]) -> socket.socket | None:
+        """Send a reply and give the connection away; return None if the client has disconnected."""
         self.send(reply)
         if not self.open or self._peer.waiting:
             self.close()
@@ -73,7 +73,7 @@ class Client:
 
     @property
     def open(self) -> bool:
-        """Whether the connection is there, and ours."""
+        """Whether the connection is open and ours."""
         return self._peer.open
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class Client:
 
     def _gone(self) -> None:
         self._forget(self)
-        on_close, self.on_close = self.on_close, None  # which holds us, as a rule
+        on_close, self.on_close = self.on_close, None  # which usually refers to us
         if on_close is not None:
             on_close()
 
@@ -90,7 +90,7 @@ class Client:
         if not self.has_asked:
             self._received += data
             self._take_line()
-        else:  # one request a connection: what follows is dropped, within reason
+        else:  # one request per connection: further data is dropped, within limits
             self._surplus += len(data)
             if self._surplus > REQUEST_MAX:
                 self.close()
@@ -112,10 +112,10 @@ class Client:
 
 
 class ControlServer:
-    """Listens on the socket. The caller holds the home's lock, so whatever stands at `path` is left over."""
+    """Listens on the socket. The caller holds the home's lock, so an existing file at `path` is a leftover."""
 
-    def __init__(self, path: Path, loop: Loop, handle: Callable[[Request, Client], None]) -> None:
-        """Raises OSError where the socket cannot be made."""
+    def __init__(self, path: Path, loop: Loop, handle: Callable[[Request[Row], Client], None]) -> None:
+        """Raises OSError if the socket cannot be made."""
         self._path = path
         self._loop = loop
         self._handle = handle
@@ -160,15 +160,15 @@ class ControlServer:
             self._clients[client] = None
 
     def _turn_away(self) -> None:
-        """No descriptor is left: end the connection by means of the spare one. Left in the backlog it would keep the
-        socket readable, and us busy."""
+        """Close the connection with the help of the spare descriptor, because no other is left. Left in the backlog it
+        would keep the socket readable, and us busy."""
         os.close(self._spare_fd)
         with contextlib.suppress(OSError):
             self._socket.accept()[0].close()
         self._spare_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _make_room(self) -> bool:
-        """Close who has been silent longest, where there are too many; False where all of them wait for an answer."""
+        """Close the client that has been silent longest if there are too many; return False if all wait for replies."""
         if len(self._clients) < CLIENTS_MAX:
             return True
         silent = next((client for client in self._clients if not client.has_asked), None)
@@ -185,7 +185,7 @@ def _refuse(connection: socket.socket, why: str) -> None:
 
 def _peer_of(connection: socket.socket) -> tuple[int, int]:
     """Return pid and uid of the other side."""
-    if not hasattr(socket, "SO_PEERCRED"):  # macOS: the modes of socket and directory have to do
+    if not hasattr(socket, "SO_PEERCRED"):  # macOS: only the modes of socket and directory protect it
         return 0, -1
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, _ = struct.unpack("3i", credentials)

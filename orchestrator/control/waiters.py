@@ -1,26 +1,28 @@
-"""Conditions for which a client waits: each looks at instances, and returns the reply once it holds, or never will.
+"""Conditions for which a client waits: each checks instances, and returns the reply once it holds, or never will.
 
-A look is taken after every change of a state, so a state that is left at once is seen too. It gets the instance that
-has changed. Each condition keeps one instance that it still waits for, and looks at the others only once that one is
-done, so all looks together take time linear in the number of instances.
+A condition is checked after every change of a state, so a brief state is seen too. The check gets the instance that
+has changed. Each condition keeps one instance that it still waits for, and checks the others only once that one is
+done, so all checks together take time linear in the number of instances.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from orchestrator.model import errors
-from orchestrator.model.control import Reply
+from orchestrator.model.control import Reply, Row
 from orchestrator.model.errors import FAILED_STATUS
-from orchestrator.model.lifecycle import State
+from orchestrator.model.lifecycle import AT_REST, State
 from orchestrator.model.names import listed
-from orchestrator.supervisor.change_requests import ChangeRequests
 from orchestrator.supervisor.instance import Instance
-from orchestrator.supervisor.registry import AT_REST, Registry
+from orchestrator.supervisor.registry import Registry
 
-Look = Callable[[Instance | None], Reply | None]  # None: any instance may have changed
-Describe = Callable[[Instance], dict[str, Any]]
+if TYPE_CHECKING:
+    from orchestrator.model.control import RunRow
+
+Look = Callable[[Instance | None], Reply[Row] | None]  # None: any instance may have changed
+Describe = Callable[[Instance], "RunRow"]
 
 RUNS = frozenset({State.UP, State.READY})
 
@@ -28,48 +30,48 @@ RUNS = frozenset({State.UP, State.READY})
 class Pending:
     """The instances of a condition, and the one that was found to be pending at the last look."""
 
-    def __init__(self, members: Iterable[Instance]) -> None:
-        self.members = list(members)
+    def __init__(self, instances: Iterable[Instance]) -> None:
+        self.instances = list(instances)
         self._at = 0
 
     @property
     def last(self) -> Instance:
         """The instance that was pending at the last look."""
-        return self.members[self._at]
+        return self.instances[self._at]
 
     def any(self, is_pending: Callable[[Instance], bool]) -> bool:
         """Return whether some instance is pending. Begin with the one that was at the last look."""
-        count = len(self.members)
+        count = len(self.instances)
         for step in range(count):
             at = (self._at + step) % count
-            if is_pending(self.members[at]):
+            if is_pending(self.instances[at]):
                 self._at = at
                 return True
         return False
 
 
-def started(registry: Registry, members: Iterable[Instance], describe: Describe) -> Look:
-    """All of them run, or ran since: a short command may have ended already."""
-    before = {m: m.run_count - (m.state in RUNS or m.state is State.STARTING) for m in members if not m.surplus}
+def started(registry: Registry, instances: Iterable[Instance], describe: Describe) -> Look:
+    """Wait until all of them run, or have run since: a short command may have exited already."""
+    before = {m: m.run.number - (m.state in RUNS or m.state is State.STARTING) for m in instances if not m.surplus}
     return _all_started(registry, before, describe)
 
 
-def started_again(registry: Registry, members: Iterable[Instance], describe: Describe) -> Look:
-    """A new run of each of them has begun."""
-    return _all_started(registry, {m: m.run_count for m in members if not m.surplus}, describe)
+def started_again(registry: Registry, instances: Iterable[Instance], describe: Describe) -> Look:
+    """Wait until a new run of each of them has begun."""
+    return _all_started(registry, {m: m.run.number for m in instances if not m.surplus}, describe)
 
 
 def _all_started(registry: Registry, before: dict[Instance, int], describe: Describe) -> Look:
     done: set[Instance] = set()
     pending = Pending(before)
 
-    def fault(member: Instance) -> str:
-        return "" if member in done else _why_not_started(registry, member, before[member])
+    def fault(instance: Instance) -> str:
+        return "" if instance in done else _why_not_started(registry, instance, before[instance])
 
-    def look(changed: Instance | None = None) -> Reply | None:
-        for member in before if changed is None else (changed,):
-            if member in before and member.run_count > before[member] and member.state in RUNS:
-                done.add(member)
+    def look(changed: Instance | None = None) -> Reply[Row] | None:
+        for instance in before if changed is None else (changed,):
+            if instance in before and instance.run.number > before[instance] and instance.state in RUNS:
+                done.add(instance)
         if pending.any(lambda m: m not in done and not fault(m)):
             return None
         failures = list(filter(None, map(fault, before)))
@@ -79,41 +81,41 @@ def _all_started(registry: Registry, before: dict[Instance, int], describe: Desc
     return look
 
 
-def _why_not_started(registry: Registry, member: Instance, count: int) -> str:
-    """Why it will not be started any more; empty where it still may be."""
-    if member.is_stuck:
-        return f"cannot start {member.name}: what is left of it cannot be killed"
-    if why := registry.unstartable_reason(member):
-        return f"{member.name} is not started: {why}"
-    if member.surplus:
-        return f"{member.name} was removed by a scale-down"
-    if member.due or member.state in RUNS or member.state in (State.STARTING, State.BACKOFF):
+def _why_not_started(registry: Registry, instance: Instance, count: int) -> str:
+    """Return why it will not be started any more; empty if it still may be."""
+    if instance.state is State.STUCK:
+        return f"cannot start {instance.name}: what is left of it cannot be killed"
+    if why := registry.unstartable_reason(instance):
+        return f"{instance.name} is not started: {why}"
+    if instance.surplus:
+        return f"{instance.name} was removed by a scale-down"
+    if instance.due or instance.state in RUNS or instance.state in (State.STARTING, State.BACKOFF):
         return ""
-    if member.run_count > count and not member.asked:
-        # it did not come up, or not for long enough to be seen; whether it comes back is not known before it is gone
-        return f"{member.name} {member.end_in_words}" if member.state in AT_REST else ""
-    return f"{member.name} was not started: a stop was requested meanwhile"
+    if instance.run.number > count and not instance.asked:
+        # it did not start, or exited too soon to be seen; whether it is restarted is known only when its tree is empty
+        return f"{instance.name} {instance.end_as_clause}" if instance.state in AT_REST else ""
+    return f"{instance.name} was not started: a stop was requested meanwhile"
 
 
-def stopped(members: Iterable[Instance], describe: Describe, change_requests: ChangeRequests) -> Look:
-    """All of them have been down since it was asked for."""
-    before = {m: m.run_count for m in members}
+def stopped(instances: Iterable[Instance], describe: Describe) -> Look:
+    """Wait until all of them have been down since the request."""
+    before = {m: m.run.number for m in instances}
     done: set[Instance] = set()
     pending = Pending(before)
 
-    def fault(member: Instance) -> str:
-        if member in done:
+    def fault(instance: Instance) -> str:
+        if instance in done:
             return ""
-        if member.is_stuck:
-            return f"cannot kill what is left of {member.name}"
-        if member.state in RUNS and not member.asked and not change_requests.is_leaving(member):
-            return f"{member.name} was not stopped: a start was requested meanwhile"
+        if instance.state is State.STUCK:
+            return f"cannot kill what is left of {instance.name}"
+        if instance.state in RUNS and not instance.asked and not instance.is_leaving:
+            return f"{instance.name} was not stopped: a start was requested meanwhile"
         return ""
 
-    def look(changed: Instance | None = None) -> Reply | None:
-        for member in before if changed is None else (changed,):
-            if member in before and (member.state in AT_REST or member.run_count > before[member]):
-                done.add(member)
+    def look(changed: Instance | None = None) -> Reply[Row] | None:
+        for instance in before if changed is None else (changed,):
+            if instance in before and (instance.state in AT_REST or instance.run.number > before[instance]):
+                done.add(instance)
         if pending.any(lambda m: m not in done and not fault(m)):
             return None
         failures = list(filter(None, map(fault, before)))
@@ -123,10 +125,10 @@ def stopped(members: Iterable[Instance], describe: Describe, change_requests: Ch
 
 
 def both(one: Look, other: Look) -> Look:
-    """The one and the other."""
-    found: dict[Look, Reply] = {}
+    """Wait until both conditions hold."""
+    found: dict[Look, Reply[Row]] = {}
 
-    def look(changed: Instance | None = None) -> Reply | None:
+    def look(changed: Instance | None = None) -> Reply[Row] | None:
         for goal in (one, other):
             if goal not in found and (reply := goal(changed)) is not None:
                 found[goal] = reply
@@ -140,33 +142,33 @@ def both(one: Look, other: Look) -> Look:
     return look
 
 
-def ended(members: Iterable[Instance], describe: Describe) -> Look:
-    """All of them have come to rest, and will not come back by themselves. The status is the first one's exit code."""
-    pending = Pending(members)
+def ended(instances: Iterable[Instance], describe: Describe) -> Look:
+    """Wait until all of them are at rest and will not be restarted. The status is the first one's exit code."""
+    pending = Pending(instances)
 
-    def look(changed: Instance | None = None) -> Reply | None:
+    def look(changed: Instance | None = None) -> Reply[Row] | None:
         if pending.any(lambda m: m.state not in AT_REST or m.due):
             return None
-        codes = [errors.as_code(m.status) for m in pending.members if m.status is not None]
-        return Reply(status=codes[0] if codes else 0, rows=tuple(map(describe, pending.members)))
+        codes = [errors.as_code(m.status) for m in pending.instances if m.status is not None]
+        return Reply(status=codes[0] if codes else 0, rows=tuple(map(describe, pending.instances)))
 
     return look
 
 
 def ready(registry: Registry, names: Collection[str], describe: Describe) -> Look:
-    """All of these are ready, or have done what they were to do. One that has failed, or was stopped, never will be."""
+    """Wait until all of these are ready or have completed. One that has failed or was stopped never will be."""
     pending = Pending(())
     seen = -1  # the membership of the registry that `pending` is about
 
-    def is_pending(member: Instance) -> bool:
-        if member.surplus or member.state is State.READY:
+    def is_pending(instance: Instance) -> bool:
+        if instance.surplus or instance.state is State.READY:
             return False
-        return member.state not in AT_REST or not registry.is_done(member)
+        return instance.state not in AT_REST or not registry.is_done(instance)
 
-    def look(changed: Instance | None = None) -> Reply | None:
+    def look(changed: Instance | None = None) -> Reply[Row] | None:
         nonlocal pending, seen
         if not registry.is_filled:
-            return None  # the initial steps are not over
+            return None  # the initial steps are not finished
         if seen != registry.membership:
             if gone := [name for name in names if not registry.named(name)]:
                 return Reply(False, f"{listed(gone)} was removed by a scale-down", FAILED_STATUS)
@@ -174,7 +176,7 @@ def ready(registry: Registry, names: Collection[str], describe: Describe) -> Loo
         hopeful = changed is not None and not _may_end_hope(registry, changed)
         if hopeful and pending.any(is_pending) and not _is_never_ready(registry, pending.last):
             return None
-        there = [m for m in pending.members if not m.surplus]
+        there = [m for m in pending.instances if not m.surplus]
         never = [m for m in there if _is_never_ready(registry, m)]
         if never:
             return Reply(
@@ -192,16 +194,20 @@ def _may_end_hope(registry: Registry, changed: Instance) -> bool:
     """Return whether, because of this change, some instance may never be ready any more."""
     if changed.state not in AT_REST:
         return False
-    return _is_never_ready(registry, changed) or bool(registry.dependents.get(changed.key))
+    return _is_never_ready(registry, changed) or registry.has_dependents(changed)
 
 
-def _is_never_ready(registry: Registry, member: Instance) -> bool:
-    if member.state not in AT_REST:
+def _is_never_ready(registry: Registry, instance: Instance) -> bool:
+    if instance.state not in AT_REST:
         return False
-    return bool(registry.unstartable_reason(member)) if member.due else member.asked or not registry.is_done(member)
+    return (
+        bool(registry.unstartable_reason(instance))
+        if instance.due
+        else instance.asked or not registry.is_done(instance)
+    )
 
 
-def _why_never_ready(registry: Registry, member: Instance) -> str:
-    if why := registry.unstartable_reason(member):
-        return f"{member.name} is not started: {why}"
-    return f"{member.name} {member.end_as_clause if member.status is not None else 'is not started'}"
+def _why_never_ready(registry: Registry, instance: Instance) -> str:
+    if why := registry.unstartable_reason(instance):
+        return f"{instance.name} is not started: {why}"
+    return f"{instance.name} {instance.end_as_clause if instance.status is not None else 'is not started'}"

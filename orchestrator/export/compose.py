@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.export import source as common
@@ -28,14 +27,14 @@ from orchestrator.model.spec import (
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 ROOT = "/app"  # where the project is in the image
-Tree = dict[str, Any]
+Tree = dict[str, object]
 
 
 def export(source: Source, image: str) -> Export:
     """Return compose.yaml and the files of secret variables."""
     files: list[ExportedFile] = []
     losses = [ExportLoss("", "attach", "use docker compose attach and logs")]
-    services: Tree = {}
+    services: dict[str, Tree] = {}
     groups = common.grouped(source.components)
     ends = common.jobs(source.components)
     before: list[str] = []
@@ -49,6 +48,7 @@ def export(source: Source, image: str) -> Export:
             services[name]["depends_on"] = {before[-1]: {"condition": "service_completed_successfully"}}
         before.append(name)
         losses += common.common_losses(step)
+        losses += _attribute_losses(step, step.name)
         if step.timeout is not None:
             losses.append(ExportLoss(step.name, "timeout", "a service has no time limit"))
     for name, instances in groups.items():
@@ -57,7 +57,7 @@ def export(source: Source, image: str) -> Export:
         if health := _health(first):
             service["healthcheck"] = health
         service["restart"] = "no" if name in ends else _restart(first.restart)
-        needs = {step: {"condition": "service_completed_successfully"} for step in before[-1:]}
+        needs: Tree = {step: {"condition": "service_completed_successfully"} for step in before[-1:]}
         if needs := {**needs, **_needs(first, groups)}:
             service["depends_on"] = needs
         port = common.port_of(source, first) or _probed_port(first)
@@ -71,6 +71,7 @@ def export(source: Source, image: str) -> Export:
             service["profiles"] = ["manual"]
         services[name] = service
         losses += _losses(source, first, groups)
+    losses += common.scope_losses(source.components)
     if unpublished:
         text = f"not published for {', '.join(unpublished)}; add `ports` to those that are used from outside"
         losses.append(ExportLoss("", "ports", text))
@@ -142,7 +143,7 @@ def _health(component: ComponentSpec) -> Tree:
 
 
 def _probed_port(component: ComponentSpec) -> int:
-    """Return the port of this machine that a probe asks; 0 if none does."""
+    """Return the port of this machine that a probe connects to; 0 if there is none."""
     for probe in (*component.ready, *component.alive):
         if isinstance(probe, TcpProbe) and probe.host in _LOOPBACK:
             return probe.port
@@ -185,11 +186,15 @@ def _needs(component: ComponentSpec, groups: dict[str, list[ComponentSpec]]) -> 
     return found
 
 
+def _attribute_losses(component: ComponentSpec, name: str) -> Iterator[ExportLoss]:
+    if component.attributes.nice is not None or component.attributes.umask is not None:
+        yield ExportLoss(name, "nice, umask", "set them in the image")
+
+
 def _losses(source: Source, component: ComponentSpec, groups: dict[str, list[ComponentSpec]]) -> Iterator[ExportLoss]:
     name = common.configured_name(component)
-    for loss in common.common_losses(component):
-        if loss.feature != "depends_on.restart":  # which compose has
-            yield loss
+    # stop.command is not exported as a `pre_stop` hook: a hook that ends its container fails, and then the stop fails.
+    yield from common.common_losses(component, "depends_on.restart")
     yield from common.stop_signal_loss(component, "its exit does not stop the other services")
     for probe in component.ready:
         if common.probe_command(probe) is None:
@@ -206,8 +211,12 @@ def _losses(source: Source, component: ComponentSpec, groups: dict[str, list[Com
             yield ExportLoss(name, "depends_on", f"waits for the success of {need.name}, not for any exit")
     if component.stop_before or component.start_after:
         yield ExportLoss(name, "stop_before", "services stop in the order of depends_on only")
-    if component.attributes.nice is not None or component.attributes.umask is not None:
-        yield ExportLoss(name, "nice, umask", "set them in the image")
+    counted = component.restart.policy is RestartPolicy.ON_FAILURE
+    text = "all failures are counted" if counted else "it is restarted without a limit"
+    yield from common.restart_losses(component, f"{text}, with Docker's own backoff", counted=counted)
+    if component.success != frozenset({0}):
+        yield ExportLoss(name, "success_exit_codes", "only 0 is a success")
+    yield from _attribute_losses(component, name)
     if common.machine_paths(source, component):
         yield ExportLoss(name, "command", f"it names paths in {source.directory}, which the image has in {ROOT}")
     text = " ".join((*map(plain, component.argv), *map(plain, source.variables.get(component.name, {}).values())))

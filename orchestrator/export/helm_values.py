@@ -6,14 +6,13 @@ Facts: the chart's "Parameters reference". Secrets are referred to by name; the 
 
 from __future__ import annotations
 
-from typing import Any
-
 from orchestrator.export import source as common
 from orchestrator.export.source import Export, ExportedFile, ExportLoss, Source
 from orchestrator.export.yaml import write
 from orchestrator.model.errors import OrchestrateError
+from orchestrator.model.spec import ComponentSpec
 
-Tree = dict[str, Any]
+Tree = dict[str, object]
 NAMES = ("scheduler", "webserver", "api-server", "dag-processor", "triggerer", "worker", "flower")
 SERVERS = ("redis", "postgresql")
 _SECTIONS = {"webserver": "webserver", "api-server": "apiServer", "dag-processor": "dagProcessor"}
@@ -29,7 +28,7 @@ _SECRETS = (
 )
 _OF_2 = ("AIRFLOW__WEBSERVER__SECRET_KEY",)
 _OF_3 = ("AIRFLOW__API__SECRET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET")
-_OF_THIS_HOST = (  # what the chart sets itself, or what is true on this host only
+_OF_THIS_HOST = (  # variables that the chart sets itself, or that are valid only on this host
     *("AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__DAGS_FOLDER", "AIRFLOW__CORE__PLUGINS_FOLDER"),
     *("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "AIRFLOW__API__BASE_URL", "AIRFLOW__WEBSERVER__BASE_URL"),
     *("AIRFLOW__API__PORT", "AIRFLOW__API__HOST", "AIRFLOW__WEBSERVER__WEB_SERVER_PORT"),
@@ -40,7 +39,7 @@ _OF_THIS_HOST = (  # what the chart sets itself, or what is true on this host on
 
 
 def export(source: Source, version: str, image: str) -> Export:
-    """Return values.yaml, and files to make secrets of. `version` is Airflow's; an empty image is the chart's own."""
+    """Return values.yaml, and files to make secrets of. `version` is Airflow's; an empty image means the chart's."""
     groups = common.grouped(source.components)
     airflow = [name for name in groups if name in NAMES]
     if not airflow or not version:
@@ -67,14 +66,16 @@ def export(source: Source, version: str, image: str) -> Export:
         if key.startswith("data.") and ("127.0.0.1" in given or "localhost" in given or given.startswith("sqlite")):
             given = ""
         if key == "data.resultBackendSecretName" and variable not in variables:
-            continue  # the chart takes the database
+            continue  # the chart has the database as values
         _set(values, key, secret)
         notes.append(_how(secret, inner, given, files, variable))
     public, secrets = common.split_variables(variables)
     ours = {variable for variable, *_ in _SECRETS}
     env = {n: v for n, v in public.items() if n.startswith("AIRFLOW__") and n not in ours and n not in _OF_THIS_HOST}
     if env:
-        values["env"] = [{"name": name, "value": value} for name, value in sorted(env.items())]
+        values["env"] = [
+            {"name": name, "value": common.kubernetes_literal(value)} for name, value in sorted(env.items())
+        ]
     if more := {name: value for name, value in secrets.items() if name not in ours}:
         files.append(
             ExportedFile("airflow-env.env", "".join(f"{n}={v}\n" for n, v in sorted(more.items())), private=True)
@@ -91,6 +92,7 @@ def export(source: Source, version: str, image: str) -> Export:
     if version.startswith("2.") and not version.startswith("2.11"):
         losses.append(ExportLoss("", "version", "the chart supports 2.11 and later"))
     losses += [
+        ExportLoss("", "components", "of each, the file has replicas and variables; the rest is the chart's own"),
         ExportLoss("", "dags", "put DAGs into the image, or set dags.gitSync"),
         ExportLoss("", "users", "the chart makes its own admin"),
     ]
@@ -101,7 +103,7 @@ def export(source: Source, version: str, image: str) -> Export:
     return Export((ExportedFile("values.yaml", write(values)), *files), tuple(losses), tuple(notes))
 
 
-def _executor(groups: dict[str, list[Any]], variables: dict[str, str], losses: list[ExportLoss]) -> str:
+def _executor(groups: dict[str, list[ComponentSpec]], variables: dict[str, str], losses: list[ExportLoss]) -> str:
     named = variables.get("AIRFLOW__CORE__EXECUTOR", "")
     if "worker" in groups:
         return named or "CeleryExecutor"
@@ -120,12 +122,14 @@ def _image(image: str) -> Tree:
 def _set(values: Tree, key: str, value: str) -> None:
     *sections, last = key.split(".")
     for section in sections:
-        values = values.setdefault(section, {})
+        inner = values.setdefault(section, {})
+        assert isinstance(inner, dict)
+        values = inner
     values[last] = value
 
 
 def _how(secret: str, inner: str, value: str, files: list[ExportedFile], variable: str) -> str:
-    """Return how to make a secret: of a private file if the value is known and holds on other hosts."""
+    """Return how to make a secret: from a private file if the value is known and valid on other hosts."""
     if not value:
         section, option = variable.removeprefix("AIRFLOW__").lower().split("__")
         return f"kubectl create secret generic {secret} --from-literal={inner}=VALUE, the value of [{section}] {option}"
@@ -133,7 +137,7 @@ def _how(secret: str, inner: str, value: str, files: list[ExportedFile], variabl
     return f"kubectl create secret generic {secret} --from-file={inner}={secret}.txt"
 
 
-def _section(name: str, instances: list[Any]) -> Tree:
+def _section(name: str, instances: list[ComponentSpec]) -> Tree:
     section: Tree = {"enabled": True} if name in ("dag-processor", "triggerer", "flower") else {}
     if name != "flower":
         section["replicas"] = len(instances)

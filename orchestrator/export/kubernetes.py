@@ -1,4 +1,5 @@
-"""Kubernetes manifests: a Deployment for each component, a Job for what runs to its end, a Service for each port. Pure.
+"""Kubernetes manifests: a Deployment for each component, a Job for each component that runs to completion, a Service
+for each port. Pure.
 
 Secrets are referred to by name. Initial steps are init containers of each pod.
 """
@@ -9,7 +10,6 @@ import math
 import re
 import signal
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.export import source as common
@@ -22,11 +22,12 @@ from orchestrator.model.spec import (
     ExecProbe,
     HttpProbe,
     RestartPolicy,
+    StopPlan,
     TcpProbe,
 )
 
 ROOT = "/app"
-Tree = dict[str, Any]
+Tree = dict[str, object]
 _OWN = ("127.0.0.1", "localhost", "0.0.0.0", "::1")
 
 
@@ -44,6 +45,10 @@ def export(source: Source, image: str) -> Export:
         container = _container(source, first, image, prefix, files, name)
         if name not in ends:
             container |= _probes(first)
+        command, seconds = common.stop_command(first)
+        if command:
+            hook = [*common.SHELL, f'"$@" & sleep {seconds}', "sh", *map(plain, command)]  # which is not expanded
+            container["lifecycle"] = {"preStop": {"exec": {"command": hook}}}
         pod: Tree = {
             "terminationGracePeriodSeconds": math.ceil(first.stop.grace),
             **({"initContainers": steps} if steps else {}),
@@ -51,6 +56,7 @@ def export(source: Source, image: str) -> Export:
         }
         meta = {"name": name_of(f"{prefix}-{name}"), "labels": labels}
         if name in ends:
+            count = len(instances)
             limit = first.restart.max if first.restart.policy is not RestartPolicy.NEVER else 0
             template = {"metadata": {"labels": labels}, "spec": {**pod, "restartPolicy": "Never"}}
             trees.append(
@@ -58,7 +64,12 @@ def export(source: Source, image: str) -> Export:
                     "apiVersion": "batch/v1",
                     "kind": "Job",
                     "metadata": meta,
-                    "spec": {"backoffLimit": limit, "template": template},
+                    "spec": {
+                        "backoffLimit": limit,
+                        **({"completions": count, "parallelism": count} if count > 1 else {}),
+                        **({"suspend": True} if not first.autostart else {}),
+                        "template": template,
+                    },
                 }
             )
         else:
@@ -76,6 +87,7 @@ def export(source: Source, image: str) -> Export:
             )
         losses += _losses(source, first, job=name in ends)
     losses += [loss for step in source.init for loss in _step_losses(step)]
+    losses += common.scope_losses(source.components)
     secrets = [f.name.removesuffix(".env") for f in files]
     notes = (
         f"Build and push the image {image} with this project in {ROOT}",
@@ -90,6 +102,11 @@ def name_of(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-") or "system"
 
 
+def _words(argv: tuple[str, ...]) -> list[str]:
+    """Return a command of a container or of a probe."""
+    return [common.kubernetes_literal(plain(word)) for word in argv]
+
+
 def _container(
     source: Source, component: ComponentSpec, image: str, prefix: str, files: list[ExportedFile], name: str
 ) -> Tree:
@@ -98,15 +115,15 @@ def _container(
     container: Tree = {
         "name": name_of(name),
         "image": image,
-        "command": [plain(word).replace("$(", "$$(") for word in common.unless(component)],
+        "command": _words(common.unless(component)),
         "workingDir": component.cwd if where is None else ROOT if where == "." else f"{ROOT}/{where}",
     }
     if public:
         pairs = sorted(public.items())
-        container["env"] = [{"name": key, "value": value.replace("$(", "$$(")} for key, value in pairs]
+        container["env"] = [{"name": key, "value": common.kubernetes_literal(value)} for key, value in pairs]
     if secret:
         lines = "".join(f"{key}={value}\n" for key, value in sorted(secret.items()))  # kubectl takes values literally
-        common.env_file(secret)  # refuses what has several lines
+        common.env_file(secret)  # rejects values of several lines
         file = ExportedFile(f"{name_of(name)}.env", lines, private=True)
         files.append(file)
         container["envFrom"] = [{"secretRef": {"name": f"{prefix}-{name_of(name)}"}}]
@@ -146,20 +163,30 @@ def _action(probe: AskedProbe) -> Tree:
         return {"tcpSocket": {"port": probe.port}}
     command = common.probe_command(probe)
     assert command is not None
-    return {"exec": {"command": [plain(word) for word in command]}}
+    return {"exec": {"command": _words(command)}}
 
 
 def _step_losses(step: ComponentSpec) -> Iterator[ExportLoss]:
     yield ExportLoss(step.name, "init", "it runs in each pod before its component; it has to allow that")
+    yield from common.common_losses(step)
+    yield from _attribute_losses(step, step.name)
+    if step.stop != StopPlan():
+        yield ExportLoss(step.name, "stop", "it has the stop signal of the image and the grace period of the pod")
     if step.timeout is not None:
         yield ExportLoss(step.name, "timeout", "an init container has no time limit")
 
 
+def _attribute_losses(component: ComponentSpec, name: str) -> Iterator[ExportLoss]:
+    limits = component.attributes.limits
+    if component.attributes.nice is not None or component.attributes.umask is not None:
+        yield ExportLoss(name, "nice, umask", "set them in the image")
+    if limits.files is not None or limits.processes is not None:
+        yield ExportLoss(name, "limits.files, limits.processes", "they are the node's")
+
+
 def _losses(source: Source, component: ComponentSpec, *, job: bool) -> Iterator[ExportLoss]:
     name = common.configured_name(component)
-    for loss in common.common_losses(component):
-        if loss.feature != "depends_on.restart":
-            yield loss
+    yield from common.common_losses(component, "depends_on.restart", "stop.command")
     yield from common.stop_signal_loss(component, "its exit does not stop the others")
     for need in component.depends_on:
         yield ExportLoss(name, "depends_on", f"it does not wait for {need.name}; it has to retry")
@@ -181,18 +208,25 @@ def _losses(source: Source, component: ComponentSpec, *, job: bool) -> Iterator[
         yield ExportLoss(name, "probe.exec", "the image needs the command")
     if component.stop.stop_signal != signal.SIGTERM:
         yield ExportLoss(name, "stop.signal", "the stop signal is the image's STOPSIGNAL, SIGTERM by default")
-    if not job and component.restart.policy is not RestartPolicy.ALWAYS:
+    if job:
+        text = "a Job counts all failures, with its own backoff, and is done at the first success"
+        yield from common.restart_losses(component, text, counted=True)
+        if component.restart.policy is RestartPolicy.ALWAYS:
+            yield ExportLoss(name, "restart.policy", "a Job is not restarted after a success")
+        for key, probes in (("ready", component.ready), ("alive", component.alive)):
+            if probes:
+                yield ExportLoss(name, key, "a Job has no probes")
+    elif component.restart.policy is not RestartPolicy.ALWAYS:
         yield ExportLoss(name, "restart", "a Deployment restarts it always, with its own backoff")
+    else:
+        yield from common.restart_losses(component, "it is restarted without a limit, with Kubernetes's own backoff")
     if component.success != frozenset({0}):
         yield ExportLoss(name, "success_exit_codes", "only 0 is a success")
     if component.stop_before:
         yield ExportLoss(name, "stop_before", "all stop at the same time")
-    limits = component.attributes.limits
-    if component.attributes.nice is not None or component.attributes.umask is not None:
-        yield ExportLoss(name, "nice, umask", "set them in the image")
-    if limits.files is not None or limits.processes is not None:
-        yield ExportLoss(name, "limits", "limits of files and processes are the node's")
+    yield from _attribute_losses(component, name)
     if not component.autostart:
-        yield ExportLoss(name, "autostart", "it has no replicas; start it with kubectl scale")
+        how = "the Job is suspended; resume it with kubectl patch" if job else "start it with kubectl scale"
+        yield ExportLoss(name, "autostart", how)
     if common.machine_paths(source, component):
         yield ExportLoss(name, "command", f"it names paths in {source.directory}, which the image has in {ROOT}")

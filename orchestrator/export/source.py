@@ -1,4 +1,4 @@
-"""What is exported, and what an export consists of: pure data, and what all targets have in common.
+"""The source and the parts of an export: pure data, and the code that all targets share.
 
 Secrets are never written inline. A variable is a secret by its name or by what is in its value (a password in a URL);
 all of them go to a file of mode 0600 for each component.
@@ -6,6 +6,7 @@ all of them go to a file of mode 0600 for each component.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -29,6 +30,7 @@ from orchestrator.model.spec import (
     Probe,
     PromptProbe,
     RestartPolicy,
+    Scope,
     TcpProbe,
     UnixProbe,
 )
@@ -40,7 +42,8 @@ SHELL = ("/bin/sh", "-c")
 class Source:
     """A system to export. `name` names its files, `directory` is that of the definition. `variables` are those of each
     instance and step that the definition sets, `path` the search path of this shell. `needed` are variables that the
-    definition takes from this shell. `rerun` is the command line that runs all of it under orchestrate."""
+    definition takes from this shell. `rerun` is the command line that runs all of it under orchestrate, `ps`
+    the one that lists what runs then."""
 
     name: str
     title: str
@@ -51,6 +54,7 @@ class Source:
     path: str = ""
     needed: tuple[str, ...] = ()
     rerun: tuple[str, ...] = ()
+    ps: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,10 @@ class Export:
 def check_commands(components: Iterable[ComponentSpec]) -> None:
     """Raise OrchestrateError if a command contains a secret: each target would write it inline."""
     for component in components:
-        for words in (component.argv, component.unless, *(p.argv for p in component.ready if isinstance(p, ExecProbe))):
+        probes = (*component.ready, *component.alive)
+        asked_commands = (probe.argv for probe in probes if isinstance(probe, ExecProbe))
+        stop_commands = (step.command for step in component.stop.steps)
+        for words in (component.argv, component.unless, *asked_commands, *stop_commands):
             text = " ".join(map(plain, words))
             if mask("", text) != text:
                 raise OrchestrateError(
@@ -137,7 +144,7 @@ def configured_name(component: ComponentSpec) -> str:
 
 
 def jobs(components: Iterable[ComponentSpec]) -> frozenset[str]:
-    """Return the components that run to their end, because others wait for that."""
+    """Return the components that run to completion, because others wait for that."""
     ends = (Condition.COMPLETED, Condition.SUCCEEDED)
     return frozenset(d.name for c in components for d in c.depends_on if d.condition in ends)
 
@@ -173,7 +180,7 @@ def probe_command(probe: Probe) -> tuple[str, ...] | None:
 
 
 def asked(probes: Iterable[Probe]) -> AskedProbe | None:
-    """Return the first probe that can be asked again and again."""
+    """Return the first probe that can be repeated."""
     for probe in probes:
         if isinstance(probe, AskedProbe):
             return probe
@@ -205,26 +212,67 @@ def probe_details(probe: Probe) -> Iterator[str]:
                 yield key
 
 
-def common_losses(component: ComponentSpec) -> Iterator[ExportLoss]:
-    """Yield the features of a component that no other engine has."""
+def losses_if(name: str, *features: tuple[object, str, str]) -> Iterator[ExportLoss]:
+    """Yield a loss for each feature that a component has: its value, its key, and what the other engine does."""
+    for value, key, text in features:
+        if value:
+            yield ExportLoss(name, key, text)
+
+
+def common_losses(component: ComponentSpec, *supported: str) -> Iterator[ExportLoss]:
+    """Yield the features of a component that no other engine has, except for those `supported` by this one."""
+    yield from (loss for loss in _common_losses(component) if loss.feature not in supported)
+
+
+def _common_losses(component: ComponentSpec) -> Iterator[ExportLoss]:
     name = component.name
-    if component.expect:
-        yield ExportLoss(name, "expect", "nothing answers or reports prompts")
-    if component.failed:
-        yield ExportLoss(name, "failed", "a line of output does not make the start fail")
-    if component.start_after:
-        yield ExportLoss(name, "start_after", "all start at the same time")
-    if component.hooks:
-        yield ExportLoss(name, "hooks", "on_failure and after_exit do not run")
-    if any(d.restart for d in component.depends_on):
-        yield ExportLoss(name, "depends_on.restart", "it is not restarted with what it depends on")
-    for probe in component.ready:
-        for detail in probe_details(probe):
-            yield ExportLoss(name, f"ready.{detail}", "the check accepts any success status and does not look at it")
-    if len(component.stop.steps) > 1 or any(not step.signal for step in component.stop.steps):
-        yield ExportLoss(name, "stop.sequence", "only the first signal and the whole grace period are kept")
+    yield from losses_if(
+        name,
+        (component.expect, "expect", "nothing answers or reports prompts"),
+        (component.failed, "failed", "a line of output does not make the start fail"),
+        (component.start_after, "start_after", "all start at the same time"),
+        (component.hooks, "hooks", "on_failure and after_exit do not run"),
+        (
+            any(d.restart for d in component.depends_on),
+            "depends_on.restart",
+            "it is not restarted with what it depends on",
+        ),
+    )
+    for key, probes in (("ready", component.ready), ("alive", component.alive)):
+        for detail in (detail for probe in probes for detail in probe_details(probe)):
+            yield ExportLoss(name, f"{key}.{detail}", "the check accepts any success status and does not look at it")
+    steps = component.stop.steps
+    yield from losses_if(
+        name,
+        (any(step.keys for step in steps), "stop.keys", "nothing is typed into its terminal before the signal"),
+        (any(step.command for step in steps), "stop.command", "it does not run before the signal"),
+        (
+            sum(bool(step.signal) for step in steps) > 1,
+            "stop.sequence",
+            "only the first signal and the whole grace period are kept",
+        ),
+    )
     if component.restart.policy is not RestartPolicy.NEVER and component.restart.same_exits:
         yield ExportLoss(name, "restart.same_exits", "the same failure again and again is restarted as any other")
+
+
+def restart_losses(component: ComponentSpec, text: str, *, counted: bool = False) -> Iterator[ExportLoss]:
+    """Yield the limits of restarts, if a component is restarted; with `counted` the target has `max`."""
+    if component.restart.policy is not RestartPolicy.NEVER:
+        lost = "restart.within, restart.backoff" if counted else "restart.max, restart.within, restart.backoff"
+        yield ExportLoss(component.name, lost, text)
+
+
+def scope_losses(components: Iterable[ComponentSpec]) -> Iterator[ExportLoss]:
+    """Yield the scope of stop signals of components that run in containers."""
+    if any(component.stop.scope is not Scope.LEADER for component in components):
+        yield ExportLoss("", "stop.scope", "the stop signal goes to the first process of a container")
+
+
+def stop_command(component: ComponentSpec) -> tuple[tuple[str, ...], int]:
+    """Return the command that runs before the stop signal, and the seconds until the signal; () if there is none."""
+    step = component.stop.steps[0]
+    return step.command, math.ceil(step.wait)
 
 
 def ends_system(component: ComponentSpec) -> bool:
@@ -248,6 +296,11 @@ def machine_paths(source: Source, component: ComponentSpec) -> bool:
     """Whether a command or variable contains a path of this project's directory, which another host may not have."""
     words = (*component.argv, *source.variables.get(component.name, {}).values())
     return any(source.directory in plain(word) for word in words)
+
+
+def kubernetes_literal(text: str) -> str:
+    """Return a string that Kubernetes does not expand: `$$` stands for `$`, `$(NAME)` for a variable."""
+    return re.sub(r"\$\$+|\$(?=\()", lambda dollars: dollars[0] * 2, text)
 
 
 def env_file(variables: Mapping[str, str]) -> str:

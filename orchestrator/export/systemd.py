@@ -16,10 +16,11 @@ from orchestrator.export.source import Export, ExportedFile, ExportLoss, Source
 from orchestrator.model.errors import signal_name
 from orchestrator.model.masked import plain
 from orchestrator.model.spec import (
+    AskedProbe,
     ComponentSpec,
     Condition,
-    DelayProbe,
     NotifyProbe,
+    Probe,
     RestartPlan,
     RestartPolicy,
     Scope,
@@ -47,13 +48,22 @@ def command_line(argv: tuple[str, ...], resolve: Resolve) -> str:
     return " ".join(quote(word, command=True) for word in (resolve(first), *others))
 
 
+def _before_signal(command: tuple[str, ...], seconds: int) -> tuple[str, ...]:
+    """Return a command that runs another one and waits until the main process has ended, for some seconds at most.
+
+    systemd sends the signal as soon as ExecStop= ends, and also runs it if the main process has ended by itself.
+    """
+    wait = f'while [ $n -lt {seconds} ] && kill -0 "$MAINPID" 2>/dev/null; do sleep 1; n=$((n+1)); done'
+    return (*common.SHELL, f'[ -n "$MAINPID" ] || exit 0; "$@" & n=0; {wait}', "sh", *command)
+
+
 def unit_name(name: str) -> str:
     """Return a name that a unit may have."""
     return re.sub(r"[^\w.-]", "-", name, flags=re.ASCII)
 
 
 def whole(source: Source, resolve: Resolve, *, user: str | None) -> Export:
-    """Return one unit that runs orchestrate. `user` is who a system unit runs as, None for a unit of the user's own."""
+    """Return one unit that runs orchestrate. `user` is the account of a system unit; None for a user unit."""
     name = unit_name(source.name)
     grace = sum(component.stop.grace for component in source.components)
     variables = {"PATH": source.path} if source.path else {}
@@ -90,7 +100,7 @@ def whole(source: Source, resolve: Resolve, *, user: str | None) -> Export:
     notes = [f"Copy {name}.service to {place}", f"{control} daemon-reload", f"{control} enable --now {name}"]
     if user is None:
         notes.append("loginctl enable-linger, or all stops when you log out")
-    notes.append(f"The system keeps its logs and commands: `orchestrate ps -C {source.directory}`")
+    notes.append(f"The system keeps its logs and commands: `{source.ps}`")
     losses = (ExportLoss("", "terminal", "the merged stream is in the journal; attach and logs work as before"),)
     return Export((ExportedFile(f"{name}.service", "\n".join(lines) + "\n"),), losses, tuple(notes))
 
@@ -163,15 +173,18 @@ class _Writer:
         for need in component.depends_on:
             units = [self.unit(one.name) for one in instances.get(need.name, [])] or [self.unit(need.name)]
             (required if need.required and need.condition is not Condition.COMPLETED else wanted).extend(units)
-        job = common.configured_name(component) in self._jobs or component.name in self._jobs
+        job = self._is_job(component)
         notify = any(isinstance(probe, NotifyProbe) for probe in component.ready)
         kind = "oneshot" if job else "notify" if notify else "exec"
         service = [f"Type={kind}", *(["RemainAfterExit=yes"] if job else []), *(["NotifyAccess=all"] if notify else [])]
         service += self._process(component)
         for probe in component.ready:
             if command := common.probe_command(probe):
-                service.append(f"ExecStartPost={self._wait(command, once=isinstance(probe, DelayProbe))}")
+                service.append(f"ExecStartPost={self._wait(command, probe)}")
         service += ["TimeoutStartSec=infinity", *self._restart(component.restart, job), *self._stop(component)]
+        command, seconds = common.stop_command(component)
+        if command and not job:
+            service.append(f"ExecStop={command_line(_before_signal(command, seconds), self._resolve)}")
         if extra := sorted(component.success - {0}):
             service.append(f"SuccessExitStatus={' '.join(map(str, extra))}")
         unit = [f"PartOf={self.name}.target", *self._order(tuple(required), (*required, *wanted))]
@@ -182,11 +195,15 @@ class _Writer:
             unit += [f"StartLimitBurst={limits.max}"] if limits.max else []
         return self._files(component.name, component, unit, service)
 
-    def _wait(self, command: tuple[str, ...], *, once: bool) -> str:
-        """Return a command that ends once another one succeeds."""
-        if once:
+    def _is_job(self, component: ComponentSpec) -> bool:
+        return common.configured_name(component) in self._jobs or component.name in self._jobs
+
+    def _wait(self, command: tuple[str, ...], probe: Probe) -> str:
+        """Return a command that repeats that of a probe until it succeeds; a delay runs once."""
+        if not isinstance(probe, AskedProbe):
             return command_line(command, self._resolve)
-        loop = ("/bin/sh", "-c", 'until "$@"; do sleep 1; done', "sh", *command)
+        text = f'until timeout {probe.timeout:g} "$@"; do sleep {max(probe.interval, 0.1):g}; done'
+        loop = (*common.SHELL, text, "sh", *command)
         return command_line(loop, self._resolve)
 
     def _order(self, required: tuple[str, ...], after: tuple[str, ...]) -> list[str]:
@@ -222,7 +239,7 @@ class _Writer:
         policy = {
             RestartPolicy.NEVER: "no",
             RestartPolicy.ON_FAILURE: "on-failure",
-            RestartPolicy.ALWAYS: "on-failure" if job else "always",  # a one-shot service takes no other
+            RestartPolicy.ALWAYS: "on-failure" if job else "always",  # a one-shot service allows no other value
         }[plan.policy]
         return [f"Restart={policy}", *([f"RestartSec={plan.first:g}"] if policy != "no" else [])]
 
@@ -243,25 +260,32 @@ class _Writer:
         return files
 
     def step_losses(self, step: ComponentSpec) -> Iterator[ExportLoss]:
-        """Yield what a step loses."""
+        """Yield the features that a step loses."""
         yield ExportLoss(step.name, "init", "it runs again at each boot, not at each start of the system")
         yield from common.common_losses(step)
+        yield from self._account_losses(step)
+
+    def _account_losses(self, component: ComponentSpec) -> Iterator[ExportLoss]:
+        if component.attributes.account is not None and self._user:
+            yield ExportLoss(component.name, "user, group", "a user's own units cannot run as another user or group")
 
     def losses(self, component: ComponentSpec) -> Iterator[ExportLoss]:
-        """Yield what a component loses."""
+        """Yield the features that a component loses."""
         name = component.name
-        yield from common.common_losses(component)
+        # systemd does not run ExecStop= while the command of a one-shot service runs.
+        yield from common.common_losses(component, *(() if self._is_job(component) else ("stop.command",)))
         yield from common.stop_signal_loss(component, "its exit does not stop the other services")
         for probe in component.ready:
             if common.probe_command(probe) is None and not isinstance(probe, NotifyProbe):
                 yield ExportLoss(name, f"ready.{common.probe_in_words(probe)}", "it counts as ready once it is started")
+        if any(isinstance(probe, AskedProbe) and probe.retries for probe in component.ready):
+            yield ExportLoss(name, "ready.retries, ready.start_period", "it waits until the check succeeds")
         if component.alive:
             yield ExportLoss(name, "alive", "it is restarted only if it exits")
         if component.stop_before:
             yield ExportLoss(name, "stop_before", f"it stops at the same time as {', '.join(component.stop_before)}")
         if component.restart.policy is not RestartPolicy.NEVER and component.restart.cap != component.restart.first:
             yield ExportLoss(name, "restart.backoff", f"the pause stays at {component.restart.first:g} s")
-        if component.attributes.account is not None and self._user:
-            yield ExportLoss(name, "user", "a user's own units cannot run as another user")
+        yield from self._account_losses(component)
         if not component.autostart:
             yield ExportLoss(name, "autostart", f"start it with systemctl start {self.unit(name)}")

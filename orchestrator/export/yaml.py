@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Iterable
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w./-]*")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
-def write(tree: Any, indent: int = 0) -> str:
+def write(tree: object, indent: int = 0) -> str:
     """Return a tree of dicts, lists, strings, numbers and booleans as lines of YAML."""
     pad = "  " * indent
     if isinstance(tree, dict) and tree:
@@ -20,25 +20,25 @@ def write(tree: Any, indent: int = 0) -> str:
     return f"{pad}{_scalar(tree)}\n"
 
 
-def documents(trees: list[Any]) -> str:
+def documents(trees: Iterable[object]) -> str:
     """Return several documents in one file."""
     return "---\n".join(map(write, trees))
 
 
-def _below(value: Any, indent: int) -> str:
+def _below(value: object, indent: int) -> str:
     if isinstance(value, dict | list) and value:
         return "\n" + write(value, indent + 1)
     return f" {_scalar(value)}\n"
 
 
-def _item(value: Any, indent: int) -> str:
+def _item(value: object, indent: int) -> str:
     pad = "  " * indent
     if isinstance(value, dict | list) and value:
         return f"{pad}- {write(value, indent + 1)[len(pad) + 2 :]}"
     return f"{pad}- {_scalar(value)}\n"
 
 
-def _scalar(value: Any) -> str:
+def _scalar(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -1,4 +1,5 @@
-"""What happened in a home, also after the end: one file per start, and the causes that are read from it.
+"""The history of a home, available after an exit too: one record per start, and the causes derived from it.
 
-Nothing here is imported by the supervisor. A full disk or a read-only home costs the record, not the system.
+Nothing here is imported by the supervisor. If the disk is full or the home is read-only, only the record is lost; the
+system continues.
 """

@@ -1,4 +1,4 @@
-"""From the events of a record to a chain of causes, in plain sentences. Pure: the clock and the users are passed in.
+"""Derives a chain of causes from the events of a record, in plain sentences. Pure: clock and users are passed in.
 
 A chain begins with what the user sees and ends with the root cause. Each sentence names its subject. A chain is as
 deep as the record goes: it ends early if an event is missing, and it always ends (`DEPTH`).
@@ -6,19 +6,26 @@ deep as the record goes: it ends early if an event is missing, and it always end
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from orchestrator.history.record import Link, Origin, RecordedEvent, RecordKind, StartRecord
+from orchestrator.history.record import (
+    Link,
+    RecordedEvent,
+    RecordKind,
+    StartFacts,
+    StartRecord,
+    list_or_empty,
+    map_or_empty,
+    text_or_empty,
+)
+from orchestrator.history.wording import Words, as_verb, duration, probe_clause
 from orchestrator.model.names import is_meant
 
-_DEAD = re.compile(r"does not live: (?P<probe>.*?) failed (?P<times>once|\d+ times): (?P<answer>.*)", re.DOTALL)
 DEPTH = 20  # sentences of one chain
 RUNNING = ("starting", "up", "ready")
-STOPPING = ("stopping", "killing")
+STOPPING = ("exited", "stopping", "killing", "stuck")
 AT_REST = ("down", "failed")
 
 
@@ -29,14 +36,6 @@ class Step:
     text: str
     lines: tuple[str, ...] = ()
     time: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """How times and users are written."""
-
-    clock: Callable[[float], str]
-    user: Callable[[int], str]
 
 
 Chain = tuple[Step, ...]
@@ -91,10 +90,9 @@ class Causes:
 
     def is_meant(self, names: Collection[str], instance: str) -> bool:
         """Return whether one of these names, patterns or `+tags` means an instance."""
-        found = self._record.facts.get("components")
-        here = (one for one in found if isinstance(one, dict)) if isinstance(found, list) else ()
-        tags = next((one.get("tags") for one in here if one.get("name") == instance), None) or ()
-        return is_meant(names, (instance, self.component_of(instance)), tags)
+        entries = map(map_or_empty, list_or_empty(self._record.facts.get("components")))
+        tags = next((list_or_empty(one.get("tags")) for one in entries if one.get("name") == instance), [])
+        return is_meant(names, (instance, self.component_of(instance)), list(map(str, tags)))
 
     def is_restart_requested(self, instance: str) -> bool:
         """Whether the last run began because of a request, here or for an instance that it follows."""
@@ -123,7 +121,7 @@ class Causes:
         if end is not None:
             how = f" {end.reason}" if end.reason else ""
             took = f" after {duration(end.uptime)}"
-            chain.append(Step(f"the system exited{how} at {self._at(end)}{took}", time=end.time))
+            chain.append(Step(f"the system exited{how} at {self._words.at(end)}{took}", time=end.time))
         if stop is not None:
             chain += self._system_stop(stop, frozenset())
         return tuple(chain[:DEPTH])
@@ -133,9 +131,9 @@ class Causes:
     def _why_started(self, name: str, last: RecordedEvent) -> Chain:
         begun = self._begin_of(name, last)
         if begun is None:
-            return (Step(f"{name} was {last.state or last.phase} at {self._at(last)}", time=last.time),)
+            return (Step(f"{name} was {last.state or last.phase} at {self._words.at(last)}", time=last.time),)
         if begun.run <= 1 and begun.link in (Link.NONE, Link.SYSTEM):
-            return (Step(f"{name} started at {self._at(begun)}", time=begun.time),)
+            return (Step(f"{name} started at {self._words.at(begun)}", time=begun.time),)
         return self._start(name, begun, frozenset())[:DEPTH]
 
     def _begin_of(self, name: str, event: RecordedEvent) -> RecordedEvent | None:
@@ -152,7 +150,7 @@ class Causes:
     def _start(self, name: str, begun: RecordedEvent, seen: frozenset[int]) -> Chain:
         """Return why a run began that was not the first."""
         verb = "restarted" if begun.run > 1 else "started"
-        head = f"{name} {verb} at {self._at(begun)}"
+        head = f"{name} {verb} at {self._words.at(begun)}"
         cause = self._by_number.get(begun.cause)
         if begun.number in seen or len(seen) >= DEPTH:
             return ()
@@ -161,7 +159,7 @@ class Causes:
             step = Step(f"{head} because {begun.by} restarted (depends_on, restart = true)", time=begun.time)
             return (step, *self._leader(begun, cause, seen))
         if cause is not None and cause.kind is RecordKind.REQUEST:
-            return (Step(f"{head} because {self._request(cause)}", time=begun.time),)
+            return (Step(f"{head} because {self._words.request(cause)}", time=begun.time),)
         exited = cause if cause is not None and cause.exit else self._exit_before(name, begun)
         if exited is None:
             return (Step(f"{head}; the record does not contain the cause", time=begun.time),)
@@ -177,7 +175,7 @@ class Causes:
         if cause is None:
             return ()
         if cause.kind is RecordKind.REQUEST:
-            return (Step(f"{begun.by} restarts because {self._request(cause)}", time=cause.time),)
+            return (Step(f"{begun.by} restarts because {self._words.request(cause)}", time=cause.time),)
         if cause.exit:
             clause, more = self._exit_clause(begun.by, cause, seen)
             return (
@@ -194,7 +192,7 @@ class Causes:
 
     def _stop(self, name: str, stopping: RecordedEvent, seen: frozenset[int]) -> Chain:
         """Return why an instance is stopping."""
-        head = f"{name} has been stopping since {self._at(stopping)}"
+        head = f"{name} has been stopping since {self._words.at(stopping)}"
         clause, more = self._reason(name, stopping, seen)
         return (Step(f"{head} because {clause}" if clause else head, time=stopping.time), *more)[:DEPTH]
 
@@ -202,11 +200,11 @@ class Causes:
         """Return why an instance does not run."""
         exited = last if last.exit else self._exit_before(name, last)
         state = last.state or last.phase
-        head = f"{name} {_as_verb(state)} at {self._at(last)}"
+        head = f"{name} {as_verb(state)} at {self._words.at(last)}"
         if exited is None:
             return (Step(head, time=last.time),)
         if state == "waiting":
-            return (*self._waits(name), Step(f"{name} {exited.exit} at {self._at(exited)}", time=exited.time))
+            return (*self._waits(name), Step(f"{name} {exited.exit} at {self._words.at(exited)}", time=exited.time))
         clause, more = self._exit_clause(name, exited, frozenset(), with_time=exited is not last)
         if (exited.is_requested and exited.link is not Link.NONE) or exited.link is Link.REQUEST:
             return (Step(f"{head} because {clause}", time=last.time), *more)[:DEPTH]
@@ -231,7 +229,7 @@ class Causes:
         if clause and (exited.is_requested or exited.link in (Link.PROBE, Link.REQUEST)):
             return clause, more
         after = f" after {duration(exited.lasted)}" if exited.lasted else ""
-        at = f" at {self._at(exited)}" if with_time else ""
+        at = f" at {self._words.at(exited)}" if with_time else ""
         killed = " (orchestrate did not send that signal)" if _is_unexplained(exited) else ""
         return f"it {exited.exit}{at}{after}{killed}", more
 
@@ -243,20 +241,24 @@ class Causes:
         seen |= {event.number}
         match event.link:
             case Link.PROBE:
-                return _probe_clause(event.reason or event.exit), ()
+                return probe_clause(event.reason or event.exit), ()
             case Link.REQUEST if cause is not None:
-                return self._request(cause), ()
+                return self._words.request(cause), ()
             case Link.FOLLOW:
                 return f"{event.by} restarted (depends_on, restart = true)", self._leader(event, cause, seen)
             case Link.SYSTEM:
                 stop = cause if cause is not None and cause.kind is RecordKind.STOP else None
                 return "the system stopped", self._system_stop(stop, seen) if stop else ()
         if event.cause and cause is not None and cause.kind is RecordKind.REQUEST:
-            return self._request(cause), ()
+            return self._words.request(cause), ()
         return "", ()
 
     def _output(self, name: str, exited: RecordedEvent) -> Chain:
         return (Step(f"{name}'s last output before that:", exited.lines),) if exited.lines else ()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._record.first(RecordKind.END) is not None
 
     def _waits(self, name: str, seen: tuple[str, ...] = ()) -> Chain:
         """Return what an instance waits for that was never started."""
@@ -266,33 +268,35 @@ class Causes:
         found = self._wait_clause(name, needs, seen)
         if not found:
             return (Step(f"{name} was never started"),)
-        verb = "was never started: it waited for" if self._record.first(RecordKind.END) else "waits for"
+        verb = "was never started: it waited for" if self._is_over else "waits for"
         return (Step(f"{name} {verb} {found}"),)
 
-    def _wait_clause(self, name: str, needs: list[Mapping[str, Any]], seen: tuple[str, ...]) -> str:
+    def _wait_clause(self, name: str, needs: list[StartFacts], seen: tuple[str, ...]) -> str:
         clauses = []
         for need in needs:
-            other, condition = _text(need.get("name")), _text(need.get("condition")) or "started"
+            other, condition = text_or_empty(need.get("name")), text_or_empty(need.get("condition")) or "started"
             last = self.last(other)
             if not other or other in seen or (last is not None and _has_reached(last, condition)):
                 continue
             further = ""
             if last is None and len(seen) < DEPTH:
                 deeper = self._wait_clause(other, dict(self._components()).get(other) or [], (*seen, name))
-                further = f", which waits for {deeper}" if deeper else ", which was never started"
+                further = (
+                    f", which {'waited' if self._is_over else 'waits'} for {deeper}"
+                    if deeper
+                    else ", which was never started"
+                )
             elif last is not None and last.phase in (*AT_REST, "backoff"):
                 exited = self.last_exit(other)
                 how = f": {exited.exit}" if exited is not None else ""
-                further = f", which {_as_verb(last.state or last.phase)} at {self._at(last)}{how}"
+                further = f", which {as_verb(last.state or last.phase)} at {self._words.at(last)}{how}"
             clauses.append(f"{other} ({condition}){further}")
         return " and for ".join(clauses)
 
-    def _components(self) -> Iterable[tuple[str, list[Mapping[str, Any]]]]:
-        found = self._record.facts.get("components")
-        for one in found if isinstance(found, list) else ():
-            if isinstance(one, dict) and isinstance(one.get("name"), str):
-                needs = one.get("depends_on")
-                yield one["name"], [n for n in needs if isinstance(n, dict)] if isinstance(needs, list) else []
+    def _components(self) -> Iterator[tuple[str, list[StartFacts]]]:
+        for one in map(map_or_empty, list_or_empty(self._record.facts.get("components"))):
+            if isinstance(name := one.get("name"), str):
+                yield name, [need for need in map(map_or_empty, list_or_empty(one.get("depends_on"))) if need]
 
     # The system
 
@@ -300,12 +304,12 @@ class Causes:
         if stop.number in seen:
             return ()
         seen |= {stop.number}
-        head, cause = f"the system stopped at {self._at(stop)}", self._by_number.get(stop.cause)
+        head, cause = f"the system stopped at {self._words.at(stop)}", self._by_number.get(stop.cause)
         match stop.link:
             case Link.SIGNAL if cause is not None:
-                return (Step(f"{head} because {self._request(cause)}", time=stop.time),)
+                return (Step(f"{head} because {self._words.request(cause)}", time=stop.time),)
             case Link.REQUEST if cause is not None:
-                return (Step(f"{head} because {self._request(cause)}", time=stop.time),)
+                return (Step(f"{head} because {self._words.request(cause)}", time=stop.time),)
             case Link.EXIT if cause is not None:
                 clause, more = self._exit_clause(cause.instance, cause, seen)
                 text = f"{head} because {cause.instance} {clause.removeprefix('it ')}"
@@ -316,70 +320,6 @@ class Causes:
                 return (Step(f"{head} because every component had exited", time=stop.time),)
             case _:
                 return (Step(f"{head} because {stop.reason}" if stop.reason else head, time=stop.time),)
-
-    # Words
-
-    def _at(self, event: RecordedEvent) -> str:
-        return self._words.clock(event.time)
-
-    def _request(self, event: RecordedEvent) -> str:
-        if event.kind is RecordKind.SIGNAL:
-            return f"the supervisor received {event.reason}" + (self._sender(event.origin) if event.origin else "")
-        if event.reason:
-            return event.reason
-        origin = event.origin or Origin()
-        words = command_in_words(origin.command) or " ".join(["orchestrate", event.verb, *event.names])
-        who = f" by {self._words.user(origin.uid)}" if origin.uid >= 0 else ""
-        return f"'{words}' was run{who}" + _place(origin)
-
-    def _sender(self, origin: Origin) -> str:
-        command = command_in_words(origin.command)
-        what = f"'{command}' of {self._words.user(origin.uid)}" if command else self._words.user(origin.uid)
-        return f" from {what}{_place(origin)}"
-
-
-def _place(origin: Origin) -> str:
-    where = [f"pid {origin.pid}"] if origin.pid else []
-    where += [origin.tty] if origin.tty else []
-    where += [f"tmux pane {origin.pane}"] if origin.pane else []
-    return f" ({', '.join(where)})" if where else ""
-
-
-def command_in_words(command: tuple[str, ...]) -> str:
-    """Return a command line as it was typed: without the interpreter, and without directories."""
-    words = list(command)
-    if words and os.path.basename(words[0]).startswith("python"):
-        words = words[1:]
-        while words and words[0].startswith("-") and words[0] != "-m":
-            words = words[1:]
-        if words[:2] == ["-m", "orchestrator"]:
-            words[:2] = ["orchestrate"]
-    if words:
-        words[0] = os.path.basename(words[0])
-    return " ".join(words)
-
-
-def duration(seconds: float) -> str:
-    """Return `4.2 s`, `3 min 20 s`, `2 h 5 min` or `3 d 4 h`."""
-    seconds = max(0.0, seconds)
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
-
-
-def _as_verb(state: str) -> str:
-    """Return a state as a verb in the past."""
-    return {"down": "stopped", "backoff": "exited", "restarting": "exited", "stuck": "got stuck"}.get(state, state)
-
-
-def _probe_clause(reason: str) -> str:
-    if found := _DEAD.fullmatch(reason):
-        return f"its liveness probe failed {found['times']}: {found['probe']}: {found['answer']}"
-    return f"it {reason}"
 
 
 def _is_unexplained(exited: RecordedEvent) -> bool:
@@ -396,7 +336,3 @@ def _has_reached(last: RecordedEvent, condition: str) -> bool:
             return last.state == "completed"
         case _:
             return last.phase in AT_REST and bool(last.run)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -1,7 +1,7 @@
-"""What is checked out in a repository, read from its files (gitrepository-layout(5), gitformat-index(5)).
+"""Finds what is checked out in a repository, from its files (gitrepository-layout(5), gitformat-index(5)).
 
-No git is run: the supervisor may not block on one. The index tells size and modification time of each tracked file; a
-file that differs in one of them is hashed as git does it. Files that are not tracked are not looked for. An index of
+No git is run: the supervisor may not block on one. The index has size and modification time of each tracked file; a
+file that differs in one of them is hashed as git does it. Untracked files are ignored. An index of
 more than `INDEX_MAX` bytes, or of version 4, is not read: then the changed files are not known.
 """
 
@@ -47,7 +47,7 @@ def find(directory: Path) -> Repository | None:
 
 
 def commit_of(repository: Repository) -> str:
-    """Return the commit that is checked out; empty if there is none."""
+    """Return the commit that is checked out; empty if no commit exists."""
     try:
         head = (repository.git / "HEAD").read_text().strip()
         if not head.startswith("ref: "):

@@ -1,6 +1,6 @@
-"""What a start consists of, as plain fields for its record, and what differs between two starts.
+"""The inputs of a start, as plain fields for its record, and the differences between two starts.
 
-No value of a variable is kept, only a keyed hash: who copies a record learns names, origins and which ones changed. The
+No value of a variable is kept, only a keyed hash: a copied record reveals names, origins and which ones changed. The
 key is a file beside the records (0600), so that hashes of one home can be compared with each other.
 """
 
@@ -16,9 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from orchestrator.history import git
+from orchestrator.history.record import StartFacts, list_or_empty, map_or_empty, text_or_empty
 from orchestrator.model.spec import ComponentSpec
 
 KEY = "key"
@@ -27,9 +28,9 @@ LOCK_FILES = (
     "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt", "package-lock.json", "yarn.lock",
     "pnpm-lock.yaml", "bun.lockb", "Gemfile.lock", "Cargo.lock", "go.sum", "composer.lock", "mix.lock", "flake.lock",
 )  # fmt: skip
-# These differ between two terminals and mean nothing to a component.
+# These differ between two terminals, or with the number of instances, and mean nothing to a component.
 _OF_THE_TERMINAL = re.compile(
-    r"_|SHLVL|PWD|OLDPWD|WINDOWID|TERM.*|TMUX.*|INVOCATION_ID|JOURNAL_STREAM|STY|SSH_.*|XDG_SESSION_ID|LS_COLORS|PS"
+    r"_|SHLVL|PWD|OLDPWD|WINDOWID|TERM.*|TMUX.*|INVOCATION_ID|JOURNAL_STREAM|STY|SSH_.*|XDG_SESSION_ID|LS_COLORS|PS|ORCHESTRATE_INSTANCE"
 )
 
 
@@ -47,14 +48,12 @@ class VariableInput(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InputSources:
-    """What the definition was read from: absolute paths of its files and .env files, and the variables of each
-    instance with their origins."""
+    """The sources of the definition: absolute paths of its files and .env files, the variables of each
+    instance with their origins, and which of the files are `definitions`."""
 
     files: tuple[str, ...] = ()
     variables: Mapping[str, Mapping[str, VariableInput]] = field(default_factory=dict)
-
-
-Facts = dict[str, Any]
+    definitions: tuple[str, ...] = ()
 
 
 class Describer:
@@ -65,28 +64,31 @@ class Describer:
         self._sources = sources
         self._directory = directory
         self._hashes: dict[str, str] = {}
-        self._paths: dict[tuple[str, str, str], list[Any]] = {}
+        self._paths: dict[tuple[str, str, str], list[object]] = {}
 
-    def describe(self, components: Iterable[ComponentSpec]) -> Facts:
-        """Return what describes these components, their files and the state of the repository."""
+    def describe(self, components: Iterable[ComponentSpec]) -> StartFacts:
+        """Return the facts about these components, their files and the state of the repository."""
         specs = list(components)
         variables = {spec.name: self._variables(spec) for spec in specs}
         common = _common(list(variables.values()))
+        names = {spec.name: spec.component or spec.name for spec in specs}
         paths = [*self._sources.files, *(str(self._directory / name) for name in LOCK_FILES)]
         return {
+            "definitions": list(self._sources.definitions),
             "files": {path: found for path in paths if (found := self._file(path))},
             **self._repository(),
             "variables": common,
             "components": [
                 {
                     "name": spec.name,
+                    "component": names[spec.name],
                     "source": spec.source,
                     "tags": sorted(spec.tags),
                     "depends_on": [
                         {"name": need.name, "condition": need.condition.value, "restart": need.restart}
                         for need in spec.depends_on
                     ],
-                    "definition": self._definition(spec),
+                    "definition": self._definition(_of_components(spec, names)),
                     "command": self._command(spec),
                     "variables": {k: v for k, v in variables[spec.name].items() if common.get(k) != v},
                 }
@@ -94,7 +96,7 @@ class Describer:
             ],
         }
 
-    def _repository(self) -> Facts:
+    def _repository(self) -> StartFacts:
         repository = git.find(self._directory)
         if repository is None:
             return {}
@@ -116,7 +118,7 @@ class Describer:
 
     def _definition(self, spec: ComponentSpec) -> dict[str, str]:
         """Return a hash for each key of the definition that has an effect, the environment excluded."""
-        skipped = ("name", "component", "environment", "source", "colour", "attributes", "hooks")
+        skipped = ("name", "component", "environment", "source", "color", "attributes", "hooks")
         return {
             "user" if one.name == "account" else one.name: self._hash(repr(value))
             for of in (spec, spec.attributes, spec.hooks)
@@ -124,7 +126,7 @@ class Describer:
             if one.name not in skipped and (value := getattr(of, one.name)) != one.default
         }
 
-    def _command(self, spec: ComponentSpec) -> list[Any]:
+    def _command(self, spec: ComponentSpec) -> list[object]:
         """Return path, modification time and size of the program; empty if it is not found."""
         word = program_of(spec.argv)
         place = spec.cwd, word, spec.environment.get("PATH", "")
@@ -146,8 +148,14 @@ class Describer:
             return ""
 
 
+def _of_components(spec: ComponentSpec, names: Mapping[str, str]) -> ComponentSpec:
+    """Return a spec that depends on components instead of their instances, whose number may change."""
+    needs = dict.fromkeys(dataclasses.replace(need, name=names.get(need.name, need.name)) for need in spec.depends_on)
+    return dataclasses.replace(spec, depends_on=tuple(needs))
+
+
 def _common(variables: list[dict[str, list[str]]]) -> dict[str, list[str]]:
-    """Return what all have: written once, it keeps the record of many components small."""
+    """Return the entries common to all: written once, they keep the record of many components small."""
     if not variables:
         return {}
     first, *others = variables
@@ -184,13 +192,17 @@ def key_of(directory: Path) -> bytes:
     return key
 
 
-# What differs
+# Differences
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any], component: str = "") -> list[str]:
-    """Return what changed, one sentence each, the most specific first; with `component` without what is about another
-    one. Any facts will do, also damaged ones."""
-    old, new = _components(before), _components(after)
+def differences(before: StartFacts, after: StartFacts, component: str = "") -> list[str]:
+    """Return what changed, one sentence each, the most specific first; with `component`, omit changes of
+    other ones. Damaged facts are accepted too."""
+    old, new, counts = _paired(before, after)
+    if component not in new:
+        component = next(
+            (text_or_empty(one.get("component")) for name, one in _entries(after) if name == component), component
+        )
     found = _of_variables(before, after, old, new, component)
     explained = {match[1] for text in found if (match := re.search(r"(?:^|: )(\S+) line \d+ ", text))}
     for name in dict.fromkeys([*old, *new]):
@@ -199,24 +211,27 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], component: 
         if name not in new or name not in old:
             found.append(f"component {name} was {'added' if name in new else 'removed'}")
             continue
-        found += _of_component(name, old[name], new[name])
+        found += [*counts.get(name, ()), *_of_component(name, old[name], new[name])]
     return [*found, *_of_files(before, after, explained)]
 
 
-def _of_files(before: Mapping[str, Any], after: Mapping[str, Any], explained: set[str]) -> Iterator[str]:
+def _of_files(before: StartFacts, after: StartFacts, explained: set[str]) -> Iterator[str]:
     """Yield the files and versions that changed; `explained` are files whose changed lines are known."""
-    home = f"{_text(after.get('home'))}/"
-    old, new = _map(before.get("files")), _map(after.get("files"))
+    home = f"{text_or_empty(after.get('home'))}/"
+    old, new = map_or_empty(before.get("files")), map_or_empty(after.get("files"))
     for path in dict.fromkeys([*old, *new]):
         short = path.removeprefix(home)
         if old.get(path) != new.get(path) and not {path, short} & explained:
             yield f"{short} {'was added' if path not in old else 'was removed' if path not in new else 'changed'}"
             explained.add(short)
-    dirty, now = _map(before.get("changed")), _map(after.get("changed"))
+    dirty, now = map_or_empty(before.get("changed")), map_or_empty(after.get("changed"))
     for path in dict.fromkeys([*dirty, *now]):
         if dirty.get(path) != now.get(path) and path not in explained:
             how = "has no uncommitted change anymore" if path not in now else "has an uncommitted change"
             yield f"{path} {how}"
+    first, second = (", ".join(map(str, list_or_empty(facts.get("definitions")))) for facts in (before, after))
+    if first != second and "definitions" in before and "definitions" in after:
+        yield f"definition changed: {first or 'none'} → {second or 'none'}"
     for key, words in (("commit", "git commit"), ("orchestrate", "version of orchestrate"), ("python", "Python"),
                        ("host", "host"), ("home", "home")):  # fmt: skip
         one, other = before.get(key), after.get(key)
@@ -225,32 +240,32 @@ def _of_files(before: Mapping[str, Any], after: Mapping[str, Any], explained: se
             yield f"{words} changed: {one[:length] or 'none'} → {other[:length] or 'none'}"
 
 
-def _of_component(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    one, other = _map(old.get("definition")), _map(new.get("definition"))
-    keys = [key for key in dict.fromkeys([*one, *other]) if one.get(key) != other.get(key)]
+def _of_component(name: str, old: StartFacts, new: StartFacts) -> Iterator[str]:
+    one, other = map_or_empty(old.get("definition")), map_or_empty(new.get("definition"))
+    keys = [k for k in dict.fromkeys([*one, *other]) if k != "on_exit_is_set" and one.get(k) != other.get(k)]
     if keys:
         names = ", ".join("command" if key == "argv" else key for key in keys)
-        yield f"{name}: {names} changed ({_text(new.get('source'))})"
-    program, now = _list(old.get("command")), _list(new.get("command"))
+        yield f"{name}: {names} changed ({text_or_empty(new.get('source'))})"
+    program, now = list_or_empty(old.get("command")), list_or_empty(new.get("command"))
     if program != now and program and now:
         moved = f"{program[0]} → {now[0]}" if program[0] != now[0] else f"{now[0]} was modified"
         yield f"{name}: program changed: {moved}"
 
 
 def _of_variables(
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    old: Mapping[str, Mapping[str, Any]],
-    new: Mapping[str, Mapping[str, Any]],
+    before: StartFacts,
+    after: StartFacts,
+    old: Mapping[str, StartFacts],
+    new: Mapping[str, StartFacts],
     component: str,
 ) -> list[str]:
     """Return the variables that changed: once for all components, or with the component's name."""
     seen: dict[str, list[str]] = {}
     for name in (one for one in new if one in old and component in ("", one)):
-        was = {**_map(before.get("variables")), **_map(old[name].get("variables"))}
-        now = {**_map(after.get("variables")), **_map(new[name].get("variables"))}
+        was = {**map_or_empty(before.get("variables")), **map_or_empty(old[name].get("variables"))}
+        now = {**map_or_empty(after.get("variables")), **map_or_empty(new[name].get("variables"))}
         for variable in sorted({*was, *now}):
-            one, other = _list(was.get(variable)), _list(now.get(variable))
+            one, other = list_or_empty(was.get(variable)), list_or_empty(now.get(variable))
             if one[:1] == other[:1] or _OF_THE_TERMINAL.fullmatch(variable):
                 continue
             verb = "changed" if one and other else "was added" if other else "was removed"
@@ -262,8 +277,8 @@ def _of_variables(
     ]
 
 
-def _variable(name: str, one: list[Any], other: list[Any], verb: str) -> str:
-    was, now = (_text(found[1]) if len(found) > 1 else "" for found in (one, other))
+def _variable(name: str, one: list[object], other: list[object], verb: str) -> str:
+    was, now = (text_or_empty(found[1]) if len(found) > 1 else "" for found in (one, other))
     file, sign, line = (now or was).rpartition(":")
     if sign and line.isdecimal() and verb == "changed" and was.rpartition(":")[0] == file:
         return f"{file} line {line} {name} changed"
@@ -273,18 +288,35 @@ def _variable(name: str, one: list[Any], other: list[Any], verb: str) -> str:
     return f"variable {name} {verb}" + (f" ({where})" if where else "")
 
 
-def _components(facts: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    found = [one for one in _list(facts.get("components")) if isinstance(one, dict)]
-    return {one["name"]: one for one in found if isinstance(one.get("name"), str)}
+def _entries(facts: StartFacts) -> Iterator[tuple[str, StartFacts]]:
+    """Yield the name and the facts of each instance."""
+    for one in map(map_or_empty, list_or_empty(facts.get("components"))):
+        if isinstance(name := one.get("name"), str):
+            yield name, one
 
 
-def _map(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _paired(
+    before: StartFacts, after: StartFacts
+) -> tuple[dict[str, StartFacts], dict[str, StartFacts], dict[str, list[str]]]:
+    """Return the instances of both starts by name, and for each component whose number of instances changed a sentence
+    about that. Its first instance represents all of these, under the component's name."""
+    was, now = _by_component(before), _by_component(after)
+    old: dict[str, StartFacts] = {}
+    new: dict[str, StartFacts] = {}
+    counts: dict[str, list[str]] = {}
+    for name in dict.fromkeys([*was, *now]):
+        one, other = was.get(name, []), now.get(name, [])
+        if one and other and len(one) != len(other):
+            old[name], new[name] = one[0][1], other[0][1]
+            counts[name] = [f"{name}: number of instances changed: {len(one)} → {len(other)}"]
+        else:
+            old.update(one)
+            new.update(other)
+    return old, new, counts
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _by_component(facts: StartFacts) -> dict[str, list[tuple[str, StartFacts]]]:
+    found: dict[str, list[tuple[str, StartFacts]]] = {}
+    for name, one in _entries(facts):
+        found.setdefault(text_or_empty(one.get("component")) or name, []).append((name, one))
+    return found

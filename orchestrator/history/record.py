@@ -18,14 +18,16 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 FORMAT = 1
-BYTES_MAX = 1 << 26  # of one file that is read: no file of ours is that long
+BYTES_MAX = 1 << 26  # of one file that are read: our files are shorter
 _NAME = re.compile(r"(\d{6,})(\.old)?\.jsonl")
+
+StartFacts = Mapping[str, object]  # the description of a start: JSON from a file, so the type of a value is not certain
 
 
 class RecordError(Exception):
@@ -33,17 +35,17 @@ class RecordError(Exception):
 
 
 class RecordKind(enum.Enum):
-    """What an event is."""
+    """The kind of an event."""
 
     START = "start"  # the system starts; `facts` describe it
-    CHANGE = "change"  # an instance has another state
+    CHANGE = "change"  # the state of an instance changed
     PROBE = "probe"  # a probe passes or fails, and it did not before
     REQUEST = "request"  # a second terminal requests a change
     SIGNAL = "signal"  # the supervisor got a signal
     READY = "ready"  # every component was ready at once, for the first time
     STOP = "stop"  # the system begins to stop
     END = "end"  # the supervisor exits
-    RENAME = "rename"  # `instance` was called `by` before
+    RENAME = "rename"  # `instance` had the name `by` before
     COPY = "copy"  # a bundle took a copy of the record while the system ran; no event follows
     GAP = "gap"  # `count` events before this one could not be written
 
@@ -77,8 +79,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """One line of a record. `time` is wall-clock seconds, `uptime` seconds since the start, by a clock that nobody
-    sets.
+    """One line of a record. `time` is wall-clock seconds, `uptime` seconds since the start, by a monotonic clock.
 
     Of a change: `phase` and `before` are states of the lifecycle, `state` is the word that users see. `exit` is how the
     run ended, as a clause ("exited with status 3"), empty while it has not; `lasted` its seconds, `lines` its last
@@ -115,30 +116,27 @@ class RecordedEvent:
     argument: str = ""
     origin: Origin | None = None
     count: int = 0
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: StartFacts = field(default_factory=dict)
 
     def encode(self) -> bytes:
-        """Return one line, all ASCII: text may hold bytes that are no UTF-8. Fields with their default are left out."""
-        found: dict[str, Any] = {}
+        """Return one line, all ASCII: text may contain bytes that are not UTF-8. Fields with their default are
+        omitted."""
+        found: dict[str, object] = {}
         for one in dataclasses.fields(self):
             value = getattr(self, one.name)
             if one.name in _REQUIRED or (value and value != one.default):
-                found[one.name] = _plain(value)
+                if isinstance(value, enum.Enum):
+                    value = value.value
+                elif isinstance(value, float):
+                    value = round(value, 3)
+                elif isinstance(value, Origin):
+                    value = {k: v for k, v in dataclasses.asdict(value).items() if v != getattr(_NOBODY, k)}
+                found[one.name] = value
         return json.dumps(found, separators=(",", ":")).encode() + b"\n"
 
 
 _REQUIRED = ("number", "kind")
 _NOBODY = Origin()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, float):
-        return round(value, 3)
-    if isinstance(value, Origin):
-        return {k: v for k, v in dataclasses.asdict(value).items() if v != getattr(_NOBODY, k)}
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +148,17 @@ class StartRecord:
     skipped: int = 0
 
     @property
-    def facts(self) -> Mapping[str, Any]:
-        """What the start was, as described last; empty if that is lost."""
+    def facts(self) -> StartFacts:
+        """The description of the start, as of the last change; empty if it is lost."""
         return next((event.facts for event in reversed(self.events) if event.kind is RecordKind.START), {})
+
+    @property
+    def facts_at_start(self) -> StartFacts:
+        """The start before a request changed the number of instances, as its definition and options describe it."""
+        changed = (e.number for e in self.events if e.kind is RecordKind.REQUEST and e.verb in ("scale", "start"))
+        until = next(changed, math.inf)
+        starts = [event.facts for event in self.events if event.kind is RecordKind.START and event.number < until]
+        return starts[-1] if starts else self.facts
 
     def first(self, kind: RecordKind) -> RecordedEvent | None:
         """Return the first event of a kind."""
@@ -180,7 +186,7 @@ def mark_of_copy(found: StartRecord, now: float) -> bytes:
 
 
 def numbers(directory: Path) -> list[int]:
-    """Return the numbers of the starts that have a record, oldest first; empty if there is no such directory."""
+    """Return the numbers of the starts that have a record, oldest first; empty if the directory does not exist."""
     try:
         names = os.listdir(directory)
     except OSError:
@@ -250,7 +256,7 @@ def _check_format(facts: object, name: str) -> None:
     )
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
+def _object(line: bytes) -> dict[str, object] | None:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -258,7 +264,7 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _event(found: dict[str, Any]) -> RecordedEvent | None:
+def _event(found: dict[str, object]) -> RecordedEvent | None:
     number = found.get("number")
     if type(number) is not int or number <= 0:
         return None
@@ -271,8 +277,8 @@ def _event(found: dict[str, Any]) -> RecordedEvent | None:
     )
 
 
-def _fields(found: Mapping[str, Any], kind: type) -> dict[str, Any]:
-    """Return the known fields whose values have the right type."""
+def _fields(found: Mapping[str, object], kind: type) -> dict[str, Any]:
+    """Return the known fields whose values have the right type, which `_READ` checks."""
     result: dict[str, Any] = {}
     for one in dataclasses.fields(kind):
         if one.name in found and (value := _READ[str(one.type)](found[one.name])) is not None:
@@ -288,7 +294,7 @@ def _real(value: object) -> float | None:
     if type(value) not in (int, float):
         return None
     assert isinstance(value, int | float)
-    return float(value) if math.isfinite(value) and abs(value) < 1e11 else None  # what datetime takes
+    return float(value) if math.isfinite(value) and abs(value) < 1e11 else None  # the range of datetime
 
 
 def _texts(value: object) -> tuple[str, ...] | None:
@@ -299,7 +305,7 @@ def _link(value: object) -> Link | None:
     return next((one for one in Link if one.value == value), None)
 
 
-_READ: dict[str, Any] = {
+_READ: dict[str, Callable[[object], Any]] = {
     "int": _whole,
     "float": _real,
     "bool": lambda value: value if isinstance(value, bool) else None,
@@ -308,5 +314,20 @@ _READ: dict[str, Any] = {
     "Link": _link,
     "RecordKind": lambda value: None,
     "Origin | None": lambda value: Origin(**_fields(value, Origin)) if isinstance(value, dict) else None,
-    "Mapping[str, Any]": lambda value: value if isinstance(value, dict) else None,
+    "StartFacts": lambda value: value if isinstance(value, dict) else None,
 }
+
+
+def map_or_empty(value: object) -> dict[str, object]:
+    """Return a value of facts if it is an object; else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def list_or_empty(value: object) -> list[object]:
+    """Return a value of facts if it is an array; else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def text_or_empty(value: object) -> str:
+    """Return a value of facts if it is a string; else an empty one."""
+    return value if isinstance(value, str) else ""

@@ -1,8 +1,8 @@
 """Writes the record of one start: one write(2) per event, and nothing in between.
 
-There is no buffer: a SIGKILL loses at most the line that is being written. There is no fsync either: a crash of the
-machine may lose the last seconds, and a slow disk does not hold up the supervisor. What cannot be written is counted;
-the next line that can is preceded by a `gap`. No method raises OSError after `__init__`.
+Events are not buffered: a SIGKILL loses at most the line that is being written. We do not fsync either: a crash of
+the machine may lose the last seconds, but a slow disk does not block the supervisor. Events that cannot be written are
+counted; the next line that can is preceded by a `gap`. No method raises OSError after `__init__`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from orchestrator.history import record
-from orchestrator.history.record import FORMAT, RecordedEvent, RecordKind
+from orchestrator.history.record import FORMAT, RecordedEvent, RecordKind, StartFacts
 
 STARTS = 20
 SIZE = 5_000_000
@@ -23,12 +23,12 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Recorder:
-    """Appends events to the file of this start. `lost` is called once for each row of failures, with the reason."""
+    """Appends events to the file of this start. `lost` is called once for each series of failures, with the reason."""
 
     def __init__(
         self,
         directory: Path,
-        facts: Mapping[str, Any],
+        facts: StartFacts,
         lost: Callable[[str], object],
         *,
         starts: int = STARTS,
@@ -64,7 +64,7 @@ class Recorder:
         return self._uptime() - self._began
 
     def append(self, kind: RecordKind, *, time: float | None = None, **fields: Any) -> int:
-        """Write one event and return its number, by which others name it as their cause."""
+        """Write one event and return its number, by which later events refer to it as their cause."""
         self._count += 1
         when = self._now() if time is None else time
         event = RecordedEvent(self._count, kind, time=when, uptime=self.uptime, **fields)
@@ -72,11 +72,16 @@ class Recorder:
         self._keep(event, line)
         if self._written + len(line) > self._half and self._written:
             self._rotate()
-        self._write(line)
+        if self._missing:
+            gap = RecordedEvent(self._count - 1, RecordKind.GAP, time=self._now(), count=self._missing).encode()
+            line = gap + line
+        if self._put(line):
+            self._missing = 0
+            self._written += len(line)
         return event.number
 
     def _keep(self, event: RecordedEvent, line: bytes) -> None:
-        """Keep what a reader needs if the older half goes: the facts, and the last changes of each instance."""
+        """Keep what a reader needs if the older half is removed: the facts, and the last changes of each instance."""
         if event.kind is RecordKind.START:
             self._head = self._head or line
             self._kept["", RecordKind.START] = line
@@ -97,18 +102,10 @@ class Recorder:
             path.replace(older)
             fd = os.open(path, _FLAGS, 0o600)
         except OSError:
-            return  # go on in the old file
+            return  # continue in the old file
         os.close(self._fd)
         self._fd, self._written, self._is_torn = fd, 0, False
         self._put(b"".join([self._head, *self._kept.values()]))
-
-    def _write(self, line: bytes) -> None:
-        if self._missing:
-            gap = RecordedEvent(self._count - 1, RecordKind.GAP, time=self._now(), count=self._missing).encode()
-            line = gap + line
-        if self._put(line):
-            self._missing = 0
-            self._written += len(line)
 
     def _put(self, data: bytes) -> bool:
         """Write, on a new line if the last write was cut off."""
@@ -131,7 +128,7 @@ class Recorder:
         return False
 
     def _reopen_if_removed(self) -> None:
-        """Begin the file again if somebody has cleaned the home (git clean -fdx): one fstat(2) per event."""
+        """Begin the file again if the home was cleaned (git clean -fdx): one fstat(2) per event."""
         if os.fstat(self._fd).st_nlink:
             return
         try:

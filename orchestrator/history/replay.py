@@ -1,4 +1,4 @@
-"""From a log and its index to the output of a terminal as it was written, and to its screen at any time.
+"""Reconstructs a terminal's output from a log and its index, and its screen at any time.
 
 Without an index, or for a part of a log that has none, the timestamps of the lines are the times, and every line feed
 came as CR LF.
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from orchestrator.terminal.emulator import Emulator
 
 STANDARD = (24, 80)  # rows and columns of a terminal whose size is not known
-FED_MAX = 1_000_000  # bytes of output that make a screen; of earlier ones only the modes count
+FED_MAX = 1_000_000  # bytes of output that make a screen; of earlier output only the modes count
 _STAMP = re.compile(rb"(?:(?<=\n)|\A)(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z!? ")
-# What sets modes, margins, character sets and the title, or clears all of them.
+# Sequences that set modes, margins, character sets and the title, or clear all of them.
 _STATE = re.compile(
     rb"\x1b\[\?[0-9;]*[hl]|\x1b\[[0-9;]*r|\x1b[c=>]|\x1b[()].|\x1b\[!p|\x1b\][02];[^\x07\x1b]{0,400}(?:\x07|\x1b\\)"
 )
@@ -44,7 +44,7 @@ class Piece:
 
 
 def pieces_of(directory: Path, instance: str) -> Iterator[Piece]:
-    """Yield all that is kept of an instance's output, oldest first. Raises OSError."""
+    """Yield the kept output of an instance, oldest first. Raises OSError."""
     ages = log_reader.instances(directory).get(instance)
     if ages is None:
         return
@@ -122,7 +122,7 @@ def encoded(pieces: Iterable[Piece], stamp: Callable[[float], bytes]) -> tuple[b
 
 
 def seconds(stamp: bytes) -> float:
-    """Return the time of a timestamp; 0 if it is none."""
+    """Return the time of a timestamp; 0 if it is invalid."""
     try:
         return datetime.fromisoformat(stamp.decode("ascii")).replace(tzinfo=timezone.utc).timestamp()
     except ValueError:
@@ -145,9 +145,9 @@ class Recording:
         return next((n for n in range(self.last, 0, -1) if self.pieces[n - 1].time <= time), 0)
 
     def until_exit(self, *, is_running: bool) -> int:
-        """Return how many pieces there are up to the last exit; 0 if there was none. A run without a recorded end has
-        been killed together with us: it ended before the next one, and the last one now unless the system is
-        running."""
+        """Return how many pieces there are up to the last exit; 0 if there was none. A run without a recorded exit was
+        killed together with the supervisor: it ended before the next run, and the last run has ended unless the system
+        is running."""
         begins = [number for number, piece in enumerate(self.pieces) if piece.begins]
         last = begins[-1] if begins else 0
         if any(piece.ends for piece in self.pieces[last:]) or is_running:
@@ -156,7 +156,7 @@ class Recording:
         return self.last
 
     def begin_of_run(self, count: int) -> int:
-        """Return the number of the piece that the run began with which the piece before `count` belongs to."""
+        """Return the number of the first piece of a run: of the one that the piece before `count` belongs to."""
         return next((n for n in range(count - 1, -1, -1) if self.pieces[n].begins), 0)
 
     def screen_after(self, count: int) -> Emulator:
@@ -182,7 +182,7 @@ class Recording:
         return next(later, next((p.size for p in reversed(self.pieces) if all(p.size)), STANDARD))
 
     def delay(self, number: int) -> float:
-        """Return the seconds between a piece and the one before it, by the clock that is not set."""
+        """Return the seconds between a piece and the one before it, by the monotonic clock if it is known."""
         if not number:
             return 0.0
         before, after = self.pieces[number - 1], self.pieces[number]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
-from xml.sax.saxutils import escape
 
-from orchestrator.history.record import RecordedEvent, StartRecord
+from orchestrator.history.record import RecordedEvent, StartRecord, list_or_empty, map_or_empty
 from orchestrator.terminal.width import padded, width
 
 HEADS = ("NAME", "STARTED", "UP", "READY", "WAITED FOR")
@@ -42,12 +40,12 @@ class Times:
 def of_record(record: StartRecord) -> tuple[Times, ...]:
     """Return the times of all instances of a record, in the order in which they started."""
     facts = record.facts
-    steps = [name for name in _list(facts.get("steps")) if isinstance(name, str)]
+    steps = [name for name in list_or_empty(facts.get("steps")) if isinstance(name, str)]
     changes = record.changes()
     found: dict[str, Times] = {}
-    for one in _list(facts.get("components")):
-        if isinstance(one, dict) and isinstance(name := one.get("name"), str):
-            needs = [need for need in _list(one.get("depends_on")) if isinstance(need, dict)]
+    for one in map(map_or_empty, list_or_empty(facts.get("components"))):
+        if isinstance(name := one.get("name"), str):
+            needs = [need for need in map(map_or_empty, list_or_empty(one.get("depends_on"))) if need]
             pairs = tuple((str(need.get("name")), str(need.get("condition"))) for need in needs)
             found[name] = _times(name, pairs, name in steps, changes.get(name, []))
     for index, step in enumerate(steps):
@@ -58,10 +56,6 @@ def of_record(record: StartRecord) -> tuple[Times, ...]:
         found = {n: t if t.is_step or t.needs else _with_needs(t, last) for n, t in found.items()}
     gated = [_gated(times, found) for times in found.values()]
     return tuple(sorted(gated, key=lambda times: (times.started is None, times.started or 0.0)))
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _times(name: str, needs: tuple[tuple[str, str], ...], is_step: bool, changes: Iterable[RecordedEvent]) -> Times:
@@ -94,7 +88,7 @@ def _gated(times: Times, known: Mapping[str, Times]) -> Times:
 
 
 def critical_path(all_times: Iterable[Times]) -> tuple[Times, ...]:
-    """Return the chain that ends with what was ready last, first what it began with; empty if nothing was ready."""
+    """Return the chain that led to the instance that was ready last, first cause first; empty if none was ready."""
     known = {times.name: times for times in all_times}
     last = max((t for t in known.values() if t.ready is not None), key=lambda t: t.ready or 0.0, default=None)
     path: list[Times] = []
@@ -158,19 +152,24 @@ def as_mermaid(all_times: tuple[Times, ...]) -> str:
 
 def as_svg(all_times: tuple[Times, ...]) -> str:
     """Return a chart: a bar for each instance from its start to its readiness, those of the critical path dark."""
+    from html import escape  # the supervisor, which imports this file, never draws
+
     path = critical_path(all_times)
     whole = max((t.ready or t.ended or t.up or t.started or 0.0 for t in all_times), default=0.0) or 1.0
     left = _MARGIN * 2 + _LETTER * max((width(times.name) for times in all_times), default=0)
     right, height = _LETTER * 20, _MARGIN * 2 + _ROW * (len(all_times) + 1)
+    summary = path_in_words(path)
+    full_width = max(left + _SCALE + right, _MARGIN * 2 + _LETTER * width(summary))
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + _SCALE + right}" height="{height}"'
-        ' font-family="monospace" font-size="13">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{full_width}" height="{height}"'
+        ' font-family="monospace" font-size="13">',
+        '<rect width="100%" height="100%" fill="#ffffff"/>',  # black text on a dark page cannot be read
     ]
     for row, times in enumerate(all_times):
         y = _MARGIN + row * _ROW
         is_critical = times in path
         weight = ' font-weight="bold"' if is_critical else ""
-        parts.append(f'<text x="{_MARGIN}" y="{y + _BAR - 2}"{weight}>{escape(times.name)}</text>')
+        parts.append(f'<text x="{_MARGIN}" y="{y + _BAR - 2}"{weight}>{escape(times.name, quote=False)}</text>')
         if times.started is None:
             parts.append(f'<text x="{left}" y="{y + _BAR - 2}">not started</text>')
             continue
@@ -181,5 +180,5 @@ def as_svg(all_times: tuple[Times, ...]) -> str:
         words = f"{times.started:.1f} s to {end:.1f} s"
         parts.append(f'<text x="{x + length + 6:.1f}" y="{y + _BAR - 2}">{words}</text>')
     y = _MARGIN + len(all_times) * _ROW + _BAR
-    parts.append(f'<text x="{_MARGIN}" y="{y}">{escape(path_in_words(path))}</text>')
+    parts.append(f'<text x="{_MARGIN}" y="{y}">{escape(summary, quote=False)}</text>')
     return "\n".join([*parts, "</svg>", ""])

@@ -1,4 +1,4 @@
-"""What is said over the socket in the home: one JSON object a line, each way.
+"""The requests to a running system and their replies: one JSON object a line, each way, over the socket in the home.
 
 A client sends one `Request`; the supervisor answers with one `Reply`, or with a stream of them until either side
 closes. The format is versioned: a request of another version is answered with an error that says so.
@@ -6,27 +6,142 @@ closes. The format is versioned: a request of another version is answered with a
     {"version": 1, "verb": "restart", "names": ["web"]}
     {"ok": true, "rows": [{"instance": "web", "state": "ready", …}]}
 
-What goes over the socket once somebody is attached: frames, each way.
-
-`attach` begins as any request, one JSON object a line, and so does its reply. Where that is no error, both sides then
-speak frames: one byte that says what it is, four bytes of length (big-endian), and so many bytes.
+Each verb has a class of requests and, if no other verb has it, a type of rows.
 """
 
 from __future__ import annotations
 
 import enum
 import json
-import struct
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from orchestrator.model.errors import FAILED_STATUS
 
+Row = Mapping[str, object]  # one JSON object on the socket
+
+if TYPE_CHECKING:  # a TypedDict costs time at each start, and frames are only for those who attach
+    from typing import TypedDict, final
+
+    from orchestrator.model.frames import ClientTerminal
+
+    # Reports of a running system on itself, its instances and their changes. A row is passed on as it is: to --json, to
+    # the view, to a program. Times are seconds since the epoch, or None.
+
+    class StatusRow(TypedDict):
+        """The whole system. `step` is the initial step that is running; `states` counts instances by state."""
+
+        state: str
+        step: str | None
+        title: str
+        pid: int
+        since: float
+        ready: int
+        components: int
+        states: dict[str, int]
+
+    class RunFields(TypedDict):
+        """An instance and its current or last run."""
+
+        instance: str
+        component: str
+        state: str
+        pid: int | None
+        guardian: int | None
+        started: float | None
+        ready_since: float | None
+        restarts: int
+        port: str | None
+        last_exit: str | None
+        ended: float | None
+
+    class RunRow(RunFields):
+        """A run with the seconds until the instance restarts."""
+
+        restarts_in: float | None
+
+    class InstanceRow(RunRow):
+        """An instance with the dependencies that it waits for, and the prompt at which it waits for input."""
+
+        waits_for: list[str]
+        waiting: str | None
+
+    class ReasonRow(InstanceRow):
+        """An instance with the reason for its state in a sentence, and the last lines of its output."""
+
+        reason: str
+        lines: list[str]
+
+    class UsageRow(InstanceRow, total=False):
+        """The row of `ps`, which adds what the process tree uses: processors, bytes, and the ports it listens on."""
+
+        cpu: float | None
+        memory: int | None
+        ports: list[int]
+        assigned_port: str | None
+
+    class WhyRow(ReasonRow, total=False):
+        """The row of `why`, which adds the fault of an instance that is up."""
+
+        fault: str
+
+    class ShownRow(RunFields):
+        """An instance as the view shows it: `restart_at` instead of `restarts_in`, which would change all the time."""
+
+        waits_for: list[str]
+        waiting: str | None
+        restart_at: int | None
+        tags: list[str]
+        tty: bool
+        full_screen: bool
+
+    class WatchRow(TypedDict, total=False):
+        """One of: the system, an instance, or the names of all instances in order."""
+
+        system: StatusRow
+        instance: ShownRow
+        order: list[str]
+
+    # `from` is a keyword, so the functional form.
+    EventRow = TypedDict(
+        "EventRow",
+        {
+            "time": float,
+            "instance": str,
+            "component": str,
+            "from": str,
+            "state": str,
+            "pid": "int | None",
+            "status": "int | None",
+            "last_exit": "str | None",
+        },
+    )
+
+    @final
+    class EndRow(TypedDict):
+        """The last event: the exit of the system, with its exit status."""
+
+        time: float
+        state: str
+        status: int
+
+    class AttachRow(TypedDict, total=False):
+        """What a client is attached to: an instance, or the directory whose log files are the merged stream, and when
+        this start began."""
+
+        instance: str
+        logs: str
+        begun: float
+
+
 VERSION = 1
+INSTANCES_MAX = 1000  # of one component
+NO_PROMPT = "(no prompt)"  # represents a prompt that has no text
 
 
 class Verb(enum.Enum):
-    """What can be asked of a running system."""
+    """The requests to a running system."""
 
     PS = "ps"
     START = "start"
@@ -38,61 +153,308 @@ class Verb(enum.Enum):
     SEND = "send"
     WHY = "why"
     EVENTS = "events"
-    WATCH = "watch"  # rows as of PS, and again each that changes; see `Desk`
+    WATCH = "watch"  # the rows of the view, and again each that changes
     WAIT = "wait"
     STATUS = "status"
     DOWN = "down"
-    ATTACH = "attach"  # see `model.control`
+    ATTACH = "attach"
 
 
 class MalformedRequest(Exception):
-    """A line that is no request; the message says why."""
+    """A line that is not a request, or not a reply; the message says why."""
+
+
+RowT = TypeVar("RowT", bound="Row", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """`names` are instances, components or globs, empty for all; `argument` is the signal, the text to send, or what
-    to wait for (`ready` or `exit`)."""
-
-    verb: Verb
-    names: tuple[str, ...] = ()
-    argument: str = ""
-
-    def encode(self) -> bytes:
-        """One line."""
-        fields = {"version": VERSION, "verb": self.verb.value, "names": self.names, "argument": self.argument}
-        return json.dumps(fields).encode() + b"\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """`error` says in words why not, where `ok` is false; `status` is the exit status it leads the client to; `rows`
-    are objects with plain fields. `progress` says what the supervisor waits for, for the user; the answer follows.
-    `last` is false where more replies follow."""
+class Reply(Generic[RowT]):
+    """A reply of the supervisor. If `ok` is false, `error` is the reason. `status` is the exit status of the client.
+    `progress` says what the supervisor waits for before it answers. `last` is false if more replies follow."""
 
     ok: bool = True
     error: str = ""
     status: int = 0
-    rows: tuple[dict[str, Any], ...] = ()
+    rows: tuple[RowT, ...] = ()
     last: bool = True
     progress: str = ""
 
     def encode(self) -> bytes:
-        """One line, all ASCII: a name or a port may hold bytes that are no UTF-8."""
-        return json.dumps(asdict(self)).encode() + b"\n"
+        """Return one line, all ASCII: a name or a port may hold bytes that are not UTF-8."""
+        fields = {name: getattr(self, name) for name in _PLAIN} | {"rows": self.rows}
+        return json.dumps(fields).encode() + b"\n"
 
 
-def refusal(error: str, status: int = FAILED_STATUS) -> Reply:
-    """Say why not, as the last word."""
+_PLAIN: dict[str, type] = {"ok": bool, "error": str, "status": int, "last": bool, "progress": str}
+
+
+def refusal(error: str, status: int = FAILED_STATUS) -> Reply[Row]:
+    """Return the last reply to a request that is refused."""
     return Reply(ok=False, error=error, status=status)
 
 
-def decode_request(line: bytes) -> Request:
-    """Parse a line of a client; raises MalformedRequest."""
+@dataclass(frozen=True, slots=True)
+class Request(Generic[RowT]):
+    """A request of a client; each verb has a class. `names` are instances, components or globs; empty means all. The
+    type parameter is that of the rows in the reply."""
+
+    verb: ClassVar[Verb]
+    changes: ClassVar[bool] = False  # whether it changes the system; then it is recorded
+    is_secret: ClassVar[bool] = False  # whether the argument may be a password
+    absent: ClassVar[Mapping[str, object]] = {}  # values of fields that a supervisor of another version may not send
+
+    names: tuple[str, ...] = ()
+
+    @property
+    def argument(self) -> str:
+        """The argument beside the names as text, for the socket and for the record of a start."""
+        return ""
+
+    @classmethod
+    def read(cls, names: tuple[str, ...], argument: str) -> Request[RowT]:
+        """Return the request with these fields. Raises MalformedRequest."""
+        return cls(names)
+
+    def encode(self) -> bytes:
+        """Return one line."""
+        fields = {"version": VERSION, "verb": self.verb.value, "names": self.names, "argument": self.argument}
+        return json.dumps(fields).encode() + b"\n"
+
+    def read_reply(self, line: bytes) -> Reply[RowT]:
+        """Parse a reply to this request. Raises MalformedRequest.
+
+        The supervisor may be of another version: a field that it does not send gets its value in `absent`, and a field
+        that is unknown here is kept.
+        """
+        reply = decode_reply(line)
+        return cast("Reply[RowT]", replace(reply, rows=tuple({**self.absent, **row} for row in reply.rows)))
+
+
+_NO_RUN: dict[str, object] = {
+    **dict.fromkeys(("instance", "component", "state"), ""),
+    **dict.fromkeys(("restarts_in", "pid", "guardian", "started", "ready_since", "port", "last_exit", "ended")),
+    "restarts": 0,
+}
+_NO_INSTANCE: dict[str, object] = {**_NO_RUN, "waits_for": [], "waiting": None}
+
+
+class StatusRequest(Request["StatusRow"]):
+    """The state of the system, in one row."""
+
+    __slots__ = ()
+    verb = Verb.STATUS
+    absent = {
+        "state": "",
+        "step": None,
+        "title": "",
+        "pid": 0,
+        "since": None,
+        "ready": 0,
+        "components": 0,
+        "states": {},
+    }
+
+
+class PsRequest(Request["InstanceRow"]):
+    """The state of instances."""
+
+    __slots__ = ()
+    verb = Verb.PS
+    absent = _NO_INSTANCE
+
+
+class WhyRequest(Request["WhyRow"]):
+    """The reason for the state of instances."""
+
+    __slots__ = ()
+    verb = Verb.WHY
+    absent = {**_NO_INSTANCE, "reason": "", "lines": []}
+
+
+class EventsRequest(Request["EventRow | EndRow"]):
+    """Each change of a state, until the system exits."""
+
+    __slots__ = ()
+    verb = Verb.EVENTS
+
+
+class WatchRequest(Request["WatchRow"]):
+    """All rows that the view shows, and again each that changes."""
+
+    __slots__ = ()
+    verb = Verb.WATCH
+
+
+class StartRequest(Request["RunRow"]):
+    """Start instances and what they depend on."""
+
+    __slots__ = ()
+    verb = Verb.START
+    changes = True
+    absent = _NO_RUN
+
+
+class StopRequest(Request["RunRow"]):
+    """Stop instances."""
+
+    __slots__ = ()
+    verb = Verb.STOP
+    changes = True
+    absent = _NO_RUN
+
+
+class RestartRequest(Request["RunRow"]):
+    """Stop instances and start them again."""
+
+    __slots__ = ()
+    verb = Verb.RESTART
+    changes = True
+    absent = _NO_RUN
+
+
+class KillRequest(Request["RunRow"]):
+    """Kill instances."""
+
+    __slots__ = ()
+    verb = Verb.KILL
+    changes = True
+    absent = _NO_RUN
+
+
+class DownRequest(Request["RunRow"]):
+    """Stop the system."""
+
+    __slots__ = ()
+    verb = Verb.DOWN
+    changes = True
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleRequest(Request["RunRow"]):
+    """Change the number of instances of one component."""
+
+    verb = Verb.SCALE
+    changes = True
+    absent = _NO_RUN
+
+    count: int = 1
+
+    @property
+    def argument(self) -> str:
+        """The number."""
+        return str(self.count)
+
+    @classmethod
+    def read(cls, names: tuple[str, ...], argument: str) -> ScaleRequest:
+        """Return the request. Raises MalformedRequest."""
+        is_number = argument.isdecimal() and len(argument) < 10
+        if len(names) != 1 or not is_number or int(argument) > INSTANCES_MAX:
+            raise MalformedRequest(f"cannot scale: name a component and a number up to {INSTANCES_MAX}")
+        return cls(names, int(argument))
+
+
+@dataclass(frozen=True, slots=True)
+class TextRequest(Request[RowT]):
+    """A request whose argument is any text."""
+
+    argument: str = ""
+
+    @classmethod
+    def read(cls, names: tuple[str, ...], argument: str) -> TextRequest[RowT]:
+        """Return the request."""
+        return cls(names, argument)
+
+
+class SignalRequest(TextRequest["RunRow"]):
+    """Send a signal, given by name or number, to instances."""
+
+    __slots__ = ()
+    verb = Verb.SIGNAL
+    changes = True
+    absent = _NO_RUN
+
+
+class SendRequest(TextRequest["RunRow"]):
+    """Type a text into the terminal of one instance."""
+
+    __slots__ = ()
+    verb = Verb.SEND
+    changes = True
+    is_secret = True
+
+
+class Awaited(enum.Enum):
+    """The state that a client waits for."""
+
+    READY = "ready"
+    EXIT = "exit"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitRequest(Request["RunRow"]):
+    """Answer when instances are ready, or have exited."""
+
+    verb = Verb.WAIT
+    absent = _NO_RUN
+
+    awaited: Awaited = Awaited.READY
+
+    @property
+    def argument(self) -> str:
+        """The awaited state."""
+        return self.awaited.value
+
+    @classmethod
+    def read(cls, names: tuple[str, ...], argument: str) -> WaitRequest:
+        """Return the request. Raises MalformedRequest."""
+        try:
+            return cls(names, Awaited(argument))
+        except ValueError:
+            raise MalformedRequest(f"cannot wait for {argument!r}: ready or exit") from None
+
+
+@dataclass(frozen=True, slots=True)
+class AttachRequest(Request["AttachRow"]):
+    """Attach to the terminal of one instance; without a name, follow the merged stream."""
+
+    verb = Verb.ATTACH
+    changes = True
+
+    terminal: ClientTerminal | None = None
+
+    @property
+    def argument(self) -> str:
+        """The terminal of the client, and what it may do."""
+        return self.terminal.encode() if self.terminal is not None else ""
+
+    @classmethod
+    def read(cls, names: tuple[str, ...], argument: str) -> AttachRequest:
+        """Return the request. Raises MalformedRequest."""
+        if not names:
+            return cls()
+        from orchestrator.model.frames import MalformedFrame, decode_terminal
+
+        try:
+            return cls(names, decode_terminal(argument))
+        except MalformedFrame as error:
+            raise MalformedRequest(str(error)) from None
+
+
+REQUESTS: dict[Verb, type[Request[Row]]] = {
+    kind.verb: kind
+    for kind in (
+        *(PsRequest, StartRequest, StopRequest, RestartRequest, ScaleRequest, KillRequest, SignalRequest, SendRequest),
+        *(WhyRequest, EventsRequest, WatchRequest, WaitRequest, StatusRequest, DownRequest, AttachRequest),
+    )
+}
+
+
+def decode_request(line: bytes) -> Request[Row]:
+    """Parse a line of a client. Raises MalformedRequest."""
     fields = _object(line)
     version = fields.get("version")
     if version != VERSION:
-        raise MalformedRequest(f"version {version!r} is not spoken here, {VERSION} is")
+        raise MalformedRequest(f"unsupported protocol version {version!r}, expected {VERSION}")
     try:
         verb = Verb(fields.get("verb"))
     except ValueError:
@@ -102,20 +464,20 @@ def decode_request(line: bytes) -> Request:
         raise MalformedRequest("names must be a list of strings")
     if not isinstance(argument, str):
         raise MalformedRequest("argument must be a string")
-    return Request(verb, tuple(names), argument)
+    return REQUESTS[verb].read(tuple(names), argument)
 
 
-def decode_reply(line: bytes) -> Reply:
-    """Parse a line of the supervisor; raises MalformedRequest."""
+def decode_reply(line: bytes) -> Reply[Row]:
+    """Parse a line of the supervisor. Fields of another type than expected are left out. Raises MalformedRequest."""
     fields = _object(line)
-    known = {name: fields[name] for name in ("ok", "error", "status", "last", "progress") if name in fields}
     rows = fields.get("rows", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise MalformedRequest("rows must be a list of objects")
+    known: dict[str, Any] = {name: fields[name] for name, kind in _PLAIN.items() if isinstance(fields.get(name), kind)}
     return Reply(**known, rows=tuple(rows))
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def _object(line: bytes) -> dict[str, object]:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):
@@ -123,108 +485,3 @@ def _object(line: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise MalformedRequest("not a JSON object on one line")
     return fields
-
-
-FRAME_MAX = 1 << 18
-_HEAD = struct.Struct(">cI")
-
-
-class FrameKind(enum.Enum):
-    """What a frame carries: bytes as they are, a size as `ROWSxCOLUMNS`, or UTF-8 text."""
-
-    INPUT = b"i"  # client: typed
-    SIZE = b"s"  # client: its terminal's; supervisor: that of the component's, to a viewer with `sizes`
-    OUTPUT = b"o"  # supervisor: for the terminal
-    NOTE = b"n"  # supervisor: a line for whoever sits there
-    END = b"e"  # supervisor: the last frame; an exit status, a blank, and why
-
-
-class MalformedFrame(Exception):
-    """The other side does not speak this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame."""
-
-    kind: FrameKind
-    body: bytes
-
-    def encode(self) -> bytes:
-        """The bytes of it."""
-        return _HEAD.pack(self.kind.value, len(self.body)) + self.body
-
-
-class FrameReader:
-    """Collects chunks until frames are whole."""
-
-    def __init__(self) -> None:
-        self._rest = bytearray()
-
-    def feed(self, chunk: bytes) -> list[Frame]:
-        """Take a chunk; return what is whole now. Raises MalformedFrame; nothing can be read after that."""
-        self._rest += chunk
-        frames: list[Frame] = []
-        while len(self._rest) >= _HEAD.size:
-            mark, size = _HEAD.unpack_from(self._rest)
-            try:
-                kind = FrameKind(mark)
-            except ValueError:
-                raise MalformedFrame(f"unknown frame {mark!r}") from None
-            if size > FRAME_MAX:
-                raise MalformedFrame(f"a frame of {size} bytes")
-            end = _HEAD.size + size
-            if len(self._rest) < end:
-                break
-            frames.append(Frame(kind, bytes(self._rest[_HEAD.size : end])))
-            del self._rest[:end]
-        return frames
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """How a client attaches: the size of its terminal, only to read, or to take the keyboard from the writer.
-
-    With `sizes` a client that only reads gives the component's terminal its size while there is no writer, and learns
-    the size that it has.
-    """
-
-    rows: int
-    columns: int
-    read_only: bool = False
-    takes_over: bool = False
-    sizes: bool = False
-
-    def encode(self) -> str:
-        """As the argument of the request."""
-        words = [format_size(self.rows, self.columns)]
-        words += ["read-only"] * self.read_only + ["take-over"] * self.takes_over
-        words += ["sizes"] * self.sizes
-        return " ".join(words)
-
-
-def decode_seat(text: str) -> Seat:
-    """Read the argument of a request; raises MalformedFrame."""
-    size, *words = text.split() or [""]
-    if not set(words) <= {"read-only", "take-over", "sizes"}:
-        raise MalformedFrame(f"unknown way to attach: {text!r}")
-    read_only = "read-only" in words
-    return Seat(
-        *parse_size(size.encode()),
-        read_only=read_only,
-        takes_over="take-over" in words,
-        sizes=read_only and "sizes" in words,
-    )
-
-
-def format_size(rows: int, columns: int) -> str:
-    """The body of a SIZE frame, as text."""
-    return f"{rows}x{columns}"
-
-
-def parse_size(body: bytes) -> tuple[int, int]:
-    """Return rows and columns of a SIZE frame; raises MalformedFrame."""
-    rows, _, columns = body.partition(b"x")
-    if not all(word.isdigit() and len(word) < 6 and 0 < int(word) < 1 << 16 for word in (rows, columns)):
-        raise MalformedFrame(f"no size: {body[:20]!r}")
-    return int(rows), int(columns)

@@ -1,4 +1,4 @@
-"""The errors a user can cause, each with the exit status it leads to.
+"""The errors that a user can cause, each with its exit status.
 
 `cli` is the one place that turns them into a line on stderr and a status. A line reads
 ``orchestrate: cannot <verb> <object>: <reason>``; a second one, ``hint: …``, says what to do about it.
@@ -18,15 +18,15 @@ HELD_STATUS = 75  # EX_TEMPFAIL of sysexits.h: trying again later may work
 
 
 def with_hint(message: str, hint: str) -> str:
-    """Return a message with what the user can do about it, if anything, on its own line."""
+    """Return a message, with a hint for the user, if any, on a second line."""
     return f"{message}\nhint: {hint}" if hint else message
 
 
 class OrchestrateError(Exception):
     """A failure that is reported in one line, without a traceback.
 
-    `hint` says what the user can do about it, on a line of its own after the message. `status` is the exit status, if
-    it is not that of the class.
+    `hint` says what the user can do about it, on a separate line after the message. `status` is the exit status, if it
+    differs from that of the class.
     """
 
     status = FAILED_STATUS
@@ -59,7 +59,7 @@ class ConfigError(OrchestrateError):
 
 
 class NotRunningError(OrchestrateError):
-    """Nothing runs on a home."""
+    """No system is running in a home."""
 
     status = NOT_RUNNING_STATUS
 
@@ -71,13 +71,13 @@ class NotRunningError(OrchestrateError):
 
 
 class HeldError(OrchestrateError):
-    """Another instance holds the home."""
+    """Another orchestrate holds the home."""
 
     status = HELD_STATUS
 
 
 def signal_name(number: int) -> str:
-    """SIGTERM for 15; real-time and unknown signals by number."""
+    """Return SIGTERM for 15; real-time and unknown signals by number."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -85,7 +85,7 @@ def signal_name(number: int) -> str:
 
 
 def in_words(status: int) -> str:
-    """Say how a process ended; `status` is an exit code or a negative signal number."""
+    """Return in words how a process ended; `status` is an exit code or a negative signal number."""
     return f"killed by {signal_name(-status)}" if status < 0 else f"exited with status {status}"
 
 
@@ -95,7 +95,7 @@ def as_code(status: int) -> int:
 
 
 def signal_number(name: str) -> int | None:
-    """15 for TERM, SIGTERM, term or 15; None where there is no such signal."""
+    """Return 15 for TERM, SIGTERM, term or 15; None for an unknown signal."""
     if name.isascii() and name.isdecimal():
         return int(name) if len(name) < 4 and int(name) in set(signal.valid_signals()) else None
     upper = name.upper()

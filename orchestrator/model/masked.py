@@ -39,5 +39,5 @@ def plain(text: str) -> str:
 
 
 def masked(text: str, shown: str) -> str:
-    """Return a text that is shown in another way; the text itself if the two are equal."""
+    """Return a text with a different shown form; the text itself if the two are equal."""
     return text if text == shown else Masked(text, shown)

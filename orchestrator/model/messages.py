@@ -1,4 +1,4 @@
-"""What supervisor, guardians and prober say to each other, and what a guardian is given at its start.
+"""The messages between supervisor, guardians and prober, and the data that a guardian gets at its start.
 
 Frozen dataclasses, pickled by multiprocessing. `Started` is followed on the same socket by a duplicate of the pty
 master (`reduction.send_handle`).
@@ -17,7 +17,7 @@ _NO_HOOKS = Hooks()
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """All a guardian needs for one incarnation. `rows` and `columns` size its pty; `descriptors` is the soft
+    """The data that a guardian needs for one run. `rows` and `columns` size its pty; `descriptors` is the soft
     RLIMIT_NOFILE that the component gets back. Without `tty` it gets pipes. `cgroup` is the directory of the control
     group that enforces its limits; empty without one."""
 
@@ -48,7 +48,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class StartFailed:
-    """Nothing was started: `reason` in words."""
+    """The leader could not be started; `reason` says why."""
 
     reason: str
 
@@ -58,11 +58,11 @@ class LeaderExited:
     """The leader exited; `status` is a negative signal number or an exit code (os.waitstatus_to_exitcode).
 
     If the leader was a shell that died of the stop signal, this is the status of the command it waited for, and the
-    message comes when that has exited. `asked` says whether a stop was under way: only the guardian knows what came
+    message comes when that has exited. `asked` says whether a stop was in progress: only the guardian knows what came
     first. `left` is how many processes a leader has left that exited by itself, and `daemons` says whether any of them
-    is in another session, as a program that puts itself into the background. `unexplained_kill` says that it, or the
-    command whose status this is, was killed by a SIGKILL that was not ours; `oom_kills` counts what the OOM killer has
-    killed in its control group, and is None without one.
+    is in another session, as after a program that puts itself into the background. `unexplained_kill` says that the
+    leader, or the command whose status this is, was killed by a SIGKILL that was not ours. `oom_kills` counts the
+    processes that the OOM killer has killed in the control group, and is None without one.
     """
 
     status: int
@@ -75,12 +75,12 @@ class LeaderExited:
 
 @dataclass(frozen=True, slots=True)
 class Vacated:
-    """The tree is empty (waitpid said ECHILD); the guardian ends."""
+    """The tree is empty (waitpid returned ECHILD); the guardian exits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """These processes survived the kill; the guardian stays with them."""
+    """These processes survived SIGKILL; the guardian keeps running and watches them."""
 
     pids: tuple[int, ...]
     why: str
@@ -93,7 +93,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Skip the grace."""
+    """Skip the grace period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """To a guardian: run `argv` in the tree, once; it has `timeout` seconds. An Answer with this key follows."""
+class Execute:
+    """To a guardian: run `argv` in the tree, once, for at most `timeout` seconds. An Answer with this key follows."""
 
     key: tuple[str, int]
     argv: tuple[str, ...]
@@ -114,8 +114,8 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Conclude:
-    """To a guardian with hooks: its run has ended, so run those that apply once the tree is empty. `environment` tells
-    them of it."""
+    """To a guardian with hooks: the run has ended; run the hooks that apply once the tree is empty. `environment` has
+    the variables that describe the run."""
 
     failed: bool
     environment: Mapping[str, str]
@@ -123,15 +123,15 @@ class Conclude:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """From a guardian: something that the user should know."""
+    """From a guardian: a message for the user."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """To the prober: ask `probe` once. `since` is the wall-clock time (seconds) that its `fresh` times have to be
-    later than; `root` the pid of the guardian above the tree whose socket has to answer, 0 for anybody's."""
+    """To the prober: run `probe` once. Its `fresh` times must be later than `since`, a wall-clock time in seconds.
+    `root` is the pid of the guardian above the tree whose socket must answer, 0 for any process."""
 
     key: tuple[str, int]
     probe: ProberProbe
@@ -141,8 +141,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """From the prober or a guardian: what came of the question with this key; `text` says in a few words what was
-    seen."""
+    """From the prober or a guardian: the result of the probe with this key; `text` describes it in a few words."""
 
     key: tuple[str, int]
     holds: bool
@@ -150,4 +149,4 @@ class Answer:
 
 
 Up = Started | StartFailed | LeaderExited | Vacated | Stuck | Answer | Remark
-Down = Stop | Kill | Signal | Run | Conclude
+Down = Stop | Kill | Signal | Execute | Conclude

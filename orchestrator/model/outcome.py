@@ -1,4 +1,4 @@
-"""How a system ended, and the exit status that tells it. Pure."""
+"""How a system ended, and its exit status. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from orchestrator.model.errors import FAILED_STATUS
 
 @dataclass(frozen=True, slots=True)
 class ExitPolicy:
-    """What ends the system beside its members' ends. A terminal that goes does, unless `hang_up_stops` is off; whoever
-    reads its output and goes, unless it `stays`; the end of the component `exit_code_from` (empty for none), whose code
-    then is the system's."""
+    """The conditions that end the system beside the exits of its instances.
+
+    The loss of the terminal ends it if `hang_up_stops`. The loss of the reader of its output ends it unless it `stays`.
+    The exit of the component `exit_code_from` (empty for none) ends it with the code of that component.
+    """
 
     hang_up_stops: bool = True
     stays: bool = False
@@ -24,42 +26,43 @@ class ExitPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`status` is the exit code; where `signal` is set the process ends by that signal instead."""
+    """`status` is the exit code; if `signal` is set, the process ends by that signal instead."""
 
     status: int = 0
     signal: int = 0
 
     @property
     def code(self) -> int:
-        """The exit code that a shell shows for it."""
+        """The exit code that a shell shows."""
         return errors.as_code(-self.signal) if self.signal else self.status
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """How one member ended: `status` as os.waitstatus_to_exitcode, `own` whether nobody had asked it to end."""
+class InstanceEnd:
+    """How one instance exited: `status` as os.waitstatus_to_exitcode, `own` whether the exit was not requested."""
 
     status: int
     own: bool
     succeeded: bool
 
 
-def of_lost_sink(number: int, terminal: bool, terms: ExitPolicy) -> Outcome | None:
-    """Nobody reads our output any more, says errno `number`: end as a program does that writes into a closed pipe; a
-    terminal that has gone is a hang-up; a full disk is a failure. None where that is to be outlived."""
-    if terms.stays:
+def of_lost_sink(number: int, terminal: bool, exit_policy: ExitPolicy) -> Outcome | None:
+    """Return how to end when our output fails with errno `number`: a closed pipe ends us with SIGPIPE, as it ends any
+    program; a terminal that has gone is a hang-up; a full disk is a failure. None means to keep running."""
+    if exit_policy.stays:
         return None
     if number == errno.EPIPE:
         return Outcome(signal=signal.SIGPIPE)
     if terminal:
-        return Outcome(signal=signal.SIGHUP) if terms.hang_up_stops else None
+        return Outcome(signal=signal.SIGHUP) if exit_policy.hang_up_stops else None
     return Outcome(FAILED_STATUS)
 
 
-def of_culprit(culprit: End, others: Iterable[End | None]) -> Outcome:
-    """The system ended because `culprit` did: its own code, and 1 where that is 0 but others had to be stopped.
+def of_culprit(culprit: InstanceEnd, others: Iterable[InstanceEnd | None]) -> Outcome:
+    """Return the outcome of a system that ended because `culprit` exited: its code, or 1 if that is 0 but other
+    instances had to be stopped.
 
-    `others` holds None for a member that never ran.
+    `others` holds None for an instance that never ran.
     """
     code = errors.as_code(culprit.status)
     if not culprit.succeeded:
@@ -68,8 +71,8 @@ def of_culprit(culprit: End, others: Iterable[End | None]) -> Outcome:
     return Outcome(0 if all_well else code or FAILED_STATUS)
 
 
-def of_all(ends: Iterable[End | None]) -> Outcome:
-    """Every member ended by itself, none of them ending the system: 0, or the code of the first that failed."""
+def of_all(ends: Iterable[InstanceEnd | None]) -> Outcome:
+    """Return the outcome if every instance exited by itself: 0, or the code of the first that failed."""
     for end in ends:
         if end is not None and not end.succeeded:
             return Outcome(errors.as_code(end.status) or FAILED_STATUS)

@@ -1,9 +1,9 @@
-"""What is done at which prompt: the rules of a component, and which of them a prompt calls for. Pure.
+"""The prompt rules of a component, and which of them applies to a prompt. Pure.
 
-A rule's pattern is searched in the unfinished line as it stands on the screen; the first rule that matches counts.
-(pexpect's matcher looks for the earliest match in a stream of raw bytes; what is asked here is one row, and which rule
-is meant by it.) A rule acts once a prompt: not again before the line has ended. A hidden prompt (a password) that is
-asked in the same words again has refused the answer: it is not given again, or the account would be locked.
+A rule's pattern is searched in the unfinished line as it is on the screen; the first rule that matches counts.
+(pexpect's matcher looks for the earliest match in a stream of raw bytes; here the text is one row, and the question is
+which rule matches it.) A rule acts once per prompt, and not again before the line has ended. If a hidden prompt (for a
+password) appears again in the same words, the answer was wrong. It is not given again, as that could lock the account.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 
 class PromptAction(enum.Enum):
-    """What a prompt means."""
+    """The action of a rule."""
 
-    ALERT = "alert"  # somebody has to look
+    ALERT = "alert"  # the user has to act
     ANSWER = "answer"
-    READY = "ready"  # the component is
-    FAIL = "fail"  # the component has
+    READY = "ready"  # the component is ready
+    FAIL = "fail"  # the component has failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Rule:
 
 
 class RuleMatch(enum.Enum):
-    """What a prompt calls for."""
+    """How the rules apply to a prompt."""
 
     UNKNOWN = "no rule matches"
     ACT = "do what the rule says"
@@ -44,7 +44,7 @@ class RuleMatch(enum.Enum):
 
 
 class Expectations:
-    """The rules of one incarnation, and what was done by them."""
+    """The rules of one run, and which of them have acted."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = [(re.compile(rule.prompt), rule) for rule in rules]
@@ -52,11 +52,11 @@ class Expectations:
         self._answered: set[str] = set()
 
     def end_line(self) -> None:
-        """The line has ended: the next prompt is another one."""
+        """Record that the line has ended: the next prompt is a new one."""
         self._done = None
 
     def meet(self, prompt: str, *, hidden: bool) -> tuple[RuleMatch, Rule | None]:
-        """Say what a prompt calls for; `hidden` where what is typed is not echoed."""
+        """Return what to do at a prompt; `hidden` says that input is not echoed."""
         rule = next((rule for pattern, rule in self._rules if pattern.search(prompt)), None)
         if rule is None:
             return RuleMatch.UNKNOWN, None

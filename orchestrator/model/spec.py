@@ -1,28 +1,23 @@
 """What a system is: components, how each is started, watched, stopped and restarted.
 
-Everything is frozen and validated before the first process exists; after that nobody reads
-`os.environ` or a file again. All times are float seconds.
+Everything is frozen and validated before the first process exists; after that neither `os.environ` nor any file is read
+again. All times are float seconds.
 
-What a preset learned from its initial steps.
+This file also defines what a preset learned from its initial steps.
 """
 
 from __future__ import annotations
 
 import enum
-import re
 import signal
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.model.prompt_rules import Rule
 
-NAME_PATTERN = re.compile(r"\w[\w.-]*")
-NAME_MAX = 64  # bytes: a name is also a file name, and a label in the prefix of every line
-
 
 class Scope(enum.Enum):
-    """Whom a stop signal reaches: the leader, its process group, or the whole tree."""
+    """The scope of a stop signal: the leader, its process group, or the whole tree."""
 
     LEADER = "leader"
     GROUP = "group"
@@ -30,7 +25,7 @@ class Scope(enum.Enum):
 
 
 class OnExit(enum.Enum):
-    """What the end of a component, when it will not be restarted, does to the system."""
+    """The effect on the system of a component's exit, if it will not be restarted."""
 
     STOP = "stop"
     IGNORE = "ignore"
@@ -46,7 +41,7 @@ class Condition(enum.Enum):
 
 
 class RestartPolicy(enum.Enum):
-    """When the end of a component that nobody asked for leads to a new incarnation."""
+    """When an unrequested exit of a component leads to a new run."""
 
     NEVER = "never"
     ON_FAILURE = "on-failure"
@@ -54,8 +49,8 @@ class RestartPolicy(enum.Enum):
 
 
 class Ownership(enum.Enum):
-    """Whose socket may answer a network probe on an address of this machine: one of the component's own tree, unless
-    the kernel does not tell; or anybody's."""
+    """Which process may answer a network probe on an address of this machine: one of the component's tree, unless the
+    kernel does not show the owner; or any process."""
 
     TREE = "tree"
     ANY = "any"
@@ -65,7 +60,7 @@ class Ownership(enum.Enum):
 class StopStep:
     """One signal of a stop sequence and the seconds to wait before the next step.
 
-    Where `signal` is 0 the step is another one: `keys` are typed into the component's terminal, or `command` is run
+    If `signal` is 0, the step is another one: `keys` are typed into the component's terminal, or `command` is run
     beside it, for `wait` seconds at most.
     """
 
@@ -77,7 +72,7 @@ class StopStep:
 
 @dataclass(frozen=True, slots=True)
 class StopPlan:
-    """How a component is asked to end. After the last step, or at a KILL in it, its tree is killed."""
+    """How a component is asked to exit. After the last step, or at a KILL in it, its tree is killed."""
 
     steps: tuple[StopStep, ...] = (StopStep(signal.SIGTERM, 10.0),)
     scope: Scope = Scope.GROUP
@@ -89,7 +84,7 @@ class StopPlan:
 
     @property
     def stop_signal(self) -> int:
-        """The first signal of the sequence, which asks a process to exit; SIGTERM if there is none but SIGKILL."""
+        """The first signal of the sequence, which asks a process to exit; SIGTERM if SIGKILL is the only one."""
         return next((step.signal for step in self.steps if step.signal not in (0, signal.SIGKILL)), signal.SIGTERM)
 
     def with_grace(self, seconds: float) -> StopPlan:
@@ -119,7 +114,7 @@ class RestartPlan:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """`name` must have reached `condition` first. With `restart`, whoever depends on it is restarted with it.
+    """`name` must have reached `condition` first. With `restart`, its dependents are restarted with it.
 
     If it is not `required` it is not started for this, and not waited for if it does not run or cannot reach it."""
 
@@ -131,9 +126,9 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class LogProbe:
-    """Ready once a line of the component's own output, escapes removed, matches `pattern` (re.search).
+    """Ready once a line of the component's output, escapes removed, matches `pattern` (re.search).
 
-    `about` says what such a line says, where the pattern itself would tell a user little.
+    `about` describes such a line, if the pattern itself would mean little to a user.
     """
 
     pattern: str
@@ -142,9 +137,9 @@ class LogProbe:
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """Holds when GET `url`, with the header fields of `request_headers`, answers with one of `status`, with header
+    """Succeeds if GET `url`, with the header fields of `request_headers`, answers with one of `status`, with header
     fields that match the regular expressions of `headers`, and a body that matches `body`. A component's network and
-    exec probes are asked one after another, each when the one before it has held, the first when all log probes hold.
+    exec probes run one after another, each once the previous one has succeeded, the first after all log probes.
 
     `healthy` holds JSON pointers (RFC 6901) to strings that must read "healthy"; `fresh` to ISO 8601 times
     that must be later than this start, so that a stale row of an earlier run does not count.
@@ -170,7 +165,7 @@ class HttpProbe:
 
 @dataclass(frozen=True, slots=True)
 class TcpProbe:
-    """Holds when a connection to `host`:`port` is taken."""
+    """Succeeds if a connection to `host`:`port` is accepted."""
 
     host: str
     port: int
@@ -183,7 +178,7 @@ class TcpProbe:
 
 @dataclass(frozen=True, slots=True)
 class UnixProbe:
-    """Holds when a connection to the unix socket `path` is taken."""
+    """Succeeds if a connection to the unix socket `path` is accepted."""
 
     path: str
     interval: float = 0.5
@@ -195,7 +190,8 @@ class UnixProbe:
 
 @dataclass(frozen=True, slots=True)
 class FileProbe:
-    """Holds when the file `path` exists and was written after the run began: one of an earlier run does not count."""
+    """Succeeds if the file `path` exists and was written after the run began: a file of an earlier run does not
+    count."""
 
     path: str
     interval: float = 0.5
@@ -206,9 +202,9 @@ class FileProbe:
 
 @dataclass(frozen=True, slots=True)
 class ExecProbe:
-    """Holds when `argv`, run in the component's tree, directory and environment, exits with 0 within `timeout`.
+    """Succeeds if `argv`, run in the component's tree, directory and environment, exits with 0 within `timeout`.
 
-    `about` says what it checks, if the command itself would tell a user little.
+    `about` says what it checks, if the command itself would mean little to a user.
     """
 
     argv: tuple[str, ...]
@@ -221,26 +217,26 @@ class ExecProbe:
 
 @dataclass(frozen=True, slots=True)
 class PromptProbe:
-    """Ready once an unfinished line of its own output, escapes removed, matches `pattern` and stays as it is."""
+    """Ready once an unfinished line of its output, escapes removed, matches `pattern` and stays unchanged."""
 
     pattern: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotifyProbe:
-    """Ready once it reports READY=1 on NOTIFY_SOCKET, as to systemd."""
+    """Ready once it reports READY=1 on NOTIFY_SOCKET, as for systemd."""
 
 
 @dataclass(frozen=True, slots=True)
 class DelayProbe:
-    """Ready `seconds` after the probe before it has held, the first after the start."""
+    """Ready `seconds` after the previous probe succeeded, the first after the start."""
 
     seconds: float
 
 
-# What is asked again `interval` seconds after an answer that did not hold. Of these `retries` in a row after
-# `start_period` seconds from the start mean that the component has failed; 0 of them never do.
-ProberProbe = HttpProbe | TcpProbe | UnixProbe | FileProbe  # asked by the prober: each may block
+# These probes are repeated `interval` seconds after a failure. `retries` failures in a row, later than `start_period`
+# seconds after the start, mean that the component has failed; 0 means that it never does.
+ProberProbe = HttpProbe | TcpProbe | UnixProbe | FileProbe  # run by the prober: each may block
 AskedProbe = ProberProbe | ExecProbe
 Probe = LogProbe | PromptProbe | NotifyProbe | DelayProbe | AskedProbe
 
@@ -278,7 +274,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What a process of a component gets before its program is executed; None keeps what the supervisor has."""
+    """Settings of a component's process before its program is executed; None keeps the supervisor's."""
 
     account: Account | None = None
     umask: int | None = None
@@ -306,22 +302,22 @@ HOOK_TIMEOUT = 10.0  # seconds that a hook may take; then it is killed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentSpec:
-    """A configured member of the system.
+    """A configured instance of the system.
 
-    `argv` is executed without a shell (a Procfile's line becomes ``sh -c LINE``); `environment` is complete, not
-    added to anything; `source` names the place it was read from (``Procfile:3``); `colour` is a blessed colour name.
-    `stop_before` names those that are not asked to stop before this one is down; it does not delay the start.
-    `start_after` names those whose log probes are to hold first: no dependency, only a matter of speed. What will not
-    print its lines is not waited for.
+    `argv` is executed without a shell (a Procfile's line becomes ``sh -c LINE``); `environment` is complete and
+    replaces the inherited one; `source` names the place it was read from (``Procfile:3``); `color` is a blessed color
+    name. `stop_before` names the components that are not asked to stop before this one is down; it does not delay the
+    start. `start_after` names those whose log probes should succeed first: this is not a dependency, but makes the
+    start faster. Components that will not print their lines are not waited for.
 
     If it is given up after restarts, `on_exit` counts only if `on_exit_is_set`: by the definition or by an option.
 
-    `name` is the instance's; `component` the configured name, where there are several instances of it. Without `tty`
-    it gets pipes instead of a terminal. A line that matches one of `failed` before it is ready means that it never will
-    be. Once it is ready its `alive` probes are asked, and when one of them fails for good it is restarted, whatever
-    `restart` says of other ends. Without `autostart` it waits for a request.
+    `name` is the instance's; `component` the configured name, if it has several instances. Without `tty` it gets pipes
+    instead of a terminal. A line that matches one of `failed` before it is ready means that it never will be. Once it
+    is ready its `alive` probes run; when one of them fails for good it is restarted, whatever `restart` says of other
+    exits. Without `autostart` it waits for a request.
 
-    Of an initial step: where `unless` succeeds it is skipped; after `timeout` seconds it has failed.
+    An initial step is skipped if `unless` succeeds, and has failed after `timeout` seconds.
     """
 
     name: str
@@ -329,7 +325,7 @@ class ComponentSpec:
     cwd: str
     environment: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
-    colour: str = ""
+    color: str = ""
     depends_on: tuple[Dependency, ...] = ()
     stop_before: tuple[str, ...] = ()
     start_after: tuple[str, ...] = ()
@@ -354,11 +350,11 @@ class ComponentSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemSpec:
-    """All that is run under one supervisor: initial steps, one after another, then components.
+    """The system that one supervisor runs: initial steps, one after another, then components.
 
-    `title` is how the system is called in messages. `members` may be empty while a preset still has to learn them
-    from what its initial steps report; `labels` are the names the prefix leaves room for, and `colors` has
-    in order all that are defined, also those that are not started, with the color of each (empty for the next one).
+    `title` is its name in messages. `instances` may be empty while a preset has not learned them from its initial steps
+    yet. `labels` are the names that the prefix leaves room for. `colors` has all defined names in order, also those
+    that are not started, with the color of each (empty for the next one).
     """
 
     title: str
@@ -371,10 +367,10 @@ class SystemSpec:
 def split_unix_url(url: str) -> tuple[str, str]:
     """Return the path of the socket and the target of a URL of http+unix, as requests-unixsocket and curl write them.
 
-    `http+unix://run%2Fapp.sock/health` has the socket, quoted, in place of the host, and `http+unix:///run/app.sock:/health`
-    has a colon between the two. Raises ValueError.
+    `http+unix://run%2Fapp.sock/health` has the socket, quoted, in place of the host, and
+    `http+unix:///run/app.sock:/health` has a colon between the two. Raises ValueError.
     """
-    from urllib.parse import unquote  # which a definition without such a URL does not pay for
+    from urllib.parse import unquote  # imported here, because only such URLs need it
 
     rest = url.partition("://")[2]
     if rest.startswith("/"):
@@ -385,24 +381,6 @@ def split_unix_url(url: str) -> tuple[str, str]:
     if not path.strip("/"):
         raise ValueError("names no socket; write http+unix://run%2Fapp.sock/health")
     return path, target or "/"
-
-
-def composed(name: str) -> str:
-    """Return a name in composed Unicode (NFC): macOS and some editors write `é` as two characters."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
-
-
-def name_fault(name: str) -> str:
-    """Say in a few words what is wrong with a component's name; empty where nothing is."""
-    if not NAME_PATTERN.fullmatch(name):
-        return "a name starts with a letter, digit or underscore and continues with those, dots and hyphens"
-    if len(name.encode()) > NAME_MAX:
-        return f"a name has at most {NAME_MAX} bytes"
-    if re.search(r"\.\d+$", name):
-        return "a name does not end in a dot and digits, as instances do"
-    if name == "orchestrate":
-        return "it names the messages of orchestrate itself"
-    return ""
 
 
 @dataclass(frozen=True, slots=True)

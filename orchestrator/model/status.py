@@ -1,6 +1,6 @@
-"""What users see of an instance: one word in `ps`, `status`, `why`, `events`, JSON and the manual.
+"""The state of an instance as users see it: one word in `ps`, `status`, `why`, `events`, JSON and the manual.
 
-`model.lifecycle` decides; this only names what it has come to. Pure.
+`model.lifecycle` decides; this only names the result. Pure.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class Status(enum.Enum):
     STOPPING = "stopping"
     RESTARTING = "restarting"  # in backoff
     STOPPED = "stopped"  # on request
-    COMPLETED = "completed"  # exited well
+    COMPLETED = "completed"  # exited successfully
     FAILED = "failed"  # crashed, or given up
     STUCK = "stuck"  # cannot be killed
 
 
 WORKING = frozenset({Status.RUNNING, Status.READY})
-# Of instances in these states the first one decides the state of the system.
+# The first of these states that some instance has is the state of the system.
 _WORST_FIRST = (Status.STUCK, Status.FAILED, Status.RESTARTING, Status.STARTING, Status.WAITING, Status.STOPPING)
 
 

@@ -1,27 +1,33 @@
-"""How one tree comes to its end: stop sequence, sweep, kill. Pure; the guardian acts on what it decides.
+"""How one tree is stopped: stop sequence, sweep, kill. Pure; the guardian carries out the decisions.
 
 A tree is in one of five phases:
 
   RUN     no stop is requested; the leader runs
   STOP    the stop sequence runs, step by step, whether the leader is still there or not
-  SWEEP   the leader exited by itself; what it left got the stop signal and has the component's grace period
+  SWEEP   the leader exited by itself; the rest of the tree got the stop signal and has the component's grace period
   KILL    a kill pass now, on each SIGCHLD and every AGAIN seconds
-  STUCK   something survived STUCK_AFTER seconds of that and was reported; passes go on, once a second
+  STUCK   a process survived STUCK_AFTER seconds of kill passes and was reported; passes continue, once a second
 
-A process gets the stop signal, the first signal of the sequence, once: from its step, if it is in the scope, or from
-the sweep after the leader's exit (`SendRest`) otherwise. The grace period belongs to the tree, not to the leader: it is
+A process gets the stop signal, the first signal of the sequence, once: from the first step if it is in the scope, or
+else from the sweep after the leader's exit (`SendRest`). The grace period belongs to the tree, not to the leader: it is
 the same whether the leader exits early or late, because the shell of `sh -c 'python worker.py'` exits at once and its
 worker may need all of it.
 
-The end itself (waitpid says ECHILD) is not decided here: it is a fact, in any phase.
+The end of the tree (waitpid returns ECHILD) is not decided here: it may happen in any phase.
+
+`TABLE` has a row for every pair of Phase and Cause. A row is the move that the pair makes, or IGNORE if it changes
+nothing, or IMPOSSIBLE if it cannot happen. A move returns the next state and the acts: it needs the plan and the clock,
+because a plan may have no further step, and a deadline is a time. `advance` raises ImpossibleEvent for the last kind.
 """
 
 from __future__ import annotations
 
 import enum
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from orchestrator.model.lifecycle import IGNORE, IMPOSSIBLE, ImpossibleEvent, NoTransition
 from orchestrator.model.spec import StopPlan
 
 AGAIN = 0.1
@@ -30,7 +36,7 @@ STUCK_AGAIN = 1.0
 
 
 class Phase(enum.Enum):
-    """See the preface of the module."""
+    """The phase of a tree; see the module's docstring."""
 
     RUN = "run"
     STOP = "stop"
@@ -40,7 +46,7 @@ class Phase(enum.Enum):
 
 
 class Cause(enum.Enum):
-    """What made the tree's phase change."""
+    """The cause of a phase change."""
 
     STOP = "stop wanted"
     KILL = "kill wanted"
@@ -85,7 +91,7 @@ class KillTree:
 
 @dataclass(frozen=True, slots=True)
 class ReportStuck:
-    """Name what is left."""
+    """Report the remaining processes."""
 
 
 Act = SendStep | TypeKeys | RunCommand | SendRest | KillTree | ReportStuck
@@ -103,30 +109,26 @@ class StopSequence:
     leader_gone: bool = False
 
     def advance(self, cause: Cause, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
-        """Return the next state and what to do. `now` is monotonic seconds."""
-        if cause is Cause.KILL and self.phase not in (Phase.KILL, Phase.STUCK):
-            return self._kill(now)
-        if self.phase is Phase.RUN:
-            if cause is Cause.STOP:
-                return self._begin_step(0, now)
-            if cause is Cause.LEADER_GONE:
-                return self._sweep(now)
-        elif self.phase is Phase.STOP:
-            if cause is Cause.LEADER_GONE and not self.leader_gone:
-                return self._go_on_without_leader(now)
-            if cause is Cause.DEADLINE:
-                return self._begin_step(self.step + 1, now)
-        elif self.phase is Phase.SWEEP:
-            if cause is Cause.DEADLINE:
-                return self._kill(now)
-        elif cause is not Cause.STOP:
-            return self._kill_again(now)
+        """Return the next state and what to do. `now` is monotonic seconds. Raises ImpossibleEvent."""
+        row = TABLE[self.phase, cause]
+        if not isinstance(row, NoTransition):
+            return row(self, now)
+        if not row.is_possible:
+            raise ImpossibleEvent(self.phase, cause)
         return self, ()
+
+    def begin(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
+        """Begin the first step; kill if there is none."""
+        return self._begin_step(0, now)
+
+    def go_on(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
+        """Begin the next step; kill after the last one."""
+        return self._begin_step(self.step + 1, now)
 
     def _begin_step(self, index: int, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
         steps = self.plan.steps
         if index >= len(steps) or steps[index].signal == signal.SIGKILL:
-            return self._kill(now)
+            return self.kill(now)
         step = steps[index]
         following = replace(self, phase=Phase.STOP, step=index, deadline=now + step.wait)
         if step.keys:
@@ -135,9 +137,11 @@ class StopSequence:
             return following, (RunCommand(step.command, step.wait),)
         return following, (SendStep(step.signal),)
 
-    def _go_on_without_leader(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
-        """The leader exited during the stop: what is outside the scope gets the stop signal too. If no step has sent a
-        signal yet (it typed keys, or ran a command), the first one that does is due now."""
+    def go_on_without_leader(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
+        """Handle the leader's exit during the stop: processes outside the scope get the stop signal too. If no step has
+        sent a signal yet (it typed keys, or ran a command), the first one that does is due now."""
+        if self.leader_gone:  # an adopted process that had got the leader's pid exited
+            return self, ()
         following = replace(self, leader_gone=True)
         steps = self.plan.steps
         if any(step.signal for step in steps[: self.step + 1]):
@@ -148,18 +152,57 @@ class StopSequence:
         following = replace(following, step=index, deadline=now + steps[index].wait)
         return following, (SendRest(steps[index].signal),)
 
-    def _sweep(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
+    def sweep(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
+        """Send what the leader has left the stop signal, and kill it after the grace period."""
         following = replace(self, phase=Phase.SWEEP, deadline=now + self.plan.grace, leader_gone=True)
         return following, (SendRest(self.plan.stop_signal),)
 
-    def _kill(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
+    def kill(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
+        """Begin the kill passes."""
         following = replace(self, phase=Phase.KILL, deadline=now + AGAIN, limit=now + STUCK_AFTER)
         return following, (KillTree(),)
 
-    def _kill_again(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
-        if self.phase is Phase.STUCK:
-            return replace(self, deadline=now + STUCK_AGAIN), (KillTree(),)
+    def kill_again(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
+        """Make another pass; after STUCK_AFTER seconds report what is left."""
         assert self.limit is not None
         if now < self.limit:
             return replace(self, deadline=now + AGAIN), (KillTree(),)
         return replace(self, phase=Phase.STUCK, deadline=now + STUCK_AGAIN), (KillTree(), ReportStuck())
+
+    def kill_stuck(self, now: float) -> tuple[StopSequence, tuple[Act, ...]]:
+        """Make another pass over what was reported."""
+        return replace(self, deadline=now + STUCK_AGAIN), (KillTree(),)
+
+
+Move = Callable[[StopSequence, float], tuple[StopSequence, tuple[Act, ...]]]
+
+TABLE: dict[tuple[Phase, Cause], Move | NoTransition] = {
+    # A deadline is set by each move, and none has been made yet.
+    (Phase.RUN, Cause.STOP): StopSequence.begin,
+    (Phase.RUN, Cause.KILL): StopSequence.kill,
+    (Phase.RUN, Cause.LEADER_GONE): StopSequence.sweep,
+    (Phase.RUN, Cause.CHILD_GONE): IGNORE,
+    (Phase.RUN, Cause.DEADLINE): IMPOSSIBLE,
+    (Phase.STOP, Cause.STOP): IGNORE,
+    (Phase.STOP, Cause.KILL): StopSequence.kill,
+    (Phase.STOP, Cause.LEADER_GONE): StopSequence.go_on_without_leader,
+    (Phase.STOP, Cause.CHILD_GONE): IGNORE,
+    (Phase.STOP, Cause.DEADLINE): StopSequence.go_on,
+    # LEADER_GONE twice: an adopted process that had got the leader's pid exited.
+    (Phase.SWEEP, Cause.STOP): IGNORE,
+    (Phase.SWEEP, Cause.KILL): StopSequence.kill,
+    (Phase.SWEEP, Cause.LEADER_GONE): IGNORE,
+    (Phase.SWEEP, Cause.CHILD_GONE): IGNORE,
+    (Phase.SWEEP, Cause.DEADLINE): StopSequence.kill,
+    # Each exit may have left orphans that the pass before did not see.
+    (Phase.KILL, Cause.STOP): IGNORE,
+    (Phase.KILL, Cause.KILL): StopSequence.kill_again,
+    (Phase.KILL, Cause.LEADER_GONE): StopSequence.kill_again,
+    (Phase.KILL, Cause.CHILD_GONE): StopSequence.kill_again,
+    (Phase.KILL, Cause.DEADLINE): StopSequence.kill_again,
+    (Phase.STUCK, Cause.STOP): IGNORE,
+    (Phase.STUCK, Cause.KILL): StopSequence.kill_stuck,
+    (Phase.STUCK, Cause.LEADER_GONE): StopSequence.kill_stuck,
+    (Phase.STUCK, Cause.CHILD_GONE): StopSequence.kill_stuck,
+    (Phase.STUCK, Cause.DEADLINE): StopSequence.kill_stuck,
+}

@@ -1,13 +1,13 @@
-"""What waits for standard output, and the order in which it goes there. No descriptors, no clock.
+"""Queues text for standard output and decides the order in which it is written. Uses no descriptors and no clock.
 
-There is one line for all, first in, first out. A file or pipe has nothing else. On a terminal, a component that prints
-more than the terminal takes is a *flood*: its text waits in a queue of its own, and the line goes first. So a quiet
-component's text passes the floods, and the order between quiet components stays that of their writes. The floods take
-turns. Each component's own text always stays in order.
+By default all text waits in one line, first in, first out. That is the only queue for a file or pipe. On a terminal, a
+component that prints more than the terminal accepts is a *flood*: its text waits in a separate queue, and the line is
+written first. So the text of quiet components overtakes floods, and quiet components keep the order of their writes.
+Floods take turns. The text of one component always stays in order.
 
 A component becomes a flood when LIGHT_MAX bytes of it wait in the line. The reader of the ptys slows floods while the
-terminal makes progress, and declares a flood over (`Flow.is_flood`). If it may slow nobody, `keep` bounds each flood's
-queue: the oldest text is dropped and counted.
+terminal makes progress, and decides when a flood is over (`Flow.is_flood`). If it may not slow any component, `keep`
+bounds the queue of each flood: the oldest text is dropped and counted.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import collections
 import re
 
 LIGHT_MAX = 1 << 14  # bytes of one component in the line, beyond which it is a flood
-PIECE = 1 << 16  # bytes that are offered at once where floods wait: a pty takes no more
+PIECE = 1 << 16  # bytes that are offered at once while floods wait: a pty accepts no more
 JOIN_MAX = 1 << 20  # bytes that are copied for the sake of one write
 ALL_KEPT = 1 << 26  # bytes of all floods together that `keep` may add up to
-KEEP_MIN = 1 << 13  # … but at least so many for each of them
+KEEP_MIN = 1 << 13  # … but at least this many for each of them
 
 _LF = re.compile(rb"\n")
 
@@ -42,7 +42,7 @@ LAST = Flow()  # of text that is dropped unless it can be written right now: see
 
 class Backlog:
     """Bytes in order. `fair` lets the line pass the floods. `has_rest` says that something was left when the sink last
-    took no more, and `last_has_begun` that the text of LAST, or its beginning, is written.
+    accepted no more, and `last_has_begun` that the text of LAST, or its beginning, is written.
 
     `keep` bounds each flood's queue in bytes; None does not. `skipped_bytes` and `skipped_lines` count what was dropped
     for it, or by `skip`.
@@ -63,7 +63,7 @@ class Backlog:
         self._is_cut = False  # whether the beginning of the line's first chunk is written
 
     def append(self, shown: bytes, flow: Flow | None = None) -> None:
-        """Add text that ends a line, of `flow`, or of our own."""
+        """Add text that ends a line, of `flow` or of orchestrate itself."""
         self.size += len(shown)
         if not self._fair:
             flow = None
@@ -80,7 +80,7 @@ class Backlog:
         self._line.append((shown, flow))
 
     def head(self) -> bytes | memoryview:
-        """Return what is to be written next; empty if nothing waits. Call `consume` then."""
+        """Return the bytes to write next; empty if nothing waits. Call `consume` afterwards."""
         line = self._line
         if not line:
             if not self._staggered:
@@ -119,9 +119,11 @@ class Backlog:
                 flow.in_line -= done
                 if flow is LAST:
                     self.last_has_begun = True
+        if not self.size:
+            self.has_rest = self._unsorted = False
 
     def settle(self) -> None:
-        """Sort what is left: the sink takes no more for now. Text of LAST is dropped unless it has begun."""
+        """Sort the rest, because the sink accepts no more for now. Text of LAST is dropped unless it has begun."""
         if self._fair and (self._unsorted or not self.has_rest):
             self._sort()
         self.has_rest = bool(self._line)
@@ -140,7 +142,7 @@ class Backlog:
             del self._staggered[flow]
 
     def trim(self) -> None:
-        """Apply `keep` to what waits already."""
+        """Apply `keep` to text that is queued already."""
         if self.keep is not None:
             for flow in list(self._staggered):
                 self._trim(flow, self.keep)
@@ -151,7 +153,7 @@ class Backlog:
         self.skipped_lines += shown.count(b"\n")
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         for flow in self._staggered:
             flow.chunks.clear()
             flow.size = 0

@@ -1,28 +1,27 @@
-"""Standard output: a queue in front of it, which blocks nobody here.
+"""Standard output, behind a queue, so that writing never blocks the supervisor.
 
 Everything that one turn of the loop produces leaves in one write. While the sink makes progress nothing is skipped: the
-reader of the ptys asks `full` (a file or pipe) or `slows_floods` (a terminal), and leaves masters unread, so that their
-writers wait. A terminal *stalls* when it has accepted nothing for STALL seconds (^S, tmux copy mode, a broken ssh).
-Then nobody is slowed any more, and text is skipped, until it accepts something again. In a `hurry` (a stop) nobody is
-slowed either: a terminal keeps the end of each component's text, and a pipe skips much later.
+reader of the ptys checks `full` (a file or pipe) or `slows_floods` (a terminal) and stops reading masters, so that
+their writers block. A terminal *stalls* when it has accepted nothing for STALL seconds (^S, tmux copy mode, a broken
+ssh). Then no component is slowed, and text is skipped until the terminal accepts something again. In a `hurry` (a stop)
+no component is slowed either: for a terminal the last text of each component is kept, and a pipe skips text much later.
 
-Facts: O_NONBLOCK belongs to the open file, which inherited descriptors share with the shell. So 0-2 are left as they
-are and reopened through /proc/self/fd (open(2)). If that is refused (after `su`), or for a socket, writes wait for
-poll(2), go in small pieces, and are given up after a moment (`output.console`). After ^S, write(2) returns EAGAIN and
+Facts: O_NONBLOCK belongs to the open file, which inherited descriptors share with the shell. So 0-2 are left unchanged
+and are reopened through /proc/self/fd (open(2)). If that is refused (after `su`), or for a socket, we wait for poll(2),
+write in small pieces, and give up a write after WRITE_TIMEOUT. After ^S, write(2) returns EAGAIN and
 poll(2) does not report POLLOUT. A pty holds about 20 KB. poll(2) reports it as writable only when nearly all of that
-has been read, but write(2) takes 500 bytes and more before (measured, Linux 6.18). So a write shows best if it makes
-progress.
+has been read, but write(2) accepts 500 bytes or more before that (measured, Linux 6.18). So only a write shows reliably
+whether there is progress.
 
-Writes to a descriptor that cannot be made non-blocking, because it is somebody else's too.
+This file also writes to descriptors that cannot be made non-blocking because another process shares them.
 
-Fact: poll(2) says of a pty that it is writable while there is room for one byte, but an LF takes two (n_tty.c,
-ONLCR), and write(2) then waits (measured: pieces of any size block sooner or later). So a timer interrupts it
-(setitimer(2), SIGALRM without SA_RESTART). libc's write is called as it is: os.write would try again (PEP 475).
+Fact: poll(2) reports a pty as writable while it has room for one byte, but an LF takes two (n_tty.c, ONLCR), and
+write(2) then blocks (measured: pieces of any size block sooner or later). So a timer interrupts the write
+(setitimer(2), SIGALRM without SA_RESTART). libc's write is called directly: os.write would retry (PEP 475).
 """
 
 from __future__ import annotations
 
-import ctypes
 import enum
 import errno
 import fcntl
@@ -37,7 +36,7 @@ from orchestrator.output.backlog import LAST, Backlog, Flow
 from orchestrator.runtime.loop import WRITE, Loop, Timer
 
 HIGH_WATER = 1 << 18  # bytes waiting for a file or pipe at which readers pause
-LOW_WATER = HIGH_WATER // 4  # … at which they go on
+LOW_WATER = HIGH_WATER // 4  # … at which reading resumes
 FLOOD_HIGH = 1 << 16  # bytes of floods waiting for a terminal at which they are not read
 FLOOD_LOW = FLOOD_HIGH // 4  # … at which they are read again
 STALL = 2.0  # seconds in which a terminal has accepted nothing, after which it skips
@@ -47,12 +46,12 @@ HURRY_KEEP = 1 << 20  # bytes of each component that a terminal still gets in a 
 HURRY_MAX = 1 << 24  # bytes waiting for a pipe at which it skips, in a hurry
 TERMINAL_MAX = 1 << 26  # bytes waiting for a terminal at which it skips although it makes progress
 OWN_MAX = 1 << 20  # bytes beyond these at which even our own lines are skipped
-SMALL = 512  # bytes of one write where a write might block
-REST = 0.1  # seconds until it is tried again where it did
+SMALL = 512  # bytes of one write that might block
+REST = 0.1  # seconds until the next attempt after a write that accepted nothing
 
 
 class OutputKind(enum.Enum):
-    """What standard output is."""
+    """The kind of standard output."""
 
     TERMINAL = "terminal"
     FILE = "file"
@@ -60,7 +59,7 @@ class OutputKind(enum.Enum):
 
 
 def kind_of(fd: int) -> OutputKind:
-    """Say what `fd` is."""
+    """Return the kind of `fd`."""
     if os.isatty(fd):
         return OutputKind.TERMINAL
     mode = os.fstat(fd).st_mode
@@ -82,7 +81,7 @@ class Console:
         self._broken = False
         self._in_hurry = False
         self._stalled = False
-        self._progress_at = 0.0  # when the sink last took something, or nothing was left
+        self._progress_at = 0.0  # when the sink last accepted something, or the queue was empty
         self._stall_timer: Timer | None = None
         self._skip_at = TERMINAL_MAX if self.kind is OutputKind.TERMINAL else None
         self._skipping = False
@@ -97,26 +96,26 @@ class Console:
 
     @property
     def slows_floods(self) -> bool:
-        """Whether components whose text waits apart (`Flow.is_flood`) are not to be read now."""
+        """Whether floods (`Flow.is_flood`) must not be read now."""
         return self._backlog.flood_size >= FLOOD_HIGH and not self._stalled and not self._in_hurry
 
     @property
     def lets_floods_go_on(self) -> bool:
-        """Whether those that were not read are to be read again."""
+        """Whether floods may be read again."""
         return self._backlog.flood_size <= FLOOD_LOW or self._stalled or self._in_hurry
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the sink takes nothing now."""
+        """Whether the sink accepts nothing now."""
         return self._watching or self._resting or self._held
 
     @property
     def waiting(self) -> int:
-        """Bytes that the sink has not taken yet."""
+        """The number of bytes that the sink has not accepted yet."""
         return self._backlog.size
 
     def size(self) -> tuple[int, int] | None:
-        """Columns and rows of the terminal; None where it has none, or says 0."""
+        """Columns and rows of the terminal; None if this is not a terminal or its size is 0."""
         try:
             columns, rows = os.get_terminal_size(self._fd)
         except OSError:
@@ -124,7 +123,7 @@ class Console:
         return (columns, rows) if columns and rows else None
 
     def hurry(self) -> None:
-        """From now on no reader can pause: skip in the end, whatever the sink is."""
+        """Stop pausing readers. If the sink falls behind, skip text, whatever its kind."""
         self._in_hurry = True
         self._set_limits()
 
@@ -151,24 +150,24 @@ class Console:
     def flush(self, last: bytes = b"") -> bool:
         """Write what the sink takes now; the rest follows when it is writable. `last` is written behind everything, or
         not at all. Returns whether it has been, or its beginning."""
-        if self.is_blocked or self._broken or not (last or self._backlog.size):
+        if not (last or self._backlog.size) or self._watching or self._resting or self._held or self._broken:
             return False
         if last:
             self._backlog.append(last, LAST)
         self._write_out()
         return bool(last) and not self._broken and self._backlog.last_has_begun
 
-    def drain(self, patience: float) -> None:
-        """Wait until everything is written, as long as something is taken every `patience` seconds. For a terminal the
-        time before counts too: one that has stalled delays nobody."""
+    def drain(self, timeout: float) -> None:
+        """Wait until everything is written, as long as something is accepted every `timeout` seconds. For a terminal,
+        the time before the call counts too: a stalled terminal causes no delay."""
         self.flush()
         began = 0.0 if self.kind is OutputKind.TERMINAL else self._loop.now()
         while self._backlog.size:
-            until = max(began, self._progress_at) + patience
+            until = max(began, self._progress_at) + timeout
             timer = self._loop.call_at(until, self._try_again)
             self._loop.turn()
             timer.cancel()
-            if self._loop.now() >= max(began, self._progress_at) + patience:
+            if self._loop.now() >= max(began, self._progress_at) + timeout:
                 return
 
     def hold(self) -> None:
@@ -182,9 +181,13 @@ class Console:
         self.flush()
 
     def abandon(self) -> None:
-        """Write nothing any more; what is shown from now on is dropped."""
+        """Stop writing; drop everything from now on."""
         self._broken = True
         self.give_up()
+
+    def resume(self) -> None:
+        """Write again after `abandon`."""
+        self._broken = False
 
     def give_up(self) -> None:
         """Drop what waits, and end a `drain`."""
@@ -193,7 +196,7 @@ class Console:
         self._forget_stall_timer()
 
     def close(self) -> None:
-        """Let go of the sink. What is still queued is lost."""
+        """Close the sink. Queued text is lost."""
         self._loop.remove(self._fd)
         if self._owned:
             os.close(self._fd)
@@ -209,7 +212,7 @@ class Console:
             self._progress_at = self._loop.now()
         try:
             done = self._write_all()
-            if self._reports_skipped():
+            if (self._skipping or backlog.skipped_bytes) and backlog.size <= LOW_WATER:
                 self._note_skipped()
                 done = done and self._write_all()
         except OSError as error:
@@ -220,18 +223,27 @@ class Console:
             self._await_stall()
         if self._resting:
             self._rest()
-        else:
+        elif self._watching is done:
             self._watch(not done)
 
     def _write_all(self) -> bool:
         """Write as much as the sink takes; returns whether that is all."""
-        while data := self._backlog.head():
-            if done := self._write_some(memoryview(data)):
-                self._backlog.consume(done)
+        backlog = self._backlog
+        while backlog.size:
+            data = backlog.head()
+            if self._careful:
+                done = self._write_carefully(memoryview(data))
+            else:
+                try:
+                    done = os.write(self._fd, data)
+                except BlockingIOError:
+                    done = 0
+            if done:
+                backlog.consume(done)
                 self._progress_at = self._loop.now()
                 if self._stalled:
                     self._end_stall()
-            if done < len(data):
+            if not done or (self._careful and done < len(data)):
                 return False
         return True
 
@@ -276,35 +288,29 @@ class Console:
         self._set_limits()
         self._note_skipped()
 
-    def _reports_skipped(self) -> bool:
-        return bool(self._skipping or self._backlog.skipped_bytes) and self._backlog.size <= LOW_WATER
-
     def _note_skipped(self) -> None:
         self._skipping = False
         if self._backlog.skipped_bytes:
             self._backlog.append(self.skipped_note(self._backlog.skipped_lines, self._backlog.skipped_bytes))
         self._backlog.skipped_lines = self._backlog.skipped_bytes = 0
 
-    def _write_some(self, view: memoryview) -> int:
+    def _write_carefully(self, view: memoryview) -> int:
+        """Write to a descriptor that is not ours and may block; return how much it took."""
         done = 0
         while done < len(view):
-            if self._careful:
-                poll = select.poll()
-                poll.register(self._fd, select.POLLOUT)
-                if not poll.poll(0):
-                    break
+            poll = select.poll()
+            poll.register(self._fd, select.POLLOUT)
+            if not poll.poll(0):
+                break
             try:
-                if self._careful:
-                    done += write(self._fd, bytes(view[done : done + SMALL]))
-                else:
-                    done += os.write(self._fd, view[done:])
+                done += write(self._fd, bytes(view[done : done + SMALL]))
             except BlockingIOError:
-                self._resting = self._careful
+                self._resting = True
                 break
         return done
 
     def _rest(self) -> None:
-        """Not to be told at every turn that a write is possible, which is not."""
+        """Stop watching for a while: poll(2) would report at every turn that a write is possible, though it is not."""
         self._watch(False)
         self._loop.call_in(REST, self._end_rest)
 
@@ -326,7 +332,7 @@ class Console:
 
 
 def _reopen(fd: int, kind: OutputKind) -> tuple[int, bool]:
-    """Return a descriptor of our own for what `fd` is, non-blocking, or `fd` itself, and whether it is ours."""
+    """Return a new non-blocking descriptor for the file of `fd`, or `fd` itself; and whether it is a new one."""
     if kind is not OutputKind.FILE:
         try:
             flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -340,8 +346,8 @@ def _reopen(fd: int, kind: OutputKind) -> tuple[int, bool]:
 
 
 def _widen(fd: int) -> None:
-    """Let a pipe hold as much as the queue before it may. What is no pipe refuses that (EBADF), and so does the kernel
-    where the user has too much in pipes already (EPERM; pipe(7))."""
+    """Enlarge a pipe's buffer. Ignore EBADF (not a pipe) and EPERM (the user's pipes exceed the kernel's limit;
+    pipe(7))."""
     try:
         if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) < HIGH_WATER:
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, HIGH_WATER)
@@ -351,21 +357,23 @@ def _widen(fd: int) -> None:
 
 WRITE_TIMEOUT = 0.02  # seconds
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 def _nothing(number: int, frame: FrameType | None) -> None:
-    """Be a handler, so that the signal interrupts."""
+    """Do nothing. With a handler, the signal interrupts the write."""
 
 
 def write(fd: int, data: bytes) -> int:
-    """Write what is taken within PATIENCE and return its length. Raises BlockingIOError where that is nothing."""
+    """Write what is accepted within WRITE_TIMEOUT and return its length. Raises BlockingIOError if nothing was
+    accepted."""
+    import ctypes  # 3 ms, for descriptors of others only
+
+    libc = ctypes.CDLL(None, use_errno=True)
     if signal.getsignal(signal.SIGALRM) is not _nothing:
         signal.signal(signal.SIGALRM, _nothing)
         signal.siginterrupt(signal.SIGALRM, True)
     signal.setitimer(signal.ITIMER_REAL, WRITE_TIMEOUT, WRITE_TIMEOUT)
     try:
-        done: int = _libc.write(fd, data, len(data))
+        done: int = libc.write(fd, data, len(data))
         error = ctypes.get_errno()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)

@@ -1,7 +1,7 @@
 """The names in the prefixes, in the order of the definition, and their colors: one choice for every terminal.
 
-They are kept in a file beside the logs, so that `logs` and `attach` show what `up` shows. Whoever comes later (more
-instances, a component that is started later) gets the next color, and nobody's changes.
+They are kept in a file beside the logs, so that `logs` and `attach` show the same colors as `up`. A name that is added
+later (more instances, a component started later) gets the next color; existing colors do not change.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.output.palette import CYCLE, OWN
-from orchestrator.terminal.painter import OWN_NAME
+from orchestrator.terminal.line_painter import OWN_NAME
 
 FILE = "labels.json"
 _COLOR = re.compile("(bright_)?(black|red|green|yellow|blue|magenta|cyan|white)")
 
 
 class Labels:
-    """Names with their colors, in order. An empty color stands for the next one. `directory` is where they are kept;
-    None for nowhere."""
+    """Names with their colors, in order. An empty color means the next one. `directory` keeps them; None keeps
+    nothing."""
 
     def __init__(self, colors: Mapping[str, str], directory: Path | None = None) -> None:
         self._directory = directory
@@ -60,7 +60,7 @@ class Labels:
                 self._colors[name] = CYCLE[len(self._colors) % len(CYCLE)]
 
     def _keep(self) -> None:
-        """Write the file, if there is a directory and something is new. It is not worth a message if that fails."""
+        """Write the file, if there is a directory and something is new. Ignore a failure: only colors would differ."""
         if self._directory is None or self._colors == self._kept:
             return
         path = self._directory / FILE
@@ -77,7 +77,7 @@ class Labels:
 
 
 def read(directory: Path) -> Labels:
-    """Return the labels that were kept last; none if there are none, or the file is damaged."""
+    """Return the labels that were kept last; none if the file is missing or damaged."""
     try:
         content = json.loads((directory / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

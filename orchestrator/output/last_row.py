@@ -13,18 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.terminal.escapes import plain
+from orchestrator.terminal.escapes import drop_loose_joiners, plain
 from orchestrator.terminal.width import width
 
 ERASE, ERASE_BELOW = b"\r\x1b[K", b"\r\x1b[J"
-ROOM = 3  # columns at the right margin that the cursor keeps free
+MARGIN = 3  # columns at the right margin that the cursor keeps free
 _NO_WRAP, _WRAP = b"\x1b[?7l", b"\x1b[?7h"
 
 Size = Callable[[], tuple[int, int] | None]
 
 
 class LastRow:
-    """Knows whether a line is drawn and how; returns the bytes to write. `cut` shortens shown bytes to a number of
+    """Tracks whether a line is drawn and how; returns the bytes to write. `cut` shortens shown bytes to a number of
     columns, `size` returns columns and rows of the terminal, `reflows` says whether it wraps rows that get too long."""
 
     def __init__(self, cut: Callable[[bytes, int], bytes], size: Size, *, reflows: bool = True) -> None:
@@ -38,18 +38,18 @@ class LastRow:
         self._columns = 0  # of the window, when the line was drawn
         self.is_drawn = False
 
-    def draw(self, tail: bytes, status: bytes = b"") -> bytes:
+    def draw(self, line: bytes, status: bytes = b"") -> bytes:
         """Return what draws a line, and below it the status row; either may be empty. While components flood it is
         drawn again at every turn. The cursor stays at the end of the line: what the terminal echoes belongs there."""
         columns = (self._size() or (80, 24))[0]
-        if self._last != (tail, status, columns):
-            self._last = (tail, status, columns)
-            shown = self._cut(tail, columns) if tail else b""
+        if self._last != (line, status, columns):
+            self._last = (line, status, columns)
+            shown = drop_loose_joiners(self._cut(line, columns)) if line else b""
             taken = width(plain(shown).decode("utf-8", "replace"))
-            self._cursor = min(taken, max(0, columns - ROOM))
+            self._cursor = min(taken, max(0, columns - MARGIN))
             back = b"\x1b[%dG" % (self._cursor + 1) if taken > self._cursor else b""
             if status:
-                below = b"\r\n" + status + b"\r\x1b[A" if tail else status + b"\r"
+                below = b"\r\n" + status + b"\r\x1b[A" if line else status + b"\r"
                 back = b"\x1b[%dG" % (self._cursor + 1) if self._cursor else b""
                 self._bytes = _NO_WRAP + shown + below + _WRAP + back
             else:

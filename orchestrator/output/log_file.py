@@ -1,13 +1,13 @@
-"""One instance's log: each line as it was written, after a UTC timestamp. Rotated by size, by rename.
+"""The log of one instance: each line as it was written, after a UTC timestamp. Rotated by size, by renaming.
 
-A line of standard error that is separate (`tty = false`) has `!` behind the timestamp.
+If standard error is separate (`tty = false`), its lines have `!` after the timestamp.
 
-A fault (disk full, read-only) is reported once and costs nobody but the log: writing is tried again, and when it works
-again, what was lost is said, and marked in the file. Rotation happens between two lines, so no line is doubled or
-torn: `web.log` becomes `web.log.1`, and so on; who follows the old file by its descriptor reads it to its end. Only a
-line without an end goes on in the next file, where it has no timestamp of its own.
+A fault (disk full, read-only) is reported once and affects only the log. Writing is retried; when it works again, the
+number of lost bytes is reported and noted in the file. Rotation happens between two lines, so no line is duplicated or
+split: `web.log` becomes `web.log.1`, and so on. A reader that holds the old file open can read it to its end. Only an
+unfinished line continues in the next file, without a second timestamp.
 
-One log for two streams of one instance: each hands it whole lines only, so that they do not mix within a line.
+Two streams of one instance may share one log: each passes only whole lines, so they do not mix within a line.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from orchestrator.terminal.lines import lf_for_crlf
 SIZE = 50 * 1000 * 1000
 KEPT = 5
 UNENDED_MAX = 1 << 20  # bytes above the size at which a file ends within a line
-WRITE_SIZE = 1 << 16  # bytes of one write, where more comes at once: half the time of one of 40 KB (ext4, 6.18)
+WRITE_SIZE = 1 << 16  # bytes of one write, if more follows: half the time of one of 40 KB (ext4, 6.18)
 TRY_AGAIN = 5.0  # seconds after a fault
-LOOK_AGAIN = 0.5  # seconds between two looks whether the file was removed or moved, while lines are written
-ERROR = b"!"  # stands right behind the timestamp of a line of standard error
+LOOK_AGAIN = 0.5  # seconds between two checks whether the file was removed or moved, while lines are written
+ERROR = b"!"  # follows the timestamp of a line of standard error
 STAMP_WIDTH = len("2026-01-01T00:00:00.000000Z ")
 
 
@@ -39,20 +39,15 @@ def stamp(now: float) -> bytes:
 
 @functools.lru_cache(maxsize=2)
 def _second(now: int) -> bytes:
-    """What all stamps of a second begin with: strftime costs as much as a read of a pty."""
+    """The beginning of all stamps of a second, cached: strftime costs as much as a read of a pty."""
     return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
-def _without_line_end_cr(chunk: bytes) -> bytes:
-    chunk = lf_for_crlf(chunk)
-    return chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
-
-
 class Faults:
-    """Tells, in words, what keeps logs from being written: each reason once, however many logs it hits."""
+    """Reports why logs cannot be written: each reason once, however many logs it affects."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
         self._hit: dict[str, set[Path]] = {}
 
     def failed(self, path: Path, reason: str, what: str = "write") -> None:
@@ -61,17 +56,17 @@ class Faults:
         is_new = key not in self._hit
         self._hit.setdefault(key, set()).add(path)
         if is_new:
-            self._tell(f"cannot {what} {path}: {reason}; components continue, retrying")
+            self._report(f"cannot {what} {path}: {reason}; components continue, retrying")
 
     def recovered(self, path: Path, lost: int) -> None:
         """Take note that `path` is written again."""
         self._forget(path)
-        self._tell(f"{path} is written again" + (f"; {lost:,} bytes are missing in it" if lost else ""))
+        self._report(f"{path} is written again" + (f"; {lost:,} bytes are missing in it" if lost else ""))
 
     def given_up(self, path: Path, lost: int) -> None:
-        """Take note that `path` was still not written when the incarnation ended."""
+        """Take note that `path` could still not be written when the run ended."""
         self._forget(path)
-        self._tell(f"{lost:,} bytes are missing in {path}")
+        self._report(f"{lost:,} bytes are missing in {path}")
 
     def _forget(self, path: Path) -> None:
         for paths in self._hit.values():
@@ -80,13 +75,13 @@ class Faults:
 
 
 class LogFile:
-    """Appends chunks of a terminal's bytes to `path`; `faults` is told when that fails and when it works again."""
+    """Appends chunks of a terminal's bytes to `path`; reports to `faults` when that fails and when it works again."""
 
     def __init__(
         self, path: Path, faults: Faults, *, continues: bool = False, size: int = SIZE, kept: int = KEPT
     ) -> None:
-        """`size` is the bytes after which a new file is begun, `kept` how many files there are in all. `continues`
-        says that an unfinished line at the end of the file goes on with the first chunk."""
+        """`size` is the number of bytes after which a new file is begun, `kept` the number of files in all. `continues`
+        says that the first chunk continues an unfinished line at the end of the file."""
         self.path = path
         self._faults = faults
         self._continues = continues
@@ -103,29 +98,52 @@ class LogFile:
         self._retry_at = 0.0
         self._look_at = 0.0
         self._index: LogIndex | None = None
+        self._rotated = 0  # bytes of the file that was rotated, until the next one is begun
 
     def keep_index(self, size: Size) -> None:
-        """Keep an index beside the log; `size` returns rows and columns of the terminal (`log_index`)."""
+        """Keep an index beside the log; `size` returns columns and rows of the terminal (`log_index`)."""
         self._index = LogIndex(size, self._limit, begins=not self._continues)
 
     def resized(self) -> None:
-        """The terminal has another size from now on."""
+        """Take note that the terminal's size has changed."""
         if self._index is not None:
             self.flush()
             self._index.resized()
 
-    def write(self, chunk: bytes, *, more: bool = False, removed: int = 0) -> bool:
+    def write(self, chunk: bytes, *, more: bool = False, removed: int = 0, mark: bytes = b"") -> bool:
         """Append a chunk, which may end anywhere in a line, and from which `removed` CRs before LFs have been removed.
 
-        Where there is `more` to come at once it may wait for that; returns whether anything waits. An empty chunk is
-        no more.
+        If `more` follows immediately, the write may be delayed; return whether anything waits. An empty chunk means
+        that no more follows. `mark` is written after each timestamp.
         """
         if self._held and chunk:
             chunk, self._held = self._held + chunk, b""
         if chunk.endswith(b"\r"):
             chunk, self._held = chunk[:-1], b"\r"
-        if chunk:
-            self._wait(chunk, removed=removed)
+        now = time.time()
+        is_current = self._fd >= 0 and self._look_at <= now < self._look_at + LOOK_AGAIN
+        if chunk and (is_current or self._is_open(now)):
+            time_mark = stamp(now) if not mark else stamp(now)[:-1] + mark + b" "
+            lines = chunk
+            if b"\r" in lines and b"\r" in (lines := lf_for_crlf(lines)):
+                lines = lines.replace(b"\r\n", b"\n")
+            body = lines.replace(b"\n", b"\n" + time_mark)
+            if (index := self._index) is not None:
+                pairs = len(chunk) - len(lines) + removed
+                if len(body) - len(lines) == pairs * len(time_mark):
+                    index.feeds += pairs
+                else:
+                    index.note(chunk, (len(body) - len(lines)) // len(time_mark))
+            if self._at_start:
+                body = time_mark + body
+            self._at_start = chunk.endswith(b"\n")
+            if self._at_start:
+                body = body[: -len(time_mark)]
+            self._waiting.append(body)
+            self._waiting_size += len(body)
+            self._waiting_counted += len(chunk)
+        elif chunk:
+            self._lost += len(chunk)
         if more and self._waiting_size < WRITE_SIZE:
             return self._waiting_size > 0
         self.flush()
@@ -134,36 +152,19 @@ class LogFile:
     def write_errors(self, lines: bytes) -> bool:
         """Append whole lines of standard error, which is separate from the rest."""
         self.flush()
-        self._wait(lines, ERROR)
-        self.flush()
-        return False
+        return self.write(lines, mark=ERROR)
 
-    def _wait(self, chunk: bytes, mark: bytes = b"", removed: int = 0) -> None:
-        now = time.time()
-        if not self._waiting:
-            self._look_for_removal(now)
-            if self._fd < 0 and not self._open():
-                self._lost += len(chunk)
-                return
-        time_mark = stamp(now)
-        if mark:
-            time_mark = time_mark[:-1] + mark + b" "
-        lines = _without_line_end_cr(chunk)
-        body = lines.replace(b"\n", b"\n" + time_mark)
-        if (index := self._index) is not None:
-            pairs = len(chunk) - len(lines) + removed
-            if len(body) - len(lines) == pairs * len(time_mark):
-                index.feeds += pairs
-            else:
-                index.note(chunk, (len(body) - len(lines)) // len(time_mark))
-        if self._at_start:
-            body = time_mark + body
-        self._at_start = chunk.endswith(b"\n")
-        if self._at_start:
-            body = body[: -len(time_mark)]
-        self._waiting.append(body)
-        self._waiting_size += len(body)
-        self._waiting_counted += len(chunk)
+    def _is_open(self, now: float) -> bool:
+        """Open the file if nothing waits and it is not open, or was removed or moved; return whether it is open."""
+        if self._waiting:
+            return True
+        if self._fd >= 0:
+            self._look_at = now
+            if os.fstat(self._fd).st_nlink == 0:
+                self._close()
+            elif not self._is_in_place():
+                self._continue_in_new_file()
+        return self._fd >= 0 or self._open()
 
     def flush(self) -> None:
         """Write what waits."""
@@ -185,6 +186,9 @@ class LogFile:
             self._held, self._at_start = b"", False
         if self._index is not None and self._fd >= 0:
             self._index.end(self._written)
+        elif self._index is not None and self._rotated:  # by the last line of this run
+            self._index.open(self._rotated_path, is_new=False)
+            self._index.end(self._rotated)
         if self._fd >= 0 and not self._at_start:
             self._append(b"\n", 0)
         if self._is_faulty:
@@ -196,7 +200,7 @@ class LogFile:
         self._close()
 
     def _open(self) -> bool:
-        """Open the file, at the beginning of a line where the last fault or the last run tore one."""
+        """Open the file; begin a new line if the last fault or the last run left an unfinished one."""
         if self._is_faulty and time.monotonic() < self._retry_at:
             return False
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -204,6 +208,7 @@ class LogFile:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = os.open(self.path, flags, 0o600)
             self._written = os.lseek(self._fd, 0, os.SEEK_END)
+            self._rotated = 0
             torn = self._written > 0 and os.pread(self._fd, 1, self._written - 1) != b"\n"
             self._at_start = not (torn and self._continues and not self._is_faulty)
             if torn and self._at_start:
@@ -227,7 +232,10 @@ class LogFile:
             return
         before = self._written
         try:
-            self._write_all(body)
+            done = os.write(self._fd, body)
+            self._written += done
+            if done < len(body):
+                self._write_all(body[done:])
         except OSError as error:
             whole = body.rfind(b"\n", 0, self._written - before) + 1
             self._lost += counted - counted * whole // len(body)
@@ -238,7 +246,7 @@ class LogFile:
             self._index.add(before)
 
     def _append_over(self, body: bytes, counted: int) -> None:
-        """Append what goes beyond the size: begin a new file after the last whole line of it."""
+        """Append text that exceeds the size: begin a new file after its last whole line."""
         cut = body.rfind(b"\n") + 1
         if cut:
             self._append(body[:cut], counted * cut // len(body))
@@ -276,20 +284,12 @@ class LogFile:
     def renew(self) -> None:
         """Continue in a new file if the present one was moved away (logrotate without copytruncate).
 
-        All that was written before goes to the moved file, so who reads that to its end and then the new one misses
-        nothing.
+        All that was written before goes to the moved file. A reader that reads it to its end, and then the new file,
+        misses nothing.
         """
         if self._fd >= 0 and not self._is_in_place():
             self.flush()
             self._continue_in_new_file()
-
-    def _look_for_removal(self, now: float) -> None:
-        if self._fd >= 0 and not self._look_at <= now < self._look_at + LOOK_AGAIN:
-            self._look_at = now
-            if os.fstat(self._fd).st_nlink == 0:
-                self._close()
-            elif not self._is_in_place():
-                self._continue_in_new_file()
 
     def _is_in_place(self) -> bool:
         ours = os.fstat(self._fd)
@@ -300,11 +300,15 @@ class LogFile:
         return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
     def _continue_in_new_file(self) -> None:
-        """An unfinished line goes on there, without a timestamp of its own."""
+        """Continue an unfinished line in a new file, without a second timestamp."""
         at_start = self._at_start
         self._close()
         if self._open():
             self._at_start = at_start
+
+    @property
+    def _rotated_path(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.1")
 
     def _rotate(self) -> None:
         try:
@@ -315,7 +319,8 @@ class LogFile:
                 if older.exists():
                     self._move(older, self.path.with_name(f"{self.path.name}.{number + 1}"))
             if self._kept >= 2:
-                self._move(self.path, self.path.with_name(f"{self.path.name}.1"))
+                self._move(self.path, self._rotated_path)
+                self._rotated = self._written
         except OSError as error:
             self._faults.failed(self.path, error.strerror or str(error), "rotate")
             self._written = 0  # tried again after as much again
@@ -349,7 +354,7 @@ class LineLog:
         self._size = 0
 
     def write(self, chunk: bytes, *, more: bool = False, removed: int = 0) -> bool:
-        """Take a chunk, which may end anywhere in a line. What is whole of it is written at once: returns False."""
+        """Take a chunk, which may end anywhere in a line. Its whole lines are written immediately: returns False."""
         end = chunk.rfind(b"\n") + 1
         if end:
             self._write(b"".join((*self._parts, chunk[:end])))
@@ -368,7 +373,7 @@ class LineLog:
         """Nothing waits."""
 
     def finish(self) -> None:
-        """Write an unfinished line; the incarnation has ended."""
+        """Write an unfinished line, because the run has ended."""
         if self._parts:
             self._end_line()
         self._log.finish()

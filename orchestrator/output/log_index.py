@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENDING = ".index"
-PAUSE = 0.02  # seconds between two entries that say nothing else
+PAUSE = 0.02  # seconds between two entries that differ only in time
 _ENTRY = struct.Struct("=QddHHB3x")  # offset, wall-clock time, monotonic time, rows, columns, flags
 _FEEDS = struct.Struct("=Q16sHHB3x")  # offset, bits, their number, 0, flags
 _FEEDS_MAX = 128  # line feeds in one entry
@@ -40,7 +40,8 @@ def path_of(log: Path) -> Path:
 class LogIndex:
     """Writes the index of one log. `feeds` is the number of line feeds of the next write so far.
 
-    `size` returns rows and columns, 0 if they are not known; `limit` is the size of the log in bytes.
+    `size` returns columns and rows as os.get_terminal_size does, 0 if they are not known; `limit` is the size of the
+    log in bytes.
     """
 
     def __init__(self, size: Size, limit: int, *, begins: bool) -> None:
@@ -49,7 +50,9 @@ class LogIndex:
         self._fd = -1
         self._written = 0
         self._flags = _BEGIN if begins else 0
-        self._due = 0.0  # monotonic seconds: when the next entry is written that says nothing but the time
+        self._pause = PAUSE
+        self._coarse_from = limit  # bytes of the index beyond which the pause is another one
+        self._due = 0.0  # monotonic seconds: when the next entry is due that records only the time
         self._must_add = True
         self._shape = (0, 0)
         self.feeds = 0  # line feeds of this write so far
@@ -61,6 +64,7 @@ class LogIndex:
         try:
             self._fd = os.open(path_of(log), _FLAGS | (os.O_TRUNC if is_new else 0), 0o600)
             self._written = os.lseek(self._fd, 0, os.SEEK_END)
+            self._set_pause()
             if torn := self._written % _ENTRY.size:
                 self._written -= torn
                 os.ftruncate(self._fd, self._written)
@@ -76,7 +80,7 @@ class LogIndex:
         self.feeds += feeds
 
     def resized(self) -> None:
-        """The terminal has another size from now on."""
+        """Take note that the terminal's size has changed."""
         self._must_add = True
 
     def add(self, offset: int) -> None:
@@ -90,20 +94,25 @@ class LogIndex:
         self.feeds, self._bare = 0, []
         if self._fd < 0:
             return
-        self._shape = self._window()
+        try:
+            columns, rows = self._size()
+        except OSError:  # the terminal is closed
+            pass
+        else:
+            self._shape = rows, columns
         is_all = 0 < feeds == len(bare)
         entry = _ENTRY.pack(offset, time.time(), now, *self._shape, self._flags | (_BARE if is_all else 0))
         self._flags = 0
         if bare and not is_all:
             entry += b"".join(_feed_entries(offset, feeds, bare))
         self._write(entry)
-        self._due = now + self._pause()
+        self._due = now + self._pause
         self._must_add = is_all  # the next may be none of that kind
 
     def end(self, offset: int) -> None:
-        """Add an entry for the end of the run, behind what it has printed."""
+        """Add an entry for the end of the run, after its output."""
         if self._fd >= 0:
-            self._write(_ENTRY.pack(offset, time.time(), time.monotonic(), *self._window(), _END), is_last=True)
+            self._write(_ENTRY.pack(offset, time.time(), time.monotonic(), *self._shape, _END), is_last=True)
 
     def rename(self, log: Path, new: Path) -> None:
         """Follow a log that is renamed, or removed if it has no new name."""
@@ -118,16 +127,6 @@ class LogIndex:
             os.close(self._fd)
             self._fd = -1
 
-    def _window(self) -> tuple[int, int]:
-        try:
-            return self._size()
-        except OSError:  # the terminal is closed
-            return self._shape
-
-    def _pause(self) -> float:
-        parts = [pause for part, pause in _COARSE if self._written > self._limit // part]
-        return parts[-1] if parts else PAUSE
-
     def _write(self, entry: bytes, *, is_last: bool = False) -> None:
         if self._written > self._limit // 2 and not is_last:
             return
@@ -135,6 +134,16 @@ class LogIndex:
             self._written += os.write(self._fd, entry)
         except OSError:
             self.close()
+        if self._written > self._coarse_from:
+            self._set_pause()
+
+    def _set_pause(self) -> None:
+        """Set the seconds between two entries by the size of the index."""
+        self._pause, self._coarse_from = PAUSE, self._limit // _COARSE[0][0]
+        for number, (part, pause) in enumerate(_COARSE):
+            if self._written > self._limit // part:
+                self._pause = pause
+                self._coarse_from = self._limit // _COARSE[number + 1][0] if number + 1 < len(_COARSE) else self._limit
 
 
 def _feed_entries(offset: int, feeds: int, bare: list[int]) -> Iterator[bytes]:
@@ -170,7 +179,7 @@ def pack(entry: Entry) -> bytes:
 
 
 def read(log: Path) -> list[Entry]:
-    """Return the entries of a log's index, in order of their offsets; none if it has no index that can be read."""
+    """Return the entries of a log's index, in order of their offsets; none if its index cannot be read."""
     try:
         data = path_of(log).read_bytes()
     except OSError:

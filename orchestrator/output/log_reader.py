@@ -1,11 +1,11 @@
-"""Reads log files back: the parts of one instance in order, several instances merged by time.
+"""Reads log files back: the files of one instance in order, several instances merged by time.
 
-The format is `output.log_file`'s: a UTC timestamp of fixed width, a blank, the raw line. What stands between two
-timestamps without one of its own (a torn line, a foreign file) goes with the line before it. A line may go on from one
-file to the next.
+The format is that of `output.log_file`: a UTC timestamp of fixed width, a blank, the raw line. Text without a timestamp
+(a torn line, a foreign file) belongs to the line before it. A line may continue in the next file.
 
-Files are known by their inode, and opened from the newest to the oldest: a rotation meanwhile moves a file to where it
-is met a second time, never past us. What is open stays readable when it is renamed or removed.
+Files are identified by their inode and opened from the newest to the oldest. So a rotation in between can only move a
+file to a place that is still to be read, where its inode is recognized. An open file stays readable when it is renamed
+or removed.
 """
 
 from __future__ import annotations
@@ -15,24 +15,29 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)(!?) ")
 _OLDER = re.compile(r"(?P<name>.+)\.log(?:\.(?P<age>\d{1,6}))?")
 _BLOCK = 1 << 18
+_FIELDS = re.compile(rb"(?:" + _STAMP.pattern + rb")?(.*)\n")
 READ_LINE_MAX = 1 << 21  # bytes of a line that are held; a longer one comes in pieces
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: `stamp` is the timestamp's text, which sorts as the time does; `text` is raw, without its LF. Where it
-    does not end (`ends`) its next piece follows. `is_error` is one of standard error, if that is separate."""
+    """One line: `stamp` is the timestamp as text, which sorts by time; `text` is raw, without its LF. If `ends` is
+    false, the next piece of the line follows. `is_error` marks standard error, if that is separate."""
 
     stamp: bytes
     instance: str
     text: bytes
     ends: bool = True
     is_error: bool = False
+
+
+Fields = tuple[bytes, bytes, bytes]  # of a whole line: timestamp, `!` for standard error, text
 
 
 def instances(directory: Path) -> dict[str, int]:
@@ -60,16 +65,17 @@ class _Part:
 
 
 class LogReader:
-    """One instance's log. What there was at the beginning is history; what comes after that is news.
+    """One instance's log. Lines that were there at the beginning are history; later ones are news.
 
-    `missed` turns true when files were rotated away before they could be read.
+    `missed` turns true when files were rotated away before they could be read. `has_earlier` is whether `last` has left
+    out lines.
     """
 
     def __init__(self, directory: Path, instance: str, oldest: int) -> None:
         """`oldest` is the number of its oldest file. Raises OSError."""
-        self.missed = False
+        self.missed = self.has_earlier = False
         self._path = directory / f"{instance}.log"
-        self._instance = instance
+        self.instance = instance
         self._parts = self._open_newer_than(None, oldest)
         self._met = {_identity(part.fd) for part in self._parts}
         self._offset = self._parts[-1].size if self._parts else 0
@@ -86,17 +92,48 @@ class LogReader:
     def history(self, since: float, *, whole: bool) -> Iterator[Line]:
         """Yield the lines there were, without files that were last written before `since` (seconds since the epoch).
 
-        `whole` leaves a last line that has no end yet to the news.
+        `whole` leaves an unfinished last line to the news.
         """
+        for block in self._blocks(since):
+            yield from self._split(block)
+        if not whole and self._rest:
+            yield self._parse(self._rest)
+
+    def batches(self, since: float, *, whole: bool) -> Iterator[list[Fields] | Line]:
+        """Yield the same lines in another form: many whole lines at once, in a tenth of the time."""
+        for block in self._blocks(since):
+            data = self._rest + block
+            end = data.rfind(b"\n") + 1
+            self._rest = data[end:]
+            if end:
+                yield self._fields(data[:end])
+            if len(self._rest) > READ_LINE_MAX:
+                yield self._parse(self._rest, ends=False)
+                self._rest = b""
+        if not whole and self._rest:
+            yield self._parse(self._rest)
+
+    def _fields(self, lines: bytes) -> list[Fields]:
+        found: list[Fields] = _FIELDS.findall(lines)
+        if all(map(itemgetter(0), found)):
+            self._stamp, self._is_error = found[-1][0], bool(found[-1][1])
+            return found
+        for number, (stamp, mark, text) in enumerate(found):
+            if stamp:
+                self._stamp, self._is_error = stamp, bool(mark)
+            else:
+                found[number] = self._stamp, b"!" if self._is_error else b"", text
+        return found
+
+    def _blocks(self, since: float) -> Iterator[bytes]:
+        self._rest, self._stamp, self._is_error = b"", b"", False  # `last` may have been called before
         for part in self._parts:
             position = 0
             if os.fstat(part.fd).st_mtime < since and part is not self._parts[-1]:
                 continue
             while position < part.size and (block := os.pread(part.fd, min(_BLOCK, part.size - position), position)):
                 position += len(block)
-                yield from self._split(block)
-        if not whole and self._rest:
-            yield self._parse(self._rest)
+                yield block
 
     def last(self, count: int, *, whole: bool) -> list[Line]:
         """Return the last `count` lines there were; `whole` as for `history`."""
@@ -118,6 +155,7 @@ class LogReader:
         elif rest:
             lines.append(rest)
         self._stamp = b""
+        self.has_earlier = len(lines) > count
         return [self._parse(raw) for raw in lines[len(lines) - min(count, len(lines)) :]]
 
     def news(self) -> Iterator[Line]:
@@ -194,7 +232,7 @@ class LogReader:
         if not self._parts:
             return
         fd = self._parts[-1].fd
-        if os.fstat(fd).st_size < self._offset:  # somebody has emptied it
+        if os.fstat(fd).st_size < self._offset:  # the file was truncated
             self._offset = 0
         while block := os.pread(fd, _BLOCK, self._offset):
             self._offset += len(block)
@@ -212,16 +250,16 @@ class LogReader:
         if match := _STAMP.match(raw):
             self._stamp, self._is_error = match[1], bool(match[2])
             raw = raw[match.end() :]
-        return Line(self._stamp, self._instance, raw, ends, self._is_error)
+        return Line(self._stamp, self.instance, raw, ends, self._is_error)
 
     @property
     def unfinished(self) -> Line | None:
-        """The line that has no end yet, once all before it was read."""
+        """The unfinished line, once everything before it was read."""
         if not self._rest:
             return None
         match = _STAMP.match(self._rest)
         text = self._rest[match.end() :] if match else self._rest
-        return Line(match[1] if match else self._stamp, self._instance, text)
+        return Line(match[1] if match else self._stamp, self.instance, text)
 
 
 def _oldest_beside(path: Path) -> int:
@@ -240,7 +278,7 @@ def merge(streams: Iterable[Iterable[Line]]) -> Iterator[Line]:
 
 
 class Logs:
-    """The logs of a directory; `wants` says which instances, also of those that appear later."""
+    """The logs of a directory; `wants` selects the instances, including those that appear later."""
 
     def __init__(self, directory: Path, wants: Callable[[str], bool]) -> None:
         self._directory = directory

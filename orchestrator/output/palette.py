@@ -1,9 +1,9 @@
-"""Colours of the prefixes, by blessed. Imported only where colours are drawn, and after the components have started:
-the import of blessed costs 0.1-0.3 s.
+"""Colors of the prefixes, by blessed. Imported only where colors are drawn, and after the components have started:
+importing blessed takes 0.1-0.3 s.
 
-Fact: on a terminal of its own blessed (1.40 and later) sends queries (XTGETTCAP, XTVERSION), takes the answers from
-standard input and waits up to ten seconds for them. So it is given a stream that is no terminal: it knows the colours
-from TERM alone.
+Fact: if its stream is a terminal, blessed (1.40 and later) sends queries (XTGETTCAP, XTVERSION), takes the answers from
+standard input and waits up to ten seconds for them. So we give it a stream that is not a terminal: it derives the
+colors from TERM alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import warnings
 
 from orchestrator.terminal.escapes import RESET
 
-# Readable on dark and on light grounds; black, white and plain blue are not. Neighbours differ strongly.
+# Readable on dark and light backgrounds; black, white and plain blue are not. Adjacent colors differ strongly.
 CYCLE = (
     "cyan",
     "yellow",
@@ -31,13 +31,13 @@ OWN = "bold"
 
 
 class Palette:
-    """Wraps text in the colours that terminal type `term` knows; `force` draws them where stdout is no terminal."""
+    """Wraps text in the colors of terminal type `term`; `force` draws them even if stdout is not a terminal."""
 
     def __init__(self, term: str, force: bool) -> None:
         import blessed
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an unknown terminal type: blessed falls back to no colours
+            warnings.simplefilter("ignore")  # an unknown terminal type: blessed falls back to no colors
             self._terminal = blessed.Terminal(
                 kind="xterm-256color" if force and term in ("", "dumb") else term or None,
                 stream=io.StringIO(),
@@ -45,15 +45,16 @@ class Palette:
             )
 
     def cut(self, shown: bytes, columns: int) -> bytes:
-        """Shorten `shown`, one line with its styles, to so many columns of the terminal; wide characters count two."""
+        """Shorten `shown`, one line with its styles, to this many columns of the terminal; wide characters count
+        two."""
         return str(self._terminal.truncate(shown.decode("utf-8", "replace"), columns)).encode()
 
-    def wrap(self, colour: str, text: str) -> bytes:
-        """Return `text` in `colour`, a blessed name, and back to normal.
+    def wrap(self, color: str, text: str) -> bytes:
+        """Return `text` in `color`, a blessed name, followed by a reset.
 
-        Ended by a plain SGR reset: the terminal's own sgr0 would switch character sets too (`ESC ( B`).
+        The reset is a plain SGR reset: the terminal's own sgr0 would switch character sets too (`ESC ( B`).
         """
         if self._terminal.number_of_colors < 16:
-            colour = colour.replace("bright_", "bold_")  # setaf would make nonsense of it: `ESC [ 312 m`
-        start = str(getattr(self._terminal, colour)).encode()
+            color = color.replace("bright_", "bold_")  # setaf would produce an invalid sequence: `ESC [ 312 m`
+        start = str(getattr(self._terminal, color)).encode()
         return start + text.encode() + RESET if start else text.encode()

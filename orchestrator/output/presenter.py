@@ -1,8 +1,10 @@
-"""What the supervisor shows and records: our own lines, and for each member a painter and a log."""
+"""What the supervisor shows and records: event lines, and for each instance a painter and a log."""
 
 from __future__ import annotations
 
 import enum
+import functools
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from orchestrator.output.screen import MergedScreen
 from orchestrator.output.stream import Stream
 from orchestrator.runtime.loop import Loop
 from orchestrator.terminal.hyperlinks import linked
-from orchestrator.terminal.painter import (
+from orchestrator.terminal.line_painter import (
     ERROR_SEPARATOR,
     OWN_NAME,
     SEPARATOR,
@@ -29,9 +31,9 @@ from orchestrator.terminal.painter import (
 )
 from orchestrator.terminal.width import padded, width
 
-WITHOUT_TERMINAL = (40, 120)  # rows and columns of a pty where stdout is no terminal
-ERRORS = "bright_red"  # the mark before a line of standard error, where that is separate
-NARROWEST = 20  # columns that are left to a component however long the prefix
+WITHOUT_TERMINAL = (40, 120)  # rows and columns of a pty if stdout is not a terminal
+ERRORS = "bright_red"  # the mark before a line of standard error, if that is separate
+NARROWEST = 20  # columns that a component gets however long the prefix is
 CLOCK_WIDTH = len("00:00:00.000 ")  # and one more for the Z of UTC
 
 BELL = b"\a"
@@ -41,8 +43,8 @@ Wrap = Callable[[str, str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """How the stream is shown. `quiet` names components whose lines are not; `logs` is where the log files are
-    kept, None for none, each of `log_size` bytes and `log_files` for each instance. `bell` rings the terminal's bell
+    """How the stream is shown. `quiet` names components whose lines are not; `logs` is the directory of the log files,
+    None for none, each of `log_size` bytes and `log_files` for each instance. `bell` rings the terminal's bell
     when something fails."""
 
     style: PrefixStyle
@@ -55,11 +57,11 @@ class Presentation:
     logs: Path | None = None
     log_size: int = SIZE
     log_files: int = KEPT
-    link_host: str = ""  # the machine's name, if URLs and paths in our own lines become hyperlinks; empty: they do not
+    link_host: str = ""  # the machine's name, if URLs and paths in event lines become hyperlinks; else empty
 
 
 class Tone(enum.Enum):
-    """How grave a line of our own is: its color on a terminal."""
+    """The severity of an event line: its color on a terminal."""
 
     PLAIN = ""
     WARNING = "yellow"
@@ -67,8 +69,8 @@ class Tone(enum.Enum):
 
 
 class Presenter:
-    """Prefixes lines. `palette` returns the function that colours a prefix; it is called at the first line, when the
-    components have been forked already, because it imports blessed."""
+    """Prefixes lines. `palette` returns the function that colors a prefix; it is called at the first line, after the
+    components have been forked, because it imports blessed."""
 
     def __init__(
         self,
@@ -89,13 +91,13 @@ class Presenter:
         self._wrap: Wrap | None = None
         self._own: Painter | None = None
         self._faults = Faults(lambda text: self.tell(text, tone=Tone.WARNING))
-        self._logs: dict[str, LogFile] = {}  # by the file's name; of each instance that of its last run
+        self._logs: dict[str, LogFile] = {}  # by file name; the log of the last run of each instance
         self._own_log = self._kept_log(OWN_NAME)
         self.make_room(names)
         screen.console.skipped_note = self._skipped_note
 
     def make_room(self, names: Iterable[str]) -> None:
-        """Pad all prefixes from now on to the longest of these names too; those that are new get the next colors."""
+        """Pad all prefixes from now on to the longest of these names too; new ones get the next colors."""
         self._names = list(dict.fromkeys([*self._names, *names]))
         self._labels.add(self._names)
         self._width = max(map(width, [OWN_NAME, *self._names]))
@@ -103,7 +105,7 @@ class Presenter:
 
     @property
     def pty_size(self) -> tuple[int, int]:
-        """Rows and columns for a component's pty: the terminal's, less the prefix."""
+        """Rows and columns for a component's pty: those of the terminal, without the prefix."""
         size = self.screen.console.size() if self.screen.console.kind is OutputKind.TERMINAL else None
         if size is None:
             return WITHOUT_TERMINAL
@@ -114,7 +116,7 @@ class Presenter:
         return rows, max(NARROWEST, columns - taken)
 
     def stream(self, component: ComponentSpec, instance: str, master_fd: int) -> Stream:
-        """Return the stream of a new incarnation, painted in its own colour or the next one of the cycle.
+        """Return the stream of a new run, painted in its configured color or the next one of the cycle.
 
         `instance` is the name in the prefix; the log file is named after the component's own, which never changes.
         """
@@ -123,13 +125,13 @@ class Presenter:
         log = self._kept_log(component.name)
         stream = Stream(
             master_fd,
-            self._painter(component.component or component.name, instance, component.colour),
+            self._painter(component.component or component.name, instance, component.color),
             log=log,
             shown=not is_meant(self._how.quiet, (component.name, component.component, instance), component.tags),
             on_full_screen=lambda: self._report_full_screen(component),
         )
         if log is not None and component.tty:
-            log.keep_index(lambda: stream.size)
+            log.keep_index(functools.partial(os.get_terminal_size, master_fd))
         return stream
 
     def _report_full_screen(self, component: ComponentSpec) -> None:
@@ -143,7 +145,7 @@ class Presenter:
         log = None
         if isinstance(output.log, LogFile):
             log, output.log = LineLog(output.log, is_error=True), LineLog(output.log)
-        painter = self._painter(component.component or component.name, instance, component.colour, is_error=True)
+        painter = self._painter(component.component or component.name, instance, component.color, is_error=True)
         output.terminal = False
         return Stream(error_fd, painter, log=log, shown=output.shown, terminal=False)
 
@@ -154,14 +156,14 @@ class Presenter:
         self.make_room([instance])
 
     def repaint(self, stream: Stream, component: ComponentSpec, instance: str, *, errors: bool = False) -> None:
-        """Put another name before the lines of a stream; what its lines have left open stays."""
-        painter = self._painter(component.component or component.name, instance, component.colour, is_error=errors)
+        """Put another name before the lines of a stream; styles that its lines left open stay open."""
+        painter = self._painter(component.component or component.name, instance, component.color, is_error=errors)
         stream.painter.take_name_of(painter)
 
     def watch_logs(self, loop: Loop) -> None:
-        """From now on begin a new log file at once if the present one is moved away."""
+        """From now on begin a new log file immediately if the present one is moved away."""
         if self._how.logs is not None:
-            from orchestrator.runtime.inotify import MoveWatch  # and ctypes, which no first fork has to wait for
+            from orchestrator.runtime.inotify import MoveWatch  # imports ctypes, which must not delay the first fork
 
             MoveWatch(loop, self._how.logs, self._renew_log)
 
@@ -176,7 +178,7 @@ class Presenter:
         return log
 
     def drain_log(self, instance: str) -> LogFile | None:
-        """Return the log for a guardian that has lost us: it goes on where we stopped."""
+        """Return the log for a guardian that has lost the supervisor: it continues where we stopped."""
         log = self._log_file(instance, Faults(lambda text: None), continues=True)
         if log is not None and log_index.path_of(log.path).exists():
             log.keep_index(lambda: (0, 0))
@@ -191,18 +193,23 @@ class Presenter:
         if not self._how.json:
             self.screen.show(b"\n")
 
-    def tell(self, text: str, secret: str = "", *, tone: Tone = Tone.PLAIN) -> None:
-        """Show lines of our own, never skipped; in them `secret` is kept out of the log."""
+    def note(self, text: str) -> None:
+        """Show a line that concerns only the reader of this screen: it is not logged, so no other terminal shows it."""
+        self.screen.show(self._paint_own(f"{text}\n", Tone.PLAIN), may_skip=False)
+
+    def tell(self, text: str, secret: str = "", *, tone: Tone = Tone.PLAIN, here: str = "") -> None:
+        """Show event lines, which are never skipped; `secret` is kept out of the log, and so is `here`, an addition for
+        this screen."""
         lines = "".join(f"{line}\n" for line in text.split("\n"))
         bell = BELL if self._how.bell and tone is Tone.FAILURE else b""
-        self.screen.show(bell + self._paint_own(lines, tone), may_skip=False)
+        self.screen.show(bell + self._paint_own(f"{lines[:-1]}{here}\n", tone), may_skip=False)
         if self._own_log is not None:
             self._own_log.write((lines.replace(secret, "…") if secret else lines).encode())
 
-    def _painter(self, name: str, instance: str, colour: str, *, is_error: bool = False) -> Painter:
+    def _painter(self, name: str, instance: str, color: str, *, is_error: bool = False) -> Painter:
         if self._how.json:
             return JsonPainter(name, instance, time.time, is_error=is_error)
-        prefix = self._prefix(instance, colour, is_error=is_error) if self._how.prefix else b""
+        prefix = self._prefix(instance, color, is_error=is_error) if self._how.prefix else b""
         stamp = time.time if self._how.timestamps else None
         is_terminal = self.screen.console.kind is OutputKind.TERMINAL
         return PrefixPainter(
@@ -224,9 +231,9 @@ class Presenter:
     def _paint_own(self, lines: str, tone: Tone) -> bytes:
         if self._own is None:
             self._own = self._painter(OWN_NAME, OWN_NAME, "")
-        if self._how.link_host and self._how.style is PrefixStyle.COLOURS:
+        if self._how.link_host and self._how.style is PrefixStyle.COLORS:
             lines = linked(lines, self._how.link_host)
-        if tone is Tone.PLAIN or self._how.json or self._how.style is not PrefixStyle.COLOURS:
+        if tone is Tone.PLAIN or self._how.json or self._how.style is not PrefixStyle.COLORS:
             return self._own.paint(lines.encode())
         if self._wrap is None:
             self._wrap = self._palette()
@@ -239,11 +246,11 @@ class Presenter:
         note = f"{who} did not keep up: skipped {lines:,} lines ({size:,} bytes){where}\n"
         return self._paint_own(note, Tone.WARNING)
 
-    def _prefix(self, name: str, colour: str, *, is_error: bool) -> bytes:
+    def _prefix(self, name: str, color: str, *, is_error: bool) -> bytes:
         label = padded(name, self._width)
         separator = ERROR_SEPARATOR if is_error else SEPARATOR
-        color = self._labels.color(name, colour)
-        if self._how.style is not PrefixStyle.COLOURS:
+        color = self._labels.color(name, color)
+        if self._how.style is not PrefixStyle.COLORS:
             return (label + separator).encode()
         if self._wrap is None:
             self._wrap = self._palette()

@@ -18,7 +18,7 @@ _LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 def begin(directory: Path, instance: str) -> None:
-    """Note that a run begins now. Without that note `--previous` knows less, so a failure is not worth a message."""
+    """Record that a run begins now. Ignore a failure: only `logs --previous` needs the record."""
     path = _path(directory, instance)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     try:

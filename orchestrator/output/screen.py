@@ -1,8 +1,8 @@
 """The merged stream on the console: whole lines, below them at most one unfinished line, and last a status row.
 
-The unfinished line (a prompt, a progress bar) stands last, cut to the width. Another component's line erases it,
-prints, and it is drawn again below; of several the newest is shown. Only a terminal has one: into a file or a pipe a
-line waits for its end.
+The unfinished line (a prompt, a progress bar) is drawn last, cut to the width. When another component prints a line,
+the unfinished line is erased and drawn again below it; of several, the newest is shown. Only a terminal shows one: in a
+file or a pipe a line appears when it is complete.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ HELD_MAX = 1 << 15  # bytes that are kept while another program has the terminal
 
 
 class MergedScreen:
-    """Collects what a turn of the loop shows; at its end everything leaves in one write.
+    """Collects the output of a turn of the loop; at its end everything is written at once.
 
-    `cut` shortens shown bytes to a number of columns; None if the terminal cannot erase, and so shows no tails.
-    `reflows` is LastRow's.
+    `cut` shortens shown bytes to a number of columns; None if the terminal cannot erase, and so shows no unfinished
+    lines. `reflows` is LastRow's.
     """
 
     def __init__(self, console: Console, cut: Callable[[bytes, int], bytes] | None, *, reflows: bool = True) -> None:
         self.console = console
         is_terminal = console.kind is OutputKind.TERMINAL
         self._row = LastRow(cut, console.size, reflows=reflows) if is_terminal and cut is not None else None
-        self.shows_tails = self._row is not None
-        self._tails: dict[Hashable, bytes] = {}
+        self.shows_unfinished = self._row is not None
+        self._unfinished: dict[Hashable, bytes] = {}
         self._status = b""
-        self._held: deque[bytes] | None = None  # what is shown once the terminal is ours again
+        self._held: deque[bytes] | None = None  # output to show once the terminal is ours again
         self._held_size = 0
         self._dropped = 0  # lines
         self.written = 0
-        self.is_in_front: Callable[[], bool] = lambda: True  # a status row is not drawn over what a shell prints
+        self.is_in_front: Callable[[], bool] = lambda: True  # a status row is not drawn over a shell's output
 
     def show(self, shown: bytes, flow: Flow | None = None, *, may_skip: bool = True) -> bool:
-        """Show whole lines, of a component with its `flow`; False where they are skipped. `written` counts the bytes of
-        those that are not."""
+        """Show whole lines, of a component with its `flow`; return False if they are skipped. `written` counts the
+        bytes of the lines that are not."""
         if self._held is not None:
             self._hold_back(shown)
             return True
@@ -50,11 +50,11 @@ class MergedScreen:
             self.written += len(shown)
         return taken
 
-    def set_tail(self, owner: Hashable, shown: bytes) -> None:
+    def set_unfinished(self, owner: Hashable, shown: bytes) -> None:
         """Make this the unfinished line of `owner`; empty bytes remove it."""
-        before = self._tails.pop(owner, None)
+        before = self._unfinished.pop(owner, None)
         if shown:
-            self._tails[owner] = shown
+            self._unfinished[owner] = shown
         if self._row is not None and self._row.is_drawn and (before is not None or shown):
             self._erase()
 
@@ -67,7 +67,7 @@ class MergedScreen:
         self._status = shown
 
     def hold(self) -> None:
-        """Leave the terminal alone until `release`: another program draws on it. What is shown is kept, bounded."""
+        """Do not write to the terminal until `release`, because another program uses it. Keep the output, bounded."""
         if self._row is not None and self._row.is_drawn:
             self._erase()
         self.console.flush()
@@ -98,24 +98,24 @@ class MergedScreen:
 
     def begin_row(self) -> None:
         """Overwrite what the terminal itself has echoed, such as `^C`."""
-        if self.shows_tails:
+        if self.shows_unfinished:
             self._erase()
 
     def resized(self) -> None:
-        """The window has another size: draw the unfinished line again, for that."""
+        """Redraw the unfinished line for a new size of the window."""
         if self._row is not None and self._row.is_drawn:
             self._erase()
 
     def end_turn(self) -> None:
         """Draw the newest unfinished line again, and write everything out."""
         row = self._row
-        if row is None or row.is_drawn or self.console.is_blocked or not (self._tails or self._status):
+        if row is None or row.is_drawn or self.console.is_blocked or not (self._unfinished or self._status):
             self.console.flush()
             return
-        tail = next(reversed(self._tails.values())) if self._tails else b""
+        line = next(reversed(self._unfinished.values())) if self._unfinished else b""
         status = self._status if self._status and self.is_in_front() else b""
-        if tail or status:
-            row.is_drawn = self.console.flush(row.draw(tail, status))
+        if line or status:
+            row.is_drawn = self.console.flush(row.draw(line, status))
         else:
             self.console.flush()
 

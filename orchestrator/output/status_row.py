@@ -30,7 +30,7 @@ MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One instance: `words` say what its mark does not."""
+    """One instance: `words` add what its mark does not show."""
 
     name: str
     status: Status
@@ -38,9 +38,9 @@ class Item:
 
 
 def status_row(items: Iterable[Item], keys: str, columns: int, *, colors: bool) -> bytes:
-    """Return the row, at most so many columns wide: as many instances as fit, how many more there are, and the keys.
+    """Return the row, at most this many columns wide: as many instances as fit, how many more there are, and the keys.
 
-    `items` is read only as far as they fit.
+    `items` is consumed only as far as they fit.
     """
     items = list(items) if columns > 0 else []
     keys = _cut(keys, columns)
@@ -49,9 +49,9 @@ def status_row(items: Iterable[Item], keys: str, columns: int, *, colors: bool) 
     for index, item in enumerate(items):
         text = f"{item.name} ({item.words})" if item.words else item.name
         more = len(items) - index - 1
-        room = len(f" +{more}") if more else 0
+        space = len(f" +{more}") if more else 0
         taken = 2 + width(text) + bool(parts)
-        if taken + room > left:
+        if taken + space > left:
             if parts or left > 8:
                 parts.append(f"+{len(items) - index}")
             break

@@ -1,4 +1,4 @@
-"""One open master: what is known of its output, and who sees it."""
+"""One open master, the state of its output, and its readers."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from typing import Protocol
 
 from orchestrator.output.backlog import Flow
 from orchestrator.runtime.loop import Timer
-from orchestrator.terminal.painter import Painter
+from orchestrator.terminal.line_painter import Painter
 from orchestrator.terminal.row_splitter import RowSplitter
 
 Watcher = Callable[[bytes], None]
 
 
 class Tap(Protocol):
-    """Sees every chunk of a terminal first."""
+    """Gets every chunk of a terminal first."""
 
     def take(self, data: bytes) -> bytes:
-        """Return what of a chunk may be logged and shown."""
+        """Return the part of a chunk that may be logged and shown."""
 
 
 class LogSink(Protocol):
-    """Where every byte of a terminal is kept."""
+    """A log that keeps every byte of a terminal."""
 
     def write(self, chunk: bytes, *, more: bool = False, removed: int = 0) -> bool:
-        """Take a chunk, from which `removed` CRs before LFs have been removed. Where there is `more` to come at once,
-        it may wait for that; returns whether it does."""
+        """Take a chunk, from which `removed` CRs before LFs have been removed. If `more` follows immediately, the write
+        may be delayed; return whether it is."""
 
     def resized(self) -> None:
-        """The terminal has another size from now on."""
+        """Take note that the terminal's size has changed."""
 
     def flush(self) -> None:
         """Write what waits."""
 
     def finish(self) -> None:
-        """End an unfinished line; the incarnation has ended."""
+        """End an unfinished line, because the run has ended."""
 
 
 @dataclass(slots=True)
 class UnfinishedLine:
-    """What tails.py remembers of one stream; times are monotonic seconds, 0 for never.
+    """The state of `UnfinishedLines` for one stream; times are monotonic seconds, 0 for never.
 
     The unfinished line began at `since` and was last drawn at `drawn_at`; rows that are drawn again were last touched
     at `touched_at` and shown at `released_at`.
@@ -62,16 +62,16 @@ class UnfinishedLine:
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """One open master. `watcher`, where set, sees every whole line too, and `tail_watcher` an unfinished one that
-    stands; `shown` is off for a quiet component.
+    """One open master. `watcher`, if set, also gets every whole line, and `unfinished_watcher` an unfinished line that
+    does not change any more; `shown` is off for a quiet component.
 
-    `recent` is the end of what it printed (`last` the same, once it is closed), and `seen_at` where in the merged
-    stream that stands, None where it was not shown.
-    While it is `lent` to somebody who is attached its lines are not shown but counted in `held`. While it is `sized`
-    its size is that of a client. `backlog` is what was read and is to be looked at together with more; `after_cr` says
-    that what was looked at last ended in CR. `flow` is its text that waits for the screen; `waits` says that it is not
-    read because of that. `on_full_screen` is called once, when a full-screen program begins while its lines are
-    visible; `full_screen_reported` says whether the present one was reported so.
+    `recent` is the last output (`last` is the same, once the master is closed). `seen_at` is its position in the merged
+    stream, None if it was not shown.
+    While `lent` to an attached terminal, its lines are not shown but counted in `held`. While `sized`, its size is that
+    of a client. `backlog` was read and will be processed together with more; `after_cr` says that the last processed
+    chunk ended in CR. `flow` is the text that waits for the screen; `waits` says that the master is not read because of
+    that. `on_full_screen` is called once, when a full-screen program begins while the lines are visible;
+    `full_screen_reported` says whether the present program was reported.
     """
 
     master_fd: int
@@ -80,7 +80,7 @@ class Stream:
     shown: bool = True
     splitter: RowSplitter = field(default_factory=RowSplitter)
     watcher: Watcher | None = None
-    tail_watcher: Watcher | None = None
+    unfinished_watcher: Watcher | None = None
     recent: bytes = b""
     last: bytes = b""
     seen_at: int | None = 0
@@ -93,7 +93,7 @@ class Stream:
     parked: bool = False
     waits: bool = False
     flow: Flow = field(default_factory=Flow)
-    tail: UnfinishedLine = field(default_factory=UnfinishedLine)
+    unfinished: UnfinishedLine = field(default_factory=UnfinishedLine)
     after_cr: bool = False
     on_full_screen: Callable[[], None] | None = None
     full_screen_reported: bool = False
@@ -107,7 +107,7 @@ class Stream:
         return rows, columns
 
     def resize(self, rows: int, columns: int) -> None:
-        """Give its terminal a size; where that is a new one the foreground group gets SIGWINCH from the kernel."""
+        """Set the terminal's size; if it changes, the kernel sends SIGWINCH to the foreground group."""
         if self.log is not None:
             self.log.resized()
         fcntl.ioctl(self.master_fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

@@ -2,6 +2,9 @@
 
 A message is one pickled dataclass, small enough to be written at once. `multiprocessing.Pipe(duplex=True)` is a
 socket pair; a plain pipe could not carry a descriptor.
+
+Fact: if a process closes a UNIX stream socket, or ends, before it has read everything, the other side reads ECONNRESET
+instead of the end (Linux, `unix_release_sock`).
 """
 
 from __future__ import annotations
@@ -16,7 +19,11 @@ In = TypeVar("In")
 
 
 class ChannelClosed(Exception):
-    """The other side has gone."""
+    """The other side has gone. `is_unread` says that it had not read everything that was sent to it."""
+
+    def __init__(self, *, is_unread: bool = False) -> None:
+        super().__init__()
+        self.is_unread = is_unread
 
 
 class Channel(Generic[Out, In]):
@@ -34,14 +41,14 @@ class Channel(Generic[Out, In]):
         try:
             self._connection.send_bytes(pickle.dumps(message))
         except OSError:
-            raise ChannelClosed from None
+            raise ChannelClosed(is_unread=True) from None
 
     def receive(self) -> In:
         """Return the next message, waiting for it; raises ChannelClosed at the end."""
         try:
             return self._connection.recv()
-        except (EOFError, OSError):
-            raise ChannelClosed from None
+        except (EOFError, OSError) as error:
+            raise ChannelClosed(is_unread=isinstance(error, ConnectionResetError)) from None
 
     def send_fd(self, fd: int) -> None:
         """Send a duplicate of `fd`."""

@@ -1,7 +1,7 @@
 """Connections under one deadline, from the connect to the last byte: a peer that drips bytes does not extend it.
 
-Fact: a socket's timeout limits each call, not the whole exchange (socket.settimeout). So every call gets what is left.
-Looking up a host name cannot be limited: getaddrinfo(3) has timeouts of its own (resolv.conf(5)).
+Fact: a socket's timeout limits each call, not the whole exchange (socket.settimeout). So every call gets the remaining
+time. Looking up a host name cannot be limited: getaddrinfo(3) has separate timeouts (resolv.conf(5)).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestrator.runtime.unix_socket import short_path
 
 
 class Deadline:
-    """A time at which everything has to be over, `timeout` seconds from now."""
+    """A deadline, `timeout` seconds from now."""
 
     def __init__(self, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -26,7 +26,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Return the seconds that are left. Raises TimeoutError if there are none."""
+        """Return the remaining seconds. Raises TimeoutError if none remain."""
         left = self._at - self._clock()
         if left <= 0:
             raise TimeoutError("timed out")
@@ -62,7 +62,7 @@ def connect_unix(path: str, deadline: Deadline) -> socket.socket:
 
 
 class TimedSocket:
-    """A socket as http.client uses it: each call gets the time that is left. Whoever made the connection closes it;
+    """A socket as http.client uses it: each call gets the remaining time. The code that made the connection closes it;
     http.client closes a socket before it has read the response from its file."""
 
     def __init__(self, connection: socket.socket, deadline: Deadline) -> None:

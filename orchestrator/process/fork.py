@@ -3,25 +3,25 @@
 The start method is fork, by name: its default differs by platform and version. The supervisor has one thread, so fork
 is safe, and everything is imported once, before.
 
-A page is a guardian's own as soon as one of the two writes to it: the guardian, or the supervisor before it forks the
-next one. So a guardian's memory, and the time its start takes, is the number of pages that both of them touch, and it
-is kept small by how little runs between the two, measured for 50 guardians: making all before forking the first
-0.5 MB each (`Forked.fork`), no hooks 0.5 MB (`orchestrator.__main__`), no bootstrap 0.3 MB and no bookkeeping 0.4 MB
-(`_Process`). `gc.freeze` keeps the collector from touching what the children share; it is done in the child, for in the
-supervisor what is garbage at that instant would never be collected.
+A page stops being shared as soon as one side writes to it: the guardian, or the supervisor before it forks the next
+one. So a guardian's memory and start time grow with the number of pages that the two write. Little code runs between
+two forks, to keep that number small. Savings, measured for 50 guardians: making all before forking the first 0.5 MB
+each (`Forked.fork`), no hooks 0.5 MB (`orchestrator.__main__`), no bootstrap 0.3 MB and no bookkeeping 0.4 MB
+(`_Process`). `gc.freeze` keeps the collector from writing to shared pages. It is called in the child: in the
+supervisor, garbage of that instant would never be collected.
 
-The rehearsal: what every guardian does, done by the supervisor before it forks the first.
+The rehearsal: before it forks the first guardian, the supervisor runs the code that every guardian runs.
 
-CPython writes to code that it runs for the first time: it counts calls, specialises after eight (PEP 659), fills the
-cache of type attributes. Written before the fork, those pages are shared by all guardians; after it, each has its own.
-Measured: 0.3 MB less in each guardian, for 2 ms once.
+CPython writes to code that it runs for the first time: it counts calls, specializes after eight (PEP 659), fills the
+cache of type attributes. Pages written before the fork are shared by all guardians; pages written after it are copied
+for each. Measured: 0.3 MB less in each guardian, for 2 ms once.
 
-Only what leaves no trace is rehearsed: nothing is forked, no signal and no file is touched.
+Only steps without side effects are rehearsed: nothing is forked, and no signal or file is touched.
 
-Forks the guardians that one turn of the loop asked for back to back.
+`ForkBatch` forks the guardians that one turn of the loop requested, back to back.
 
-Whatever the supervisor does between two forks writes to pages, and each of them becomes the older guardian's own
-(see process.fork): among 50 guardians 0.5 MB each, and half a millisecond.
+All work of the supervisor between two forks writes to pages, each of which is then copied for the older guardian (see
+above): with 50 guardians 0.5 MB each, and half a millisecond.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ In = TypeVar("In")
 
 
 class _Fork(popen_fork.Popen):
-    """The running process, as multiprocessing waits for it, without the two pipes that tell of its end."""
+    """The running process, as multiprocessing waits for it, without the two pipes that report its exit."""
 
     def __init__(self, process: ForkProcess) -> None:
         self.returncode = None
@@ -68,15 +68,15 @@ class _Fork(popen_fork.Popen):
                 gc.freeze()
                 process.run()
             finally:
-                os._exit(1)  # what runs there ends in os._exit itself
+                os._exit(1)  # the target itself ends with os._exit
 
 
 class _Process(ForkProcess):
     """A process that runs its target and nothing else, as the first thing in the fork.
 
-    What multiprocessing does besides is for children that use multiprocessing themselves or return: in the child a text
-    file over /dev/null as sys.stdin, registries, finalizers; in the parent a look at each child so far, which is a
-    system call and a page of each.
+    The other work of multiprocessing is for children that use multiprocessing themselves or return: in the child a text
+    file over /dev/null as sys.stdin, registries, finalizers; in the parent a check of each earlier child, which costs
+    a system call and a page for each.
     """
 
     def __init__(self, name: str, body: Callable[..., None], arguments: tuple[Any, ...]) -> None:
@@ -91,17 +91,17 @@ class _Process(ForkProcess):
         self._popen = _Fork(self)
 
     def run(self) -> None:
-        """Be the fork."""
+        """Run in the fork."""
         self._body(*self._arguments, self.highest, self._parent)
 
 
 class ForkedProcess(Generic[Out, In]):
-    """A process of ours and the channel to it. `pid` is 0 until it is forked, and stays known after its end."""
+    """A process of ours and the channel to it. `pid` is 0 until it is forked, and is kept after its exit."""
 
     def __init__(self, name: str, target: Callable[..., None], *arguments: Any) -> None:
-        """Make ready to run ``target(*arguments, connection, highest, parent)`` in a fork, all signals blocked there.
+        """Prepare to run ``target(*arguments, connection, highest, parent)`` in a fork, all signals blocked there.
 
-        What is sent before the fork waits in the channel. Raises OSError (EMFILE: too many descriptors).
+        Messages sent before the fork wait in the channel. Raises OSError (EMFILE: too many descriptors).
         """
         ours: Connection[Out, In]
         ours, self._theirs = _context.Pipe(duplex=True)
@@ -111,9 +111,9 @@ class ForkedProcess(Generic[Out, In]):
 
     def fork(self, highest: int) -> None:
         """Fork the process, which inherits no descriptor above `highest` (see `highest_descriptor`). Several are forked
-        back to back, nothing done in between.
+        back to back, with nothing in between.
 
-        Raises OSError where the kernel refuses (EAGAIN: too many processes); the channel is to be closed then.
+        Raises OSError if the kernel refuses (EAGAIN: too many processes); the caller must close the channel then.
         """
         mask = signals.block_all()
         try:
@@ -125,21 +125,21 @@ class ForkedProcess(Generic[Out, In]):
         self.pid = self._process.pid or 0
 
     def wake(self, *, children: bool = False) -> None:
-        """Let the process go on if somebody has stopped it (SIGSTOP): it could not hear us. Its `children` too, as long
-        as it may be waiting for one to execute its program, which a stopped one never does."""
+        """Continue the process if it was suspended (SIGSTOP): it could not read our messages. Continue its `children`
+        too if it may be waiting for one to execute its program, which a suspended child never does."""
         if self.pid:
             tree.send(self.pid, signal.SIGCONT)
             if children:
                 tree.send_tree(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """End the process at once; harmless where it has ended."""
+        """Kill the process at once; harmless if it has ended."""
         if self.pid:
             tree.send(self.pid, signal.SIGKILL)
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process has ended; asks the kernel."""
+        """Whether the process has ended, according to the kernel."""
         return self._process.exitcode is not None
 
     def reap(self) -> None:
@@ -150,8 +150,8 @@ class ForkedProcess(Generic[Out, In]):
 def guardian_of(
     launch: Launch, log: Callable[[], DrainLog | None], rescue: Callable[[], None] = lambda: None
 ) -> ForkedProcess[Down, Up]:
-    """Return a guardian to be forked, which then starts `launch`; once we are gone it calls `rescue`, and `log` opens
-    what it logs to.
+    """Return a guardian to be forked, which then starts `launch`. If we exit first, it calls `rescue`, and `log` opens
+    its log.
 
     Raises OSError.
     """
@@ -169,8 +169,8 @@ ROUNDS = 9
 
 @functools.cache
 def rehearse() -> None:
-    """Go through it; only once, and before the first fork. Does nothing where there are too few descriptors."""
-    if not procfs.LINUX:  # elsewhere who sends a descriptor waits for an answer, and here is nobody to give it
+    """Run the code of a guardian once, before the first fork. Do nothing if there are too few descriptors."""
+    if not procfs.LINUX:  # elsewhere sending a descriptor waits for an answer, and no process here would give it
         return
     with contextlib.suppress(OSError, ChannelClosed):
         rehearse_spawn(ROUNDS)
@@ -200,17 +200,22 @@ def _watch(channel: Channel[Up, Down]) -> None:
 
 
 class ForkBatch:
-    """Guardians that are made and not yet forked, each with what is called if its fork fails."""
+    """Guardians that are made and not yet forked, each with callbacks for its fork and for a failed one."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._pending: list[tuple[ForkedProcess[Down, Up], Callable[[OSError], None]]] = []
+        self._pending: list[tuple[ForkedProcess[Down, Up], Callable[[int], None], Callable[[OSError], None]]] = []
 
-    def add(self, forked: ForkedProcess[Down, Up], on_failure: Callable[[OSError], None]) -> None:
-        """Fork this guardian together with the others of this turn of the loop."""
+    def add(
+        self,
+        forked: ForkedProcess[Down, Up],
+        on_forked: Callable[[int], None],
+        on_failure: Callable[[OSError], None],
+    ) -> None:
+        """Fork this guardian together with the others of this turn of the loop; `on_forked` gets its pid."""
         if not self._pending:
             self._loop.call_in(0.0, self._fork_all)
-        self._pending.append((forked, on_failure))
+        self._pending.append((forked, on_forked, on_failure))
 
     def _fork_all(self) -> None:
         rehearse()
@@ -218,11 +223,13 @@ class ForkBatch:
         try:
             highest = highest_descriptor()
         except OSError as error:
-            for _, on_failure in pending:
+            for _, _, on_failure in pending:
                 on_failure(error)
             return
-        for forked, on_failure in pending:
+        for forked, on_forked, on_failure in pending:
             try:
                 forked.fork(highest)
             except OSError as error:
                 on_failure(error)
+            else:
+                on_forked(forked.pid)

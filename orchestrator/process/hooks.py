@@ -1,6 +1,6 @@
 """Runs the hooks of a run, one after another, once its process tree is empty.
 
-They run below the guardian, like the component: what a hook leaves is killed when it exits, or after its time.
+They run below the guardian, like the component: processes that a hook leaves are killed when it exits or times out.
 """
 
 from __future__ import annotations
@@ -16,20 +16,25 @@ from orchestrator.process import tree
 from orchestrator.runtime.loop import Loop, Timer
 
 if TYPE_CHECKING:
-    from orchestrator.process.commands import CommandRunner
+    from orchestrator.process.command_runner import CommandRunner
 
-_AGAIN = 0.1  # seconds until what is left of a hook is killed again
+_AGAIN = 0.1  # seconds until the processes that a hook left are killed again
 _ATTEMPTS = 50
 
 
 class HookRunner:
-    """The hooks of one run. `failed` is told of one that fails; `finished` is called once, after the last one."""
+    """The hooks of one run. `failed` is called for each that fails, `finished` once, after the last one."""
 
     def __init__(
-        self, loop: Loop, runs: CommandRunner, hooks: Hooks, failed: Callable[[str], None], finished: Callable[[], None]
+        self,
+        loop: Loop,
+        runner: CommandRunner,
+        hooks: Hooks,
+        failed: Callable[[str], None],
+        finished: Callable[[], None],
     ) -> None:
         self._loop = loop
-        self._runs = runs
+        self._runner = runner
         self._hooks = hooks
         self._failed = failed
         self._finished = finished
@@ -39,7 +44,7 @@ class HookRunner:
         self._attempts = 0
 
     def begin(self, end: Conclude) -> None:
-        """Run those that apply to this end."""
+        """Run the hooks that apply to this exit."""
         hooks = [("failed", "on_failure", self._hooks.on_failure)] if end.failed else []
         for event, name, argv in (*hooks, ("exited", "after_exit", self._hooks.after_exit)):
             if argv:
@@ -49,7 +54,7 @@ class HookRunner:
     def reaped(self, ended: Iterable[tuple[int, int]], *, empty: bool) -> None:
         """Take note of children that have exited, with their statuses, and of whether none is left."""
         for pid, status in ended:
-            self._runs.ended(pid, status)
+            self._runner.ended(pid, status)
         if empty:
             if self._timer is not None:
                 self._timer.cancel()
@@ -59,14 +64,14 @@ class HookRunner:
             tree.kill_tree(os.getpid())
 
     def kill(self) -> None:
-        """End the hook that runs, and run no other."""
+        """Kill the running hook, and run no other."""
         self._waiting.clear()
         tree.kill_tree(os.getpid())
 
     def _next(self) -> None:
         while self._waiting:
             self._name, argv, environment = self._waiting.popleft()
-            self._runs.start(argv, HOOK_TIMEOUT, self._end, environment)
+            self._runner.start(argv, HOOK_TIMEOUT, self._end, environment)
             if self._name:
                 return
         self._finished()
@@ -79,7 +84,7 @@ class HookRunner:
         self._sweep()
 
     def _sweep(self) -> None:
-        """Kill what the hook has left, until nothing is."""
+        """Kill the processes that the hook has left, until none remain."""
         tree.kill_tree(os.getpid())
         self._attempts += 1
         if self._attempts < _ATTEMPTS:

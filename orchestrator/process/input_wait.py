@@ -1,21 +1,22 @@
-"""Whether a terminal is waited for: facts about a pty, asked of the kernel through its master.
+"""Finds out whether a program waits for input from a pty: facts from the kernel, through the master.
 
-A program that wants input is blocked in read(2) on the terminal, or in select, poll or epoll, in the terminal's
-foreground process group; that is known of its threads if they may be traced (asleep.py). Otherwise /proc/PID/wchan
-says `n_tty_read` on some kernels (not on those that name its callee, `wait_woken`: a socket is waited for there too).
-What is left then are the modes: a line editor (readline, prompt_toolkit) takes ICANON off while it reads, a password
-prompt takes ECHO off.
+A program that waits for input is blocked in read(2) on the terminal, or in select, poll or epoll, in the terminal's
+foreground process group; this is visible if its threads may be traced (see below). Otherwise /proc/PID/wchan is
+`n_tty_read` on some kernels (not on those that name its callee, `wait_woken`, which a read of a socket shows too).
+Otherwise only the modes remain: a line editor (readline, prompt_toolkit) turns ICANON off while it reads, a password
+prompt turns ECHO off.
 
 Facts: on Linux the ioctls of a master answer for its slave (pty.c, `tty->link`); TIOCGPTN gives the slave's number.
 With ICANON off and VMIN 0, read(2) returns after a time (termios(3)).
 
-What a thread of another process is asleep in: the descriptors whose input it waits for, and whether it ever woke.
+This file also finds the descriptors whose input a sleeping thread of another process waits for, and whether the thread
+has run since.
 
 Facts: /proc/PID/task/TID/syscall (proc(5)) has the number of the call and its arguments while a thread is blocked, and
-is shown to who may trace the process. The sets of select(2) and poll(2) stand in the process's memory, untouched until
-the call returns; an epoll instance lists its descriptors in fdinfo. The timeout is one of the arguments.
+is visible to processes that may trace it. The sets of select(2) and poll(2) are in the process's memory, unchanged
+until the call returns; an epoll instance lists its descriptors in fdinfo. The timeout is one of the arguments.
 `voluntary_ctxt_switches` grows each time a thread goes to sleep: while it is the same the thread has not run. `wchar`
-of its io file is what it has ever written.
+of its io file is the number of bytes that it has ever written.
 """
 
 from __future__ import annotations
@@ -32,20 +33,20 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-_TIOCGPTN = 0x80045430  # asm-generic/ioctls.h; others have the same number under another direction bit
+_TIOCGPTN = 0x80045430  # asm-generic/ioctls.h; other architectures have the same number with another direction bit
 _PTS_MAJORS = range(136, 144)
 _DEV_TTY = os.makedev(5, 0)
 _LFLAG, _CC = 3, 6
-TASKS_MAX = 512  # threads that are looked at
+TASKS_MAX = 512  # threads that are inspected
 
 
 def is_hidden(master_fd: int) -> bool:
-    """Whether what is typed is not echoed by the terminal; False where it cannot be told."""
+    """Whether the terminal does not echo what is typed; False if that is unknown."""
     return not _flags(master_fd) & termios.ECHO
 
 
 def is_echoed(master_fd: int) -> bool:
-    """Whether what is typed comes back: by the terminal's ECHO, or by a line editor, which has ICANON off."""
+    """Whether input is echoed: by the terminal's ECHO, or by a line editor, which has ICANON off."""
     flags = _flags(master_fd)
     return bool(flags & termios.ECHO) or not flags & termios.ICANON
 
@@ -57,9 +58,9 @@ def is_edited(master_fd: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A process of the foreground group that wants input from the terminal.
+    """A process of the foreground group that waits for input from the terminal.
 
-    It is `blocked` if it does nothing else until there is some: in read(2), or under a line editor in another call
+    It is `blocked` if it does nothing else until input arrives: in read(2), or under a line editor in another call
     without a timeout and for the terminal alone. Otherwise it may be an event loop, or the kernel does not report it.
     `is_main` says that its first thread waits, `threads` how many there are.
     """
@@ -70,7 +71,7 @@ class Reader:
 
 
 def find_reader(master_fd: int, tree: Iterable[int]) -> Reader | None:
-    """Return who of `tree` wants input from the terminal; one that is blocked if there is one."""
+    """Return a process of `tree` that waits for input from the terminal; prefer one that is blocked."""
     device, flags = _device(master_fd), _attributes(master_fd)
     edited = _is_edited(flags[_LFLAG])
     returns = not flags[_LFLAG] & termios.ICANON and flags[_CC][termios.VMIN] == 0
@@ -127,9 +128,10 @@ class Sleeper:
 
 
 def find_sleeper(master_fd: int, tree: Iterable[int], before: Sleeper | None) -> Sleeper | None:
-    """Return who waits for input from the terminal, in read(2), or under a line editor also in select, poll or epoll.
+    """Return a thread that waits for input from the terminal, in read(2), or under a line editor also in select, poll
+    or epoll.
 
-    The one of `before` is looked at first: while it waits the others are not looked at.
+    The thread of `before` is checked first: while it waits, the others are not checked.
     """
     device, edited = _device(master_fd), is_edited(master_fd)
     if before is not None and _group_of(before.pid) == _foreground(master_fd):
@@ -230,7 +232,7 @@ def _stands_in(pid: int, task: str) -> bytes:
         return b""
 
 
-FDS_MAX = 256  # descriptors of one call that are looked at
+FDS_MAX = 256  # descriptors of one call that are inspected
 _POLLFD = struct.Struct("ihh")
 _POLL_INPUT = 0x41  # POLLIN | POLLRDNORM, asm-generic/poll.h
 _WATCHED = re.compile(rb"^tfd:\s*(\d+)", re.MULTILINE)
@@ -240,7 +242,7 @@ UNKNOWN = -1
 
 
 class Call(enum.Enum):
-    """The calls in which input is waited for."""
+    """The calls that can wait for input."""
 
     READ = enum.auto()
     SELECT = enum.auto()
@@ -248,7 +250,7 @@ class Call(enum.Enum):
     EPOLL = enum.auto()
 
 
-# asm/unistd.h; where only read(2) is named, who waits in another way is not seen. (All that have SELECT here are
+# asm/unistd.h; where only read(2) is named, other kinds of waiting are not detected. (All that have SELECT here are
 # little-endian.)
 _GENERIC = {b"63": Call.READ, b"72": Call.SELECT, b"73": Call.POLL, b"22": Call.EPOLL, b"441": Call.EPOLL}
 _X86_64 = {
@@ -282,12 +284,12 @@ _TIMEOUTS = {
         b"441": (4, False),
     },
 }.get(platform.machine().encode(), {b"72": (5, False), b"73": (3, False), b"22": (4, True), b"441": (4, False)})
-KNOWS_ALL = Call.SELECT in _CALLS.values()  # whether every call in which input is waited for is known here
+KNOWS_ALL = Call.SELECT in _CALLS.values()  # whether every call that can wait for input is known here
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a thread waits for: the descriptors whose input it wants, in which call, and whether it wakes up in time."""
+    """What a thread waits for: the descriptors it reads, in which call, and whether it has a timeout."""
 
     fds: list[int]
     call: Call
@@ -334,12 +336,12 @@ def _is_timed(words: list[bytes]) -> bool:
 
 
 def switches(pid: int, task: str) -> int:
-    """Return how often a thread has gone to sleep; UNKNOWN where it has ended."""
+    """Return how often a thread has gone to sleep; UNKNOWN if it has ended."""
     return _number(_SWITCHES, f"/proc/{pid}/task/{task}/status")
 
 
 def written(pid: int, task: str) -> int:
-    """Return how many bytes a thread has written; UNKNOWN where the kernel does not count or show it."""
+    """Return how many bytes a thread has written; UNKNOWN if the kernel does not count or show it."""
     return _number(_WRITTEN, f"/proc/{pid}/task/{task}/io")
 
 

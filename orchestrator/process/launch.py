@@ -1,24 +1,29 @@
-"""Starts a component under a pseudo-terminal of its own. This file alone imports pexpect.
+"""Starts each component under its pseudo-terminal. This file alone imports pexpect.
 
 Facts (ptyprocess 0.7, measured):
-- it runs `preexec_fn` after it has closed all descriptors but 0-2, and reports what that raises; an error of its own
-  `cwd=` is raised inside the forked child instead, so the caller changes directory before.
+- it runs `preexec_fn` after it has closed all descriptors but 0-2, and reports what that raises. An error of its `cwd=`
+  is raised inside the forked child instead, so the caller changes directory before.
 - it resets no signal and no limit; `preexec_fn` does.
-- it looks the program up with the PATH in `env`, and an argument list that is empty makes it split the program's name.
-- `close()` and `isalive()` wait and kill: never called. The object has to be kept, its destructor closes the master.
+- it looks the program up with the PATH in `env`; if the argument list is empty, it splits the program's name.
+- `close()` and `isalive()` wait and kill: never called. The object has to be kept, because its destructor closes the
+  master.
 
-What a forked process does first: cut what ties it to the supervisor; and, before it executes a program, to us.
+A forked process first closes what it has inherited from the supervisor, and before it executes a program it resets what
+it has inherited from the guardian.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import resource
 import signal
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pexpect
 
@@ -28,11 +33,14 @@ from orchestrator.process import tree
 from orchestrator.process.session_leader import SessionPids
 from orchestrator.runtime import cgroup, signals
 
+if TYPE_CHECKING:
+    from orchestrator.process.pipes import Pipes
+
 _SPECIAL = re.compile(r"([^\w./+-])", re.ASCII)
 
 
 def rehearse_spawn(rounds: int) -> None:
-    """Go through what starting a leader needs, without a process (see `rehearsal`)."""
+    """Run the code that starts a leader, without a process (see `fork.rehearse`)."""
     for _ in range(rounds):
         pexpect.spawn(None, timeout=None)
     pexpect.which("sh")
@@ -40,7 +48,8 @@ def rehearse_spawn(rounds: int) -> None:
 
 class Pty:
     """One component's terminal and its leader, `pid`, which leads a process group. `session` is the pid of the process
-    that leads their session (see `session`), or 0 if the leader does. `master_fd` is non-blocking and stays ours."""
+    that leads their session (see `session_leader`), or 0 if the leader does. `master_fd` is non-blocking and stays
+    ours."""
 
     def __init__(
         self,
@@ -51,7 +60,7 @@ class Pty:
     ) -> None:
         """Start `argv` in the current directory; `size` is (rows, columns). `set_up` runs in the child before exec.
 
-        Raises OSError with a reason in words where the program cannot be executed. Signals have to be blocked by the
+        Raises OSError with a reason in words if the program cannot be executed. Signals have to be blocked by the
         caller: the child empties the mask right before exec.
         """
         program, *arguments = argv
@@ -81,12 +90,40 @@ class Pty:
 
     @property
     def output_fds(self) -> tuple[int, ...]:
-        """What its output is read from."""
+        """The descriptors that its output is read from."""
         return (self.master_fd,)
 
 
+def start_leader(launch: Launch) -> Pty | Pipes:
+    """Start the leader in the current directory, under a pty or on pipes. Raises OSError with a reason for the user."""
+    set_up = partial(as_from_a_shell, launch)
+    try:
+        if launch.tty:
+            return Pty(launch.argv, launch.environment, (launch.rows, launch.columns), set_up)
+        from orchestrator.process.pipes import Pipes  # imports subprocess, which terminals do not need
+
+        return Pipes(launch.argv, launch.environment, set_up)
+    except OSError as error:
+        from orchestrator.config import command_check
+
+        # execve(2) reports a missing interpreter and a missing program in the same way.
+        if fault := command_check.program_fault(launch.argv[0], os.getcwd(), launch.environment.get("PATH")):
+            raise OSError(fault) from None
+        account = launch.attributes.account
+        if account is not None and account.name and (isinstance(error, PermissionError) or error.errno == errno.EACCES):
+            raise OSError(f"user {account.name} may not run {launch.argv[0]}, or enter {launch.cwd}") from None
+        raise
+
+
+def reason_of(error: OSError) -> str:
+    """Return the reason of an error of `start_leader` in words."""
+    # ptyprocess passes on the number and its message, not the three arguments that make a strerror.
+    text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
+    return f"{text}: {error.filename}" if error.filename else text
+
+
 def cut_loose(highest: int, channel_fd: int) -> None:
-    """Close all descriptors up to `highest` but the channel, turn 0-2 into /dev/null, and begin a session of its own.
+    """Close all descriptors up to `highest` but the channel, turn 0-2 into /dev/null, and begin a new session.
 
     A sibling's pipe end held here would hide the supervisor's death from that sibling; our stdout held here would
     keep `orchestrate | tee` from ending.
@@ -122,7 +159,7 @@ def apply(attributes: Attributes, *, limited: bool = True) -> None:
     """Give this process its limits, priority and umask, then its user; `limited` as above. Raises OSError."""
     limits = attributes.limits
     # Not RLIMIT_AS: Go, Node.js and the JVM reserve far more address space than they use, and would not start. The
-    # data segment is what is private and writable (since Linux 4.7).
+    # data segment is the private writable memory (since Linux 4.7).
     numbers = {resource.RLIMIT_NOFILE: limits.files}
     if limited:
         numbers |= {resource.RLIMIT_DATA: limits.memory, resource.RLIMIT_NPROC: limits.processes}
@@ -142,7 +179,7 @@ def apply(attributes: Attributes, *, limited: bool = True) -> None:
 
 @contextlib.contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """Put what failed before the reason of an OSError, in a text that survives ptyprocess."""
+    """Put the failed step before the reason of an OSError, in a text that ptyprocess passes on."""
     try:
         yield
     except (OSError, ValueError) as error:

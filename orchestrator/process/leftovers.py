@@ -1,25 +1,26 @@
-"""Survivors: what is left of a run whose supervisor and guardians were killed together.
+"""Leftovers: the processes that remain of a start whose supervisor and guardians were killed together.
 
-A guardian keeps a record beside its lock for as long as its tree may live; where a record is found and nobody holds
-the lock, the guardian was killed. What it stood over is found by a census, named, and ended where that is asked for.
-A stranger is never signalled: a process is pinned by a pidfd first, and its start time compared after that.
+A guardian keeps a record beside its lock for as long as its tree may live. If there is a record but its lock is free,
+the guardian was killed. Its remaining processes are found by a census, listed, and killed on request. We signal only
+our own processes: each is pinned by a pidfd first, and its start time is compared after that.
 
-A census of /proc (proc(5)): which processes belong to runs that are over. It signals nobody.
+A census of /proc (proc(5)) finds the processes of earlier starts. It sends no signals.
 
-Three marks tell one, each of which another process may lack:
+Three marks identify a leftover; any of them may be missing:
 
-- The leader, by pid and start time (proc_pid_stat(5)): the pair names one process for as long as the machine runs.
-- Its session (`process.session_leader`): what the leader forked stays in it, and its number is no other process's pid
-  while it has a process. So gunicorn and postgres are found too, whose titles overwrite the environment that they
+- The leader, by pid and start time (proc_pid_stat(5)): the pair identifies one process until the machine restarts.
+- Its session (`process.session_leader`): the leader's children stay in it, and its number is not reused as a pid while
+  the session has a process. So gunicorn and postgres are found too, whose titles overwrite the environment that they
   were started with.
-- MARK in the environment, with the token of the run and the instance: it is inherited across setsid(2) and double
-  forks, and nobody else's by accident. The home's name would not do: a container beside us may have one of that name.
+- MARK in the environment, with the token of the start and the instance. It is inherited across setsid(2) and double
+  forks, and no other process has it. The name of the home does not suffice: a container may have a home of the same
+  name.
 
-And all that descends from those. What has left its session *and* has wiped its environment is not found. The pty is
-no mark: its number is free for the next comer after the hang-up.
+All descendants of those count too. A process that has left its session *and* has wiped its environment is not found.
+The pty is not a mark: after the hang-up its number can be reused.
 
-/proc cannot be read at one instant: what forks and exits meanwhile is in none of its entries. So one looks again, at
-those processes only that no earlier look has seen, which takes a millisecond.
+/proc cannot be read at one instant: a process that forks and exits meanwhile may appear in none of its entries. So the
+scan is repeated, for new processes only, which takes a millisecond.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ from orchestrator.process import procfs, tree
 from orchestrator.runtime.loop import READ, Loop
 
 SUFFIX = ".tree"
-TOKEN = os.urandom(16).hex()  # of this run: the guardians are forked after it is drawn
-LOOKS = 200  # of one search, each of a millisecond or two: some programs go on as a new process all the time
-ROUNDS = 20  # of killing what was born while others were being killed
+TOKEN = os.urandom(16).hex()  # of this start: the guardians are forked after it is drawn
+LOOKS = 200  # of one search, each of a millisecond or two: some programs fork and exit all the time
+ROUNDS = 20  # of killing processes that were forked while others were being killed
 KILL_WAIT = 5.0
 
 
 def marked(environment: Mapping[str, str], instance: str) -> dict[str, str]:
     """Return the environment with the mark, for a guardian that is to be forked.
 
-    All that a guardian of ours would otherwise find out for itself is found out here, once.
+    Facts that each guardian would otherwise find out for itself are found out here, once.
     """
     if procfs.LINUX:
         _boot()
@@ -52,23 +53,23 @@ def marked(environment: Mapping[str, str], instance: str) -> dict[str, str]:
 
 
 def record_path(lock_path: str) -> str:
-    """Return where the record of the guardian with this lock is: each run has its own, so that none hides another."""
+    """Return the path of the record beside this guardian's lock: each run has one, so that none hides another."""
     return f"{lock_path.removesuffix('.lock')}.{TOKEN}{SUFFIX}"
 
 
 def write_record(lock_path: str, leader: int = 0, session: int = 0) -> None:
     """Record a leader and the process that leads its session (default: the leader); before there is one, only the run.
 
-    Nothing is written where there is no /proc.
+    Does nothing without /proc.
 
-    An error is passed over: a full disk must not keep a component from starting.
+    Errors are ignored: a full disk must not keep a component from starting.
     """
     if not procfs.LINUX:
         return
     start = procfs.start_time(leader) if leader else 0
     session = session or leader
     session_start = start if session == leader else procfs.start_time(session)
-    # Not O_TRUNC: ext4 begins to write a file to the disk that was emptied and filled again (auto_da_alloc), 4 ms.
+    # Not O_TRUNC: ext4 flushes a file that was truncated and rewritten (auto_da_alloc), which takes 4 ms.
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         fd = os.open(record_path(lock_path), flags, 0o600)
@@ -83,7 +84,7 @@ def write_record(lock_path: str, leader: int = 0, session: int = 0) -> None:
 
 
 def forget_record(lock_path: str) -> None:
-    """The tree is empty."""
+    """Remove the record, because the tree is empty."""
     try:
         os.unlink(record_path(lock_path))
     except OSError:
@@ -91,7 +92,7 @@ def forget_record(lock_path: str) -> None:
 
 
 def find(directory: Path) -> tuple[list[Leftover], list[Path]]:
-    """Return what is left of the runs whose records are in `directory`, and the records that nothing is left of.
+    """Return the leftovers of the runs whose records are in `directory`, and the records without leftovers.
 
     Call it while no guardian of this home lives.
     """
@@ -99,7 +100,7 @@ def find(directory: Path) -> tuple[list[Leftover], list[Path]]:
 
 
 def end(directory: Path, grace: float, loop: Loop) -> list[Leftover]:
-    """TERM, and after `grace` seconds KILL, until nothing new is found; return what is left all the same."""
+    """Send TERM, and after `grace` seconds KILL, until nothing new is found; return what still runs."""
     found, _ = find(directory)
     _signal(found, signal.SIGTERM)
     _signal(found, signal.SIGCONT)
@@ -113,7 +114,7 @@ def end(directory: Path, grace: float, loop: Loop) -> list[Leftover]:
 
 
 def _search(directory: Path, number: int) -> tuple[list[Leftover], list[Path]]:
-    """Find what is left, each signalled as soon as it is found, until nothing new appears that was born meanwhile."""
+    """Find all leftovers, including those forked during the search. Signal each as soon as it is found."""
     paths = sorted(directory.glob(f"*{SUFFIX}"))
     records = {path: record for path in paths if (record := _read(path))}
     if not records:
@@ -130,7 +131,7 @@ def _search(directory: Path, number: int) -> tuple[list[Leftover], list[Path]]:
 
 @functools.cache
 def _boot() -> str:
-    """Name this boot and this PID namespace: in any other, the same pid is another process."""
+    """Identify this boot and this PID namespace: in any other, the same pid is another process."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return f"{file.read().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"
 
@@ -139,7 +140,7 @@ def _read(path: Path) -> LeaderRecord | None:
     try:
         instance, token, _ = path.name.rsplit(".", 2)
         content = path.read_text(encoding="ascii")
-        if not content:  # the disk was full; the token is found in environments all the same
+        if not content:  # the disk was full; the token is still found in environments
             return LeaderRecord(instance, token, 0, 0)
         boot, *numbers = content.split()
         if boot != _boot():
@@ -156,7 +157,7 @@ def _signal(survivors: Iterable[Leftover], number: int) -> None:
 
 
 def _wait(survivors: Iterable[Leftover], seconds: float, loop: Loop) -> bool:
-    """Wait until all have ended; False where the time was over first."""
+    """Wait until all have ended; return False on a timeout."""
     left: set[int] = set()
 
     def ended(fd: int) -> None:
@@ -208,7 +209,7 @@ class Leftover:
 
     @property
     def lives(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether it is still running."""
         return procfs.start_time(self.pid) == self.start and not procfs.is_zombie(self.pid)
 
 
@@ -218,13 +219,13 @@ def mark_of(instance: str, token: str) -> str:
 
 
 class LeftoverScan:
-    """What is left of the runs of `records`."""
+    """The leftovers of the runs of `records`."""
 
     def __init__(self, records: Collection[LeaderRecord]) -> None:
         self._by_mark = {mark_of(record.instance, record.token).encode(): record for record in records}
         self._by_leader = {record.leader: record for record in records if record.leader}
         self._by_session = {record.session: record for record in records if record.session}
-        # Started by hand in a component's shell that has survived: what we stand on is not ours to end.
+        # We were started by hand in the shell of a leftover component: we must not kill our own ancestors.
         self._above = frozenset(_above(os.getpid()))
         self._seen = set(self._above)
         self._own_session = procfs.session_of(os.getpid())
@@ -234,24 +235,24 @@ class LeftoverScan:
         self.is_settled = False
 
     def look(self) -> list[Leftover]:
-        """Return those that no look has found yet. The census `is_settled` where nobody new was there to look at, and
-        nobody has gone, who may have gone on as a new process."""
+        """Return the leftovers that were not found before. The census `is_settled` if no process is new, and none has
+        exited: that one may have forked before."""
         gone = {survivor for survivor in self._living if not survivor.lives}
-        unseen = [pid for name in os.listdir("/proc") if name.isdigit() and (pid := int(name)) not in self._seen]
+        unseen = [pid for pid in procfs.pids() if pid not in self._seen]
         self.is_settled = not unseen and not gone
         self._living -= gone
         self._seen.update(unseen)
         fresh: list[Leftover] = []
         for pid in reversed(unseen):  # the youngest first: they may be gone soonest
             if record := self._record_of(pid):
-                for each in (pid, *(member.pid for member in tree.descendants(pid))):
+                for each in (pid, *(process.pid for process in tree.descendants(pid))):
                     fresh += self._add(each, record)
         self._living.update(fresh)
         return fresh
 
     def left(self) -> dict[Leftover, LeaderRecord]:
-        """Return who lived at the last look. Where the census is not settled, the last of each record stands for it
-        too: it may have gone on as a new process."""
+        """Return the processes that lived at the last look. If the census is not settled, include the last process of
+        each record, because it may have forked and exited."""
         living = {survivor: record for survivor, record in self._found.items() if survivor in self._living}
         if not self.is_settled:
             last = {record: survivor for survivor, record in self._found.items()}
@@ -274,14 +275,14 @@ class LeftoverScan:
         return named or self._of_pid.get(procfs.parent_of(pid)) or self._of_session(pid, environment)
 
     def _of_session(self, pid: int, environment: list[bytes]) -> LeaderRecord | None:
-        """Return whose leader it is, or whose session it is in."""
+        """Return the run whose leader the process is, or whose session it is in."""
         if (record := self._by_leader.get(pid)) and procfs.start_time(pid) == record.start:
             return record
         record = self._by_session.get(procfs.session_of(pid))
         if record is None or procfs.start_time(pid) < record.session_start:
             return None
-        # The number is a session's for as long as it has members; a stranger can have it only once ours were gone, and
-        # then either its leader is there, under another start time, or its environment is whole and has no mark of
+        # The number belongs to a session while it has members. A foreign session can reuse it only after ours is empty.
+        # Then either its leader exists, with another start time, or its environment is complete and has no mark of
         # ours.
         if session_start := procfs.start_time(record.session):
             return record if session_start == record.session_start else None
@@ -299,7 +300,7 @@ def _above(pid: int) -> set[int]:
 
 
 def _environment(pid: int) -> list[bytes]:
-    """Return the environment that it was started with; empty where that cannot be read, or was wiped."""
+    """Return the environment that it was started with; empty if that cannot be read or was wiped."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return [entry for entry in file.read().split(b"\0") if entry]

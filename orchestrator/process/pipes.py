@@ -1,10 +1,11 @@
-"""Starts a component on pipes instead of a terminal: its standard output and standard error apart, no standard input.
+"""Starts a component on pipes instead of a terminal: its standard output and standard error separate, no standard
+input.
 
-For programs that behave better without a terminal, or whose two streams are to be told apart. Whether it writes line
-by line is then its own affair: the C library buffers whole blocks into a pipe (setvbuf(3)).
+For programs that behave better without a terminal, or whose two streams should be separate. Whether it writes line
+by line is up to the program: the C library buffers whole blocks into a pipe (setvbuf(3)).
 
 Facts: subprocess reports what fails between fork and exec in the parent, and reaps that child itself; the object is
-kept and never polled, for guardians wait for all their children in one place.
+kept and never polled, because guardians wait for all their children in one place.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from collections.abc import Callable, Mapping
 
 
 class Pipes:
-    """One component's pipes and its leader, in a session of its own. `output_fds` are standard output and error."""
+    """One component's pipes and its leader, in a new session. `output_fds` are standard output and error."""
 
     def __init__(self, argv: tuple[str, ...], environment: Mapping[str, str], set_up: Callable[[], None]) -> None:
         """Start `argv` in the current directory. `set_up` runs in the child before exec.
 
-        Raises OSError where the program cannot be executed. Signals have to be blocked by the caller.
+        Raises OSError if the program cannot be executed. Signals have to be blocked by the caller.
         """
         try:
             self._process = subprocess.Popen(

@@ -1,14 +1,13 @@
-"""The prober: one process that asks over the network whether components are ready or alive. It may block; the loop may
-not.
+"""The prober: one process that runs the network probes of components. It may block; the loop may not.
 
-A thread for each question, so that one slow answer holds up no other; questions for a page that is being asked share
-its answer, because each request writes a line into the access log of the component that answers. Forked before any
-thread exists, and dies with the supervisor (PDEATHSIG).
+Each probe has a thread, so that a slow answer does not delay others. Concurrent probes of the same page share one
+request, because each request writes a line into the access log of the component. The prober is forked before any thread
+exists, and is killed when the supervisor exits (PDEATHSIG).
 
-Gets a page over HTTP, takes note of whose socket answered, and judges what came. Blocks; the prober may.
+An HTTP probe gets a page, notes the owner of the socket that answered, and evaluates the response.
 
-A certificate is not verified: it is our own child on a local address, and its certificate names the host that others
-see. Proxies are not asked. A few redirects are followed.
+A certificate is not verified: the server is our own child on a local address, and its certificate names its public
+host. Proxies are not used. A few redirects are followed.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ import urllib.parse
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any
 
 from orchestrator.model.masked import plain
 from orchestrator.model.messages import Answer, Question
@@ -42,7 +40,7 @@ TICK = 0.02  # seconds by which a file's time may be behind the clock
 
 
 def run(connection: Connection[Answer, Question], highest: int, parent: int) -> None:
-    """Answer questions until the supervisor goes: the target of a forked multiprocessing.Process. Never returns."""
+    """Run probes until the supervisor exits: the target of a forked multiprocessing.Process. Never returns."""
     try:
         cut_loose(highest, connection.fileno())
         tree.signal_on_parent_death(signal.SIGKILL, parent)
@@ -77,7 +75,7 @@ def _answer(connection: Connection[Answer, Question], fetcher: _Fetcher, questio
 
 
 def _ask(fetcher: _Fetcher, question: Question) -> tuple[str, Evidence]:
-    """Return what is wrong, empty for nothing, and whose the socket was."""
+    """Return the fault (empty if the probe succeeded) and the owner of the socket."""
     probe = question.probe
     if isinstance(probe, FileProbe):
         return _look_for(probe, question.since), Evidence()
@@ -88,7 +86,7 @@ def _ask(fetcher: _Fetcher, question: Question) -> tuple[str, Evidence]:
 
 
 def _look_for(probe: FileProbe, since: float) -> str:
-    """Say what is wrong with a file, empty for nothing. A time stamp is of the kernel's last tick, 10 ms at most."""
+    """Return the fault of a file, empty for none. A time stamp is that of the kernel's last tick, at most 10 ms old."""
     try:
         written = os.stat(plain(probe.path)).st_mtime
     except OSError as error:
@@ -110,14 +108,14 @@ def _connect(probe: TcpProbe | UnixProbe) -> tuple[str, Evidence]:
 
 
 class _Fetcher:
-    """Gets pages; those who want one that is on its way wait for that one."""
+    """Gets pages; concurrent requests for the same page share one download."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._under_way: dict[object, Future[HttpResponse | str]] = {}
 
     def get(self, probe: HttpProbe) -> HttpResponse | str:
-        """Return the page, or in a few words why there is none."""
+        """Return the page, or the reason in a few words if that fails."""
         key = probe.url, probe.unix, probe.request_headers, probe.status, probe.timeout
         with self._lock:
             future = self._under_way.get(key)
@@ -146,7 +144,7 @@ class InvalidUrl(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What was answered. `headers` are in the order they came in."""
+    """A response. `headers` are in their original order."""
 
     status: int
     body: bytes
@@ -155,9 +153,9 @@ class HttpResponse:
 
 
 def fetch(probe: HttpProbe) -> HttpResponse | str:
-    """GET the page of a probe, within its timeout in all; return in a few words why there is none.
+    """GET the page of a probe, within its timeout in all; return the reason in a few words if that fails.
 
-    A redirect is followed unless its status is one that the probe wants.
+    A redirect is followed unless the probe expects its status.
     """
     url, deadline = probe.url, Deadline(probe.timeout)
     try:
@@ -186,7 +184,7 @@ def _joined(url: str, to: str) -> str:
 
 
 def _following(url: str, to: str) -> str:
-    """Return where a redirect leads: with the user and password of the URL, if it stays on the same server."""
+    """Return the target of a redirect: with the user and password of the URL, if it stays on the same server."""
     before, after = urllib.parse.urlsplit(url), urllib.parse.urlsplit(to)
     user, sign, host = before.netloc.rpartition("@")
     same = (before.scheme, host) == (after.scheme, after.netloc)
@@ -194,7 +192,7 @@ def _following(url: str, to: str) -> str:
 
 
 def is_wanted(status: int, probe: HttpProbe) -> bool:
-    """Whether an answer with this status makes a probe hold."""
+    """Whether a response with this status satisfies a probe."""
     return any(status in wanted for wanted in probe.status)
 
 
@@ -235,18 +233,18 @@ def _authorization(parts: urllib.parse.SplitResult) -> dict[str, str]:
 
 
 def _look_at_first_byte(sock: socket.socket, deadline: Deadline) -> Evidence:
-    """Wait for the answer to begin, and look then: before that the other end may not have accepted yet, and after it
-    may have closed. On the plain socket below TLS too."""
+    """Wait for the response to begin, and gather evidence then: before that the other end may not have accepted yet,
+    and afterwards it may have closed. This works on the plain socket below TLS too."""
     sock.settimeout(deadline.left)
     socket.socket.recv(sock, 1, socket.MSG_PEEK)
     try:
         return look(sock)
-    except OSError:  # it has gone already
+    except OSError:  # the peer has gone already
         return Evidence()
 
 
 def judge(page: HttpResponse | str, probe: HttpProbe, since: float) -> str:
-    """Say in a few words why `page` does not make `probe` hold; empty where it does. Pure."""
+    """Say in a few words why `page` does not satisfy `probe`; empty if it does. Pure."""
     if isinstance(page, str):
         return page
     if not is_wanted(page.status, probe):
@@ -271,7 +269,7 @@ def judge(page: HttpResponse | str, probe: HttpProbe, since: float) -> str:
     return ""
 
 
-def _look_up(document: Any, pointer: str) -> str | None:
+def _look_up(document: object, pointer: str) -> str | None:
     """Follow a JSON pointer (RFC 6901) through objects to a string."""
     for token in pointer.split("/")[1:]:
         if not isinstance(document, dict):
@@ -281,7 +279,7 @@ def _look_up(document: Any, pointer: str) -> str | None:
 
 
 def _as_time(text: str | None) -> float | None:
-    """Seconds since the epoch of an ISO 8601 time; one without a zone is UTC."""
+    """Return an ISO 8601 time as seconds since the epoch; a time without a zone is UTC."""
     # Before CPython 3.11 a fraction of a second has three or six digits, and Z is not understood.
     text = re.sub(r"\.(\d+)", lambda match: "." + match[1][:6].ljust(6, "0"), (text or "").replace("Z", "+00:00"))
     try:

@@ -1,6 +1,6 @@
-"""What the kernel tells of one process: its entry in /proc (proc(5)). Linux; elsewhere nothing is known.
+"""Facts about one process from its entry in /proc (proc(5)). Linux only; elsewhere nothing is known.
 
-Where a process was started: its terminal and its tmux pane, from /proc (proc(5)). Elsewhere both are empty.
+This file also finds the terminal and the tmux pane in which a process was started. Without /proc both are empty.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LINUX = sys.platform.startswith("linux")
 
 
 def stat_fields(pid: int) -> list[bytes]:
-    """Return the fields of /proc/PID/stat from the state on; empty where there is no such process."""
+    """Return the fields of /proc/PID/stat from the state on; empty if the process does not exist."""
     with ReservedDescriptors():
         try:
             fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
@@ -45,7 +45,7 @@ def read(pid: int, name: str) -> bytes:
 
 
 def exists(pid: int) -> bool:
-    """Say whether there is such a process, if only a zombie."""
+    """Whether the process exists, even as a zombie."""
     return bool(stat_fields(pid))
 
 
@@ -63,7 +63,7 @@ def open_files(pid: int) -> Iterator[str]:
     directory = f"/proc/{pid}/fd"
     try:
         names = os.listdir(directory)
-    except OSError:  # another user's, not dumpable, or gone meanwhile
+    except OSError:  # another user's, not dumpable, or gone by now
         return
     for name in names:
         try:
@@ -73,13 +73,13 @@ def open_files(pid: int) -> Iterator[str]:
 
 
 def parent_of(pid: int) -> int:
-    """Return the parent's pid; 0 where the process has gone."""
+    """Return the parent's pid; 0 if the process has gone."""
     fields = stat_fields(pid)
     return int(fields[1]) if fields else 0
 
 
 def session_of(pid: int) -> int:
-    """Return the session's number; 0 where the process has gone."""
+    """Return the session's number; 0 if the process has gone."""
     fields = stat_fields(pid)
     return int(fields[3]) if fields else 0
 
@@ -100,26 +100,26 @@ def arguments_of(pid: int) -> list[str]:
 
 
 def start_time(pid: int) -> int:
-    """Return when it started, in clock ticks since boot; 0 where it has gone. With the pid that names one process."""
+    """Return when it started, in clock ticks since boot; 0 if it has gone. With the pid that identifies a process."""
     fields = stat_fields(pid)
     return int(fields[19]) if fields else 0
 
 
 def is_zombie(pid: int) -> bool:
-    """Say whether only the exit status of `pid` is left, or not even that."""
+    """Whether the process is a zombie or gone."""
     fields = stat_fields(pid)
     return LINUX and (not fields or fields[0] in (b"Z", b"X"))
 
 
 def is_stopped(pid: int) -> bool:
-    """Say whether it is suspended: by a signal, as after Ctrl-Z, or by a debugger."""
+    """Whether it is suspended: by a signal, as after Ctrl-Z, or by a debugger."""
     return stat_fields(pid)[:1] in ([b"T"], [b"t"])
 
 
 def command_of(pid: int) -> str:
-    """Return the beginning of a process's command line, fit for a message; `?` where it cannot be read.
+    """Return the beginning of a process's command line, fit for a message; `?` if it cannot be read.
 
-    A process may call itself what it likes: what could steer the terminal on which that is told is taken out.
+    A process may choose its command line freely, so characters that could control a terminal are replaced.
     """
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:

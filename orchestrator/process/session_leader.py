@@ -1,17 +1,17 @@
-"""The session leader of a component's terminal: a process of ours that only exists.
+"""The session leader of a component's terminal: a process of ours that only waits.
 
 When the leader of a session that has a controlling terminal exits, the kernel sends SIGHUP to the terminal's foreground
 process group (disassociate_ctty, tty(4)). If the component itself led the session, that would happen in the middle of
 its stop whenever its first process exits before the rest: `sh -c 'python worker.py'` under dash dies of SIGTERM at
 once, a wrapper exits before its child. So, as under an interactive shell, another process leads the session. The
-component is a process group of its own in it, and has the terminal's foreground.
+component is a separate process group in it, and has the terminal's foreground.
 
 The process that pexpect forks becomes the session leader. It makes the component with clone(2) and CLONE_PARENT, so
 that the guardian, not the session leader, is the component's parent:
 
 - the guardian waits for the component itself; no status has to be reported over a pipe;
 - the process group stays orphaned (setpgid(2)), so Ctrl-Z at an attached terminal does not stop a component that
-  nobody could continue.
+  no process could continue.
 
 Rejected: freezing a leader that would die of the stop signal until its children have exited. It needs no process, but
 does not help against a leader that exits by itself.
@@ -37,11 +37,11 @@ _SLEEP = "/bin/sleep"
 _DELAY = 1.0  # seconds
 _MASK = signal.valid_signals() - {signal.SIGHUP}
 _ARGUMENTS = ["sleep", "2147483647"]  # seconds; `infinity` is not POSIX
-_HIGHEST_FD = 65536  # closerange(2) on Linux is one system call, however many are open
+_HIGHEST_FD = 65536  # close_range(2) is one system call on Linux, however many are open
 
 
 def leads_a_session(pid: int, session: int | None = None) -> bool:
-    """Say whether `pid`, a process of a component's tree, is a session leader of ours. `session` is the number of its
+    """Whether `pid`, a process of a component's tree, is a session leader of ours. `session` is the number of its
     session, if that is known."""
     if session is None:
         return procfs.arguments_of(pid) == _ARGUMENTS and procfs.session_of(pid) == pid
@@ -52,7 +52,7 @@ class SessionPids:
     """The pids of a session leader and of the component in its session; 0 if there is none.
 
     A page of memory that the guardian shares with both: ptyprocess has closed every inherited descriptor by then, so
-    there is no pipe to write them to.
+    a pipe cannot be used.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class SessionPids:
         self._set(1, os.getpid())
 
     def close(self) -> None:
-        """Give the page back."""
+        """Free the page."""
         self._page.close()
 
     def _get(self, index: int) -> int:
@@ -97,7 +97,7 @@ class SessionPids:
 
 
 def _lead() -> None:
-    """Exist until SIGHUP or SIGKILL, after a while as sleep(1).
+    """Wait for SIGHUP or SIGKILL; after a while execute sleep(1).
 
     A fork of the guardian that stays what it is costs 1 MB, because each page that the guardian writes to afterwards is
     copied; sleep(1) costs 0.1 MB. It is executed later because that takes 0.7 ms of processor time, which 50 components

@@ -1,4 +1,4 @@
-"""Whose exit status counts if a shell dies of the stop signal: that of the command it was waiting for.
+"""Finds whose exit status counts if the stop signal kills a shell: that of the command it was waiting for.
 
 `sh -c 'python worker.py'` under dash is two processes. The stop signal kills the shell, and the worker exits with the
 status that the user cares about. So before the signal is sent, `relayed_by` notes which command each shell waits for,
@@ -47,7 +47,7 @@ def status_of(
 ) -> int | None:
     """Return the status of the first in `chain` that did not die of one of the signals `sent`, or of the last.
 
-    One whose status is unknown, because its parent waited for it, is passed over. None if the one that counts has not
+    Skip one whose status is unknown because its parent waited for it. None if the one that counts has not
     exited yet. `statuses` are as of os.waitstatus_to_exitcode; that of the first is known.
     """
     last = None
@@ -64,7 +64,7 @@ def status_of(
 
 
 def passes_on(text: str, command: Sequence[str]) -> bool:
-    """Say whether the status of `command`, an argument list, is that of a shell that runs `text`."""
+    """Whether the status of `command`, an argument list, is that of a shell that runs `text`."""
     lexer = shlex.shlex(text.replace("\\\n", " ").strip().replace("\n", " ; "), posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     lexer.commenters = ""

@@ -1,11 +1,10 @@
-"""Whose TCP or unix socket it is that answers: our own tree's, another process's, or unknown. Linux only.
+"""Finds the owner of a TCP or unix socket that answers: our own tree, another process, or unknown. Linux only.
 
 Facts this relies on:
-- /proc/net/tcp and tcp6 (proc(5), proc_pid_net(5)) list the sockets of this network namespace with address, state and
-  inode; a descriptor of it reads `socket:[INODE]`, which root and the owner of a dumpable process may see.
+- /proc/net/tcp and tcp6 list the sockets of this network namespace with address, state and inode (`socket_table`).
 - Of several listening sockets on one port the kernel takes the one bound to the very address, then the one on every
   address, IPv4's own before a dual-stack IPv6 one (inet_lhash2_lookup, compute_score). With SO_REUSEPORT several are
-  equal, and it chooses by a hash; then only the accepted end of a connection tells.
+  equal, and it chooses by a hash; then only the accepted end of a connection identifies the owner.
 - A connection that waits to be accepted has the inode 0.
 """
 
@@ -21,17 +20,17 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from orchestrator.process import procfs, tree
+from orchestrator.process.socket_table import INODE, LISTEN, LOCAL, REMOTE, STATE, holder, rows
 
-_LISTEN = 0x0A  # include/net/tcp_states.h
+_NO_INODE = "0"
 _UCRED = struct.Struct("3i")  # pid, uid, gid
-_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 End = tuple[Address, int]
 
 
 class Owner(enum.Enum):
-    """Who holds a socket."""
+    """The owner of a socket."""
 
     OURS = "ours"
     FOREIGN = "foreign"
@@ -40,7 +39,7 @@ class Owner(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class OwnerVerdict:
-    """`pid` is a process that holds it, where it is somebody else's."""
+    """`pid` is the process that holds the socket, if it is FOREIGN."""
 
     owner: Owner
     pid: int = 0
@@ -50,40 +49,40 @@ class OwnerVerdict:
 class _Entry:
     local: End
     remote: End
-    state: int
-    inode: int
-    old: bool  # IPv4's own
+    state: str
+    inode: str
+    old: bool  # from the IPv4 table
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What was seen of the other end of a connection: inodes of its accepted end, and of the socket that the kernel
-    chose, or may have chosen, to accept it. Neither where the peer is on another machine. Of a unix socket `pid` is the
-    process that listened (SO_PEERCRED), 0 if the kernel does not tell."""
+    chose, or may have chosen, to accept it. Neither is set if the peer is on another machine. Of a unix socket `pid` is
+    the process that listened (SO_PEERCRED), 0 if the kernel does not show it."""
 
-    accepted: frozenset[int] = frozenset()
-    listening: frozenset[int] = frozenset()
+    accepted: frozenset[str] = frozenset()
+    listening: frozenset[str] = frozenset()
     local: bool = False
     pid: int = 0
 
 
 def look(connection: socket.socket) -> Evidence:
-    """Gather the evidence while a connection is open. Raises OSError where it has none any more."""
+    """Gather the evidence while a connection is open. Raises OSError if it has no peer any more."""
     if connection.family == socket.AF_UNIX:
         return Evidence(local=True, pid=_listener_of(connection))
     here, there = _end(connection.getsockname()), _end(connection.getpeername())
     if not _is_local(here, there):
         return Evidence()
-    entries = list(_entries())
-    accepted = frozenset(e.inode for e in entries if e.inode and e.local == there and e.remote == here)
-    return Evidence(accepted, frozenset(_listening(entries, there)), local=True)
+    entries = list(_entries(there[1]))
+    accepted = frozenset(e.inode for e in entries if e.inode != _NO_INODE and e.local == there and e.remote == here)
+    return Evidence(accepted, frozenset(_listening(entries, there[0])), local=True)
 
 
 def owner(evidence: Evidence, root: int) -> OwnerVerdict:
-    """Say whether the other end was that of the tree below `root`.
+    """Return whether the other end belonged to the tree below `root`.
 
-    OURS and FOREIGN are proven; UNKNOWN where the peer is on another machine, or the kernel does not tell us. The
-    accepted end counts, where it was seen; else the listening socket.
+    OURS and FOREIGN are proven; UNKNOWN means that the peer is on another machine or the kernel does not show it. The
+    accepted end counts, if it was seen; else the listening socket.
     """
     if evidence.pid:
         return _owner_of_pid(evidence.pid, root)
@@ -98,59 +97,53 @@ def _listener_of(connection: socket.socket) -> int:
 
 
 def _owner_of_pid(pid: int, root: int) -> OwnerVerdict:
-    """The process that called listen(2): ours, another one, or gone, as the parent of a daemon is."""
-    if pid == root or any(member.pid == pid for member in tree.descendants(root)):
+    """Return whose process called listen(2). It may be gone, like the parent of a daemon: then the owner is unknown."""
+    if pid == root or any(process.pid == pid for process in tree.descendants(root)):
         return OwnerVerdict(Owner.OURS)
     return OwnerVerdict(Owner.FOREIGN, pid) if os.path.exists(f"/proc/{pid}") else OwnerVerdict(Owner.UNKNOWN)
 
 
-def listener(port: int) -> int:
-    """Return the pid of a process that listens on `port`, on whichever address; 0 where the kernel does not tell."""
-    inodes = {e.inode for e in _entries() if e.state == _LISTEN and e.local[1] == port}
-    return _holder(inodes, procfs.pids()) if inodes else 0
+def remote_peers(port: int) -> set[str]:
+    """Return the addresses on other machines that are connected to our `port`, or were a moment ago."""
+    known = (e for e in _entries(port) if e.state != LISTEN and not e.remote[0].is_unspecified)
+    return {str(e.remote[0]) for e in known if not _is_local(e.local, e.remote)}
 
 
 def _is_local(here: End, there: End) -> bool:
-    """Whether the peer is on this machine: to an address of its own the kernel connects from that address."""
+    """Whether the peer is on this machine: the kernel connects to a local address from the same address."""
     return there[0].is_loopback or here[0] == there[0]
 
 
-def _listening(entries: Iterable[_Entry], there: End) -> set[int]:
-    address, port = there
-    ranks: dict[tuple[bool, bool], set[int]] = {}
+def _listening(entries: Iterable[_Entry], address: Address) -> set[str]:
+    ranks: dict[tuple[bool, bool], set[str]] = {}
     for entry in entries:
-        if entry.state == _LISTEN and entry.local[1] == port and (exact := _fits(entry, address)) is not None:
+        if entry.state == LISTEN and (exact := _fits(entry, address)) is not None:
             ranks.setdefault((exact, entry.old), set()).add(entry.inode)
     return ranks[max(ranks)] if ranks else set()
 
 
 def _fits(entry: _Entry, address: Address) -> bool | None:
-    """Whether it listens on the very address (True) or on every one (False); None where on another."""
+    """Whether a socket listens on exactly this address (True) or on all (False); None if on another."""
     if entry.local[0] == address:
         return True
     every = entry.local[0].is_unspecified and (not entry.old or address.version == 4)
     return False if every else None
 
 
-def _owner(inodes: Collection[int], root: int) -> OwnerVerdict:
+def _owner(inodes: Collection[str], root: int) -> OwnerVerdict:
     if not inodes:
         return OwnerVerdict(Owner.UNKNOWN)
-    ours = [root, *(member.pid for member in tree.descendants(root))]
-    if _holder(inodes, ours):
+    ours = [root, *(process.pid for process in tree.descendants(root))]
+    if holder(inodes, ours):
         return OwnerVerdict(Owner.OURS)
     if not all(map(_is_open_to_us, ours)):
         return OwnerVerdict(Owner.UNKNOWN)
-    pid = _holder(inodes, procfs.pids())
+    pid = holder(inodes, procfs.pids())
     return OwnerVerdict(Owner.FOREIGN, pid) if pid else OwnerVerdict(Owner.UNKNOWN)
 
 
-def _holder(inodes: Collection[int], pids: Iterable[int]) -> int:
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    return next((pid for pid in pids if not wanted.isdisjoint(procfs.open_files(pid))), 0)
-
-
 def _is_open_to_us(pid: int) -> bool:
-    """Whether we may see its descriptors; one that has gone holds none."""
+    """Whether we may see the descriptors of a process; one that has exited holds none."""
     try:
         os.listdir(f"/proc/{pid}/fd")
     except PermissionError:
@@ -160,17 +153,10 @@ def _is_open_to_us(pid: int) -> bool:
     return True
 
 
-def _entries() -> Iterator[_Entry]:
-    for path in _TABLES:
-        try:
-            with open(path, encoding="ascii") as file:
-                lines = file.readlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            old = path == _TABLES[0]
-            yield _Entry(_hex_end(fields[1]), _hex_end(fields[2]), int(fields[3], 16), int(fields[9]), old)
+def _entries(port: int) -> Iterator[_Entry]:
+    """Yield the sockets on a local port."""
+    for fields, old in rows(port=port):
+        yield _Entry(_hex_end(fields[LOCAL]), _hex_end(fields[REMOTE]), fields[STATE], fields[INODE], old)
 
 
 def _hex_end(text: str) -> End:
@@ -185,5 +171,5 @@ def _end(name: tuple[str, int]) -> End:
 
 
 def _plain(address: Address) -> Address:
-    """An IPv4 address that an IPv6 socket shows as ::ffff:a.b.c.d is that IPv4 address."""
+    """Return the IPv4 address of ::ffff:a.b.c.d, as an IPv6 socket shows it; others unchanged."""
     return getattr(address, "ipv4_mapped", None) or address

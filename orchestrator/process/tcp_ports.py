@@ -1,24 +1,20 @@
-"""TCP ports before a start: whether one can be listened on, who holds it, which others are free.
+"""TCP ports before a start: whether one can be listened on, and which others are free.
 
-Facts: with SO_REUSEADDR, which every server sets, bind(2) fails on Linux exactly where another socket listens on an
+Facts: with SO_REUSEADDR, which every server sets, bind(2) fails on Linux exactly if another socket listens on an
 address that overlaps.
-
-TCP ports that processes listen on, from /proc/net/tcp and tcp6 (proc_pid_net(5)). Without /proc there are none.
-
-Light, unlike `socket_owner`: a start looks whether its ports are taken before the first fork.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
-from orchestrator.process import procfs
+from orchestrator.process import procfs, socket_table
 
 
 def fault(host: str, port: int) -> str:
-    """Say in a few words why `port` cannot be listened on; empty where it can. `::` means every address."""
+    """Say in a few words why `port` cannot be listened on; empty if it can. `::` means every address."""
     try:
         _listen(host, port).close()
     except OSError as error:
@@ -30,12 +26,21 @@ def fault(host: str, port: int) -> str:
     return ""
 
 
-def is_own(host: str) -> bool:
-    """Return whether a name or address leads to this machine. bind(2) succeeds only with our own addresses."""
+def addresses_of(host: str) -> list[str]:
+    """Return the addresses of a host name; none if it is unknown."""
+    return [str(address[0]) for *_, address in _resolved(host)]
+
+
+def _resolved(host: str) -> list[tuple[int, int, int, str, Any]]:
     try:
-        found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
-    except OSError:
-        return False
+        return list(socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM))
+    except (OSError, UnicodeError):  # UnicodeError: a label that is too long for DNS
+        return []
+
+
+def is_own(host: str) -> bool:
+    """Whether a name or address leads to this machine. bind(2) succeeds only with our own addresses."""
+    found = _resolved(host)
     for family, kind, number, _, address in found:
         try:
             with socket.socket(family, kind, number) as sock:
@@ -46,7 +51,7 @@ def is_own(host: str) -> bool:
 
 
 def free(host: str, avoid: set[int]) -> int:
-    """Return a port on `host` that can be listened on, and is none of `avoid`. Raises OSError."""
+    """Return a port on `host` that can be listened on and is not in `avoid`. Raises OSError."""
     held: list[socket.socket] = []
     try:
         while True:
@@ -82,51 +87,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _by_whom(port: int) -> str:
-    from orchestrator.process import socket_owner  # and ipaddress; most starts need neither
-
-    if pid := socket_owner.listener(port):
+    if pid := socket_table.listener(port):
         return f" by pid {pid} ({procfs.command_of(pid)})"
     return ""
-
-
-_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
-_LISTEN = "0A"  # include/net/tcp_states.h
-
-
-def taken(ports: Collection[int]) -> dict[int, int]:
-    """Return those of these ports that some process listens on, on whichever address, with its pid; 0 if the kernel
-    does not tell."""
-    found = {inode: port for inode, port in _sockets() if port in ports}
-    holders = dict(_holders(found, procfs.pids())) if found else {}
-    return {port: holders.get(inode, 0) for inode, port in found.items()}
-
-
-def listening() -> dict[str, int]:
-    """Return the port of each listening socket on this machine, by inode."""
-    return dict(_sockets())
-
-
-def held(sockets: Mapping[str, int], pids: Iterable[int]) -> list[int]:
-    """Return the ports of those of `sockets` that these processes have open, in their order."""
-    return sorted({sockets[inode] for inode, _ in _holders(sockets, pids)}) if sockets else []
-
-
-def _sockets() -> Iterator[tuple[str, int]]:
-    for path in _TABLES:
-        try:
-            with open(path, encoding="ascii") as file:
-                lines = file.readlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == _LISTEN:
-                yield fields[9], int(fields[1].rpartition(":")[2], 16)
-
-
-def _holders(inodes: Collection[str], pids: Iterable[int]) -> Iterator[tuple[str, int]]:
-    """Yield the inodes of these that a process has open, with its pid."""
-    for pid in pids:
-        for link in procfs.open_files(pid):
-            if link.startswith("socket:[") and (inode := link[8:-1]) in inodes:
-                yield inode, pid

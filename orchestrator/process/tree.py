@@ -1,14 +1,14 @@
-"""Process trees: who descends from whom, who gets a signal, who has ended. This file alone waits and kills.
+"""Process trees: their processes, signals to them, and their exits. Only this file waits and kills.
 
 Facts this relies on:
-- PR_SET_CHILD_SUBREAPER (prctl(2), Linux): orphaned descendants become our children, however they fled (setsid,
-  double fork). macOS has none: there a daemon that leaves the session is out of reach, and the README says so.
-- A child that we have not waited for keeps its pid, so a signal cannot hit a stranger. For deeper descendants the pid
-  is pinned by a pidfd and their parentage read again before the signal goes out (pidfd_open(2)).
+- PR_SET_CHILD_SUBREAPER (prctl(2), Linux): orphaned descendants become our children, also after setsid(2) and a double
+  fork. macOS has no subreapers: a daemon that leaves the session cannot be found there, as the README says.
+- A child that we have not waited for keeps its pid, so a signal cannot hit a foreign process. For deeper descendants
+  the pid is pinned by a pidfd and their parentage read again before the signal is sent (pidfd_open(2)).
 - /proc/PID/task/TID/children (proc(5)): a child is listed under the thread that forked it.
 - PR_SET_PDEATHSIG fires when the forking *thread* ends, and not at all if the parent died before the call.
 
-Waits for the end of a process that is no child of ours (pidfd_open(2)).
+It can also wait for a process that is not our child (pidfd_open(2)).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from orchestrator.process.procfs import LINUX, parent_of, start_time, stat_fields
+from orchestrator.process.procfs import LINUX, parent_of, pids, start_time, stat_fields
 from orchestrator.runtime.fd_limit import ReservedDescriptors
 from orchestrator.runtime.loop import READ, Loop
 
@@ -30,7 +30,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _CLONE_PARENT = 0x8000
 _SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "ppc64le": 120, "armv7l": 120}
-_STOP_ROUNDS = 20  # of looking for processes that were forked while others were being stopped
+_STOP_ROUNDS = 20  # rounds of listing processes that were forked while others were being stopped
 
 _HAS_CHILDREN = os.path.exists(f"/proc/self/task/{threading.get_native_id()}/children")  # CONFIG_PROC_CHILDREN
 _libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
@@ -38,14 +38,14 @@ _libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
 
 @dataclass(frozen=True, slots=True)
 class Descendant:
-    """A living descendant and the parent it was seen under."""
+    """A living descendant and its parent when it was listed."""
 
     pid: int
     parent: int
 
 
 def become_subreaper() -> None:
-    """Adopt every descendant that loses its parent. Does nothing where the kernel cannot."""
+    """Adopt every descendant that loses its parent. Does nothing if the kernel does not support it."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
@@ -63,7 +63,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def fork_sibling() -> int:
-    """Fork a child of our own parent (clone(2) with CLONE_PARENT). Return its pid, and 0 in it.
+    """Fork a child of our parent (clone(2) with CLONE_PARENT). Return its pid, and 0 in it.
 
     For a process with one thread that is about to execute a program: no handler of fork(2) runs, neither CPython's nor
     the C library's. Raises OSError if the kernel or the architecture does not support it.
@@ -81,10 +81,10 @@ NOBODY: frozenset[int] = frozenset()
 
 
 def descendants(root: int, spare: Collection[int] = NOBODY) -> list[Descendant]:
-    """Return all that descends from `root`, parents before children, zombies included; `spare` and theirs not.
+    """Return the descendants of `root`, parents first, zombies included. Skip `spare` and its descendants.
 
-    A process whose parent exits meanwhile is missed if that happens between the looks at the subreaper's children and
-    at the parent's. It is among the subreaper's by then, so `root` is looked at again at the end.
+    A process is missed if its parent exits after the subreaper's children are listed and before the parent's are.
+    It is a child of the subreaper by then, so `root` is listed again at the end.
     """
     found: dict[int, Descendant] = {}
     with ReservedDescriptors():
@@ -126,20 +126,20 @@ def _children_by_parent() -> collections.defaultdict[int, list[int]]:
 
 def _parents() -> Iterator[tuple[int, int]]:
     if LINUX:
-        for name in os.listdir("/proc"):
-            if name.isdigit() and (parent := parent_of(int(name))):
-                yield int(name), parent
+        for pid in pids():
+            if parent := parent_of(pid):
+                yield pid, parent
         return
     import subprocess  # macOS: only when a tree has to be walked
 
     listing = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=False).stdout
     for line in listing.splitlines():
-        pid, ppid = line.split()
-        yield int(pid), int(ppid)
+        child, parent = map(int, line.split())
+        yield child, parent
 
 
 def send(pid: int, number: int) -> None:
-    """Signal one child of ours. One that has ended, or is not ours to signal, is passed over."""
+    """Signal one child of ours. Skip it if it has ended or we may not signal it."""
     try:
         os.kill(pid, number)
     except OSError:  # ESRCH, EPERM; EINVAL: no such signal
@@ -157,24 +157,25 @@ def send_group(leader: int, number: int) -> None:
 
 
 def send_tree(root: int, number: int, spare: Collection[int] = NOBODY) -> None:
-    """Signal all that descends from `root`; `root` itself, `spare` and what descends from those not."""
-    send_members(root, number, descendants(root, spare))
+    """Signal the descendants of `root`, but not `root`, `spare` and the descendants of `spare`."""
+    send_all(root, number, descendants(root, spare))
 
 
-def send_members(root: int, number: int, members: list[Descendant]) -> None:
-    """Signal these descendants of `root`. One that another process has replaced since is passed over."""
-    _send_members(root, number, members)
+def send_all(root: int, number: int, processes: list[Descendant]) -> None:
+    """Signal these descendants of `root`. Skip a pid that belongs to another process now."""
+    _send_all(root, number, processes)
 
 
-def _send_members(root: int, number: int, members: list[Descendant], beside: Collection[int] = ()) -> None:
-    """Signal `members` of a tree. One whose parent is none of them, nor `beside`, nor the root has been replaced."""
-    known = {root, *beside, *(member.pid for member in members)}
+def _send_all(root: int, number: int, processes: list[Descendant], beside: Collection[int] = ()) -> None:
+    """Signal `processes` of a tree. A pid was reused if its parent is not the root, in `beside` or one of them: skip
+    it."""
+    known = {root, *beside, *(process.pid for process in processes)}
     with ReservedDescriptors():
-        for member in members:
-            if member.parent == root:
-                send(member.pid, number)
+        for process in processes:
+            if process.parent == root:
+                send(process.pid, number)
             else:
-                _send_pinned(member.pid, number, known)
+                _send_pinned(process.pid, number, known)
 
 
 def _send_pinned(pid: int, number: int, parents: set[int]) -> None:
@@ -194,7 +195,7 @@ def _send_pinned(pid: int, number: int, parents: set[int]) -> None:
 
 
 def pin(pid: int, start: int) -> int:
-    """Return a pidfd of the process that started then; -1 where it has gone, and its pid may be a stranger's."""
+    """Return a pidfd of the process that started then; -1 if it has gone and its pid may belong to another process."""
     try:
         fd = os.pidfd_open(pid)
     except OSError:
@@ -206,7 +207,7 @@ def pin(pid: int, start: int) -> int:
 
 
 def send_exact(pid: int, start: int, number: int) -> None:
-    """Signal the process that started then, which need not descend from us. One that is not ours is passed over."""
+    """Signal the process that started then, which need not descend from us. Skip it if we may not signal it."""
     if (fd := pin(pid, start)) < 0:
         return
     try:
@@ -218,22 +219,22 @@ def send_exact(pid: int, start: int, number: int) -> None:
 
 
 def kill_tree(root: int, spare: Collection[int] = NOBODY) -> None:
-    """Stop all that descends from `root`, `spare` and theirs not, until no new process appears; then kill it.
+    """Stop all descendants of `root` except `spare` and its descendants, until no new process appears; then kill them.
 
-    Killing one by one loses against a tree that forks: its children are born between the look and the kill. A SIGSTOP
-    that is on its way lets a fork under way finish, so the look counts only once everybody is seen to stand still.
+    Killing one by one fails if the tree forks between listing and kill(2). A pending SIGSTOP lets a fork in progress
+    finish, so a listing counts only once every process in it is stopped.
     """
     stopped: set[int] = set()
-    members: list[Descendant] = []
+    processes: list[Descendant] = []
     for _ in range(_STOP_ROUNDS):
-        still = all(_stands_still(m.pid) for m in members)  # before the look: a fork may end between the two
-        members = descendants(root, spare)
-        fresh = [m for m in members if m.pid not in stopped]
+        still = all(_stands_still(m.pid) for m in processes)  # before the listing: a fork may end between the two
+        processes = descendants(root, spare)
+        fresh = [m for m in processes if m.pid not in stopped]
         if not fresh and still:
             break
-        _send_members(root, signal.SIGSTOP, fresh, stopped)
+        _send_all(root, signal.SIGSTOP, fresh, stopped)
         stopped.update(m.pid for m in fresh)
-    _send_members(root, signal.SIGKILL, members)
+    _send_all(root, signal.SIGKILL, processes)
 
 
 def _stands_still(pid: int) -> bool:
@@ -261,9 +262,9 @@ def reap_all() -> tuple[list[tuple[int, int]], bool]:
 def peek_ended(own: Callable[[], Collection[int]]) -> int:
     """Return the pid of a child that has ended and was not waited for; 0 for none. Does not reap it.
 
-    The supervisor may not reap what multiprocessing started: its own bookkeeping waits for those. Where there is no
-    waitid(2) (macOS before CPython 3.13) only the children that `own` returns are looked at, and reaped; none is ever
-    adopted there.
+    The supervisor must not reap the processes that multiprocessing started, because multiprocessing waits for them.
+    Without waitid(2) (macOS before CPython 3.13) only the children that `own` returns are checked, and reaped; no
+    orphans are adopted there.
     """
     if not hasattr(os, "waitid"):
         return next((pid for pid in own() if pid and _has_ended(pid)), 0)
@@ -290,7 +291,7 @@ def reap(pid: int) -> None:
 
 
 def wait_for(pid: int | None, loop: Loop, retry: float) -> bool:
-    """Return True when `pid` has gone; False, after `retry` seconds, where it cannot be waited for."""
+    """Return True when `pid` has gone; False, after `retry` seconds, if it cannot be waited for."""
     try:
         pid_fd = os.pidfd_open(pid or 0)
     except ProcessLookupError:

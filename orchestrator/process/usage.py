@@ -1,11 +1,12 @@
-"""What process trees use: processor time, memory and listening ports, read from /proc (proc(5)). Linux only."""
+"""The resource usage of process trees: processor time, memory and listening ports, read from /proc (proc(5)). Linux
+only."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
-from orchestrator.process import procfs, session_leader, tcp_ports, tree
+from orchestrator.process import procfs, session_leader, socket_table, tree
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -13,8 +14,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """`cpu` in seconds, of the living and of those that were waited for; `memory` in bytes, shared pages shared out
-    among those that share them (PSS) where the kernel tells, else counted for each."""
+    """`cpu` in seconds, of living processes and of those that were waited for; `memory` in bytes, shared pages divided
+    among those that share them (PSS) if the kernel reports that, else counted for each."""
 
     cpu: float
     memory: int
@@ -31,25 +32,25 @@ class TreeReader:
         self._processes: dict[int, dict[int, float]] = {}
 
     def usage_of(self, guardian: int) -> Usage | None:
-        """Return what the tree below a guardian uses, without the session leader, which is ours. None if there is no
-        tree, or it cannot be seen from here."""
+        """Return what the tree below a guardian uses, without the session leader, which is ours. None if the tree is
+        empty or not visible from here."""
         found = self._below(guardian)
         return Usage(sum(found.values()), sum(map(_memory, found))) if found else None
 
     def ports_of(self, guardian: int) -> list[int]:
         """Return the ports that the tree below a guardian listens on, in their order."""
         if self._listening is None:
-            self._listening = tcp_ports.listening()
-        return tcp_ports.held(self._listening, self._below(guardian))
+            self._listening = socket_table.listening()
+        return socket_table.held(self._listening, self._below(guardian))
 
     def _below(self, guardian: int) -> dict[int, float]:
         """Return the processes of a tree, with the processor time of each, without the session leader."""
         if guardian not in self._processes:
             found = {}
-            for member in tree.descendants(guardian):
-                fields = procfs.stat_fields(member.pid)
-                if len(fields) > 14 and not session_leader.leads_a_session(member.pid, int(fields[3])):
-                    found[member.pid] = sum(map(int, fields[11:15])) / _TICKS
+            for process in tree.descendants(guardian):
+                fields = procfs.stat_fields(process.pid)
+                if len(fields) > 14 and not session_leader.leads_a_session(process.pid, int(fields[3])):
+                    found[process.pid] = sum(map(int, fields[11:15])) / _TICKS
             self._processes[guardian] = found
         return self._processes[guardian]
 

@@ -1,4 +1,4 @@
-"""Users, groups, priority and resource limits of a component: what exists, and what this process may set.
+"""Users, groups, priority and resource limits of a component: which exist, and which this process may set.
 
 Only root may change its user and group, raise a hard limit or its priority (setuid(2), setrlimit(2), setpriority(2)).
 """
@@ -20,7 +20,7 @@ _SUDO = "start orchestrate as root, for example with sudo"
 def find_account(user: str, group: str) -> Account | tuple[str, str] | None:
     """Return the account of a user and a group, names or numbers, either empty; None if both are ours already.
 
-    Return the key that is wrong, `user` or `group`, and why, if there is no such user or group, or we may not use it.
+    Return the wrong key, `user` or `group`, and the reason, if the user or group does not exist or we may not use it.
     """
     entry, gid = None, os.getegid()
     if user:

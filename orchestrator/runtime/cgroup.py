@@ -2,10 +2,10 @@
 
 A group whose processes are limited can hold no process itself ("no internal processes"), so the supervisor first moves
 itself and its children to a leaf, `supervisor`. The guardians stay there: an instance that uses up its memory does not
-take the process with it that cleans up after it.
+kill the process that cleans up after it.
 
-A group counts as delegated if we may write to it and nothing is in it but our own processes and those that started us;
-under systemd, root needs its mark too, because root may write to every group.
+A group counts as delegated if we may write to it and it contains only our processes and those that started us. Under
+systemd, a group needs systemd's mark too if we are root, because root may write to every group.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from orchestrator.model.spec import Limits
 CONTROLLERS = ("memory", "pids")
 LEAF = "supervisor"
 PREFIX = "instance-"
-_MOVES = 20  # rounds of moving processes, of which some may fork meanwhile
+_MOVES = 20  # rounds of moving processes, because some may fork during a round
 _SYSTEMD = "/run/systemd/system"  # exists if systemd is the init system (sd_booted(3))
 
 
 class NoGroupError(Exception):
-    """There is no control group that we may divide; the text says why."""
+    """No control group may be divided; the message says why."""
 
 
 class Groups:
@@ -61,7 +61,7 @@ class Groups:
             raise NoGroupError(f"other processes are in {self._directory}, such as pid {strangers[0]}")
 
     def _divide(self) -> None:
-        """Move our processes to a leaf, and let groups beside it be limited."""
+        """Move our processes to a leaf, and enable limits for the groups beside it."""
         if not _is_root(self._directory):
             leaf = self._directory / LEAF
             leaf.mkdir(exist_ok=True)
@@ -122,13 +122,13 @@ def join(directory: str) -> None:
 
 
 def leave(directory: str) -> None:
-    """Remove a group in which no process is any more."""
+    """Remove an empty group."""
     with contextlib.suppress(OSError):
         os.rmdir(directory)
 
 
 def oom_kills(directory: str) -> int | None:
-    """Return how many processes of a group the OOM killer has killed; None if the kernel does not tell."""
+    """Return how many processes of a group the OOM killer has killed; None if the kernel does not report it."""
     return _count(os.path.join(directory, "memory.events"))
 
 

@@ -1,8 +1,9 @@
-"""Who is at the other end of a stream socket: nobody waits for him, and he is forgotten when he goes.
+"""A buffered, non-blocking stream connection to a client, which is dropped when the client disconnects.
 
-What comes is handed on as it comes, what he has not taken yet is kept; how much of that is too much its owner says.
+Received data is passed on as it arrives; data that the client has not read yet is kept. The owner decides how much of
+that is too much.
 
-What is still to be sent on a socket that nobody waits for: it takes what it takes, the rest stays.
+`Outbox` buffers the output: the socket accepts a part, and the rest is kept.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ READ_SIZE = 1 << 16
 
 
 class Connection:
-    """Owns the socket until `close` or `release`. `heard` is told what he sends, `gone` once that he has gone, and
-    `caught_up`, where given, that after a while in which he did not he has taken everything again."""
+    """Owns the socket until `close` or `release`. `heard` gets what the client sends. `gone` is called when the client
+    has disconnected, `caught_up` when it has read everything again after falling behind."""
 
     def __init__(
         self,
@@ -40,34 +41,34 @@ class Connection:
 
     @property
     def waiting(self) -> int:
-        """Bytes that he has not taken yet."""
+        """The number of bytes that the client has not read yet."""
         return len(self._unsent)
 
     @property
     def hears(self) -> bool:
-        """Whether anything may still be said to him."""
+        """Whether anything may still be sent."""
         return self.open and not self._stop_sequence
 
     def send(self, data: bytes) -> None:
-        """Send this; what he does not take now follows when he does."""
+        """Send this; the part that is not accepted now follows later."""
         self._unsent.add(data)
         self._flush()
 
     def end(self) -> None:
-        """Close, as soon as he has taken everything."""
+        """Close as soon as everything is sent."""
         self._stop_sequence = True
         if self.open and not self._unsent:
             self.close()
 
     def close(self) -> None:
-        """Let him go at once."""
+        """Close immediately."""
         if self.open:
             self._leave_alone()
             self._connection.close()
             self._gone()
 
     def release(self) -> socket.socket:
-        """Give the connection away; `gone` is not told."""
+        """Give the connection away; `gone` is not called."""
         self._leave_alone()
         return self._connection
 
@@ -108,7 +109,7 @@ class Connection:
 
 
 class Outbox:
-    """Of a non-blocking socket, which its owner closes; its length is what has not been sent."""
+    """The output buffer of a non-blocking socket, which its owner closes; its length is the number of unsent bytes."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -118,11 +119,11 @@ class Outbox:
         return len(self._unsent)
 
     def add(self, data: bytes) -> None:
-        """Add what is to be sent."""
+        """Add data to be sent."""
         self._unsent += data
 
     def flush(self) -> None:
-        """Send as much as the socket takes; raises OSError where the other end has gone, and forgets the rest."""
+        """Send as much as the socket accepts; if the other end has gone, drop the rest and raise OSError."""
         try:
             while self._unsent:
                 del self._unsent[: self._connection.send(self._unsent)]

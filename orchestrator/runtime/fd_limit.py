@@ -1,7 +1,7 @@
-"""The last descriptors, set apart for looking at processes and signalling them: that has to work also where nothing
-else can be opened any more, or what a killed guardian has left could not be ended.
+"""Reserves the last descriptors for inspecting and signaling processes. That must work even if no other file can be
+opened; otherwise leftovers of a killed guardian could not be killed.
 
-Fact: open(2) and the like heed the soft limit alone, which anybody may raise as far as the hard one (setrlimit(2)).
+Fact: open(2) and the like obey only the soft limit, which any process may raise up to the hard one (setrlimit(2)).
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ SET_APART = 8
 
 
 def set_some_apart() -> int:
-    """Raise our soft RLIMIT_NOFILE to the hard one, less those that are set apart; return what it was before, which is
-    what programs expect that are started below us (select(2) knows 1024)."""
+    """Raise our soft RLIMIT_NOFILE to the hard one, less the reserved descriptors. Return the previous value, which the
+    programs that we start expect (select(2) supports 1024)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     _set(hard - SET_APART if hard > 2 * SET_APART else hard, hard)
     return soft
 
 
 class ReservedDescriptors:
-    """While it is entered, what is opened may take of those that were set apart. It is to be closed within, too.
+    """A context in which newly opened files may use the reserved descriptors. Close them in the same context.
 
-    No generator of contextlib: what a guardian runs is memory of its own.
+    Not a generator of contextlib: each function that a guardian runs costs private memory.
     """
 
     __slots__ = ("_before",)
@@ -38,5 +38,5 @@ class ReservedDescriptors:
 def _set(soft: int, hard: int) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    except (ValueError, OSError):  # macOS says that the hard limit is infinite, and refuses that
+    except (ValueError, OSError):  # macOS reports an infinite hard limit, and rejects it
         pass

@@ -1,12 +1,11 @@
-"""The home: the directory whose state the system is, and our own corner in it, `<home>/.orchestrate`.
+"""The home: the directory whose state the system is, and our directory in it, `<home>/.orchestrate`.
 
-Ours alone: 0700, owned by us, no symlink; its files are 0600 from their first byte. Paths only; who writes what into
-them is not known here.
+It is private: 0700, owned by us, not a symlink; its files are 0600 from their first byte. This file knows only paths,
+not what is written into them.
 """
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import stat
@@ -22,7 +21,7 @@ ANOTHER = "make it writable, or name another with --home DIR"
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds the home: `started` is an ISO 8601 UTC time, `command` the argv."""
+    """The holder of the home: `started` is an ISO 8601 UTC time, `command` the argv."""
 
     pid: int
     started: str
@@ -44,11 +43,11 @@ class Home:
         self.state_path = self.state_dir / "state.json"
 
     def instance_lock(self, instance: str) -> Path:
-        """Where the guardian of `instance` keeps its lock."""
+        """The path of the lock of the guardian of `instance`."""
         return self.locks / f"{instance}.lock"
 
     def make(self) -> None:
-        """Create what is missing. Raises OrchestrateError where the home cannot be ours."""
+        """Create missing directories. Raises OrchestrateError if the home cannot be ours."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             for directory in (self.state_dir, self.locks):
@@ -57,13 +56,14 @@ class Home:
             if not ignore.exists():
                 write_private(ignore, b"*\n")
         except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""  # write(2) knows no name
+            where = f" ({error.filename})" if error.filename else ""  # an error of write(2) has no file name
             raise OrchestrateError(
                 f"cannot use {self.directory} as home: {error.strerror or error}{where}", ANOTHER
             ) from None
 
     def make_private(self, directory: Path) -> None:
-        """Create one of our directories. Raises OrchestrateError where it is a link, or somebody else's; OSError."""
+        """Create one of our directories. Raises OrchestrateError if it is a link or belongs to another user;
+        OSError."""
         try:
             directory.mkdir(mode=0o700)
         except FileExistsError:
@@ -81,6 +81,8 @@ class Home:
 
     def write_holder(self, command: tuple[str, ...]) -> None:
         """Record this process as the one that holds the home."""
+        import datetime  # not needed to find a home
+
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         content = json.dumps({"version": 1, **asdict(Holder(os.getpid(), now, command))}, indent=1)
         scratch = self.state_path.with_suffix(".new")
@@ -88,7 +90,7 @@ class Home:
         scratch.rename(self.state_path)
 
     def read_holder(self) -> Holder | None:
-        """Return what `write_holder` of the last holder wrote; None where there is nothing that can be read."""
+        """Return the record that the last holder wrote; None if it cannot be read."""
         try:
             content = json.loads(self.state_path.read_text(encoding="utf-8"))
             return Holder(int(content["pid"]), str(content["started"]), tuple(map(str, content["command"])))
@@ -101,13 +103,15 @@ class Home:
 
 
 def running(pid: int) -> Holder | None:
-    """Return what the kernel knows of a process (proc(5)); None where it has gone, or there is no /proc."""
+    """Return the kernel's facts about a process (proc(5)); None if it has gone or /proc is missing."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         ticks = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
     except (OSError, IndexError):
         return None
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    import datetime
+
     started = datetime.datetime.fromtimestamp(booted + ticks / os.sysconf("SC_CLK_TCK"), datetime.timezone.utc)
     return Holder(pid, started.isoformat(timespec="seconds"), tuple(os.fsdecode(word) for word in command))
 

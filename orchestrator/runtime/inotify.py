@@ -1,13 +1,12 @@
-"""Waits until something in a directory changes. Linux: inotify(7); elsewhere, or with none of them left, a look every
-second.
+"""Waits until something in a directory changes. Linux: inotify(7); elsewhere, or if the watches are used up, a check
+every second.
 
-One event tells that there is something to look at, not what: the reader compares what it knows with what is there.
+An event says only that something changed, not what: the reader compares its knowledge with the directory.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import struct
 import sys
@@ -21,14 +20,14 @@ _DELETE, _MOVE_SELF = 0x200, 0x800
 _CHANGES = _MODIFY | _MOVED_FROM | _MOVED_TO | _CREATE
 _REPLACED = _DELETE | _MOVED_FROM | _MOVED_TO | _CREATE | _MOVE_SELF
 _EVENT = struct.Struct("@4xI4xI")  # watch, mask, cookie, length of the name that follows
-LOOK_AGAIN = 1.0  # seconds, where the kernel does not tell
+LOOK_AGAIN = 1.0  # seconds, if the kernel sends no events
 
 
 class DirectoryWatch:
     """Watches one directory, files in it included, not below. What happens on `other_fd` counts too.
 
-    If the directory is moved or removed, the one that takes its place is watched as well. Events of its parent, or of
-    the nearest one that exists, tell that. IN_DELETE_SELF comes only after the last file in it is closed.
+    If the directory is moved or removed, its successor is watched as well. Events of its parent, or of the nearest
+    existing one, report that. IN_DELETE_SELF comes only after the last file in it is closed.
     """
 
     def __init__(self, directory: Path, other_fd: int = -1) -> None:
@@ -43,7 +42,8 @@ class DirectoryWatch:
             self._loop.add(other_fd, READ, lambda _: None)
 
     def wait(self, limit: float | None = None) -> None:
-        """Return when something has changed since the last call, after `limit` seconds, or, blind, after LOOK_AGAIN."""
+        """Return when something has changed since the last call, after `limit` seconds, or, without inotify, after
+        LOOK_AGAIN."""
         if self._fd < 0:
             limit = min(LOOK_AGAIN, limit or LOOK_AGAIN)
         timer = None if limit is None else self._loop.call_in(limit, lambda: None)
@@ -57,7 +57,8 @@ class DirectoryWatch:
             self._find_again()
 
     def _find_again(self) -> None:
-        """Watch what the path names now. The old watch stays: files of a moved directory may still be written."""
+        """Watch the directory that the path names now. The old watch stays: files of a moved directory may still be
+        written."""
         next((parent for parent in self._directory.parents if _add_watch(self._fd, parent, _REPLACED)), None)
         self._watched = _identity(self._directory)
         if not _add_watch(self._fd, self._directory, _CHANGES):
@@ -65,7 +66,7 @@ class DirectoryWatch:
 
 
 class MoveWatch:
-    """Tells which files are moved out of their place in a directory; where there is no inotify, or none left, nothing.
+    """Reports files that are moved out of a directory. Does nothing if inotify is missing or exhausted.
 
     Costs nothing until one is moved. `on_move` gets the file's name, or an empty one if the kernel has lost events.
     """
@@ -93,8 +94,8 @@ class MoveWatch:
 class ChangeWatch:
     """Calls `on_change` once something in a directory has changed, and then not again before `again`.
 
-    So a flood wakes its reader as often as the reader asks for it. Without inotify, or if none is left, every change
-    is assumed LOOK_AGAIN seconds after `again`.
+    So the reader determines how often a flood wakes it. Without inotify, or if its watches are used up, a
+    change is assumed LOOK_AGAIN seconds after `again`.
     """
 
     def __init__(self, loop: Loop, directory: Path, on_change: Callable[[], None]) -> None:
@@ -106,7 +107,7 @@ class ChangeWatch:
         self.again()
 
     def again(self) -> None:
-        """Report the next change; what has changed until now is forgotten."""
+        """Report the next change; ignore earlier ones."""
         if self._fd < 0:
             self._timer = self._timer or self._loop.call_in(LOOK_AGAIN, self._report)
             return
@@ -154,7 +155,7 @@ def _events(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _identity(directory: Path) -> tuple[int, int] | None:
-    """Return device and inode; None if there is no such directory."""
+    """Return device and inode; None if the directory does not exist."""
     try:
         status = os.stat(directory)
     except OSError:
@@ -164,11 +165,15 @@ def _identity(directory: Path) -> tuple[int, int] | None:
 
 def _add_watch(fd: int, directory: Path, mask: int) -> bool:
     """Watch a directory too; return whether it exists and the user has a watch left."""
+    import ctypes  # imported late: the first frame of the view does not need it
+
     return bool(ctypes.CDLL(None).inotify_add_watch(fd, os.fsencode(directory), mask) >= 0)
 
 
 def _inotify(directory: Path, mask: int = _CHANGES) -> int:
-    """Return a descriptor that is readable after a change; -1 where the user's instances or watches are used up."""
+    """Return a descriptor that is readable after a change; -1 if the user's instances or watches are used up."""
+    import ctypes
+
     libc = ctypes.CDLL(None)
     fd: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
     if fd >= 0 and not _add_watch(fd, directory, mask):

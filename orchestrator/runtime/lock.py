@@ -1,8 +1,8 @@
 """The instance lock on a home, and one lock for each instance's guardian. This file alone imports filelock.
 
 flock(2) belongs to the open file, not to the process: every descriptor that a fork duplicated holds it too, and the
-kernel drops it with the last of them. So it cannot go stale, and a forked child has to close what it inherited. Who
-holds a lock is read from /proc/locks (proc(5)), where there is one; the lock file itself says nothing.
+kernel drops it with the last of them. So it cannot go stale, and a forked child has to close what it inherited. The
+holder of a lock is read from /proc/locks (proc(5)), if that exists; the lock file itself says nothing.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Any
 
 import filelock
 
-# Where it is known (3.32 and later): the soft lock is a file that can go stale. Found out once, not in every guardian.
+# If the option exists (3.32 and later): a soft lock is a file that can go stale. Checked once, not in every guardian.
 _KNOWN = inspect.signature(filelock.FileLock.__init__).parameters
 _OPTIONS: dict[str, Any] = {"fallback_to_soft": False} if "fallback_to_soft" in _KNOWN else {}
 
 
 class Lock:
-    """An exclusive lock on one path, taken without waiting, held until `release` or the end of the process."""
+    """An exclusive lock on one path, taken without waiting, held until `release` or until the process exits."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = filelock.FileLock(str(path), timeout=0, **_OPTIONS)
 
     def take(self) -> bool:
-        """Take the lock; False where another process holds it. Raises OSError where the path cannot be opened."""
-        # Created here, because filelock sets a mode only since 3.10.
+        """Take the lock; return False if another process holds it. Raises OSError if the path cannot be opened."""
+        # Created here, because filelock sets a mode only from 3.10 on.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         try:
             self._lock.acquire(timeout=0)
@@ -38,7 +38,7 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Give the lock up. Only the process that took it may call this."""
+        """Release the lock. Only the process that took it may call this."""
         self._lock.release()
 
 
@@ -54,7 +54,7 @@ class InstanceLock:
         self._fd = -1
 
     def take(self) -> bool:
-        """Take the lock; False where another process holds it. Raises OSError where the path cannot be opened."""
+        """Take the lock; return False if another process holds it. Raises OSError if the path cannot be opened."""
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,7 +66,7 @@ class InstanceLock:
 
 
 def holder(path: Path) -> int | None:
-    """Return the pid that holds the flock on `path`; None where nobody does, or the kernel does not say."""
+    """Return the pid that holds the flock on `path`; None if the lock is free or the kernel does not say."""
     try:
         status = path.stat()
         table = Path("/proc/locks").read_text(encoding="ascii", errors="replace")

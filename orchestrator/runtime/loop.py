@@ -5,10 +5,10 @@ any descriptor, also one whose event is still to be delivered in the same turn.
 
 Kernel facts: epoll(7) refuses regular files (EPERM), so those are never given to the loop: they are always writable.
 
-Descriptors that are hung up for now: waits for the next thing to happen on one, not for the state it is in.
+`EdgeWatch` watches descriptors that are hung up for now: it waits for the next event on one, not for its state.
 
-Fact: epoll(7) reports EPOLLHUP on a pty master for as long as no process has the slave open, asked or not; only
-edge-triggered does it tell of it once, and again when something is written.
+Fact: epoll(7) reports EPOLLHUP on a pty master for as long as no process has the slave open, requested or not. Only
+edge-triggered, it reports it once, and again when something is written.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Loop:
         self._keys[fd] = self._selector.register(fd, events, callback)
 
     def change(self, fd: int, events: int) -> None:
-        """Watch `fd`, which is known already, for other events."""
+        """Watch `fd`, which is watched already, for other events."""
         key = self._keys[fd]
         if key.events != events:
             self._keys[fd] = self._selector.modify(fd, events, key.data)
@@ -81,7 +81,7 @@ class Loop:
         return self.call_at(time.monotonic() + seconds, callback)
 
     def after_each_turn(self, callback: Callable[[], None]) -> None:
-        """Call back at the end of every turn: there all output of the turn leaves in one write."""
+        """Call back at the end of every turn, where all output of the turn is written at once."""
         self._after_turn.append(callback)
 
     def turn(self) -> None:
@@ -117,14 +117,15 @@ class EdgeWatch:
     """Calls back for each event on a descriptor; once right after `add` too."""
 
     def __init__(self, loop: Loop) -> None:
+        self._loop = loop
         self._epoll: select.epoll | None = None
         self._callbacks: dict[int, Callable[[], None]] = {}
         if hasattr(select, "epoll"):
-            self._epoll = select.epoll()  # now: when it is needed there may be no descriptor left
+            self._epoll = select.epoll()  # created now, because later there may be no descriptor left
             loop.add(self._epoll.fileno(), READ, lambda _: self._on_events())
 
     def add(self, fd: int, callback: Callable[[], None]) -> bool:
-        """Watch `fd`; False where the system has no such thing."""
+        """Watch `fd`; return False if the system does not support it."""
         if self._epoll is None:
             return False
         self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
@@ -137,8 +138,47 @@ class EdgeWatch:
             del self._callbacks[fd]
             self._epoll.unregister(fd)
 
+    def close(self) -> None:
+        """Stop watching all of them."""
+        self._callbacks.clear()
+        if self._epoll is not None:
+            self._loop.remove(self._epoll.fileno())
+            self._epoll.close()
+            self._epoll = None
+
     def _on_events(self) -> None:
         if self._epoll is not None:
             for fd, _ in self._epoll.poll(0):
                 if callback := self._callbacks.get(fd):
                     callback()
+
+
+class PriorityWatch:
+    """Calls back on an exceptional condition of `fd` (EPOLLPRI), such as memory pressure.
+
+    Fact: a selector does not support EPOLLPRI, so a second epoll is placed in between. A pressure trigger forgets its
+    event as soon as anything polls it (psi_trigger_poll). So the inner epoll being readable counts, not its events.
+    """
+
+    def __init__(self, loop: Loop, fd: int, callback: Callable[[], None]) -> None:
+        """Raises OSError if the system does not support it."""
+        if not hasattr(select, "epoll"):
+            raise OSError("this system has no epoll")
+        self._loop = loop
+        self._epoll = select.epoll()
+        try:
+            self._epoll.register(fd, select.EPOLLPRI)
+        except OSError:
+            self._epoll.close()
+            raise
+        self._callback = callback
+        loop.add(self._epoll.fileno(), READ, lambda _: self._on_event())
+
+    def _on_event(self) -> None:
+        self._epoll.poll(0)
+        self._callback()
+
+    def close(self) -> None:
+        """Watch no more; the owner of the descriptor closes it."""
+        self._loop.remove(self._epoll.fileno())
+        self._epoll.close()

@@ -1,8 +1,8 @@
-"""The user's own terminal, raw for a while: what is typed is ours byte by byte, Ctrl-C too.
+"""The user's own terminal in raw mode: we get each byte that is typed, Ctrl-C too.
 
-Facts (termios(3)): a process in the background that changes its terminal is stopped by SIGTTOU; a background process
-has no business to restore it either, whoever is in front has set it up. TCSANOW, because a terminal that takes no
-output (^S) would have TCSADRAIN wait for ever.
+Facts (termios(3)): a background process that changes its terminal is stopped by SIGTTOU. It must not restore the
+terminal either, because the foreground process has set the modes. TCSANOW, because TCSADRAIN would wait forever for a
+terminal that accepts no output (^S).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import termios
 import tty
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ class RawTerminal:
     """Owns the modes of `fd` between `enter` and `leave`."""
 
     def __init__(self, fd: int) -> None:
-        """Raises OrchestrateError where it is no terminal."""
+        """Raises OrchestrateError if it is not a terminal."""
         self._fd = fd
         self._entered = False
         try:
@@ -33,20 +32,20 @@ class RawTerminal:
             raise OrchestrateError(f"cannot use the terminal: {error.args[-1]}") from None
 
     def enter(self) -> None:
-        """Make it raw. In the background this stops us until we are in front (SIGTTOU)."""
+        """Make it raw. In the background this stops us until we are in the foreground (SIGTTOU)."""
         tty.setraw(self._fd, termios.TCSANOW)
         self._entered = True
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is raw, and nobody else is in front: else to read it would stop us (SIGTTIN)."""
+        """Whether it is raw and we are in the foreground: otherwise reading it would stop us (SIGTTIN)."""
         try:
             return self._entered and os.tcgetpgrp(self._fd) == os.getpgrp()
         except OSError:  # hung up
             return False
 
     def swallow(self, loop: Loop, last: bytes, times: int, seconds: float) -> None:
-        """Read and forget what is typed, until `last` has come so many times, for so many seconds at most."""
+        """Discard what is typed until `last` has come `times` times, for at most `seconds`."""
         typed = bytearray()
         timer = loop.call_in(seconds, lambda: typed.extend(last * times))
 
@@ -64,7 +63,7 @@ class RawTerminal:
         timer.cancel()
 
     def leave(self) -> None:
-        """Make it what it was; does nothing where it has gone, or is somebody else's now."""
+        """Restore its modes; does nothing if it has hung up, or another process is in the foreground."""
         is_ours, self._entered = self.is_ours, False
         if is_ours:
             with contextlib.suppress(termios.error):  # hung up
@@ -85,15 +84,15 @@ class QuietTerminal:
 
     @property
     def is_in_front(self) -> bool:
-        """Whether our process group is the one that the terminal's keys are for. Another one would be stopped if it
-        read them (SIGTTIN)."""
+        """Whether our process group is in the foreground of the terminal. Otherwise reading keys would stop us
+        (SIGTTIN)."""
         try:
             return os.tcgetpgrp(self._fd) == os.getpgrp()
         except OSError:  # hung up, or not our controlling terminal
             return False
 
     def enter(self) -> bool:
-        """Make it quiet; returns whether it is. Does nothing in the background."""
+        """Set the mode; return whether it is set. Does nothing in the background."""
         if not self.is_in_front:
             self._entered = False
             return False
@@ -106,22 +105,23 @@ class QuietTerminal:
         return self._entered
 
     def enter_again(self) -> None:
-        """Make it quiet after another process of our group had it, whatever that has left. Does nothing in the
-        background."""
+        """Set the mode again after another process of our group had the terminal, whatever modes that has left. Does
+        nothing in the background."""
         if self._entered and self.is_in_front:
             with contextlib.suppress(termios.error), _not_stopped():  # hung up
                 termios.tcsetattr(self._fd, termios.TCSANOW, _quiet(self._saved, quits=self._quits))
 
     def leave(self) -> None:
-        """Restore the modes and drop what was typed. Does nothing in the background: the terminal is another's now."""
+        """Restore the modes and drop what was typed. Does nothing in the background: the terminal belongs to another
+        process now."""
         if self._entered and self.is_in_front:
             with contextlib.suppress(termios.error), _not_stopped():  # hung up
                 _restore(self._fd, self._saved)
         self._entered = False
 
     def rescue(self) -> None:
-        """Do the same in a process of another session, after the owner was killed; nothing if the modes are not those
-        that the owner had set, because then somebody else has set them since."""
+        """Do the same in a process of another session, after the owner was killed. Do nothing if the modes are not
+        those that the owner had set, because then another process has changed them since."""
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:  # hung up
@@ -135,11 +135,11 @@ class QuietTerminal:
 
 def _restore(fd: int, modes: list[Any]) -> None:
     termios.tcsetattr(fd, termios.TCSANOW, modes)
-    termios.tcflush(fd, termios.TCIFLUSH)  # else the shell would run what was typed here
+    termios.tcflush(fd, termios.TCIFLUSH)  # otherwise the shell would run what was typed here
 
 
 def _quiet(modes: list[Any], *, quits: bool = True) -> list[Any]:
-    """Return these modes less echo and lines; and less IEXTEN, because Ctrl-V would take away the meaning of Ctrl-C."""
+    """Return these modes without echo and lines, and without IEXTEN, because Ctrl-V would disarm Ctrl-C."""
     iflag, oflag, cflag, lflag, ispeed, ospeed, characters = modes
     characters = list(characters)
     characters[termios.VMIN], characters[termios.VTIME] = 1, 0
@@ -150,13 +150,13 @@ def _quiet(modes: list[Any], *, quits: bool = True) -> list[Any]:
 
 
 def _comparable(modes: list[Any]) -> list[Any]:
-    """Return modes as they compare: tcgetattr gives VMIN and VTIME as numbers or bytes, as ICANON has it."""
+    """Return modes in comparable form: tcgetattr returns VMIN and VTIME as numbers or bytes, depending on ICANON."""
     return [*modes[:6], [c if isinstance(c, int) else c[0] for c in modes[6]]]
 
 
 @contextlib.contextmanager
 def _not_stopped() -> Iterator[None]:
-    """Fail, or go on, where a process that was just put into the background would be stopped (SIGTTIN, SIGTTOU)."""
+    """Fail or continue, instead of being stopped (SIGTTIN, SIGTTOU), if we were just put into the background."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTIN, signal.SIGTTOU])
     try:
         yield
@@ -165,9 +165,16 @@ def _not_stopped() -> Iterator[None]:
 
 
 def echo_again(fd: int) -> None:
-    """Make a terminal echo and collect lines, as shells expect it; whoever has set its modes has gone."""
-    with contextlib.suppress(termios.error), _not_stopped():  # hung up
+    """Make a terminal echo and collect lines, as shells expect it, after the process that has set its modes was killed.
+
+    Does nothing in the background: a shell has taken the terminal, and has set its own modes. In those of readline CR
+    is not translated, so with ICANON on top Enter would end no line.
+    """
+    with contextlib.suppress(termios.error, OSError), _not_stopped():  # hung up
+        if os.tcgetpgrp(fd) != os.getpgrp():
+            return
         modes = termios.tcgetattr(fd)
+        modes[0] |= termios.ICRNL
         modes[3] |= termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN
         termios.tcsetattr(fd, termios.TCSANOW, modes)
 
@@ -179,19 +186,19 @@ def terminal_size() -> tuple[int, int]:
 
 
 def is_at_terminal() -> bool:
-    """Whether keys and screen are a terminal."""
-    return sys.stdin is not None and os.isatty(0) and os.isatty(1)
+    """Whether standard input and output are a terminal."""
+    return os.isatty(0) and os.isatty(1)
 
 
 class KeysFd:
-    """The input of a terminal, as a non-blocking descriptor of our own."""
+    """The input of a terminal, as a separate non-blocking descriptor."""
 
     def __init__(self, fd: int) -> None:
         """Raise OSError if it cannot be opened again: after `su` it belongs to another user."""
         self.fd = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
     def read(self) -> bytes:
-        """Return what was typed, nothing if that is nothing. Raise OSError (EIO) after a hang-up."""
+        """Return what was typed; empty if nothing was. Raise OSError (EIO) after a hang-up."""
         with _not_stopped():
             try:
                 return os.read(self.fd, 1 << 12)

@@ -1,4 +1,4 @@
-"""Datagrams to a service manager: the protocol of sd_notify(3), of which this is all that a service needs."""
+"""Datagrams to a service manager: the part of the protocol of sd_notify(3) that a service needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 
 class Notifier:
-    """Sends to NOTIFY_SOCKET, a path or, after `@`, an abstract name. Nobody there is no error, nor waited for."""
+    """Sends to NOTIFY_SOCKET, a path or, after `@`, an abstract name. Never waits; a missing receiver is ignored."""
 
     def __init__(self, address: str) -> None:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address

@@ -1,11 +1,11 @@
 """Signals with their senders, as records on a descriptor (signalfd(2), Linux).
 
-A handler in Python does not get the siginfo, and a wakeup fd carries a number alone. So signals whose sender matters
-are blocked, and read from a signalfd. No wake-up and no system call is added: one descriptor more is waited for.
+A handler in Python does not get the siginfo, and a wakeup fd carries only a number. So signals whose sender matters
+are blocked, and read from a signalfd. This adds no wake-up and no system call, only one more watched descriptor.
 
 Facts: a fork inherits the mask, so every process that we fork sets its own before it executes a program
 (`signals.set_all_default`). `si_code` is SI_USER, SI_QUEUE or SI_TKILL for a signal that a process sent, and SI_KERNEL
-for one of the kernel, as the terminal's for Ctrl-C (sigaction(2)). A sender in another pid namespace has pid 0.
+for one from the kernel, such as the terminal's for Ctrl-C (sigaction(2)). A sender in another pid namespace has pid 0.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SignalFd:
     """Owns a signalfd, and blocks its signals in this thread."""
 
     def __init__(self, numbers: Iterable[int]) -> None:
-        """Raises OSError where there is no signalfd."""
+        """Raises OSError if the system has no signalfd."""
         if sys.platform != "linux":
             raise OSError("signalfd(2) is Linux's")
         numbers = frozenset(numbers)
@@ -49,7 +49,7 @@ class SignalFd:
         signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 
     def read(self) -> list[Received]:
-        """Return the signals that came since the last call, without waiting. Those of one number may be one."""
+        """Return the signals that came since the last call, without waiting. Several of one number may be merged."""
         try:
             data = os.read(self.read_fd, 16 * _RECORD.size)
         except BlockingIOError:

@@ -1,16 +1,16 @@
 """Signals as bytes on a descriptor.
 
 The handlers do nothing: the byte that CPython's own C handler writes into the wakeup fd is the signal
-(signal.set_wakeup_fd). Ignored-at-birth signals stay ignored where the caller says so (nohup).
+(signal.set_wakeup_fd). Signals that were ignored at our start stay ignored if the caller says so (nohup).
 
-Facts: a full wakeup pipe loses bytes, and warns on stderr unless told not to (warn_on_full_buffer); it holds 64 KiB,
-and it is read to its end at each turn of the loop.
+Facts: a full wakeup pipe loses bytes, and warns on stderr unless that is turned off (warn_on_full_buffer); it holds 64
+KiB, and it is read to its end at each turn of the loop.
 """
 
 from __future__ import annotations
 
-# The C functions below `signal`, which makes an enum of every number and handler that goes in or out: for all signals,
-# as here, 0.6 ms in each component and the guardian of it.
+# The C functions below `signal`, which converts every number and handler to an enum: for all signals, as here, 0.6 ms
+# in each component and its guardian.
 import _signal  # type: ignore[import-not-found]
 import os
 import signal
@@ -19,13 +19,13 @@ from types import FrameType
 
 _ALL = frozenset(_signal.valid_signals())
 
-# Faults, whose handler would return to the fault, and the two that have none.
+# Faults, whose handler would return to the fault, and the two that cannot have a handler.
 _FAULTS = {"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"}
 _HARMLESS = {"SIGCHLD", "SIGURG", "SIGTTIN", "SIGTTOU", "SIGIO", "SIGPOLL", "SIGCLD"}
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:
-    """Be a handler, so that CPython's C handler is installed and writes the byte."""
+    """Do nothing; a handler must be set so that CPython installs its C handler, which writes the byte."""
 
 
 class SignalPipe:
@@ -52,14 +52,14 @@ class SignalPipe:
             return []
 
     def close(self) -> None:
-        """Give up the wakeup fd; the handlers stay, and do nothing."""
+        """Release the wakeup fd; the handlers stay and do nothing."""
         signal.set_wakeup_fd(-1)
         os.close(self.read_fd)
         os.close(self._write_fd)
 
 
 def that_end_or_stop() -> list[signal.Signals]:
-    """Every signal that ends or stops a process, as far as that can be helped, and what tells of the terminal."""
+    """Every signal that terminates or suspends a process and can be handled, and the terminal's signals."""
     ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
     kept = {"SIGPIPE", "SIGXFSZ"}  # CPython itself ignores them
     return [
@@ -70,7 +70,7 @@ def that_end_or_stop() -> list[signal.Signals]:
 
 
 def inherited_ignored(number: int) -> bool:
-    """Say whether this process was started with `number` ignored, as nohup does with SIGHUP."""
+    """Whether this process was started with `number` ignored, as nohup does with SIGHUP."""
     return signal.getsignal(number) is signal.SIG_IGN
 
 
@@ -87,7 +87,7 @@ def restore(mask: Iterable[int]) -> None:
 
 
 def block_all_but(numbers: Iterable[int]) -> None:
-    """Let no other signal reach this process; they wait for ever."""
+    """Block all other signals; they stay pending."""
     restore(_ALL.difference(numbers))
 
 
@@ -98,21 +98,21 @@ def set_all_default() -> None:
     the INT and QUIT that `sh -c '… &'` ignores (measured).
     """
     for number in _ALL:
-        if _signal.getsignal(number) not in (_signal.SIG_DFL, None):  # None: a handler in C, which exec resets
+        if _signal.getsignal(number) not in (_signal.SIG_DFL, None):  # None: a C handler, which exec resets
             _signal.signal(number, _signal.SIG_DFL)
     restore(())
 
 
 def stop_by(number: int) -> None:
-    """Stop this process as the default action of `number` does, until SIGCONT. The kernel does not do so, and this
-    returns at once, if no shell could continue it (an orphaned process group)."""
+    """Stop this process as the default action of `number` does, until SIGCONT. If no shell could continue it, the
+    kernel does not stop it, and this returns immediately (an orphaned process group)."""
     handler = signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
     signal.signal(number, handler)
 
 
 def die_of(number: int) -> None:
-    """End this process by `number`, so that a calling shell sees what really happened; returns where that fails."""
+    """End this process by `number`, so that a calling shell sees what really happened; return only if that fails."""
     signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
     signal.raise_signal(number)

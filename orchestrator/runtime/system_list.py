@@ -1,7 +1,7 @@
 """The system list: the homes on which this user's systems run, one small file each in the user's runtime directory.
 
-An entry is a hint, never a fact: it is believed only while the recorded process lives and the lock on its home is held.
-A list that cannot be kept costs the commands that look a system up, and nothing else.
+An entry is a hint, never a fact: it counts only while the recorded process lives and the lock on its home is held.
+If the list cannot be written, only commands that look up a system are affected.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ NAME = "orchestrate"
 
 @dataclass(frozen=True, slots=True)
 class SystemListEntry:
-    """A system: its home, what it is called, the AIRFLOW_HOME of its preset (empty for none), its supervisor and since
-    when that runs (an ISO 8601 UTC time)."""
+    """A system: its home, its title, the AIRFLOW_HOME of its preset (empty for none), its supervisor and the start time
+    of that (ISO 8601, UTC)."""
 
     home: str
     title: str
@@ -66,14 +66,14 @@ class SystemList:
                     self._written.append(path)
 
     def remove(self) -> None:
-        """Remove what `add` wrote, before the lock is released."""
+        """Remove the entry that `add` wrote, before the lock is released."""
         for path in self._written:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
         self._written.clear()
 
     def running(self) -> list[SystemListEntry]:
-        """Return the systems that run, the oldest first. Entries of systems that do not are removed."""
+        """Return the running systems, the oldest first. Remove stale entries."""
         found: dict[str, SystemListEntry] = {}
         for directory in self._directories:
             with contextlib.suppress(OSError):
@@ -97,7 +97,7 @@ def is_running(entry: SystemListEntry) -> bool:
 
 
 def is_held(path: Path, pid: int) -> bool:
-    """Whether process `pid` holds this lock, as far as the kernel tells, or otherwise anyone.
+    """Whether process `pid` holds this lock; if the kernel does not show that, whether any process does.
 
     /proc/locks is asked first: taking the lock for a moment would make a start at that moment fail. Some file systems
     (btrfs) number their devices differently there.
@@ -120,7 +120,7 @@ def _file_name(home: str) -> str:
 
 
 def _is_ours(directory: Path) -> bool:
-    """Whether this is a private directory of this user and not a link: in /tmp anyone may have made it."""
+    """Whether this is a private directory of this user and not a link: in /tmp any user may have made it."""
     try:
         status = directory.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""How a socket is reached: its path, or where that is too long for sockaddr_un, a shorter way to it.
+"""How a socket is reached: its path, or, if that is too long for sockaddr_un, a shorter way to it.
 
 unix(7): sun_path has 108 bytes on Linux, 104 elsewhere. A directory opened with O_PATH is reached through
 /proc/self/fd, whatever its length.

@@ -1,7 +1,7 @@
 """The banner of a preset: shown when all is ready for the first time, and again if a flood of lines scrolls it away.
 
-At a start the components' own lines often go on for a while, and what the user waits for (the URL, the login) is gone
-from the screen before it is read. An idle system is not woken for that: the looks get rarer and end after a minute.
+At a start the components often continue printing for a while, and what the user waits for (the URL, the login) scrolls
+off the screen before it is read. An idle system is not woken for that: the checks get rarer and end after a minute.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from orchestrator.output.console import OutputKind
 from orchestrator.output.presenter import Presenter
 from orchestrator.runtime.loop import Loop, Timer
 
-LOOKS = (2.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # seconds between looks whether it has been scrolled away
+LOOKS = (2.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # seconds between checks whether it has been scrolled away
 QUIET = 1.0  # seconds without a line after which a flood is over
-QUIET_LOOKS_MAX = 30  # looks for a quiet moment; after that it is shown in between
+QUIET_LOOKS_MAX = 30  # checks for a quiet moment; after that it is shown between other lines
 LINE = 60  # bytes of a line of a log, as a rule
 
 
 class Banner:
-    """Shows the banner of a plan; `on_report` gets it too the first time, if anyone waits there."""
+    """Shows the banner of a plan; the first time `on_report` gets it too, if set."""
 
-    def __init__(self, loop: Loop, stage: Presenter, plan: StartPlan, on_report: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, loop: Loop, presenter: Presenter, plan: StartPlan, on_report: Callable[[str], None] | None
+    ) -> None:
         self._loop = loop
-        self._presenter = stage
+        self._presenter = presenter
         self._plan = plan
         self._shown_at = 0
         self._timer: Timer | None = None
@@ -32,7 +34,7 @@ class Banner:
         for line in filter(None, plan.banner if on_report else ()):
             if on_report is not None:
                 on_report(line)
-        if plan.banner and stage.screen.console.kind is OutputKind.TERMINAL:
+        if plan.banner and presenter.screen.console.kind is OutputKind.TERMINAL:
             self._look(LOOKS)
 
     def end(self) -> None:

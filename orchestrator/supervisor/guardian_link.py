@@ -1,7 +1,7 @@
-"""The contact to the guardian of one incarnation: what is said to it, what it says in its order, and its end last.
+"""The link to the guardian of one run: messages in both directions, and its exit last.
 
-A channel that is closed is no end yet: the fork of another guardian may hold its other side open, or the process still
-lives. It has ended when the kernel says so.
+A closed channel is not the guardian's exit: the fork of another guardian may hold the other side open, or the process
+still lives. It has exited when the kernel says so.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from orchestrator.model.messages import Down, Run, Started, Up
+from orchestrator.model.messages import Down, Execute, Started, Stop, Up
 from orchestrator.process.channel import ChannelClosed
 from orchestrator.process.fork import ForkedProcess
 from orchestrator.runtime.loop import READ, Loop
 
 
 class GuardianLink:
-    """`heard` is told each message, with the descriptors that follow it, which are then its own; `closed` that the
-    channel is closed; `ended` once that the guardian has ended, after everything it said."""
+    """`heard` is called with each message and the descriptors that came with it, which it then owns; `closed` when the
+    channel is closed; `ended` once, when the guardian has ended and all its messages were handled."""
 
     def __init__(
         self,
@@ -35,24 +35,35 @@ class GuardianLink:
         self._closed = closed
         self._open = True
         self._over = False
+        self._last_sent: Down | None = None
+        self._is_unread = False
         loop.add(guardian.channel.fileno(), READ, lambda _: self._on_readable())
 
     @property
     def pid(self) -> int:
-        """The guardian's; 0 until it is forked."""
+        """The pid of the guardian; 0 until it is forked."""
         return self._guardian.pid
 
-    def send(self, message: Down, *, children: bool) -> None:
-        """Say something that it has to hear also where somebody has stopped it, and its `children` (`Forked.wake`)."""
-        if self._open:
-            try:
-                self._guardian.channel.send(message)
-                self._guardian.wake(children=children)
-            except ChannelClosed:
-                pass  # it ends; `ended` follows
+    @property
+    def has_lost_stop(self) -> bool:
+        """Whether the last message was Stop, and the guardian was gone before it read that."""
+        return self._is_unread and isinstance(self._last_sent, Stop)
 
-    def ask(self, command: Run) -> None:
+    def send(self, message: Down, *, children: bool) -> None:
+        """Send a message, and wake the guardian, and its `children`, if they are suspended (`ForkedProcess.wake`)."""
+        self._last_sent = message
+        if not self._open:
+            self._is_unread = True
+            return
+        try:
+            self._guardian.channel.send(message)
+            self._guardian.wake(children=children)
+        except ChannelClosed:
+            self._is_unread = True  # it ends; `ended` follows
+
+    def ask(self, command: Execute) -> None:
         """Have a command run in its tree."""
+        self._last_sent = command
         if self._open:
             with contextlib.suppress(ChannelClosed):
                 self._guardian.channel.send(command)
@@ -63,7 +74,7 @@ class GuardianLink:
             self.end()
 
     def end(self) -> None:
-        """The guardian's process has ended: hear what it still said."""
+        """The guardian has ended: handle its last messages, and reap it."""
         while self._open:
             self._receive()
         self._guardian.reap()
@@ -71,7 +82,7 @@ class GuardianLink:
         self._ended()
 
     def close(self) -> None:
-        """Hear no more of it."""
+        """Close the channel, and read no more messages."""
         if self._open:
             self._open = False
             self._loop.remove(self._guardian.channel.fileno())
@@ -80,13 +91,15 @@ class GuardianLink:
 
     def _on_readable(self) -> None:
         self._receive()
-        self.see()
+        if not self._open:
+            self.see()
 
     def _receive(self) -> None:
         try:
             message = self._guardian.channel.receive()
             fds = self._fds_of(message) if isinstance(message, Started) else ()
-        except ChannelClosed:
+        except ChannelClosed as closed:
+            self._is_unread = self._is_unread or closed.is_unread
             self.close()
             return
         self._heard(message, fds)

@@ -1,11 +1,11 @@
 """The keys that a user types at the terminal of `up`.
 
 Nothing that is typed there is echoed, and none of it reaches the user's shell: a component may have asked for a
-password. Keys reach no component here (that is what `attach` is for); who owns a Keyboard decides what they do.
+password. Keys reach no component here (that is what `attach` is for); the owner of a Keyboard decides what they do.
 
-The terminal is ours only while our process group is in front. A shell sends SIGCONT if it puts a job in front that was
-stopped, and nothing if the job was running (`up &`, then `fg`). So input is watched in the background too, by edges,
-and not read there: the first line that is typed after that `fg` makes the terminal ours.
+The terminal is ours only while our process group is in the foreground. A shell sends SIGCONT if it puts a suspended job
+in the foreground, but no signal if the job was running (`up &`, then `fg`). So input is watched in the background too,
+by edges, but not read there: the first line that is typed after that `fg` makes the terminal ours.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TYPED_MAX = 3  # keys that arrive at once; more are pasted
 
 
 class OnKey(Protocol):
-    """What is done with a key."""
+    """Handles keys."""
 
     def __call__(self, key: Key, *, is_pasted: bool) -> None:
         """Take one key; `is_pasted` says that it is part of a text that was pasted."""
@@ -51,25 +51,25 @@ class Keyboard:
             raise OSError("no epoll")
 
     def suspend(self) -> None:
-        """Give the terminal back: this process is about to stop."""
+        """Restore the terminal, because this process is about to be suspended."""
         if not self._held:
             self._terminal.leave()
 
     def resume(self) -> None:
-        """Take the terminal again, if this process is in front now."""
+        """Take the terminal again, if this process is in the foreground now."""
         if not self._held:
             self._terminal.enter()
 
     def hold(self) -> None:
-        """Leave the keys to another process of our group, until `release`. The terminal stays quiet: what is typed
-        before that process has it must not be echoed either."""
+        """Leave the keys to another process of our group, until `release`. Echo stays off: keys that are typed before
+        that process has the terminal must not be echoed either."""
         self._held = True
 
     def release(self) -> None:
         """Take the terminal again."""
         self._held = False
         self._terminal.enter_again()
-        self._on_input()  # an edge comes once
+        self._on_input()  # an edge is reported once
 
     @property
     def is_in_front(self) -> bool:
@@ -77,19 +77,20 @@ class Keyboard:
         return self._terminal.is_in_front
 
     def close(self) -> None:
-        """Give the terminal back, and read no more."""
-        self._watch.remove(self._keys.fd)
+        """Restore the terminal and stop reading."""
+        self._watch.close()
         self._keys.close()
         self._terminal.leave()
 
     def rescue(self) -> None:
-        """Give the terminal back in a guardian: we were killed. Does nothing if another job is in front."""
+        """Restore the terminal from a guardian, because we were killed. Does nothing if another job is in the
+        foreground."""
         leader = procfs.stat_fields(self._session)
         if not leader or int(leader[5]) in (self._group, int(leader[2])):
             self._terminal.rescue()
 
     def _on_input(self) -> None:
-        """Read to the end: an edge comes once."""
+        """Read everything, because an edge is reported once."""
         if self._held or not self._terminal.enter():
             return
         try:
@@ -100,7 +101,7 @@ class Keyboard:
 
     def _take(self, data: bytes) -> None:
         data = self._begun + data
-        end = begun_at(data) if data != b"\x1b" else len(data)  # the key Escape alone begins nothing
+        end = begun_at(data) if data != b"\x1b" else len(data)  # the key Escape alone does not begin a sequence
         self._begun = data[end:]
         keys = [key for key in split_keys(data[:end]) if key.event in (KeyEvent.PRESS, KeyEvent.REPEAT)]
         for key in keys:

@@ -4,7 +4,7 @@ Every child of ours that we did not fork ourselves is such an orphan. The kernel
 belonged to, so all instances whose guardian was killed wait until no orphan is left. Most orphans are still in the
 session of their component's terminal, which tells whose stop signal they get.
 
-Members whose guardian was killed: they wait until nothing is left of what all of them had.
+Instances whose guardian was killed wait until the trees of all of them are empty.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from orchestrator.model.stop_sequence import (
     ReportStuck,
     SendRest,
     SendStep,
-    StopSequence,
 )
 from orchestrator.process import procfs, session_leader, tree
-from orchestrator.runtime.loop import Loop, Timer
+from orchestrator.process.stop_driver import StopDriver
+from orchestrator.runtime.loop import Loop
 from orchestrator.supervisor.instance import Instance
 
 
@@ -39,8 +39,7 @@ class OrphanReaper:
         self._own = own
         self._done = done
         self._stuck = stuck
-        self._stop_sequence: StopSequence | None = None
-        self._timer: Timer | None = None
+        self._stop_driver: StopDriver | None = None
         self._signals: dict[int, int] = {}
         self._leaders: frozenset[int] = frozenset()
         self._told: set[tuple[int, int]] = set()
@@ -54,42 +53,33 @@ class OrphanReaper:
         """
         self._signals.update(signals)
         self._leaders |= frozenset(leaders)
-        self._stop_sequence = StopSequence(StopPlan((StopStep(signal.SIGTERM, grace),)))
-        self._advance(Cause.LEADER_GONE)
+        self._disarm()
+        self._stop_driver = StopDriver(self._loop, StopPlan((StopStep(signal.SIGTERM, grace),)), self._do)
+        self._stop_driver.advance(Cause.LEADER_GONE)
         self.check()
 
     def kill(self) -> None:
         """Skip the grace period."""
-        self._advance(Cause.KILL)
+        if self._stop_driver is not None:
+            self._stop_driver.advance(Cause.KILL)
 
     def check(self) -> None:
         """Some child exited: go on, or be done. Session leaders stay until nothing else is left."""
-        if self._stop_sequence is None:
+        if self._stop_driver is None:
             return
-        orphans = [member.pid for member in tree.descendants(os.getpid(), self._own())]
+        orphans = [process.pid for process in tree.descendants(os.getpid(), self._own())]
         leaders = [pid for pid in orphans if pid in self._leaders or session_leader.leads_a_session(pid)]
         if len(leaders) < len(orphans):
-            self._advance(Cause.CHILD_GONE)
+            self._stop_driver.advance(Cause.CHILD_GONE)
         elif leaders:
             for pid in leaders:
                 tree.send(pid, signal.SIGKILL)
         else:
-            self._stop_sequence = None
+            self._disarm()
             self._signals.clear()
             self._leaders = frozenset()
             self._told.clear()
-            self._disarm()
             self._done()
-
-    def _advance(self, cause: Cause) -> None:
-        if self._stop_sequence is None:
-            return
-        self._stop_sequence, acts = self._stop_sequence.advance(cause, self._loop.now())
-        self._disarm()
-        if self._stop_sequence.deadline is not None:
-            self._timer = self._loop.call_at(self._stop_sequence.deadline, lambda: self._advance(Cause.DEADLINE))
-        for act in acts:
-            self._do(act)
 
     def _do(self, act: Act) -> None:
         match act:
@@ -104,21 +94,21 @@ class OrphanReaper:
     def _send_rest(self, number: int) -> None:
         """Send each orphan that we have not signaled yet the stop signal of its session, by default `number`."""
         by_signal: dict[int, list[tree.Descendant]] = {}
-        for member in tree.descendants(os.getpid(), self._own()):
-            identity = (member.pid, procfs.start_time(member.pid))
+        for process in tree.descendants(os.getpid(), self._own()):
+            identity = (process.pid, procfs.start_time(process.pid))
             if identity not in self._told:
                 self._told.add(identity)
-                wanted = self._signals.get(procfs.session_of(member.pid), number)
-                by_signal.setdefault(wanted, []).append(member)
-        for wanted, members in by_signal.items():
+                wanted = self._signals.get(procfs.session_of(process.pid), number)
+                by_signal.setdefault(wanted, []).append(process)
+        for wanted, processes in by_signal.items():
             if wanted:
-                tree.send_members(os.getpid(), wanted, members)
-            tree.send_members(os.getpid(), signal.SIGCONT, members)
+                tree.send_all(os.getpid(), wanted, processes)
+            tree.send_all(os.getpid(), signal.SIGCONT, processes)
 
     def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._stop_driver is not None:
+            self._stop_driver.disarm()
+            self._stop_driver = None
 
 
 TOGETHER = 0.5  # seconds in which guardians are lost that were killed at once, by pkill or the OOM killer
@@ -126,7 +116,7 @@ TOGETHER = 0.5  # seconds in which guardians are lost that were killed at once, 
 
 class LostGuardians:
     """`own` returns the pids of our own children; `lost` is called with instances whose guardians were killed at once,
-    and `stuck` with instances and what cannot be killed of them.
+    `gone` with each when nothing of it is left, and `stuck` with instances and what cannot be killed of them.
 
     `ordered` sorts instances so that each comes after what it depends on. In this order they are reported as gone: if a
     component and its dependency lose their guardians at once, the dependency restarts, and the component follows it.
@@ -140,25 +130,27 @@ class LostGuardians:
         stuck: Callable[[list[Instance], str], None],
         ordered: Callable[[list[Instance]], list[Instance]],
         lost: Callable[[list[Instance]], None],
+        gone: Callable[[Instance], None],
     ) -> None:
         self._lost = lost
+        self._end_run = gone
         self._ordered = ordered
         self._loop = loop
         self._orphan_reaper = OrphanReaper(loop, own, self._gone, self._stay)
         self._stuck = stuck
-        self._members: list[Instance] = []
+        self._instances: list[Instance] = []
         self._is_new = False
         self._reports = False
 
     def __bool__(self) -> bool:
-        return bool(self._members)
+        return bool(self._instances)
 
-    def add(self, member: Instance) -> None:
-        """Empty what its guardian has left, with what others have that were killed together with it.
+    def add(self, instance: Instance) -> None:
+        """Empty the tree that its guardian has left, together with those of other guardians that were killed at once.
 
-        One by one, what is left would be looked for as often as there are members: 200 took 15 s.
+        One by one, /proc would be searched as often as there are instances: 200 took 15 s.
         """
-        self._members.append(member)
+        self._instances.append(instance)
         if not self._is_new:
             self._is_new = True
             self._loop.call_in(0.0, self._empty)
@@ -168,21 +160,23 @@ class LostGuardians:
 
     def _report(self) -> None:
         self._reports = False
-        self._lost(self._ordered(self._members))
+        self._lost(self._ordered(self._instances))
 
     def _empty(self) -> None:
         if self._is_new:
             self._is_new = False
-            plans = {member.session or member.pid: member.spec.stop for member in self._members if member.pid}
-            told = {member.session or member.pid for member in self._members if member.was_told_to_stop}
+            plans = {
+                instance.run.session or instance.pid: instance.spec.stop for instance in self._instances if instance.pid
+            }
+            told = {instance.run.session or instance.pid for instance in self._instances if instance.was_told_to_stop}
             signals = {session: 0 if session in told else plan.stop_signal for session, plan in plans.items()}
-            leaders = {member.session for member in self._members if member.session}
-            grace = max((self._grace(m) for m in self._members), default=StopPlan().grace)
+            leaders = {instance.run.session for instance in self._instances if instance.run.session}
+            grace = max((self._grace(m) for m in self._instances), default=StopPlan().grace)
             self._orphan_reaper.empty(signals, leaders, grace)
 
-    def _grace(self, member: Instance) -> float:
+    def _grace(self, instance: Instance) -> float:
         """Return its grace period in seconds, or what is left of one that runs already."""
-        return max(0.0, member.kill_at - self._loop.now()) if member.was_told_to_stop else member.spec.stop.grace
+        return max(0.0, instance.kill_at - self._loop.now()) if instance.was_told_to_stop else instance.spec.stop.grace
 
     def kill(self) -> None:
         """Skip the grace."""
@@ -194,12 +188,10 @@ class LostGuardians:
         self._orphan_reaper.check()
 
     def _gone(self) -> None:
-        members, self._members = self._ordered(self._members), []
-        for member in members:
-            member.gone()
+        instances, self._instances = self._ordered(self._instances), []
+        for instance in instances:
+            self._end_run(instance)
 
     def _stay(self, why: str) -> None:
-        members, self._members = self._members, []
-        for member in members:
-            member.is_stuck = True
-        self._stuck(members, why)
+        instances, self._instances = self._instances, []
+        self._stuck(instances, why)

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from orchestrator.model.errors import OrchestrateError
+from orchestrator.model.lifecycle import AT_REST
 from orchestrator.model.spec import ComponentSpec
 from orchestrator.supervisor.instance import Instance
-from orchestrator.supervisor.registry import AT_REST, Registry
+from orchestrator.supervisor.registry import Registry
 
 Rename = Callable[[Instance, str], None]
 
@@ -34,7 +35,7 @@ class InstanceSource(Protocol):
 
 class Scaling:
     """`supply` is None if the system has no other components or instances than at its start. `rename` is called with a
-    member that has a new name, and its old name."""
+    instance that has a new name, and its old name."""
 
     def __init__(self, registry: Registry, supply: InstanceSource | None, rename: Rename) -> None:
         self._registry = registry
@@ -62,22 +63,22 @@ class Scaling:
                 siblings[number] = self._registry.add(_like(specs[number - 1], like, key))
         wanted = [siblings[number] for number in sorted(siblings) if number <= count]
         surplus = [siblings[number] for number in sorted(siblings) if number > count]
-        for member in siblings.values():
-            member.surplus = member in surplus
-        for member in surplus:
-            self.remove_if_down(member)
+        for instance in siblings.values():
+            instance.surplus = instance in surplus
+        for instance in surplus:
+            self.remove_if_down(instance)
         self._name(name)
         return wanted, surplus
 
     def add(self, names: Collection[str]) -> list[Instance]:
         """Add components that were left out at the start, and what they need; none of them starts yet. Return the new
-        members. Raises OrchestrateError."""
+        instances. Raises OrchestrateError."""
         if self._supply is None:
             raise OrchestrateError("this system has no other components")
-        present = {m.spec.component for m in self._registry.members} | self._removed.keys()
+        present = {m.spec.component for m in self._registry.instances} | self._removed.keys()
         specs = self._supply.missing(names, present)
         keys: dict[str, list[str]] = {}
-        for spec in (*(m.spec for m in self._registry.members), *specs):
+        for spec in (*(m.spec for m in self._registry.instances), *specs):
             keys.setdefault(spec.component, []).append(spec.name)
         added = []
         for spec in specs:
@@ -85,13 +86,13 @@ class Scaling:
             added.append(self._registry.add(replace(spec, depends_on=tuple(needs))))
         return added
 
-    def remove_if_down(self, member: Instance) -> bool:
-        """Remove a surplus member once it is down. Return whether it was."""
-        if not member.surplus or member.state not in AT_REST:
+    def remove_if_down(self, instance: Instance) -> bool:
+        """Remove a surplus instance once it is down. Return whether it was."""
+        if not instance.surplus or instance.state not in AT_REST:
             return False
-        self._removed.setdefault(member.spec.component, {})[member.number] = member.spec
-        self._registry.remove(member)
-        self._name(member.spec.component)
+        self._removed.setdefault(instance.spec.component, {})[instance.number] = instance.spec
+        self._registry.remove(instance)
+        self._name(instance.spec.component)
         return True
 
     def is_scaled_to_none(self, name: str) -> bool:
@@ -104,21 +105,21 @@ class Scaling:
         return any(map(self.is_scaled_to_none, self._removed))
 
     def _siblings(self, name: str) -> list[Instance]:
-        return [m for m in self._registry.members if m.spec.component == name]
+        return [m for m in self._registry.instances if m.spec.component == name]
 
     def _name(self, component: str) -> None:
         """Call a single instance by the name of its component, several by their numbers too."""
         siblings = self._siblings(component)
-        for member in siblings:
-            name = component if len(siblings) == 1 and member.number == 1 else f"{component}.{member.number}"
-            before = member.name
+        for instance in siblings:
+            name = component if len(siblings) == 1 and instance.number == 1 else f"{component}.{instance.number}"
+            before = instance.name
             if name == before:
                 continue
-            member.name = name
-            environment = member.spec.environment
+            instance.name = name
+            environment = instance.spec.environment
             if environment.get(_INSTANCE) == before:  # not if the definition sets it
-                member.spec = replace(member.spec, environment={**environment, _INSTANCE: name})
-            self._rename(member, before)
+                instance.spec = replace(instance.spec, environment={**environment, _INSTANCE: name})
+            self._rename(instance, before)
 
 
 def _like(spec: ComponentSpec, sibling: ComponentSpec, key: str) -> ComponentSpec:

@@ -1,8 +1,9 @@
-"""What a signal to the supervisor means.
+"""Acts on signals to the supervisor.
 
-INT, TERM and HUP stop; INT again, half a second later or more, skips the grace (npm and ssh deliver one Ctrl-C twice);
-QUIT has no grace from the start. Which of them it was becomes the exit status. WINCH resizes, CHLD says that somebody
-ended. While the terminal's keys are ours, TSTP (Ctrl-Z) gives the terminal back before it stops us.
+INT, TERM and HUP stop. A second INT, half a second after the first and after the stop began, skips the grace period
+(npm and ssh deliver one Ctrl-C twice); the first never does, even if the stop began by itself. QUIT has no grace period
+from the start. The first signal determines the exit status. WINCH resizes; CHLD says that a child ended. While the
+terminal's keys are ours, TSTP (Ctrl-Z) gives the terminal back before it suspends us.
 """
 
 from __future__ import annotations
@@ -24,28 +25,28 @@ _OF_THE_KERNEL = (signal.SIGCHLD, signal.SIGALRM, signal.SIGWINCH)
 
 
 class StoppableSystem(Protocol):
-    """What a signal acts on."""
+    """The system that signals act on."""
 
     def stop(self, outcome: Outcome) -> None:
-        """End the system; once it is under way, nothing more."""
+        """Stop the system; do nothing if a stop is in progress."""
 
     def kill(self) -> None:
-        """Skip the grace of whatever is still there."""
+        """Skip the rest of the grace periods."""
 
     def reap(self) -> None:
-        """Some child has ended."""
+        """Reap the children that have ended."""
 
     def resize(self) -> None:
-        """The terminal has another size."""
+        """Take the new size of the terminal."""
 
     def suspend(self) -> None:
-        """Stop this process, as Ctrl-Z does."""
+        """Suspend this process, as Ctrl-Z does."""
 
     def resume(self) -> None:
-        """This process was stopped and runs again."""
+        """Take the terminal back after a suspension."""
 
     def tell(self, text: str, *, over_echo: bool = False) -> None:
-        """Show a line of our own, over the `^C` that the terminal has echoed."""
+        """Show an event line, over the `^C` that the terminal has echoed."""
 
 
 class SignalHandler:
@@ -65,9 +66,11 @@ class SignalHandler:
         self._loop = loop
         self._system = system
         self._told = told
-        self._since: float | None = None
+        self._since: float | None = None  # when the stop began
+        self.was_interrupted = False  # by an INT, before the stop or during it
+        self._ignores_hang_up = False
         stopping = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, *([signal.SIGHUP] if hang_up_stops else ())]
-        # With a handler each: one that came before they are blocked, or that is raised for this thread alone.
+        # Handlers too: for signals that arrive before they are blocked, or are raised for this thread alone.
         self._signals = signals.SignalPipe([*stopping, signal.SIGCHLD, signal.SIGWINCH])
         loop.add(self._signals.read_fd, READ, lambda _: self._on_signals())
         with contextlib.suppress(OSError, AttributeError):  # no signalfd: the sender remains unknown
@@ -80,6 +83,8 @@ class SignalHandler:
     def _act_on(self, received: list[Received]) -> None:
         for one in received:
             number = one.number
+            if number == signal.SIGHUP and self._ignores_hang_up:
+                continue
             if number not in _OF_THE_KERNEL:
                 self._told(one)
             match number:
@@ -103,16 +108,26 @@ class SignalHandler:
         self._signals.hear(signal.SIGTSTP)
         self._signals.hear(signal.SIGCONT)
 
+    def ignore_hang_up(self, ignored: bool) -> None:
+        """Set whether HUP has no effect. SIG_IGN would not do: a blocked signal is queued for a signalfd anyway."""
+        self._ignores_hang_up = ignored
+
     def stop_began(self) -> None:
-        """A stop is under way, whoever asked for it: an INT from now on is the second word."""
+        """A stop is in progress, whatever its cause."""
         self._since = self._loop.now()
 
     def _stop_by(self, number: int, outcome: Outcome) -> None:
+        is_first = not self.was_interrupted
+        self.was_interrupted |= number == signal.SIGINT
         if self._since is None:
             self._system.tell(
                 f"{errors.signal_name(number)} received", over_echo=number in (signal.SIGINT, signal.SIGQUIT)
             )
             self._system.stop(outcome)
         elif number == signal.SIGINT and self._loop.now() - self._since >= SECOND_INTERRUPT:
-            self._system.tell("second Ctrl-C: killing what is left", over_echo=True)
-            self._system.kill()
+            if is_first:
+                self._since = self._loop.now()
+                self._system.tell("SIGINT received: already stopping (Ctrl-C again to kill now)", over_echo=True)
+            else:
+                self._system.tell("second Ctrl-C: killing what is left", over_echo=True)
+                self._system.kill()

@@ -17,7 +17,7 @@ EVERY = 5.0
 
 
 class StopProgress:
-    """`stopping` returns the instances that have been asked to exit; `report` is told these at each report."""
+    """`stopping` returns the instances that have been asked to exit; `report` gets these at each report."""
 
     def __init__(
         self, loop: Loop, stopping: Callable[[], list[Instance]], report: Callable[[list[Instance]], None]
@@ -28,7 +28,7 @@ class StopProgress:
         self._timer: Timer | None = None
 
     def begin(self) -> None:
-        """An instance has been asked to exit."""
+        """Take note that an instance has been asked to exit."""
         if self._timer is None:
             self._timer = self._loop.call_in(FIRST, self._due)
 
@@ -40,11 +40,11 @@ class StopProgress:
 
 
 def in_words(stopping: Iterable[Instance], now: float, hurry: str = "") -> str:
-    """Return one line for all; those that are killed at the same time stand together. `now` is monotonic seconds, and
-    `hurry` says how to kill them at once; by default, with a command."""
+    """Return one line for all; those that are killed at the same time are listed together. `now` is monotonic seconds,
+    and `hurry` says how to kill them at once; by default, with a command."""
     by_time: dict[int, list[str]] = {}
-    for member in stopping:
-        by_time.setdefault(max(0, math.ceil(member.kill_at - now)), []).append(member.name)
+    for instance in stopping:
+        by_time.setdefault(max(0, math.ceil(instance.kill_at - now)), []).append(instance.name)
     parts = []
     for seconds, names in sorted(by_time.items()):
         those = "it" if len(names) == 1 else "them"

@@ -1,6 +1,6 @@
-"""What keys do under the merged stream, and the row below it that shows them with the state of each instance.
+"""The keys of the merged stream, and the row below it that shows them with the state of each instance.
 
-The row is drawn again only after a change or a key; nothing has a timer while nothing changes.
+The row is redrawn only after a change or a key; no timer runs while nothing changes.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ TYPE = "type the beginning of a name · Esc cancels"
 
 
 class System(Protocol):
-    """What keys act on."""
+    """The system that keys act on."""
 
     def blank(self) -> None:
         """Show a blank line."""
 
-    def tell(self, text: str) -> None:
-        """Show a line of our own."""
+    def note(self, text: str) -> None:
+        """Show a line on this screen only."""
 
     def typed_to(self) -> str:
-        """Return the component that could be typed to; empty for none."""
+        """Return the component that can be attached to; empty for none."""
 
     def names(self) -> list[str]:
-        """Return the instances there are."""
+        """Return the present instances."""
 
     def items(self) -> Iterable[Item]:
-        """Return what the row shows of them."""
+        """Return the row's entries for them."""
 
     def restart_by_key(self, name: str) -> None:
-        """Restart an instance, and say so."""
+        """Restart an instance and report it."""
 
     def open_view(self) -> None:
         """Open the full-screen view."""
@@ -63,12 +63,12 @@ class StreamKeys:
         self._colors = colors
         self._told_at = -HINT_EVERY
         self._typed: str | None = None  # the beginning of a name, after `r`
-        self._note = ""  # what the last key has come to, until the next one
+        self._note = ""  # the result of the last key, until the next one
         self._timer: Timer | None = None
         self._closed = False
 
     def press(self, key: Key, *, is_pasted: bool = False) -> None:
-        """Act on one key. Text that was pasted gives no commands: it was meant for a component."""
+        """Act on one key. Ignore pasted text, because it was meant for a component."""
         self._note = ""
         text = chr(key.byte) if key.byte is not None and 32 < key.byte < 127 else ""
         if self._typed is not None and not is_pasted:
@@ -82,26 +82,30 @@ class StreamKeys:
         elif text == "r":
             self._typed = ""
             if not self._show():
-                self._system.tell(PROMPT)
+                self._system.note(PROMPT)
         elif text == "?":
-            self._system.tell(HELP.format(view="u view · " if self.has_view else ""))
+            self._system.note(HELP.format(view="u view · " if self.has_view else ""))
         else:
             self._hint()
         self._show()
 
     def _hint(self) -> None:
-        """Say what keys do, once a minute at most."""
+        """Show the keys, at most once a minute."""
         if self._loop.now() >= self._told_at + HINT_EVERY:
             self._told_at = self._loop.now()
             name = self._system.typed_to()
             view = "u view, " if self.has_view else ""
             attach = f"; orchestrate attach {name}" if name else ""
-            self._system.tell(f"keys do not reach components here ({view}r restart, ? keys){attach}")
+            self._system.note(f"keys do not reach components here ({view}r restart, ? keys){attach}")
 
     def changed(self) -> None:
-        """Some instance is in another state, or the terminal has another size."""
+        """Redraw, because an instance's state or the terminal's size has changed."""
         if self._timer is None and not self._closed:
             self._timer = self._loop.call_in(TOGETHER, self._show_changed)
+
+    def open(self) -> None:
+        """Show the row again after `close`."""
+        self._closed = False
 
     def close(self) -> None:
         """Remove the row."""
@@ -131,7 +135,7 @@ class StreamKeys:
         self._typed = None
         self._note = note
         if note and not self._show():
-            self._system.tell(note)
+            self._system.note(note)
 
     def _show_changed(self) -> None:
         self._timer = None

@@ -1,7 +1,7 @@
-"""The full-screen view as a process of ours, which has the terminal until it ends.
+"""The full-screen view as a child process, which has the terminal until it exits.
 
-It is a client of the socket like any other; this only starts it, and hears how it was left: a byte on a pipe, whose end
-is the end of the process. It is in our process group, so Ctrl-C reaches both.
+It is a client of the socket like any other. This file only starts it and reads from a pipe how it was left: the pipe
+is closed when the process exits. It is in our process group, so Ctrl-C reaches both.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ViewProcess:
                 command.argv,
                 dict(command.environment(write_fd)),
                 setsigmask=(),
-                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),  # CPython ignores them, and that is inherited
+                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),  # CPython ignores them, and a child inherits that
             )
         except OSError:
             os.close(self._read_fd)
@@ -53,7 +53,7 @@ class ViewProcess:
     def _hear(self) -> None:
         data = os.read(self._read_fd, 16)
         self._said += data
-        if not data or BACKGROUND in data:  # then it lives on, until the shell has taken the terminal
+        if not data or BACKGROUND in data:  # then it continues until the shell has taken the terminal
             self._loop.remove(self._read_fd)
             os.close(self._read_fd)
             self._left(self._said)

@@ -1,7 +1,7 @@
-"""Where the cursor is after some output, on a terminal of a known size (ECMA-48, ctlseqs of xterm).
+"""Computes the cursor's position after some output, on a terminal of a known size (ECMA-48, ctlseqs of xterm).
 
 `Cursor` computes only the position: it follows text (with wrapping and wide characters), motions, margins, saved
-positions, and the switch to the alternate screen. `Screen` keeps the characters too, without colors.
+positions, and the switch to the alternate screen. `CursorRow` keeps the characters too, without colors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ TAB = 8
 
 
 class Cursor:
-    """Feed it output. `row` and `column` count from 0; a `column` as wide as the terminal is a wrap that is due."""
+    """A cursor that follows output. `row` and `column` count from 0; a `column` equal to the width means a pending
+    wrap."""
 
     def __init__(self, rows: int, columns: int) -> None:
         self.rows, self.columns = max(1, rows), max(1, columns)
@@ -35,7 +36,7 @@ class Cursor:
         self._last = b" "
 
     def set_modes(self, margins: bytes, *, origin: bool, wraps: bool) -> None:
-        """Begin in these modes; the cursor stays."""
+        """Set the initial modes; the cursor does not move."""
         row, column = self.row, self.column
         self._set_margins(_numbers(margins))
         self._origin, self._wraps, self.row, self.column = origin, wraps, row, column
@@ -210,7 +211,7 @@ _MOTIONS: dict[bytes, _Motion] = {
 
 
 class CursorRow(Cursor):
-    """The same with the characters, so that the row of the cursor can be read. It costs a step for each character."""
+    """A cursor that also keeps the characters, so that its row can be read. Each character takes a step."""
 
     _cells: list[list[str]]
     _main: list[list[str]] | None  # while the alternate screen is shown

@@ -20,21 +20,21 @@ CTRL_C = 0x03
 
 
 class DetachKeys:
-    """Watches one keyboard. Feed `typed` with what it sends, and call `expire` after `wait` seconds without a key."""
+    """Watches one keyboard. Pass its input to `typed`, and call `expire` after `wait` seconds without a key."""
 
     def __init__(self, keys: bytes, name: str, text: str = "") -> None:
         """`keys` has one byte for each key; `name` is how messages write them, and `text` how they were given."""
         self.text = text
         self.name = name
         self._keys = keys
-        self._held: list[Key] = []  # what has matched, with the releases and repeats
+        self._held: list[Key] = []  # the keys that have matched, with releases and repeats
         self._matched = 0
         self._cut = b""  # the beginning of an escape sequence
 
     def typed(self, data: bytes, *, encoded: bool = False) -> tuple[bytes, bool]:
-        """Return what of `data` is for the component, and whether the detach keys were in it.
+        """Return the part of `data` that is for the component, and whether the detach keys were in it.
 
-        What follows them is dropped. `encoded` says that the terminal sends keys as escape sequences, so the beginning
+        Input after them is dropped. `encoded` says that the terminal sends keys as escape sequences, so the beginning
         of a sequence is kept until its end arrives.
         """
         data, self._cut = self._cut + data, b""
@@ -53,7 +53,7 @@ class DetachKeys:
         return ALONE if self._matched else None
 
     def expire(self) -> tuple[bytes, bool]:
-        """Return what is held, as `typed` does: nothing more has come."""
+        """Return what is held, as `typed` does, because nothing more was typed."""
         if self._cut:
             cut, self._cut = self._cut, b""
             return self._take(Key(cut[i : i + 1], cut[i]) for i in range(len(cut)))
@@ -67,7 +67,7 @@ class DetachKeys:
         return bytes(passed), False
 
     def _matches(self, key: Key, passed: bytearray) -> bool:
-        """Add to `passed` what is for the component; return whether the sequence is complete."""
+        """Add the keys for the component to `passed`; return whether the sequence is complete."""
         if self._matched and self._is_more_of_the_same(key):
             self._held.append(key)
         elif key.event is KeyEvent.OTHER or key.event is KeyEvent.RELEASE:
@@ -78,7 +78,7 @@ class DetachKeys:
             if self._matched == len(self._keys):
                 self._give_up()
                 return True
-        elif self._matched == 1 and key.byte == self._keys[0]:  # twice: once is for the component
+        elif self._matched == 1 and key.byte == self._keys[0]:  # typed twice: pass one on to the component
             self._give_up()
             passed += key.raw
         elif self._matched:

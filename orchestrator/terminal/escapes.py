@@ -1,12 +1,12 @@
-"""What of a component's bytes may reach the merged screen.
+"""Filters the bytes of a component that may reach the merged screen.
 
-A component owns its pty and may do there what it likes; the merged screen belongs to everybody. So of all escape
-sequences (ECMA-48) only SGR (colours) and hyperlinks (OSC 8) pass; cursor movement, clear screen, titles, clipboard,
-device queries and mode changes do not. A sequence never reaches over the end of its line, so an unterminated one
-cannot eat what follows; CAN and SUB end one too. Bytes that are no UTF-8, and C1 controls hidden in it, are shown as
+A component owns its pty and may send anything to it; the merged screen is shared. So of all escape sequences
+(ECMA-48) only SGR (colors) and hyperlinks (OSC 8) pass; cursor movement, clear screen, titles, clipboard, device
+queries and mode changes do not. A sequence never extends past the end of its line, so an unterminated one cannot
+swallow what follows; CAN and SUB end one too. Bytes that are not UTF-8, and C1 controls hidden in it, are shown as
 U+FFFD: some terminals take a bare 0x9b for CSI.
 
-Text of somebody else's making, made fit for a message of ours: what could steer a terminal is shown as U+FFFD.
+Foreign text is also made safe for our messages: characters that could control a terminal are shown as U+FFFD.
 
 Those are the C0 and C1 controls and DEL: ESC begins a sequence, as U+009B does in some terminals, and ENQ is answered.
 """
@@ -18,9 +18,9 @@ import re
 from orchestrator.terminal.sgr import SGR, open_style
 
 ESC = b"\x1b"
-SEQUENCE_MAX = 4096  # bytes of a sequence that is waited for
+SEQUENCE_MAX = 4096  # bytes of an incomplete sequence that are held back
 
-# A URI is printable ASCII (so says the OSC 8 proposal): a control character in it could end the sequence early.
+# A URI is printable ASCII (OSC 8 proposal): a control character in it could end the sequence early.
 LINK = re.compile(rb"\x1b\]8;[ -~]{0,4000}(?:\x07|\x1b\\)")
 
 # One alternative a class of ECMA-48, each also in the form that the end of the line cut off. The parameter runs are
@@ -45,9 +45,11 @@ LINK_BEGIN = b"\x1b]8;"
 RESET = b"\x1b[m"
 LINK_END = b"\x1b]8;;\x1b\\"
 _NO_LINK = re.compile(rb"\x1b\]8;[^;]*;(?:\x07|\x1b\\)")
+JOINER = "\u200d".encode()
+_LOOSE_JOINERS = re.compile(rb"(?<!%b)(?:%b)+(?=(?:%b|%b)*\r?(?:\n|\Z))" % (JOINER, JOINER, SGR.pattern, LINK.pattern))
 
 
-def keep_colours(line: bytes) -> bytes:
+def keep_colors(line: bytes) -> bytes:
     """Remove every escape sequence but SGR and hyperlinks, and all other control characters but TAB."""
     if ESC in line:
         if LINK_BEGIN in line:  # their ends are control characters too
@@ -56,20 +58,28 @@ def keep_colours(line: bytes) -> bytes:
     return _clean(line, _CONTROLS_BUT_ESC)
 
 
+def drop_loose_joiners(shown: bytes) -> bytes:
+    """Remove each zero width joiner at the end of a line that is drawn; it joins nothing there.
+
+    Fact: tmux 3.3 joins it with what is drawn next, wherever that is, and loses a character of it.
+    """
+    return _LOOSE_JOINERS.sub(b"", shown) if JOINER in shown else shown
+
+
 def no_escapes(line: bytes) -> bytes:
     """Remove every escape sequence; all other bytes stay as they are, for a file or a pipe."""
     return ANY.sub(b"", line) if ESC in line else line
 
 
 def plain(line: bytes) -> bytes:
-    """Remove every escape sequence and all control characters but TAB, for a terminal without colours."""
+    """Remove every escape sequence and all control characters but TAB, for a terminal without colors."""
     return _clean(no_escapes(line))
 
 
 def unterminated(text: bytes) -> int:
     """Return where an escape sequence or a character begins that the end of `text` cuts off; its length for none.
 
-    The one cut that cannot be moved is in a string (OSC, DCS, …) of more than SEQUENCE_MAX bytes: see `STRING_OPEN`.
+    The only cut that cannot be moved is in a string (OSC, DCS, …) of more than SEQUENCE_MAX bytes: see `STRING_OPEN`.
     """
     start = max(0, len(text) - SEQUENCE_MAX)
     escape = text.rfind(ESC, start)
@@ -119,7 +129,7 @@ def _clean(text: bytes, controls: bytes = CONTROLS) -> bytes:
 
 
 def open_link(link: bytes, line: bytes) -> bytes:
-    """Return the hyperlink that is open after `line`, where `link` was before it; empty for none."""
+    """Return the hyperlink that is open after `line`, if `link` was open before it; empty for none."""
     for match in LINK.finditer(line):
         sequence = match.group()
         link = b"" if _NO_LINK.fullmatch(sequence) else sequence
@@ -130,6 +140,7 @@ __all__ = [
     "ANY",
     "C1",
     "ESC",
+    "JOINER",
     "LINK_BEGIN",
     "LINK_END",
     "RESET",
@@ -137,7 +148,8 @@ __all__ = [
     "SGR",
     "STRING_END",
     "STRING_OPEN",
-    "keep_colours",
+    "drop_loose_joiners",
+    "keep_colors",
     "no_escapes",
     "open_link",
     "open_style",
@@ -150,10 +162,10 @@ _WITHIN_LINES = {code: shown for code, shown in _CONTROLS.items() if chr(code) n
 
 
 def printable_line(text: str) -> str:
-    """Return it without a line's end or a tab in it."""
+    """Return the text without line ends and tabs."""
     return text.translate(_CONTROLS)
 
 
 def printable_lines(text: str) -> str:
-    """Return it with its lines and tabs as they are."""
+    """Return the text with its line ends and tabs kept."""
     return text.translate(_WITHIN_LINES)

@@ -1,7 +1,7 @@
-"""Hyperlinks of the terminal (OSC 8) for URLs and absolute paths in our own lines.
+"""Hyperlinks of the terminal (OSC 8) for URLs and absolute paths in event lines.
 
-A terminal without hyperlinks shows only the text, but some old ones show the sequence. So the caller asks for links
-only if the terminal is known to have them.
+A terminal without hyperlinks shows only the text, but some old ones show the sequence. So the caller requests links
+only if the terminal is known to support them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-# A path has two parts or more, so that `and/or` and `/` are none. What ends a sentence does not belong to it.
+# A path has two parts or more, so that `and/or` and `/` do not match. Punctuation that ends a sentence is excluded.
 _TARGET = re.compile(r"https?://[^\s'\"<>)]*[^\s'\"<>).,;:…]|(?<![\w/.~-])/[\w.@+-]+(?:/[\w.@+-]+)+")
 
 

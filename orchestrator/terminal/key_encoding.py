@@ -1,7 +1,7 @@
-"""Keys as a terminal sends them, in every encoding that a program can ask for.
+"""Keys as a terminal sends them, in every encoding that a program can request.
 
 A key event becomes the byte that a terminal without any of these protocols would send for it. So a sequence of keys is
-recognized in the same way whatever the component has switched on:
+recognized in the same way whatever protocol the component has enabled:
 
 - the keyboard protocol of kitty: `CSI code:shifted:base ; modifiers:event ; text u`. It applies to a key with
   Ctrl, or to every key, and may report releases, repeats and the modifier keys themselves.
@@ -24,7 +24,7 @@ SEQUENCE_MAX = 128  # bytes; longer ones are not keys
 
 
 class KeyEvent(enum.Enum):
-    """What has happened. OTHER is not a key: an answer, the mouse, the focus, or a modifier key."""
+    """The kind of an event. OTHER is not a key: an answer, the mouse, the focus, or a modifier key."""
 
     PRESS = enum.auto()
     REPEAT = enum.auto()
@@ -50,15 +50,15 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _BEGUN = re.compile(rb"\x1b(?:\[[0-?]{0,64}[ -/]{0,2})?\Z")
-_NO_KEY = frozenset(b"IOMRcmnty")  # focus, mouse, answers; R is F3 too, and no detach key either
+_NO_KEY = frozenset(b"IOMRcmnty")  # focus, mouse, answers; R is also F3, which cannot be a detach key
 
-# The others are super, hyper and meta. 64 and 128 are caps lock and num lock, which never count: a key is what it says.
+# The others are super, hyper and meta. 64 and 128 are caps lock and num lock, which do not change a key.
 _SHIFT, _ALT, _CTRL, _OTHERS = 1, 2, 4, 8 | 16 | 32
 _MODIFIER_KEYS = {57358, 57359, 57360, *range(57441, 57455)}  # caps lock, scroll lock, num lock, left shift, ...
 _KEYPAD = dict(zip([*range(57399, 57414), 57415], b"0123456789./*-+=", strict=True)) | {57414: 13}
 _EVENTS = {2: KeyEvent.REPEAT, 3: KeyEvent.RELEASE}
 
-# Used only if the terminal tells neither the text nor the shifted key: Shift on a PC-101 keyboard.
+# Used only if the terminal sends neither the text nor the shifted key: Shift on a PC-101 keyboard.
 _SHIFTED = dict(zip(b"`1234567890-=[]\\;',./", b'~!@#$%^&*()_+{}|:"<>?', strict=True))
 # What Ctrl makes of a key that is not a letter: kitty's legacy table, which is that of VT220 and xterm.
 _WITH_CTRL = {
@@ -114,12 +114,13 @@ def _windows_key(raw: bytes, fields: list[list[int]]) -> Key:
 
 
 def _legacy(codes: list[int], modifiers: int, text: list[int]) -> int | None:
-    """Return the byte for a key, of which `codes` are the key itself, with Shift, and its place on a PC-101."""
+    """Return the byte for a key. `codes` are its character, that with Shift, and that of the same key on a PC-101
+    keyboard."""
     if modifiers & (_ALT | _OTHERS):
         return None
     code, shifted, base = (*codes, 0, 0, 0)[:3]
     code = _KEYPAD.get(code, code)
-    if code > 127:  # a Cyrillic letter: its place counts, as for the terminal itself
+    if code > 127:  # a Cyrillic letter: the position of the key counts, as for the terminal
         code = base
     if not 0 < code < 128:
         return None

@@ -1,9 +1,9 @@
-"""Bytes of one terminal to lines.
+"""Splits the bytes of one terminal into lines.
 
 The line discipline ends lines with CR LF (OPOST, ONLCR); a component's own CR LF arrives as CR CR LF. The end of a
-line is one LF and all CR right before it. A line without an end is bounded: at LINE_MAX bytes it is handed on in
-pieces, and a row that writes over itself (a progress bar, a spinner) is replaced by what stands on it, so no component
-can grow our memory.
+line is one LF and all CR right before it. An unfinished line is bounded: at LINE_MAX bytes it is passed on in pieces,
+and a row that overwrites itself (a progress bar, a spinner) is replaced by its present text. So no component can grow
+our memory.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class LineSplitter:
         return self._parts[0] if self._parts else b""
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take a chunk; return all that is whole now: bytes that end in LF, or nothing.
+        """Take a chunk; return all whole lines: bytes that end in LF, or nothing.
 
-        Where the unfinished line has grown too long, `piece` is set to the part of it that has to be shown now, before
-        what is fed next; the caller takes it and sets it back.
+        If the unfinished line has grown too long, `piece` is set to the part of it that has to be shown now, before
+        what is fed next; the caller takes and resets it.
         """
         end = chunk.rfind(b"\n") + 1
         if end:
@@ -62,7 +62,7 @@ class LineSplitter:
         return whole
 
     def compact(self) -> None:
-        """Where the unfinished line has written over itself, replace it by what stands on the row now.
+        """If the unfinished line has overwritten itself, replace it by the present text of the row.
 
         The threshold for the next time doubles with what is left, so the cost stays linear.
         """
@@ -73,7 +73,7 @@ class LineSplitter:
         self._compact_at = max(SEQUENCE_MAX, 2 * self._size)
 
     def flush(self) -> bytes:
-        """Return the unfinished line with an end of ours, or nothing; forget it."""
+        """Return and forget the unfinished line, with a line end added; empty if there is none."""
         rest = self.pending
         self._keep(b"")
         return rest + b"\n" if rest else b""
@@ -92,10 +92,10 @@ class LineSplitter:
 
 def lf_for_crlf(chunk: bytes) -> bytes:
     """Return `chunk` with LF in place of CR LF if that is how all its lines end, as the line discipline makes it;
-    otherwise as it is.
+    otherwise unchanged.
 
     Fact: this takes 0.3 ns a byte, a regular expression that finds other CRs 0.4, a replace of CR LF 1.7: two bytes
-    are not looked for with memchr(3). (CPython 3.11; measured.)
+    are not searched for with memchr(3). (CPython 3.11; measured.)
     """
     if b"\r" not in chunk:
         return chunk
@@ -104,7 +104,7 @@ def lf_for_crlf(chunk: bytes) -> bytes:
 
 
 def compacted(text: bytes) -> bytes:
-    """Return an unfinished line that has written over itself shorter, or `text` itself."""
+    """Return a shorter equivalent of an unfinished line that has overwritten itself, or `text` itself."""
     cut = unterminated(text)
     if string := STRING_OPEN.search(text, 0, cut):
         cut = string.start()

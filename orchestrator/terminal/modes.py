@@ -1,10 +1,9 @@
-"""The modes that a program has put its terminal into, learned from its output.
+"""The modes that a program has set in its terminal, derived from its output.
 
-Whoever attaches brings a terminal that is in none of them, and must take away one that is in none of them again. Known
-are the DEC private modes and ANSI modes, key encodings (modifyOtherKeys, the keyboard protocol of kitty), margins,
-character sets, tab stops, the cursor's shape, colors, titles, links and everything else in `_UNDO` (ctlseqs of xterm,
-console_codes(4), the documentation of kitty). A chunk may end anywhere: the beginning of a sequence is kept, at most
-CARRY_MAX bytes.
+A terminal that attaches has none of these modes set, and must have none of them set when it detaches. Known are the DEC
+private modes and ANSI modes, key encodings (modifyOtherKeys, the keyboard protocol of kitty), margins, character sets,
+tab stops, the cursor's shape, colors, titles, links and everything else in `_UNDO` (ctlseqs of xterm, console_codes(4),
+the documentation of kitty). A chunk may end anywhere: the beginning of a sequence is kept, up to CARRY_MAX bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _REPORTING = frozenset({9, 1000, 1001, 1002, 1003, 1004, 2031, _IN_BAND_SIZE, _W
 SWITCHED_MAX = 64
 STACK_MAX = 8
 
-# What undoes a setting. The first ones let the others take effect at all.
+# The bytes that undo each setting. The first ones are needed for the others to take effect.
 _UNDO = {
     "vt52": b"\x1b<",
     "printer": b"\x1b[4i",
@@ -56,7 +55,7 @@ _NOT_ENTERED = frozenset(
 )
 _SETTINGS = {b" q": "shape", b"q": "leds", b'"q': "protected", b"*x": "extent", b"$}": "status line", b"'z": "locator"}
 _SOFT_RESET = frozenset({"keypad", "protected", "status line", "G0", "G1", "G2", "G3"})
-_TAB_STOPS = b"\r\x1b[3g" + b"\x1b[8C\x1bH" * 32 + b"\r\x1b[?5W"  # the last one is known to xterm only
+_TAB_STOPS = b"\r\x1b[3g" + b"\x1b[8C\x1bH" * 32 + b"\r\x1b[?5W"  # only xterm supports the last one
 
 CARRY_MAX = 64
 _C1 = re.compile(rb"\xc2([\x80-\x9f])")  # U+009B is CSI to xterm, for one
@@ -84,7 +83,7 @@ _STRING_END = re.compile(rb"[\x07\x18\x1a]|\x1b[^\x1b]|\\")
 
 
 class Modes:
-    """Feed it the output. It says what the terminal is in, and how another one gets in and out of that."""
+    """Tracks the modes of a terminal from its output, and returns how another terminal enters and leaves them."""
 
     __slots__ = (
         "_ansi",
@@ -95,6 +94,7 @@ class Modes:
         "_saved",
         "_set",
         "_switched",
+        "is_inside",
         "margins",
         "tabs",
         "titles",
@@ -103,21 +103,30 @@ class Modes:
     def __init__(self) -> None:
         self._carry = b""
         self._in_string = False
-        self._is_cut = False  # whether the first byte of what may be a C1 control was the last of a chunk
+        self.is_inside = False  # whether the next chunk may continue a sequence
+        self._is_cut = False  # whether the chunk ended with the first byte of what may be a C1 control
         self._forget()
 
     def _forget(self) -> None:
-        self._switched: set[int] = set()  # private modes that are not as usual
+        self._switched: set[int] = set()  # private modes that differ from the default
         self._saved: dict[int, bool] = {}
         self._ansi: set[int] = set()
-        self._set: dict[str, bytes] = {}  # what is not as usual of _UNDO, and what has set it
+        self._set: dict[str, bytes] = {}  # changed settings of _UNDO, and the bytes that set them
         self._kitty: dict[bool, list[bytes]] = {False: [b""], True: [b""]}  # by screen; the first is not on the stack
         self.margins = b""  # top and bottom, as the program has set them
-        self.tabs = False  # whether the tab stops are others
+        self.tabs = False  # whether the tab stops have changed
         self.titles = 0  # titles that the program has saved
 
     def feed(self, chunk: bytes) -> bool:
-        """Take a chunk of output. Return whether it has sequences other than SGR; without them it costs one search."""
+        """Take a chunk of output. Return whether it has sequences other than SGR; without them it costs one search.
+
+        A chunk without ESC and without the first byte of a C1 control need not be fed unless `is_inside`.
+        """
+        escapes = self._feed(chunk)
+        self.is_inside = bool(self._carry) or self._in_string or self._is_cut
+        return escapes
+
+    def _feed(self, chunk: bytes) -> bool:
         if self._is_cut or b"\xc2" in chunk:
             chunk = self._without_c1(chunk)
         if self._in_string:
@@ -179,7 +188,7 @@ class Modes:
             case "c1":
                 self._note("c1", match, on=match["c1"] == b"G")
             case "title":
-                self.titles = max(self.titles, 1)  # the caller has saved the one before, see `saves_title`
+                self.titles = max(self.titles, 1)  # the caller has saved the title before, see `saves_title`
             case "link":
                 self._note("link", match, on=match["link"] not in b"\x07\x1b")
             case "color":
@@ -217,7 +226,7 @@ class Modes:
         number, value = int(match["resource"]), match["value"]
         if match["about"] == b"f":
             self._note(f"format {number}", match, on=bool((value or b"").strip(b"0")))
-        else:  # n switches it off, which is not as usual either
+        else:  # n disables the resource, which is not the default either
             self._note(f"keys {number}", match, on=match["about"] == b"n" or bool((value or b"").strip(b"0")))
 
     def _change_color(self, match: re.Match[bytes]) -> None:
@@ -233,14 +242,14 @@ class Modes:
             self._set.pop(name, None)
 
     def _reset(self) -> None:
-        """Do as DECSTR: much, but neither screen, mouse nor key protocols."""
+        """Apply DECSTR: a soft reset, which does not affect the screen, the mouse and key protocols."""
         self._switched -= {1, _ORIGIN, 7, 25, 66, 69}
         self._ansi.clear()
         self.margins = b""
         for name in _SOFT_RESET:
             self._set.pop(name, None)
 
-    # What it is in
+    # The present modes
 
     def is_on(self, number: int) -> bool:
         """Whether a DEC private mode is on."""
@@ -267,7 +276,7 @@ class Modes:
 
     @property
     def shape(self) -> bytes:
-        """The parameter of DECSCUSR, empty as usual."""
+        """The parameter of DECSCUSR; empty for the default."""
         return self._set.get("shape", b"")[2:-2]
 
     @property
@@ -282,19 +291,19 @@ class Modes:
 
     @property
     def has_in_band_size(self) -> bool:
-        """Whether the program wants to read each new size (mode 2048)."""
+        """Whether the program requests each new size as input (mode 2048)."""
         return _IN_BAND_SIZE in self._switched
 
     def saves_title(self, chunk: bytes) -> bool:
-        """Return whether `chunk`, not fed yet, sets a title while the one before is not saved."""
+        """Return whether `chunk`, not fed yet, sets a title while the title before is not saved."""
         first = None if self.titles else _TITLE_OR_SAVED.search(self._carry + chunk)
         return first is not None and first["title"] is not None
 
-    # The ways in and out
+    # Entering and leaving the modes
 
     @property
     def enter(self) -> bytes:
-        """What puts a terminal that is in no mode into the present ones."""
+        """The bytes that put a terminal without modes into the present ones."""
         first = sorted(self._switched & ALTERNATE)
         return b"".join(
             (
@@ -321,7 +330,7 @@ class Modes:
 
     @property
     def leave(self) -> bytes:
-        """What brings a terminal back from the present modes, with no color, link or line drawing left open."""
+        """The bytes that undo the present modes, and any open color, link or line drawing."""
         last = sorted(self._switched & ALTERNATE)
         others = self._switched - ALTERNATE - {_FREEZE, _ORIGIN, _WRAP}  # 1049 may save and restore the last two
         margins = b"\x1b7\x1b[r\x1b8" if self.margins else b""  # without 7 and 8 the cursor goes home

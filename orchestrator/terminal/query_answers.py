@@ -1,18 +1,18 @@
-"""Answers to what a program asks its terminal, while no user's terminal is there to answer.
+"""Answers to the queries that a program sends its terminal, while no user's terminal is attached to answer.
 
 They are those of a plain terminal: a VT220 with colors, without the extensions that need a real screen (graphics,
-clipboard, synchronized output). What has no true answer gets none; a program that expects this asks for the device
-attributes right after it, and takes their answer as the end. The text is read by nobody else: what it drew is not kept,
-only the last bytes, from which the cursor's position is computed when it is asked for.
+clipboard, synchronized output). Queries without a true answer are not answered; a program that expects this sends a
+device attributes query right after, and takes its answer as the end. The screen is not kept, only the last bytes, from
+which the cursor's position is computed on request.
 
 Sources: ctlseqs of xterm, DEC STD 070, the documentation of kitty's keyboard protocol. A query may be cut anywhere.
 
-Queries: what a terminal answers as if it had been typed.
+This file also detects queries that a user's terminal answers.
 
-Who attaches gives his terminal to the component, and its answers are the component's input (vim asks much of it). An
-answer still on its way when he leaves would be typed into his shell. So it has to be known whether a query went by: by
-its beginning, taken broadly (ctlseqs of xterm; kitty's graphics), because one too many costs a moment, and one missed
-types. A chunk may end anywhere.
+Attaching hands the terminal to the component, and the terminal's answers become the component's input (vim sends many
+queries). An answer still on its way at a detach would be typed into the user's shell. So the queries that pass must be
+known. They are recognized broadly, by their beginning (ctlseqs of xterm; kitty's graphics): a false positive costs a
+moment, but a missed query types into the shell. A chunk may end anywhere.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _STATUS = {  # of what is not there: no printer, user keys are locked, the keybo
     (b"?", 55): b"\x1b[?50n",
 }
 _COLORS = {10: b"ffff/ffff/ffff", 11: b"0000/0000/0000", 12: b"ffff/ffff/ffff"}  # plain: white on black
-# What the answer to DECRQM may name, because it is kept for the next terminal that is attached.
+# Modes that the answer to DECRQM may report, because they are kept for the next attached terminal.
 _MODES = frozenset({1, 5, 6, 7, 9, 12, 25, 45, 47, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1047, 1049, 2004})
 _ANSI_MODES = frozenset({2, 4, 12, 20})
 
@@ -60,7 +60,7 @@ Size = Callable[[], tuple[int, int]]
 
 
 class QueryAnswers:
-    """Sees all output of one run. `size` returns rows and columns of its terminal."""
+    """Reads all output of one run. `size` returns rows and columns of its terminal."""
 
     __slots__ = ("_begun", "_begun_unseen", "_cut_in", "_kept", "_modes", "_size")
 
@@ -96,7 +96,7 @@ class QueryAnswers:
         return b"".join(answers)
 
     def _answer(self, match: re.Match[bytes], chunk: bytes, start: int) -> bytes:
-        """Answer a query that begins at `start` in `chunk`, or so many bytes before it."""
+        """Answer a query that begins at `start` in `chunk`; a negative `start` is before the chunk."""
         if match["status"]:
             if int(match["status"]) == 6:
                 return b"\x1b[%b%d;%dR" % (match["asked"], *self._position(chunk, start))
@@ -145,8 +145,8 @@ class QueryAnswers:
         return screen.row_before_cursor
 
     def _replay(self, cursor: Cursor, chunk: bytes, start: int) -> None:
-        """Have `cursor` follow what is kept, and `chunk` to `start`."""
-        if self._cut_in is not None:  # after so much output it was at the bottom, or goes to an absolute position soon
+        """Move `cursor` through the kept output, and through `chunk` up to `start`."""
+        if self._cut_in is not None:  # output was dropped: the cursor was at the bottom, or an absolute motion follows
             margins, origin, wraps = self._cut_in
             cursor.row = min(int(margins.partition(b";")[2] or cursor.rows), cursor.rows) - 1
             cursor.set_modes(margins, origin=origin, wraps=wraps)
@@ -167,11 +167,11 @@ class QueryAnswers:
         self._kept = kept
 
 
-QUERY_CARRY_MAX = 32  # bytes of a sequence that is not told apart yet
+QUERY_CARRY_MAX = 32  # bytes of a sequence that is not identified yet
 _INTRODUCED = (
     rb"\[[0-?]*(?:[cnxt]|\$[pwuy]|\*y|#[a-z])"  # CSI: attributes, reports, windows, modes, checksums
     rb"|\[>[0-9;]*q|\[\?[0-9;]*u"  # CSI: the version; kitty's keyboard
-    rb"|\](?!(?:[0-2]|7|8|9|133);)[0-9A-Z]+;"  # OSC, but titles, directory, links and marks: colours, clipboard, files
+    rb"|\](?!(?:[0-2]|7|8|9|133);)[0-9A-Z]+;"  # OSC, but titles, directory, links and marks: colors, clipboard, files
     rb"|[P_Z]"  # DCS, APC, DECID
 )
 _QUERIES_QUERY = re.compile(rb"\x05|\x1b(?:" + _INTRODUCED + rb")|\xc2[\x90\x9a\x9b\x9d\x9f]")
@@ -182,7 +182,7 @@ _QUERIES_STATUS = re.compile(rb"\x1b\[0*5n")
 
 
 class Queries:
-    """Feed it the output. `status` counts the queries for the terminal's status (DSR 5) so far."""
+    """Detects queries in output. `status` counts the queries for the terminal's status (DSR 5) so far."""
 
     __slots__ = ("_carry", "status")
 

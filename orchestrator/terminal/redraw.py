@@ -1,14 +1,18 @@
 """A block of rows that a component redraws: it moves the cursor up, over lines that were complete already.
 
 Nested bars (tqdm), `docker compose` and rich do so. Without this, each redraw would appear as new lines. So the block
-keeps its rows, and hands on the ones that have changed when the cursor leaves it at the bottom, at the end, or when
+keeps its rows, and passes on the changed ones when the cursor leaves it at the bottom, at the end, or when
 the caller asks (`release`). The last row is the unfinished line.
 
 Not every motion upward is a redraw. It is one if what follows rewrites the row (CR, CSI G, CSI K) or what is below it
 (CSI J), and from the beginning of a row if it goes up as many lines as there were since the last time.
 
 Knows the motions from row to row (CSI A B E F, ESC M, LF) and CSI J. `terminal.row` knows what happens within a row,
-`terminal.row_splitter` all other motions. A row does not wrap.
+`terminal.row_motions` all other motions. A row does not wrap.
+
+Also here: moves of a line editor over the rows below its prompt, in which nothing is drawn. prompt_toolkit (IPython)
+makes room for its menus below the prompt: it goes down to the last row with line feeds, writes a blank there and erases
+it, and goes up again by the same number of rows. In a stream of lines that is a return to the beginning of the row.
 """
 
 from __future__ import annotations
@@ -19,18 +23,22 @@ from orchestrator.terminal.escapes import no_escapes, open_style, plain
 from orchestrator.terminal.lines import LineSplitter, compacted
 from orchestrator.terminal.row import column, replay, rewrites
 
-ROWS_MAX = 100  # the cursor goes no further up
-ROW_MAX = 1 << 14  # bytes of a row; what is longer is no row of a block
-COMPACT_AT = 1 << 9  # bytes of a row from which on what was written over is dropped
+ROWS_MAX = 100  # the cursor does not move further up
+ROW_MAX = 1 << 14  # bytes of a row; longer text is not a row of a block
+COMPACT_AT = 1 << 9  # bytes of a row from which on overwritten text is dropped
 ABOVE_MAX = 1 << 13  # bytes of the lines before that are remembered
 
 _STEP = re.compile(rb"\x1b\[(\d{0,6})([ABEFJ])|\x1bM|\r*\n")
 RUN = re.compile(rb"(?:\x1b(?:\[\d{0,6}[ABEFJ]|M)|\r*\n)+")  # motions only
 _REWRITES = re.compile(rb"\r(?!\n)|\x1b\[(?:\d{0,3}G|[0-2]?K)")
 
+_SGR = rb"(?:\x1b\[[0-9;]{0,20}m)*"
+_DESCENT = re.compile(rb"((?:\r{0,3}\n)+)(" + _SGR + rb") \x08(" + _SGR + rb")\x1b\[(\d{1,4})A")
+
 
 class _RedrawnRow:
-    """`base` is what was handed on of it, or has long been a line; `text` what stands there now."""
+    """One row of a block. `base` is the text that was passed on last, also as a line before the block; `text` is the
+    present one."""
 
     __slots__ = ("_compact_at", "base", "text")
 
@@ -54,9 +62,9 @@ class _RedrawnRow:
 
 
 class BlockSplitter(LineSplitter):
-    """A LineSplitter that knows blocks; `terminal.row_splitter` tells it when one begins."""
+    """A LineSplitter that knows blocks; `terminal.row_motions` decides when one begins."""
 
-    __slots__ = ("_above", "_at", "_is_clamped", "_left", "_rows", "_since", "_touched", "_trail", "overwritten")
+    __slots__ = ("_above", "_at", "_is_clamped", "_left", "_rows", "_since", "_trail", "has_changes", "overwritten")
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,16 +72,11 @@ class BlockSplitter(LineSplitter):
         self._at = 0
         self._is_clamped = False  # whether the cursor went up further than the block knows
         self._trail = b""  # what was written since the cursor came to its row
-        self._left: bytes | None = None  # that of the row it came from, as long as its column counts
-        self._touched = False
+        self._left: bytes | None = None  # the text of the row that the cursor left, while it decides the column
+        self.has_changes = False  # whether rows above the last one may have changed since they were passed on
         self._above = b""
         self._since = -1  # lines since the cursor last went up from the beginning of a row
         self.overwritten: list[bytes] = []  # lines that ended within the block; the caller empties it
-
-    @property
-    def has_changes(self) -> bool:
-        """Whether rows above the last one may have changed since they were handed on."""
-        return self._touched
 
     @property
     def has_pending(self) -> bool:
@@ -94,7 +97,7 @@ class BlockSplitter(LineSplitter):
 
     @property
     def _is_blank(self) -> bool:
-        """Whether nothing stands on the unfinished line."""
+        """Whether the unfinished line is empty."""
         row = self.pending
         return not self._in_piece and not plain(replay(row) if rewrites(row) else row).strip()
 
@@ -103,8 +106,8 @@ class BlockSplitter(LineSplitter):
         return self._at < len(self._rows) - 1
 
     def _has_row_below(self, count: int) -> bool:
-        """Whether the cursor may be in a row of the block after moving down so far. If it went up further than the
-        block knows, nothing is certain, and the last row is as good as any."""
+        """Whether the cursor may be in a row of the block after moving down this far. If it went up further than the
+        block knows, its row is uncertain, and the last row is assumed."""
         return self._is_clamped or self._at + count < len(self._rows)
 
     def _is_redraw(self, run: bytes, after: bytes) -> bool:
@@ -120,7 +123,7 @@ class BlockSplitter(LineSplitter):
 
     def release(self) -> bytes:
         """Return, as lines, the rows that have changed and are not blank, but the last one, which is unfinished."""
-        self._touched = False
+        self.has_changes = False
         lines: list[bytes] = []
         for row in self._rows[:-1]:
             if row.has_changed and not row.is_blank:
@@ -129,7 +132,7 @@ class BlockSplitter(LineSplitter):
         return b"".join(lines)
 
     def compact(self) -> None:
-        """As LineSplitter has it."""
+        """Compact the unfinished line, as LineSplitter does."""
         if self._rows:
             self._rows[-1].text = compacted(self._rows[-1].text)
         else:
@@ -148,7 +151,7 @@ class BlockSplitter(LineSplitter):
         return self._pass(b"\n")
 
     def flush(self) -> bytes:
-        """Return what has not been handed on, each row with an end of ours; forget it."""
+        """Return and forget the rows that were not passed on, each with a line end added."""
         if not self._rows:
             return super().flush()
         rest, last = self.release(), self._rows[-1]
@@ -183,10 +186,10 @@ class BlockSplitter(LineSplitter):
         self._above = (self._above + b"".join([row.text + b"\n" for row in self._rows]))[-ABOVE_MAX:]
         self._since = len(self._rows)
         self._rows = []
-        self._touched = False
+        self.has_changes = False
 
     def _redraw(self, chunk: bytes, out: list[bytes]) -> bytes:
-        """Follow the cursor through the block; returns what comes after it has left that."""
+        """Follow the cursor through the block; return the text after it has left the block."""
         position = 0
         for step in _STEP.finditer(chunk):
             self._write(chunk[position : step.start()])
@@ -225,7 +228,7 @@ class BlockSplitter(LineSplitter):
         if len(self._trail) > COMPACT_AT:
             self._trail = _to_column_after(self._trail)
         row.add(text)
-        self._touched = self._touched or self._is_above_last
+        self.has_changes = self.has_changes or self._is_above_last
 
     def _go(self, at: int, *, begin: bool) -> None:
         if self._left is None or begin:
@@ -249,17 +252,27 @@ class BlockSplitter(LineSplitter):
             self._write(b"\x1b[K")
         for row in self._rows[0 if what >= 2 else self._at + 1 :] if what != 1 else []:
             row.text = b""
-        self._touched = True
+        self.has_changes = True
 
     def _give_up(self) -> bytes:
-        """Hand on all rows: one has grown too long."""
+        """Pass on all rows, because one has grown too long."""
         rows, at = self._rows, self._at
         lines = [row.text + b"\n" for row in rows[:at] if row.has_changed and not row.is_blank]
         lines += [row.text + b"\n" for row in rows[at + 1 :] if row.has_changed and not row.is_blank]
-        self._rows, self._above, self._touched = [], b"", False
+        self._rows, self._above, self.has_changes = [], b"", False
         return b"".join(lines) + super().feed(rows[at].text)
 
 
 def _to_column_after(text: bytes) -> bytes:
     at = column(text)
     return b"\r\x1b[%dC" % at if at else b"\r"
+
+
+def less_descents(chunk: bytes) -> bytes:
+    """Replace each move down and up again by CR. A chunk without a backspace costs one search."""
+    return _DESCENT.sub(_stay, chunk) if b"\b" in chunk else chunk
+
+
+def _stay(match: re.Match[bytes]) -> bytes:
+    down, before, after, up = match.groups()
+    return b"\r" + before + after if down.count(b"\n") == int(up) else match.group()

@@ -1,8 +1,8 @@
-"""One row of a terminal: what stands on it after carriage returns, backspaces, motions and erasures.
+"""One row of a terminal: its text after carriage returns, backspaces, cursor motions and erasures.
 
-A progress bar rewrites its row many times; what counts is what a terminal would show there in the end. Knows the
+A progress bar rewrites its row many times; only the text that a terminal would show in the end counts. Handles the
 controls that stay on one row (CR, BS, TAB, CSI C D G I J K X P Z a ` @) and SGR; everything else is dropped. The row is
-as wide as it has to be: it does not wrap.
+as wide as necessary: it does not wrap.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from orchestrator.terminal.escapes import ANY, CONTROLS, RESET, SGR, open_style
 from orchestrator.terminal.width import TAB, cells, width
 
 CELLS_MAX = 1 << 14  # of a longer row only the last rewrite is kept, without replay
-SEGMENTS_MAX = 1 << 12  # rewrites that are looked at one by one
+SEGMENTS_MAX = 1 << 12  # rewrites that are processed one by one
 COLUMNS_MAX = 1000  # no motion goes further
 
 _TOKEN = re.compile(rb"\r+|\x08+|\t|" + ANY.pattern + rb"|[^\r\x08\t\x1b]+", re.DOTALL)
@@ -26,7 +26,7 @@ _NO_CELL = bytes(b for b in CONTROLS if b not in b"\r\b\x1b")
 
 
 def rewrites(line: bytes) -> bool:
-    """Say whether `line` writes over itself, so that it has to be replayed; a CR at its very end does not count."""
+    """Whether `line` overwrites itself, so that it has to be replayed; a CR at its very end does not count."""
     return b"\r" in line or b"\b" in line or (b"\x1b[" in line and bool(_MOVES_BACK.search(line)))
 
 
@@ -46,7 +46,7 @@ def replay(line: bytes, columns: int = COLUMNS_MAX) -> bytes:
 
 
 def column(line: bytes) -> int:
-    """Return where the cursor stands after `line`, counted from 0."""
+    """Return the cursor's column after `line`, counted from 0."""
     line = line[line.rfind(b"\r") + 1 :][-CELLS_MAX:]
     columns = _width(line)
     if columns >= 0:
@@ -74,7 +74,7 @@ def compact(line: bytes) -> bytes:
 
 
 def _less_hidden(line: bytes) -> bytes:
-    """Drop what was certainly written over: most of a long progress bar, at the speed of C."""
+    """Drop text that was certainly overwritten: most of a long progress bar, at the speed of C."""
     if b"\b" in line and b"\x1b" not in line:
         line = _OVERSTRUCK.sub(b"", line)
     if line.count(b"\r") < 2:
@@ -169,7 +169,7 @@ class _Row:
             self._cells[at] = (style, base + mark)
 
     def _split(self, at: int) -> None:
-        """A wide character that is written over by half leaves a blank where its other half was."""
+        """Blank the other half of a wide character that is overwritten by half."""
         if 0 < at < len(self._cells) and self._cells[at][1] == "":
             for half in (at - 1, at):
                 self._cells[half] = (self._cells[half][0], " ")

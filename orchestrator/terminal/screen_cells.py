@@ -84,7 +84,7 @@ class Screen:
 
     @property
     def columns(self) -> int:
-        """Its width."""
+        """The number of columns."""
         return len(self.rows[0]) if self.rows else 0
 
     def text(self) -> str:
@@ -93,7 +93,7 @@ class Screen:
         return "".join(f"{line}\n" for line in without_empty_end(lines))
 
     def ansi(self) -> str:
-        """Return the same with colors and attributes as SGR sequences."""
+        """Return the lines of `text` with colors and attributes as SGR sequences."""
         lines = [row_ansi(row) for row in self.rows]
         return "".join(f"{line}\n" for line in without_empty_end(lines))
 
@@ -183,7 +183,7 @@ def _runs(row: Row) -> list[list[object]]:
 
 
 def parameter(word: str) -> int:
-    """Return a parameter: an empty one is 0, and nothing on a screen needs more than four digits."""
+    """Return a parameter: an empty one is 0, and values are limited to 9999, which always suffices."""
     return min(int(word[:6]), 9999) if word else 0
 
 

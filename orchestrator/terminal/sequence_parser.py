@@ -1,7 +1,7 @@
-"""From characters to text, controls and escape sequences, as a VT500 reads them (ECMA-48). Pure.
+"""Splits characters into text, controls and escape sequences, as a VT500 does (ECMA-48). Pure.
 
-Sequences may be cut anywhere between two calls. What is no sequence is skipped, and a sequence is bounded: nothing that
-a program writes can raise, or grow.
+A sequence may be cut anywhere between two calls. Invalid sequences are skipped, and a sequence is bounded: no output of
+a program can raise an exception or grow our memory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STRING_END = re.compile("\x07|\x18|\x1a|\x1b(?:\\\\|(?!\\\\).|$)", re.DOTALL)
 
 
 class Target(Protocol):
-    """What carries out sequences."""
+    """The receiver that carries out sequences."""
 
     def draw(self, text: str) -> None:
         """Write characters. No control is among them."""
@@ -51,7 +51,7 @@ class SequenceParser:
         self._held, self._skips = "", False
 
     def feed(self, more: str) -> None:
-        """Read on."""
+        """Process more text."""
         text = self._held + more
         self._held = ""
         at, end = 0, len(text)
@@ -119,13 +119,13 @@ class SequenceParser:
         return -1
 
     def _shorten(self) -> None:
-        """Do not keep what is too long for a sequence: skip a string, give up anything else."""
+        """Drop a sequence that is too long: skip a string, abandon anything else."""
         if len(self._held) > COMMAND_MAX:
             self._skips = _STRING.match(self._held) is not None
             self._held = "\x1b" if self._skips and self._held.endswith("\x1b") else ""
 
     def _skip(self, text: str) -> int:
-        """Return where a string ends that was too long."""
+        """Return the end of a string that was too long."""
         found = _STRING_END.search(text)
         if found is None:
             return len(text)

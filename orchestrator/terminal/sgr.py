@@ -1,8 +1,8 @@
-"""Which SGR sequences (colours and attributes, ECMA-48 8.3.117) are still in force after others.
+"""Which SGR sequences (colors and attributes, ECMA-48 8.3.117) are still in force after others.
 
-A style is the sequences as the component wrote them, less those that say nothing any more: `39` after `31` leaves
+A style is the sequences as the component wrote them, without those that have no effect any more: `39` after `31` leaves
 nothing, `32` after `31` leaves `32`. So a style never holds more than one sequence for each attribute, however long a
-component goes on without a reset.
+component prints without a reset.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 import re
 
-SGR = re.compile(rb"\x1b\[[0-9;:]{0,250}m")  # longer ones are nonsense, and dropped like any other sequence
-NO_SGR = re.compile(rb"\x1b(?!\[[0-9;:]{0,250}m)")  # who looks for other sequences looks here first
+SGR = re.compile(rb"\x1b\[[0-9;:]{0,250}m")  # longer ones are invalid, and dropped like any other sequence
+NO_SGR = re.compile(rb"\x1b(?!\[[0-9;:]{0,250}m)")  # checked before any search for other sequences
 
-REMEMBERED = 16  # sequences of a line, whose effect is looked up where it was found before
+REMEMBERED = 16  # sequences of a line up to which their effect is cached
 
-_COLOURS = {38: "foreground", 48: "background", 58: "underline colour"}
+_COLORS = {38: "foreground", 48: "background", 58: "underline color"}
 _ON = {
     1: "bold",
     2: "faint",
@@ -53,14 +53,14 @@ _OFF = {
     50: ("proportional",),
     54: ("frame",),
     55: ("overline",),
-    59: ("underline colour",),
+    59: ("underline color",),
     65: ("ideogram",),
     75: ("raised",),
 }
 
 
 def open_style(style: bytes, line: bytes) -> bytes:
-    """Return the SGR that is in force after `line`, where `style` was before it."""
+    """Return the SGR that is in force after `line`, if `style` was in force before it."""
     sequences = SGR.findall(line)
     if 0 < len(sequences) <= REMEMBERED:
         return _after(style, tuple(sequences))
@@ -97,7 +97,7 @@ def _in_force(sequences: list[bytes]) -> bytes:
 
 @functools.lru_cache(maxsize=512)
 def _effects(sequence: bytes) -> tuple[bool, dict[str, bool]]:
-    """Say whether a sequence resets everything first, and which attributes it turns on or off after that."""
+    """Return whether a sequence resets everything first, and which attributes it turns on or off after that."""
     resets = False
     attributes: dict[str, bool] = {}
     items = iter(sequence[2:-1].split(b";"))
@@ -107,8 +107,8 @@ def _effects(sequence: bytes) -> tuple[bool, dict[str, bool]]:
         if code == 0:
             resets = True
             attributes.clear()
-        elif code in _COLOURS:
-            attributes[_COLOURS[code]] = True
+        elif code in _COLORS:
+            attributes[_COLORS[code]] = True
             if len(parts) == 1:
                 for _ in range({b"5": 1, b"2": 3}.get(next(items, b"").lstrip(b"0"), 0)):
                     next(items, b"")

@@ -1,8 +1,8 @@
 """How many columns of a terminal a text takes, and what follows from that: padding, tabs.
 
-Fact: a combining or invisible character takes none, an East Asian wide or fullwidth one two (Unicode Standard Annex
-11), every other one. Terminals disagree about some scripts (Devanagari), so nothing may depend on a width that is right
-to the column.
+Fact: a combining or invisible character takes none, an East Asian wide or fullwidth character takes two (Unicode
+Standard Annex 11), any other character one. Terminals disagree about some scripts (Devanagari), so no code may depend
+on the exact width.
 """
 
 from __future__ import annotations

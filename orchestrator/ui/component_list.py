@@ -1,18 +1,22 @@
-"""The list of instances: which are shown, in which order, which is selected, and how a row of it is drawn.
+"""The list of instances: which are shown, in which order, which is selected, and how they are drawn.
 
-Pure: rows arrive as the supervisor sends them (`control`), samples of what they use as `Sample`.
+Pure. The rows are those that the supervisor sends; a `Sample` is what an instance was measured to use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
+from orchestrator.model.control import NO_PROMPT
 from orchestrator.terminal.width import width
-from orchestrator.ui.styled_text import BOLD, CYAN, DIM, GREEN, MAGENTA, RED, REVERSE, YELLOW, Row, padded, styled
+from orchestrator.ui.styled_text import BOLD, CYAN, DIM, GREEN, MAGENTA, RED, REVERSE, YELLOW, Row, cut, padded
 
-NAME_MAX = 24  # columns of the longest name that is shown whole
+if TYPE_CHECKING:
+    from orchestrator.model.control import ShownRow
+
+NAME_MAX = 24  # columns; a longer name is cut
 SPARKS = 8  # samples that are drawn
 _BARS = "▁▂▃▄▅▆▇█"
 _MARKS = {
@@ -27,17 +31,15 @@ _MARKS = {
     "failed": ("✗", RED),
     "stuck": ("✗", RED),
 }
-ASKS = ("?", MAGENTA + BOLD)  # the mark of an instance that waits for input
+PROMPT_MARK = ("?", MAGENTA + BOLD)  # of an instance that waits for input
 WORKING = frozenset({"running", "ready"})
 _BAD = {"stuck": 0, "failed": 1, "restarting": 2}
-
-Instance = Mapping[str, Any]  # a row of `ps`
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the process tree of an instance uses: `cpu` of one processor, `memory` in bytes, None while it is not known;
-    `ports` on which it listens; `activity`, bytes written in each of the last moments, the newest last."""
+    """What the process tree of an instance uses: `cpu` as a share of one processor and `memory` in bytes, None while
+    unknown; `ports` that it listens on; `activity`, bytes of output between the last samples, the newest last."""
 
     cpu: float | None = None
     memory: int | None = None
@@ -52,7 +54,7 @@ class _Column:
     is_right: bool
 
 
-# In the order in which they are shown, and the order in which they are left out if there is no room, the last first.
+# In the order in which they are shown.
 _COLUMNS = {
     "activity": _Column("OUTPUT", SPARKS, False),
     "restarts": _Column("RST", 3, True),
@@ -60,14 +62,16 @@ _COLUMNS = {
     "cpu": _Column("CPU", 5, True),
     "memory": _Column("MEM", 6, True),
 }
+# A narrow list leaves out the last ones.
 _BY_NEED = ("port", "cpu", "memory", "activity", "restarts")
 
 
 @dataclass(slots=True)
 class ComponentList:
-    """Owns the rows and the selection. `filter_text` leaves out what does not contain it in its name, state or tags."""
+    """Owns the rows and the selection. `filter_text` hides instances without its words in name, state and tags; the
+    state is that of the supervisor and as it is shown."""
 
-    instances: dict[str, Instance] = field(default_factory=dict)
+    instances: dict[str, ShownRow] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
     samples: dict[str, Sample] = field(default_factory=dict)
     filter_text: str = ""
@@ -78,14 +82,14 @@ class ComponentList:
 
     # What there is
 
-    def update(self, row: Instance) -> None:
-        """Take the present row of an instance."""
+    def update(self, row: ShownRow) -> None:
+        """Store the current row of an instance."""
         self.instances[row["instance"]] = row
         if not self.selected:
             self.selected = row["instance"]
 
     def set_order(self, names: Iterable[str]) -> None:
-        """Take the names of all instances there are now."""
+        """Store the names of all instances, in order, and forget the rows of others."""
         self.order = list(names)
         for gone in self.instances.keys() - set(self.order):
             del self.instances[gone]
@@ -96,7 +100,7 @@ class ComponentList:
         self._keep_selection(self.order)
 
     @property
-    def current(self) -> Instance | None:
+    def current(self) -> ShownRow | None:
         """The selected instance."""
         return self.instances.get(self.selected)
 
@@ -108,25 +112,25 @@ class ComponentList:
     @property
     def waiting(self) -> list[str]:
         """The instances that wait for input."""
-        return [name for name in self.order if name in self.instances and self.instances[name].get("waiting")]
+        return [name for name in self.order if name in self.instances and is_at_prompt(self.instances[name])]
 
     # The selection
 
     def move(self, by: int) -> None:
-        """Select another one, so many rows down."""
+        """Move the selection down by `by` rows."""
         names = self.names
         if names:
             at = names.index(self.selected) if self.selected in names else 0
             self.selected = names[max(0, min(len(names) - 1, at + by))]
 
     def select_number(self, number: int) -> None:
-        """Select the one in this place, from 1."""
+        """Select the instance at this position, from 1."""
         names = self.names
         if 0 < number <= len(names):
             self.selected = names[number - 1]
 
     def select_waiting(self) -> bool:
-        """Select the next one that waits for input; False if there is none."""
+        """Select the next instance that waits for input; return False if there is none."""
         waiting = self.waiting
         if not waiting:
             return False
@@ -137,7 +141,7 @@ class ComponentList:
         return True
 
     def select_line(self, line: int) -> bool:
-        """Select what is on this line of the list, as drawn last, from 0; False if nothing is."""
+        """Select the instance on this line of the list as last drawn, from 0; return False if there is none."""
         lines = self._lines()
         at = self.top + line
         if not 0 <= at < len(lines) or lines[at] not in self.instances:
@@ -146,7 +150,7 @@ class ComponentList:
         return True
 
     def set_filter(self, text: str) -> None:
-        """Show only what contains this text."""
+        """Show only instances that contain this text."""
         self.filter_text = text
         self._keep_selection(self.names)
 
@@ -157,13 +161,13 @@ class ComponentList:
     # What is drawn
 
     def visible(self, height: int) -> list[str]:
-        """Return the instances that fit into so many rows, with the selected one."""
+        """Return the instances that are visible in `height` rows; the selected one is among them."""
         lines = self._lines()
         self._scroll(lines, height)
         return [name for name in lines[self.top : self.top + height] if name in self.instances]
 
     def draw(self, columns: int, height: int, *, is_focused: bool) -> list[Row]:
-        """Return so many rows of so many columns, the first of them the heads."""
+        """Return `height` rows of `columns` columns; the first has the column heads."""
         shown = self._shown_columns(columns)
         rows = [padded(self._head(shown, columns), columns)]
         lines = self._lines()
@@ -184,7 +188,7 @@ class ComponentList:
         self.top = max(0, min(self.top, len(lines) - height))
 
     def _lines(self) -> list[str]:
-        """Return the names of the instances that are shown, between them headings, which begin with NUL."""
+        """Return the names of the shown instances and the headings of their groups, which begin with NUL."""
         names = [name for name in self.order if name in self.instances and self._matches(self.instances[name])]
         if self.failed_first:
             names.sort(key=lambda name: _BAD.get(self.instances[name]["state"], 3))
@@ -204,9 +208,11 @@ class ComponentList:
             yield "\0without a tag"
         yield from rest
 
-    def _matches(self, row: Instance) -> bool:
+    def _matches(self, row: ShownRow) -> bool:
         words = self.filter_text.lower().split()
-        text = " ".join((row["instance"], row["state"], *row["tags"])).lower()
+        text = " ".join((row["instance"], row["state"], state_in_words(row), *row["tags"])).lower()
+        if is_at_prompt(row):
+            text += " waiting for input"  # as `ps` has it
         return all(word in text for word in words)
 
     def _name_width(self) -> int:
@@ -232,21 +238,25 @@ class ComponentList:
     def _row(self, name: str, shown: list[str], columns: int, *, is_focused: bool) -> Row:
         instance = self.instances[name]
         is_selected = name == self.selected
-        mark, style = ASKS if instance.get("waiting") else _MARKS.get(instance["state"], ("·", b""))
+        mark, style = PROMPT_MARK if is_at_prompt(instance) else _MARKS.get(instance["state"], ("·", b""))
         head: Row = [("▌" if is_selected else " ", CYAN), (mark, style), (" ", b"")]
-        if instance["state"] in WORKING and not instance.get("waiting"):
+        if instance["state"] in WORKING and not is_at_prompt(instance):
             cells = [self._cell(column, name) for column in shown]
             left = columns - 3 - sum(len(text) + 1 for text, _ in cells)
             row = [*head, *padded([(name, BOLD if is_selected else b"")], left)]
             for text, cell_style in cells:
                 row += [(" ", b""), (text, cell_style)]
         else:
-            words = state_in_words(instance)
-            left = min(self._name_width(), max(4, columns - 4 - width(words)))
+            left = min(self._name_width(), columns // 2)
+            words, space = state_in_words(instance), columns - 5 - left
+            if width(words) > space:
+                words = words.replace(": exited with ", ": ", 1)
             row = [*head, *padded([(name, BOLD if is_selected else b"")], left), (" ", b"")]
-            row += [(words, style)]
+            row += [*cut([(words, style)], space), (" ", b"")]
         row = padded(row, columns)
-        return styled(row, REVERSE) if is_selected and is_focused else row
+        if is_selected and is_focused:  # in one color: in reverse, several would be patches of background
+            return [(text, REVERSE + (BOLD if BOLD in style else b"")) for text, style in row]
+        return row
 
     def _cell(self, column: str, name: str) -> tuple[str, bytes]:
         instance, sample = self.instances[name], self.samples.get(name, Sample())
@@ -265,11 +275,17 @@ class ComponentList:
                 return _aligned("" if sample.memory is None else size(sample.memory), _COLUMNS[column]), b""
 
 
-def state_in_words(row: Instance) -> str:
+def is_at_prompt(row: ShownRow) -> bool:
+    """Return whether an instance waits at a prompt. A full-screen program does not count: it always waits for keys."""
+    return bool(row.get("waiting")) and not row.get("full_screen")
+
+
+def state_in_words(row: ShownRow) -> str:
     """Return the state of an instance and what it waits for, or how it ended."""
     state = str(row["state"])
-    if row.get("waiting"):
-        return f"asks {str(row['waiting']).strip()}"
+    if is_at_prompt(row):
+        prompt = str(row["waiting"]).strip()
+        return "waits for input" if prompt == NO_PROMPT else f"asks {prompt}"
     if row.get("waits_for"):
         return f"waiting for {', '.join(row['waits_for'])}"
     if state in ("failed", "completed", "restarting") and row.get("last_exit"):
@@ -277,8 +293,8 @@ def state_in_words(row: Instance) -> str:
     return state
 
 
-def port_of(row: Instance, sample: Sample) -> str:
-    """Return the port that an instance listens on, the assigned one if it is among them; empty if it is not known."""
+def port_of(row: ShownRow, sample: Sample) -> str:
+    """Return the port that an instance listens on; of several, the assigned one. Empty if none is known."""
     assigned = str(row.get("port") or "")
     if not sample.ports or assigned in map(str, sample.ports):
         return assigned
@@ -286,7 +302,8 @@ def port_of(row: Instance, sample: Sample) -> str:
 
 
 def sparkline(activity: tuple[int, ...]) -> str:
-    """Return bars for numbers of bytes: one more for each four times as many, from 16 bytes; a blank for none."""
+    """Return a bar for each number of bytes, on a logarithmic scale: each step is a factor of 4, from 16 bytes; 0 is a
+    blank."""
     return "".join(_bar(count) for count in activity[-SPARKS:]).rjust(SPARKS)
 
 
@@ -300,7 +317,7 @@ def percent(share: float) -> str:
 
 
 def size(count: int) -> str:
-    """Return bytes as 1.5M, in thousands of thousands."""
+    """Return a number of bytes in decimal units, such as 1.5M."""
     return f"{count / 1e9:.1f}G" if count >= 999.95e6 else f"{count / 1e6:.1f}M"
 
 

@@ -1,7 +1,7 @@
-"""Conversations with the supervisor, in the loop of the view: nothing here waits for an answer.
+"""Connections to the supervisor, read in the loop of the view without blocking.
 
-Each request has a connection. One for `attach` carries frames after its first line, and is read only as fast as the
-view draws: what the socket does not take the supervisor drops, and it sends the present state later.
+Each request has its own connection. That of `attach` carries frames after its first line, and is read only as fast as
+the view draws: the supervisor drops output that the socket does not accept, and sends the current screen later.
 """
 
 from __future__ import annotations
@@ -10,21 +10,11 @@ import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic
 
-from orchestrator.control.client import NotRunning, connect
-from orchestrator.model.control import (
-    Frame,
-    FrameKind,
-    FrameReader,
-    MalformedFrame,
-    MalformedRequest,
-    Reply,
-    Request,
-    Seat,
-    Verb,
-    decode_reply,
-    format_size,
-)
+from orchestrator.control.client import NotRunning, connect, peer_pid
+from orchestrator.model.control import AttachRequest, MalformedRequest, Reply, Request, RowT, decode_reply
+from orchestrator.model.frames import ClientTerminal, Frame, FrameKind, FrameReader, MalformedFrame, format_size
 from orchestrator.runtime.connection import Connection
 from orchestrator.runtime.loop import READ, Loop
 
@@ -32,55 +22,62 @@ READ_MAX = 1 << 16  # bytes of an attachment that are read at once
 LINE_MAX = 1 << 24  # bytes of one reply
 
 
-class ViewConnection:
-    """One request. `on_reply` gets each reply, `on_end` is called once if the connection closes without a last one."""
+class ViewConnection(Generic[RowT]):
+    """One request. `on_reply` gets each reply, `on_end` is called once if the connection closes before the last one.
+
+    `pid` is the supervisor's, None if the kernel does not report it. `is_answered` says whether there was a reply.
+    """
 
     def __init__(
         self,
         path: Path,
-        request: Request,
+        request: Request[RowT],
         loop: Loop,
-        on_reply: Callable[[Reply], None],
+        on_reply: Callable[[Reply[RowT]], None],
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        """Raise NotRunning if there is no supervisor, OSError if it cannot be asked."""
+        """Raise NotRunning without a supervisor, OSError if the request cannot be sent."""
         self._on_reply = on_reply
         self._on_end = on_end
+        self._request = request
         self._received = bytearray()
-        self._over = False
-        self._peer = Connection(connect(path), loop, self._hear, self._gone)
+        self._is_done = False
+        self.is_answered = False
+        connection = connect(path)
+        self.pid = peer_pid(connection)
+        self._peer = Connection(connection, loop, self._receive, self._on_closed)
         self._peer.send(request.encode())
 
     def close(self) -> None:
-        """Hear no more."""
-        self._over = True
+        """Close the connection; no callback is called any more."""
+        self._is_done = True
         self._peer.close()
 
-    def _hear(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         self._received += data
         if len(self._received) > LINE_MAX:
             self._peer.close()
-        while not self._over and (end := self._received.find(b"\n")) >= 0:
+        while not self._is_done and (end := self._received.find(b"\n")) >= 0:
             line = bytes(self._received[:end])
             del self._received[: end + 1]
             try:
-                reply = decode_reply(line)
+                reply = self._request.read_reply(line)
             except MalformedRequest:
                 self._peer.close()
                 return
-            self._over = reply.last
+            self._is_done, self.is_answered = reply.last, True
             self._on_reply(reply)
 
-    def _gone(self) -> None:
-        if not self._over:
-            self._over = True
+    def _on_closed(self) -> None:
+        if not self._is_done:
+            self._is_done = True
             self._on_end()
 
 
 class Attachment:
-    """A component's terminal, read only, which has the size of the pane while no writer is attached.
+    """A viewer's connection to a component's terminal, which has the size of the pane while no writer is attached.
 
-    Frames are handed to `on_frames`, the reason why there are none, or no more, to `on_end`.
+    `on_frames` gets the frames, `on_end` the reason if there are none, or no more.
     """
 
     def __init__(
@@ -102,25 +99,20 @@ class Attachment:
         self._size: tuple[int, int] | None = None  # to be sent once it is attached
         self._connection: socket.socket | None = connect(path)
         self._connection.setblocking(False)
-        seat = Seat(*size, read_only=True, sizes=True)
-        with contextlib.suppress(OSError):  # it has refused us: what it said can still be read
-            self._connection.sendall(Request(Verb.ATTACH, (name,), seat.encode()).encode())
+        terminal = ClientTerminal(*size, read_only=True, sizes=True)
+        with contextlib.suppress(OSError):  # the supervisor has refused us; its reply can still be read
+            self._connection.sendall(AttachRequest((name,), terminal).encode())
         self._paused = True
         self.resume()
 
-    @property
-    def open(self) -> bool:
-        """Whether it still has its connection."""
-        return self._connection is not None
-
     def resize(self, rows: int, columns: int) -> None:
-        """The pane has another size."""
+        """Send the new size of the pane, once attached."""
         self._size = (rows, columns)
         if self._attached:
             self._send_size()
 
     def pause(self) -> None:
-        """Read no more until `resume`."""
+        """Stop reading until `resume`."""
         if self._connection is not None and not self._paused:
             self._paused = True
             self._loop.remove(self._connection.fileno())
@@ -132,7 +124,7 @@ class Attachment:
             self._loop.add(self._connection.fileno(), READ, lambda _: self._receive())
 
     def close(self) -> None:
-        """Leave; nothing more is handed on."""
+        """Detach; no callback is called any more."""
         if self._connection is not None:
             self.pause()
             self._connection.close()
@@ -140,7 +132,7 @@ class Attachment:
 
     def _send_size(self) -> None:
         if self._size is not None and self._connection is not None:
-            with contextlib.suppress(OSError):  # it has gone: that is read next
+            with contextlib.suppress(OSError):  # the supervisor has exited; the next read shows that
                 self._connection.sendall(Frame(FrameKind.SIZE, format_size(*self._size).encode()).encode())
             self._size = None
 

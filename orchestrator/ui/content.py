@@ -1,24 +1,27 @@
-"""What the pane shows: a terminal, a log, the merged stream, or a text, and when it shows something else."""
+"""What the pane shows: a terminal, a log, the merged stream, or a text."""
 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING
 
-from orchestrator.model.control import Frame, FrameKind
+from orchestrator.model.frames import Frame, FrameKind
 from orchestrator.runtime.loop import Timer
 from orchestrator.ui.component_list import WORKING, state_in_words
 from orchestrator.ui.connection import Attachment
 from orchestrator.ui.styled_text import BOLD, CYAN, DIM, Row, padded
 
 if TYPE_CHECKING:
+    from orchestrator.model.control import ShownRow
     from orchestrator.ui.log_lines import LogLines
     from orchestrator.ui.pane import LinesPane, TerminalPane
     from orchestrator.ui.view import View
 
-ATTACH_AFTER = 0.08  # seconds that a selection stays before its terminal is attached, if it changes quickly
-LOOK_AFTER = 0.05  # seconds between two looks at logs that grow
-SHARE = 9  # such a look is followed by so many times the seconds that it took
+ATTACH_AFTER = 0.08  # seconds until the terminal of a selection is attached, if the selection changes quickly
+READ_AFTER = 0.05  # seconds between two reads of logs that grow
+PAUSE = 19  # times the duration of a read, until the next one: at most 5 % of a processor
+EVENTS_MAX = 1000
 RUNNING = WORKING | {"starting", "stopping", "restarting"}
 
 
@@ -34,7 +37,8 @@ class Shown(enum.Enum):
 
 
 class Content:
-    """The pane of one view. `lines` is None while it shows a terminal; `instance` is the one that it was opened for."""
+    """The pane of one view. `lines` is None while it shows a terminal; `instance` is the one that it shows.
+    `is_behind` says that more output of the terminal waits than the last frame has emulated."""
 
     def __init__(self, view: View) -> None:
         self._view = view
@@ -42,24 +46,46 @@ class Content:
         self.instance = ""
         self.attachment: Attachment | None = None
         self.lines: LinesPane | None = None
+        self.is_behind = False
         self.last_rows: list[Row] = []
         self._terminal: TerminalPane | None = None
         self._source: LogLines | None = None
         self._attach_timer: Timer | None = None
-        self._look_timer: Timer | None = None
+        self._read_timer: Timer | None = None
         self._selected_at = 0.0
         self._size = (0, 0)
+        self._events: list[bytes] = []
+        self._states: dict[str, str] = {}  # of each instance, in words
 
     def close(self) -> None:
-        """Leave what is open."""
+        """Detach, and close the log files."""
         self.detach()
         self._close_source()
-        for timer in (self._attach_timer, self._look_timer):
+        for timer in (self._attach_timer, self._read_timer):
             if timer is not None:
                 timer.cancel()
 
+    def note_events(self) -> None:
+        """Record an event for each instance whose state has changed."""
+        for name, row in self._view.list.instances.items():
+            if self._states.get(name) != (words := state_in_words(row)):
+                if name in self._states:
+                    self._note_event(name, words)
+                self._states[name] = words
+
+    def _note_event(self, name: str, words: str) -> None:
+        clock = time.strftime("%H:%M:%S")
+        event = f"\x1b[2m{clock}\x1b[m  \x1b[1m{name}\x1b[m  {words}".encode()
+        self._events = [*self._events[1 - EVENTS_MAX :], event]
+        if self.shown is Shown.EVENTS and self.lines is not None:
+            self.lines.replace(self._events)
+
+    def show_events(self) -> None:
+        """Show the changes of state since the view was opened."""
+        self.show_text(Shown.EVENTS, self._events or [b"\x1b[2mno component has changed its state yet\x1b[m"])
+
     def rows_changed(self) -> None:
-        """Other instances are there, or in other states: attach to what runs now."""
+        """Take note of new rows: attach to the selected instance if it runs now."""
         if self.shown is not Shown.TERMINAL:
             return
         if self._view.list.selected != self.instance:
@@ -68,20 +94,20 @@ class Content:
             self.attach_viewer()
 
     def logs_found(self) -> None:
-        """The directory of the logs is known."""
+        """Take note that the directory of the logs is known."""
         if self.shown is Shown.TERMINAL and self.attachment is None and not self.can_attach():
             self._show_last_output()
 
     def written(self) -> None:
-        """Something was written to the logs."""
-        if self._look_timer is None:
-            self._look_timer = self._view.loop.call_in(LOOK_AFTER, self._look)
+        """Take note that the logs have changed: read them soon."""
+        if self._read_timer is None:
+            self._read_timer = self._view.loop.call_in(READ_AFTER, self._read_logs)
 
-    def _look(self) -> None:
-        """Show what is new in the logs, and wait as long as that has cost."""
-        self._look_timer = None
+    def _read_logs(self) -> None:
+        """Show new lines of the logs. Do not read again before a pause that depends on how long this took."""
+        self._read_timer = None
         began = self._view.loop.now()
-        self._view.watch_logs()
+        self._view.link.watch_logs()
         if self._source is not None and self.lines is not None:
             skipped, lines = self._source.news()
             if skipped and not self.lines.offset:
@@ -89,13 +115,13 @@ class Content:
             else:
                 self.lines.add(lines)
             self.lines.unfinished = self._source.unfinished
-            self._view.changed()
+            self._view.drawing.changed()
             took = self._view.loop.now() - began
-            if took > LOOK_AFTER / SHARE:  # a flood: the watch reports no sooner
-                self._look_timer = self._view.loop.call_in(SHARE * took, self._look)
+            if took > READ_AFTER / PAUSE:  # a flood
+                self._read_timer = self._view.loop.call_in(PAUSE * took, self._read_logs)
 
     def scroll(self, by: int, *, pages: bool = False) -> None:
-        """Go up by so many lines or pages; in a terminal, open its log for that."""
+        """Scroll up by `by` lines or pages; from a terminal, into its log."""
         if self.shown is Shown.TERMINAL and by > 0 and self.lines is None:
             self.show_lines(Shown.LOG)  # a terminal keeps no more than its screen
         if self.lines is None:
@@ -108,11 +134,12 @@ class Content:
             self.lines.scroll(by)
 
     def read_more(self, count: int) -> None:
-        """Read so many lines of the log, if it has them."""
+        """Show `count` lines of the log, all if it has fewer, and at most LINES_MAX."""
         from orchestrator.ui.pane import LINES_MAX
 
         if self._source is not None and self.lines is not None and self._source.count < LINES_MAX:
-            self.lines.replace(self._source.last(min(count, LINES_MAX)))
+            lines = self._source.last(min(count, LINES_MAX))
+            self.lines.replace(lines, has_earlier=count >= LINES_MAX and self._source.has_earlier)
 
     def _show_selected(self) -> None:
         self._attach_timer = None
@@ -124,7 +151,7 @@ class Content:
             self.show_terminal()
         else:
             self.instance = self._view.list.selected
-        self._view.changed(urgent=True)
+        self._view.drawing.changed(urgent=True)
 
     def show_terminal(self) -> None:
         """Show the terminal of the selected instance; its last output, if it has none now."""
@@ -145,7 +172,7 @@ class Content:
         return row is not None and bool(row["tty"]) and (row["state"] in RUNNING)
 
     def attach_viewer(self) -> None:
-        """Show what the selected instance prints from now on."""
+        """Attach to the terminal of the selected instance as a viewer."""
         from orchestrator.ui.pane import TerminalPane
 
         self._size = self._pane_size()
@@ -154,16 +181,16 @@ class Content:
         self.lines = None
         self._close_source()
         self.instance = self._view.list.selected
-        self.attachment = self._view.attach_to(self.instance, self._size, self._on_frames, self._on_attachment_end)
+        self.attachment = self._view.link.attach_to(self.instance, self._size, self._on_frames, self._on_attachment_end)
         if self.attachment is None:
             self._show_last_output()
 
     def _pane_size(self) -> tuple[int, int]:
-        layout = self._view.layout
+        layout = self._view.drawing.layout
         return layout.height, layout.pane_columns or layout.columns
 
     def detach(self) -> None:
-        """Leave the terminal that is shown."""
+        """Detach from the terminal that is shown."""
         if self.attachment is not None:
             self.attachment.close()
             self.attachment = None
@@ -177,13 +204,13 @@ class Content:
         if self._terminal.is_full and self.attachment is not None:
             self.attachment.pause()
         self._view.sampler.wake()
-        self._view.changed()
+        self._view.drawing.changed()
 
     def _on_attachment_end(self, why: str) -> None:
         self.attachment = None
         if why and self.shown is Shown.TERMINAL:
             self._show_last_output()
-        self._view.changed()
+        self._view.drawing.changed()
 
     def _show_last_output(self) -> None:
         """Show the end of the log of an instance that has no terminal now."""
@@ -197,7 +224,7 @@ class Content:
             return
         try:
             self._source = LogLines(logs, self._view.list.selected)
-            self.lines = LinesPane(self._source.last())
+            self.lines = LinesPane(self._source.last(), f"orchestrate logs {self._view.list.selected}")
             self.lines.unfinished = self._source.unfinished
         except OSError as error:
             self._view.status.say(f"cannot read the log: {error.strerror}", is_error=True)
@@ -217,7 +244,7 @@ class Content:
         full_screen = [name for name, row in self._view.list.instances.items() if row.get("full_screen")]
         try:
             self._source = LogLines(logs, instance, full_screen)
-            self.lines = LinesPane(self._source.last())
+            self.lines = LinesPane(self._source.last(), f"orchestrate logs {instance}".strip())
             self.lines.unfinished = self._source.unfinished
         except OSError as error:
             self._view.status.say(f"cannot read the log: {error.strerror}", is_error=True)
@@ -258,10 +285,12 @@ class Content:
             self._size = (height, columns)
             self.attachment.resize(height, columns)
         cursor = None
+        self.is_behind = False
         if self.lines is not None:
             rows = self.lines.draw(columns, height)
         elif self._terminal is not None:
-            if self._terminal.advance():
+            self.is_behind = self._terminal.advance()
+            if self.is_behind:
                 self._advance_later()
             elif self.attachment is not None:
                 self.attachment.resume()
@@ -272,8 +301,8 @@ class Content:
         return rows, cursor
 
     def _advance_later(self) -> None:
-        """More output waits than one frame emulates: the next frame goes on."""
-        self._view.changed()
+        """Continue with the next frame, because one frame emulates only a part of the output that waits."""
+        self._view.drawing.changed()
         if self.attachment is not None and self._terminal is not None and not self._terminal.is_full:
             self.attachment.resume()
 
@@ -285,16 +314,16 @@ class Content:
             title = title_of(None, self.shown.value, is_focused=focused)
         elif self.shown is Shown.TERMINAL:
             what = "" if self.lines is None else "last output"
-            title = title_of(None if row is None else dict(row), what, is_focused=focused)
+            title = title_of(row, what, is_focused=focused)
         else:
-            title = title_of(None if row is None else dict(row), self.shown.value, is_focused=focused)
+            title = title_of(row, self.shown.value, is_focused=focused)
         if self.lines is not None and self.lines.offset:
             below = self.lines.offset
             title.append((f"  {below} line{'s' if below != 1 else ''} below", BOLD))
         return title
 
     def select_changed(self) -> None:
-        """Another instance may be selected: show it, and if the selection moves quickly, once it stays."""
+        """Show the instance that is selected now. If the selection changes quickly, wait until it stops."""
         name = self._view.list.selected
         if self.shown in (Shown.WHY, Shown.HELP):
             self.leave_text()
@@ -311,7 +340,7 @@ class Content:
             self._show_selected()
 
 
-def title_of(row: dict[str, Any] | None, what: str, *, is_focused: bool) -> Row:
+def title_of(row: ShownRow | None, what: str, *, is_focused: bool) -> Row:
     """Return the row above the pane: the instance, what is shown of it, and its state."""
     style = BOLD + CYAN if is_focused else BOLD
     if row is None:

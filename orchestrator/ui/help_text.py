@@ -23,7 +23,7 @@ KEYS = (
     ("w", "why it is in its state"),
     ("Pane", ""),
     ("t", "its terminal"),
-    ("l", "show and focus its log: / searches, n and N find older and newer matches; Tab returns to the list"),
+    ("l", "show and focus its log: / searches the last 20,000 lines, n and N find older and newer matches"),
     ("m", "show and focus the merged stream of all components"),
     ("e", "the events since the view was opened"),
     ("z", "zoom: only the pane"),

@@ -1,6 +1,6 @@
-"""What is typed at the view, as names of keys, clicks of the mouse, and pasted text.
+"""Decodes what is typed at the view into names of keys, mouse events, and pasted text.
 
-Pasted text is one event: a view that took each character of it for a command would stop what the user never meant to.
+Pasted text is one event. If each of its characters were a command, a paste could stop components.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from orchestrator.terminal.key_encoding import KeyEvent, begun_at, split_keys
 
 PASTE_BEGIN, PASTE_END = b"\x1b[200~", b"\x1b[201~"
-PASTE_MAX = 1 << 16  # bytes that are kept of it
-ESCAPE_AFTER = 0.05  # seconds after which ESC alone is the key
+PASTE_MAX = 1 << 16  # bytes of pasted text that are kept
+ESCAPE_AFTER = 0.05  # seconds after which a single ESC is the Esc key
 
 _NAMES = {
     b"\x1b[A": "up",
@@ -60,7 +60,7 @@ class Mouse:
 
 @dataclass(frozen=True, slots=True)
 class Paste:
-    """Text that was pasted."""
+    """Pasted text."""
 
     text: str
 
@@ -69,7 +69,7 @@ Typed = Press | Mouse | Paste
 
 
 class KeyReader:
-    """Takes what the terminal sends, in any chunks. `waits` says that the beginning of a sequence is held: call
+    """Decodes what the terminal sends, in chunks of any size. While `waits`, it keeps the beginning of a sequence: call
     `expire` after ESCAPE_AFTER seconds."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class KeyReader:
 
     @property
     def waits(self) -> bool:
-        """Whether ESC, or the beginning of a sequence, is held."""
+        """Whether ESC, or the beginning of a sequence, is kept."""
         return bool(self._begun)
 
     def feed(self, data: bytes) -> list[Typed]:
@@ -101,7 +101,7 @@ class KeyReader:
         return typed
 
     def expire(self) -> list[Typed]:
-        """Nothing more has come: what is held are keys."""
+        """Return the key that was kept, because nothing has followed it."""
         begun, self._begun = self._begun, b""
         return [Press("escape")] if begun[:1] == b"\x1b" and self._pasted is None else []
 
@@ -119,7 +119,7 @@ class KeyReader:
 
 
 def _whole_characters(data: bytes) -> int:
-    """Return where a character begins that the end of `data` cuts off; the length of `data` if none does."""
+    """Return where an incomplete character at the end of `data` begins; the length of `data` if there is none."""
     for back in range(1, min(4, len(data) + 1)):
         byte = data[-back]
         if byte >= 0xC0:
@@ -131,7 +131,7 @@ def _whole_characters(data: bytes) -> int:
 
 def _keys(data: bytes) -> list[Typed]:
     typed: list[Typed] = []
-    text = bytearray()  # of a character of several bytes
+    text = bytearray()  # the bytes of one character so far
     for key in split_keys(data):
         if len(key.raw) == 1 and key.raw[0] >= 0x80:
             text += key.raw

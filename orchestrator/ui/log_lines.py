@@ -1,24 +1,27 @@
-"""Lines of log files for a pane: the last ones, and those that come, as the merged stream shows them.
+"""Lines of log files for the pane, as the merged stream shows them: the last ones, and new ones.
 
-Bounded: if more is written than a reader could follow, the pane jumps to the last lines again.
+If more is written than a person could read, lines are skipped and the pane continues with the last ones.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Collection
 from pathlib import Path
 
 from orchestrator.output import labels
 from orchestrator.output.log_reader import Line, Logs
 from orchestrator.output.log_rows import Rows
-from orchestrator.terminal.escapes import RESET, keep_colours
-from orchestrator.terminal.row import replay
+from orchestrator.terminal.escapes import RESET, keep_colors
+from orchestrator.terminal.row import replay, rewrites
+from orchestrator.terminal.sgr import NO_SGR
 from orchestrator.terminal.width import expand_tabs, padded, width
+from orchestrator.ui.pane import LINES_MAX
 from orchestrator.ui.styled_text import colored
 
 FIRST = 500  # lines of each instance that are read at first
-FOLLOWED_MAX = 1 << 17  # bytes written since the last look, beyond which lines are skipped
+FOLLOWED_MAX = 1 << 17  # bytes written since the last read, beyond which lines are skipped
 SKIPPED = b"\x1b[33m-- lines skipped here; the log has them --\x1b[m"
 
 
@@ -38,15 +41,21 @@ class LogLines:
         self._rows = Rows()
         self._sizes = self._present_sizes()
         self.count = FIRST
+        self._is_cut = False  # whether `last` has left out lines of several instances
 
     def last(self, count: int = FIRST) -> list[bytes]:
-        """Return the last lines, so many of each instance; what is written later is news."""
+        """Return the last `count` lines of each instance, at most LINES_MAX. `news` returns those that are written
+        later."""
         self.close()
         self._logs = self._open()
         self._rows = Rows()
         self._sizes = self._present_sizes()
         self.count = count
-        return [self._shown(line) for line in self._rows.take(self._logs.last(count, whole=True))]
+        lines = deque(self._logs.last(count, whole=True), LINES_MAX + 1)
+        self._is_cut = len(lines) > LINES_MAX
+        if self._is_cut:
+            lines.popleft()
+        return [self._shown(line) for line in self._rows.take(lines)]
 
     def news(self) -> tuple[bool, list[bytes]]:
         """Return the lines that were written since the last call. The flag says that lines were skipped, and these
@@ -60,8 +69,13 @@ class LogLines:
         return False, [self._shown(line) for line in self._rows.take(self._logs.news())]
 
     @property
+    def has_earlier(self) -> bool:
+        """Whether the last call of `last` has left out lines before those that it returned."""
+        return self._is_cut or any(reader.has_earlier for reader in self._logs.readers.values())
+
+    @property
     def unfinished(self) -> tuple[bytes, ...]:
-        """The lines that have no end yet."""
+        """The unfinished lines."""
         lines = [reader.unfinished for reader in self._logs.readers.values()]
         shown = [self._rows.unfinished(line) for line in lines if line is not None]
         return tuple(self._shown(line) for line in shown if line.text)
@@ -85,7 +99,10 @@ class LogLines:
         return sizes
 
     def _shown(self, line: Line) -> bytes:
-        text = expand_tabs(keep_colours(replay(line.text[:8192]))) + RESET
+        text = line.text[:8192]
+        if rewrites(text.rstrip(b"\r")) or NO_SGR.search(text):
+            text = replay(text)  # takes ten times as long as the rest
+        text = expand_tabs(keep_colors(text)) + RESET
         return text if self._instance else self._prefix(line) + text
 
     def _prefix(self, line: Line) -> bytes:

@@ -6,35 +6,45 @@ import re
 from collections import deque
 from collections.abc import Iterable
 
-from orchestrator.model.control import Frame, FrameKind, MalformedFrame, parse_size
+from orchestrator.model.frames import Frame, FrameKind, MalformedFrame, parse_size
 from orchestrator.terminal.emulator import Emulator
 from orchestrator.terminal.escapes import ESC, RESET
 from orchestrator.terminal.screen_cells import BLANK, Cell, sgr
 from orchestrator.terminal.screen_cells import Row as Cells
-from orchestrator.terminal.sgr import NO_SGR, SGR, open_style
-from orchestrator.ui.styled_text import DIM, Row, marked, padded, plain, runs_of, wrapped
+from orchestrator.terminal.sgr import NO_SGR, SGR
+from orchestrator.ui.styled_text import DIM, YELLOW, Row, marked, padded, plain, runs_of, wrapped
 
 SLICE = 8192  # bytes that are emulated at once: about 10 ms
-PENDING_MAX = 1 << 18  # bytes that wait to be emulated, beyond which no more are read
-LINES_MAX = 20_000
-_NOT_PLAIN = re.compile(rb"[\x0b\x0c\x0e\x0f\x18\x1a]")  # controls that do more than write and begin lines
+PENDING_MAX = 1 << 18  # bytes of lines queued for emulation, beyond which no more are read
+UNCUT_MAX = SLICE  # … if they are not only lines, which cannot be cut: the supervisor skips output sooner
+SEQUENCE_MAX = 32  # bytes of an SGR sequence, about
+LINES_MAX = 20_000  # lines that are kept; `read_more` in content.py and the search read no more of a log
+CAN = b"\x18"
+_NOT_PLAIN = re.compile(rb"[\x0b\x0c\x0e\x0f\x18\x1a]")  # controls other than those of plain lines
 
 
 class TerminalPane:
-    """Emulates what a component prints. `take` collects, `advance` emulates a slice of that."""
+    """Emulates the terminal of a component. `take` queues its output, `advance` emulates a slice of the queue."""
 
     def __init__(self, rows: int, columns: int) -> None:
         self._emulator = Emulator(columns, rows)
         self._pending: deque[bytes | tuple[int, int]] = deque()
         self.pending_size = 0
+        self._has_only_lines = True  # in the queue
         self._rows: dict[int, Row] = {}
 
     def take(self, frames: Iterable[Frame]) -> None:
-        """Take frames of an attachment; others than output and size are ignored."""
+        """Queue the output and sizes in frames of an attachment."""
         for frame in frames:
             if frame.kind is FrameKind.OUTPUT:
-                self._pending.append(frame.body)
-                self.pending_size += len(frame.body)
+                body = frame.body
+                if self._has_only_lines and body.startswith(CAN) and body.endswith(b"\r\n"):
+                    # The supervisor has skipped output. This ends its modes, and would keep lines from being cut.
+                    self._emulator.feed(body.removesuffix(b"\r\n"))
+                    body = RESET + b"\r\n"
+                self._has_only_lines = self._has_only_lines and _has_only_lines(_without_last(body))
+                self._pending.append(body)
+                self.pending_size += len(body)
             elif frame.kind is FrameKind.SIZE:
                 try:
                     self._pending.append(parse_size(frame.body))
@@ -43,11 +53,11 @@ class TerminalPane:
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits that nothing more is to be read."""
-        return self.pending_size >= PENDING_MAX
+        """Whether the queue is full, so that no more is to be read."""
+        return self.pending_size >= (PENDING_MAX if self._has_only_lines else UNCUT_MAX)
 
     def advance(self) -> bool:
-        """Emulate a slice of what waits; return whether more waits."""
+        """Emulate a slice of the queue; return whether more is queued."""
         if self.pending_size > SLICE:
             self._skip()
         left = SLICE
@@ -64,10 +74,11 @@ class TerminalPane:
             left -= len(first)
             self.pending_size -= len(first)
             self._emulator.feed(first)
+        self._has_only_lines = self._has_only_lines or not self._pending
         return bool(self._pending)
 
     def _skip(self) -> None:
-        """Leave out what is scrolled off the screen anyway, if nothing but lines waits."""
+        """Drop lines from the queue that would scroll off the screen anyway, if it has nothing but lines."""
         if not all(isinstance(one, bytes) for one in self._pending):
             return
         waiting = b"".join(one for one in self._pending if isinstance(one, bytes))
@@ -76,7 +87,7 @@ class TerminalPane:
         self.pending_size = len(shown)
 
     def draw(self, columns: int, height: int) -> tuple[list[Row], tuple[int, int] | None]:
-        """Return so many rows of so many columns, and the cursor's row and column in them, None if it is not shown."""
+        """Return `height` rows of `columns` columns, and the row and column of the cursor, None if it is hidden."""
         emulator = self._emulator
         for number in emulator.take_changed():
             self._rows.pop(number, None)
@@ -93,19 +104,31 @@ class TerminalPane:
 
 
 def last_screenful(data: bytes, rows: int) -> bytes:
-    """Return the end of `data` that leaves the same screen of so many rows, if it is lines and colors only; otherwise
-    all of it."""
-    if _NOT_PLAIN.search(data) or (ESC in data and NO_SGR.search(data)):
+    """Return the end of `data` that leaves the same screen of `rows` rows, if `data` has only lines and colors;
+    otherwise all of it."""
+    if not _has_only_lines(data):
+        return data
+    if data.count(b"\r\n") < 2 * rows:  # some rows may be there already: only one that is scrolled in gets a background
         return data
     start = len(data)
     for _ in range(rows + 1):
         start = data.rfind(b"\r\n", 0, start)
-        if start < 0:
-            return data
-    left_out = data[:start]
-    sequences = SGR.findall(left_out)
-    reset = RESET if any(one in (RESET, b"\x1b[0m") for one in sequences) else b""
-    return reset + open_style(b"", left_out) + b"\r\n" * rows + data[start + 2 :]
+    styles = []  # each sequence left out, at its last place, from the last reset on; also 39, which ends an earlier 31
+    for sequence in dict.fromkeys(reversed(SGR.findall(data[:start]))):
+        styles.append(sequence)
+        if sequence in (RESET, b"\x1b[0m"):
+            break
+    return b"".join(reversed(styles)) + b"\r\n" * rows + data[start + 2 :]
+
+
+def _has_only_lines(data: bytes) -> bool:
+    return not _NOT_PLAIN.search(data) and not (ESC in data and NO_SGR.search(data))
+
+
+def _without_last(data: bytes) -> bytes:
+    """Return a chunk without its last escape sequence, which may be cut off."""
+    end = data.rfind(ESC, max(0, len(data) - SEQUENCE_MAX))
+    return data if end < 0 else data[:end]
 
 
 def _runs(cells: Cells) -> Row:
@@ -131,40 +154,64 @@ class LinesPane:
     """Lines with SGR sequences; follows the last one unless it is scrolled up.
 
     `offset` is how many lines are below the last one that is shown. `unfinished` is shown below the last line.
+    `command` prints all lines, also those that are not kept here.
     """
 
-    def __init__(self, lines: Iterable[bytes] = ()) -> None:
+    def __init__(self, lines: Iterable[bytes] = (), command: str = "") -> None:
         self._lines: deque[bytes] = deque(lines, LINES_MAX)
+        self._command = command
+        self._has_earlier = False  # whether lines are known to be missing before the first one
         self.offset = 0
         self.unfinished: tuple[bytes, ...] = ()
         self.needle = ""
         self._height = 1
+        self._columns = 0
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def add(self, lines: list[bytes]) -> None:
-        """Add lines; if it is scrolled up, what is shown stays."""
+        """Add lines. While scrolled up, the same lines stay on the screen."""
         if self.offset:
             self.offset = min(len(self._lines) + len(lines) - 1, self.offset + len(lines))
+        self._has_earlier = self._has_earlier or len(self._lines) + len(lines) > LINES_MAX
         self._lines.extend(lines)
 
-    def replace(self, lines: list[bytes]) -> None:
-        """Show other lines, for example more of the same."""
+    def replace(self, lines: list[bytes], *, has_earlier: bool = False) -> None:
+        """Show other lines, for example more of the same. `has_earlier` says that there are lines before them, which
+        cannot be shown here."""
         self._lines = deque(lines, LINES_MAX)
+        self._has_earlier = has_earlier or len(lines) > LINES_MAX
         self.offset = min(self.offset, max(0, len(self._lines) - 1))
 
     @property
     def is_at_top(self) -> bool:
         """Whether the first line is shown."""
-        return self.offset >= len(self._lines) - self._height
+        return self.offset >= self._top_offset()
+
+    def _top_offset(self) -> int:
+        """Return the offset with which the first line is in the first row."""
+        lines = len(self._lines)
+        rows = len(self._wrapped_mark())
+        for number in range(min(lines, self._height)):
+            rows += len(wrapped(runs_of(self._lines[number]), self._columns)) if self._columns else 1
+            if rows >= self._height:
+                return lines - 1 - number
+        return 0
+
+    def _wrapped_mark(self) -> list[Row]:
+        """Return the rows above the first line: none if it is the first one of the log."""
+        if not self._has_earlier or not self._command:
+            return []
+        row: Row = [(f"-- earlier lines: {self._command} --", YELLOW)]
+        return wrapped(row, self._columns) if self._columns else [row]
 
     def scroll(self, by: int) -> None:
-        """Go up by so many lines; down, if that is negative."""
-        self.offset = max(0, min(self.offset + by, max(0, len(self._lines) - self._height)))
+        """Go up by `by` lines; down if it is negative."""
+        self.offset = max(0, min(self.offset + by, self._top_offset()))
 
     def page(self, by: int) -> None:
-        """Go up by so many pages."""
+        """Go up by `by` pages."""
         self.scroll(by * max(1, self._height - 1))
 
     def go_to_top(self) -> None:
@@ -172,7 +219,7 @@ class LinesPane:
         self.scroll(len(self._lines))
 
     def find(self, needle: str) -> str:
-        """Go to the nearest line above that contains `needle`, from the end; return what to say about it."""
+        """Go to the nearest line above that contains `needle`, from the end; return a message for the status line."""
         self.needle = needle
         if not needle:
             return ""
@@ -185,22 +232,26 @@ class LinesPane:
             return "type / to search"
         hits = [number for number, line in enumerate(reversed(self._lines)) if self._matches(line)]
         if not hits:
-            return f"no match for {self.needle!r}"
+            return f"no match for {self.needle!r}{self._where}"
         later = [n for n in hits if n > self.offset or (including and n == self.offset)]
         earlier = [n for n in hits if n < self.offset]
         if by > 0 and not later:
-            return f"no older match for {self.needle!r}"
+            return f"no older match for {self.needle!r}{self._where}"
         if by < 0 and not earlier:
             return f"no newer match for {self.needle!r}"
         self.offset = later[0] if by > 0 else earlier[-1]
         return f"match {hits.index(self.offset) + 1} of {len(hits)} for {self.needle!r}, from the end"
 
+    @property
+    def _where(self) -> str:
+        return f" in the last {len(self._lines):,} lines" if self._has_earlier else ""
+
     def _matches(self, line: bytes) -> bool:
         return self.needle.lower() in SGR.sub(b"", line).decode("utf-8", "replace").lower()
 
     def draw(self, columns: int, height: int) -> list[Row]:
-        """Return so many rows of so many columns: the last that fit."""
-        self._height = height
+        """Return `height` rows of `columns` columns: the last that fit, or at the top the first."""
+        self._height, self._columns = height, columns
         rows: list[Row] = []
         if not self.offset:
             for line in reversed(self.unfinished):
@@ -211,7 +262,10 @@ class LinesPane:
             row = runs_of(self._lines[index])
             rows[:0] = wrapped(marked(row, self.needle) if self.needle else row, columns)
             index -= 1
-        return [padded(row, columns) for row in rows[-height:]] + [padded([], columns)] * (height - len(rows))
+        if index < 0:
+            rows[:0] = self._wrapped_mark()
+        rows = rows[:height] if self.offset and self.is_at_top else rows[-height:]
+        return [padded(row, columns) for row in rows] + [padded([], columns)] * (height - len(rows))
 
 
 def text_of(rows: Iterable[Row]) -> str:

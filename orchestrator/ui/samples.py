@@ -1,8 +1,8 @@
-"""What the instances use and write, sampled only while something happens.
+"""CPU, memory, ports and output of the instances, sampled only while they are active.
 
-The kernel reports that a log file has grown (inotify(7)); then samples are taken each SAMPLE_EVERY seconds, until for
-QUIET_SAMPLES of them nothing was written and nothing ran. So a silent system costs no wake-up. A component that begins
-to compute without a word is not noticed until the next output, key or change of a state.
+The kernel reports that a log file has grown (inotify(7)). Then a sample is taken every SAMPLE_EVERY seconds, until in
+QUIET_SAMPLES of them no instance has written or computed. So a silent system causes no wake-up. A component that begins
+to compute without output is not noticed until the next output, key or state change.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.ui.component_list import SPARKS, Sample
 
 if TYPE_CHECKING:
+    from orchestrator.model.control import ShownRow
     from orchestrator.process.usage import TreeReader, Usage
 
 SAMPLE_EVERY = 1.0  # seconds
 QUIET_SAMPLES = 3
-IDLE = 0.005  # of a processor, below which nothing runs
-PORTS_EVERY = 5  # samples between two looks at the ports of an instance
+IDLE = 0.005  # of a processor, below which an instance counts as idle
+PORTS_EVERY = 5  # samples between two searches for the ports of an instance
 
 
 class Sampler:
@@ -33,7 +34,7 @@ class Sampler:
     def __init__(
         self,
         loop: Loop,
-        rows: Callable[[], Iterable[dict[str, Any]]],
+        rows: Callable[[], Iterable[ShownRow]],
         names: Callable[[], Iterable[str]],
         on_sample: Callable[[], None],
     ) -> None:
@@ -46,24 +47,19 @@ class Sampler:
         self._sizes: dict[str, int] = {}
         self._activity: dict[str, deque[int]] = {}
         self._before: dict[int, tuple[float, Usage]] = {}
-        self._ports: dict[int, tuple[int, tuple[int, ...]]] = {}  # by guardian: the sample that found them, and they
+        self._ports: dict[int, tuple[int, tuple[int, ...]]] = {}  # by guardian: the number of the sample, the ports
         self._count = 0
         self._quiet = 0
         self._timer: Timer | None = None
 
-    @property
-    def is_resting(self) -> bool:
-        """Whether no sample is due."""
-        return self._timer is None
-
     def wake(self) -> None:
-        """Something happens: sample from now on."""
+        """Begin to sample, because something has happened."""
         self._quiet = 0
         if self._timer is None:
             self._timer = self._loop.call_in(0.0 if not self._count else SAMPLE_EVERY / 4, self._sample)
 
     def close(self) -> None:
-        """Sample no more."""
+        """Stop sampling."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -71,9 +67,9 @@ class Sampler:
     def _sample(self) -> None:
         self._timer = None
         self._count += 1
-        written = self._look_at_logs()
-        works = self._look_at_usage()
-        self._quiet = 0 if written or works else self._quiet + 1
+        written = self._sample_logs()
+        is_busy = self._sample_usage()
+        self._quiet = 0 if written or is_busy else self._quiet + 1
         if self._quiet < QUIET_SAMPLES:
             self._timer = self._loop.call_in(SAMPLE_EVERY, self._sample)
         else:
@@ -82,7 +78,7 @@ class Sampler:
                 self.samples[name] = Sample(sample.cpu, sample.memory, sample.ports)
         self._on_sample()
 
-    def _look_at_logs(self) -> bool:
+    def _sample_logs(self) -> bool:
         if self.logs is None:
             return False
         any_written = False
@@ -98,19 +94,19 @@ class Sampler:
             self._activity.setdefault(name, deque(maxlen=SPARKS)).append(written)
         return any_written
 
-    def _look_at_usage(self) -> bool:
+    def _sample_usage(self) -> bool:
         from orchestrator.process.usage import TreeReader  # after the first frame
 
-        works, trees = False, TreeReader()
+        is_busy, trees = False, TreeReader()
         for row in self._rows():
             name, guardian = row["instance"], row["guardian"]
             cpu, memory = self._usage(row, guardian, trees) if guardian else (None, None)
-            works |= (cpu or 0.0) >= IDLE
+            is_busy |= (cpu or 0.0) >= IDLE
             ports = self._ports_of(guardian, trees) if guardian and row["pid"] else ()
             self.samples[name] = Sample(cpu, memory, ports, tuple(self._activity.get(name, ())))
-        return works
+        return is_busy
 
-    def _usage(self, row: dict[str, Any], guardian: int, trees: TreeReader) -> tuple[float | None, int | None]:
+    def _usage(self, row: ShownRow, guardian: int, trees: TreeReader) -> tuple[float | None, int | None]:
         from orchestrator.process.usage import Usage
 
         usage = trees.usage_of(guardian)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestrator.terminal.escapes import RESET
+from orchestrator.terminal.escapes import RESET, drop_loose_joiners
 from orchestrator.terminal.sgr import SGR
 from orchestrator.terminal.width import cells, width
 
 Run = tuple[str, bytes]
 Row = list[Run]
 
-STYLE_MAX = 256  # bytes of SGR that are kept open
+STYLE_MAX = 256  # bytes of SGR sequences that are open at once; more are dropped
 REVERSE = b"\x1b[7m"
 BOLD = b"\x1b[1m"
 DIM = b"\x1b[2m"
@@ -24,7 +24,7 @@ YELLOW = b"\x1b[33m"
 CYAN = b"\x1b[36m"
 MAGENTA = b"\x1b[35m"
 
-_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "�")  # a text that has some must not steer the terminal
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "�")  # controls in a text must not reach the terminal
 _COLORS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _RESETS = (b"\x1b[m", b"\x1b[0m")
 
@@ -59,7 +59,7 @@ def width_of(row: Iterable[Run]) -> int:
 
 
 def wrapped(row: Row, columns: int) -> list[Row]:
-    """Break a row into rows of at most so many columns; an empty one stays one row."""
+    """Break a row into rows of at most `columns` columns; an empty row stays one row."""
     rows: list[Row] = [[]]
     left = columns
     for text, style in row:
@@ -69,7 +69,7 @@ def wrapped(row: Row, columns: int) -> list[Row]:
                 rows.append([])
                 left = columns
                 continue
-            count = max(1, count)  # a wide character in a single column: it is cut when it is drawn
+            count = max(1, count)  # a wide character and a single column: cut when it is drawn
             rows[-1].append((text[:count], style))
             left -= taken
             text = text[count:]
@@ -80,7 +80,7 @@ def wrapped(row: Row, columns: int) -> list[Row]:
 
 
 def cut(row: Iterable[Run], columns: int, mark: str = "…") -> Row:
-    """Shorten a row to so many columns; `mark` is the last character of a row that was too wide."""
+    """Shorten a row to `columns` columns; `mark` is the last character of a row that was too wide."""
     row = list(row)
     if width_of(row) <= columns:
         return row
@@ -97,15 +97,10 @@ def cut(row: Iterable[Run], columns: int, mark: str = "…") -> Row:
 
 
 def padded(row: Iterable[Run], columns: int, style: bytes = b"") -> Row:
-    """Return a row of exactly so many columns, cut or filled with blanks in `style`."""
+    """Return a row of exactly `columns` columns, cut or filled with blanks in `style`."""
     short = cut(row, columns)
     missing = columns - width_of(short)
     return [*short, (" " * missing, style)] if missing > 0 else short
-
-
-def styled(row: Iterable[Run], style: bytes) -> Row:
-    """Return a row with one more style over each run."""
-    return [(text, before + style) for text, before in row]
 
 
 def marked(row: Row, needle: str) -> Row:
@@ -144,7 +139,7 @@ def encoded(row: Iterable[Run], *, colors: bool = True) -> bytes:
         shown += text.translate(_CONTROLS).encode("utf-8", "replace")
     if open_style:
         shown += RESET
-    return bytes(shown)
+    return drop_loose_joiners(bytes(shown))
 
 
 def plain(row: Iterable[Run]) -> str:
@@ -157,7 +152,7 @@ def _without_colors(style: bytes) -> bytes:
 
 
 def _fitting(text: str, columns: int) -> tuple[int, int]:
-    """Return how many characters fit into so many columns, and how many columns they take."""
+    """Return how many characters of `text` fit into `columns` columns, and how many columns they take."""
     if text.isascii():
         count = max(0, min(len(text), columns))
         return count, count

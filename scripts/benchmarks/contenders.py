@@ -17,6 +17,8 @@ from benchmarks.workspace import Workspace
 
 CHECKOUT = Path(__file__).parent.parent.parent
 OWN_WIDTH = len("orchestrate")
+AGAINST = "against"
+against: list[str] = []  # the command of another orchestrate that is measured too; empty for none
 # Settings of the caller that would change what is measured.
 _DROPPED = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PYTHONUNBUFFERED", "NOTIFY_SOCKET")
 
@@ -38,7 +40,7 @@ class Contender:
     argv: Callable[[Path, list[Component]], list[str]]
     prefix: Callable[[str], str]
     own: str = ""
-    strips_colours: bool = False  # where its output is no terminal
+    strips_colors: bool = False  # where its output is no terminal
 
 
 def environment() -> dict[str, str]:
@@ -62,7 +64,7 @@ def orchestrate_command() -> list[str]:
     return [installed] if installed else [sys.executable, "-m", "orchestrator"]
 
 
-def orchestrates(*options: str, strips_colours: bool = True) -> list[Contender]:
+def orchestrates(*options: str, strips_colors: bool = True) -> list[Contender]:
     """Return orchestrate; where it writes log files, once with them and once with `--no-log`."""
     help_text = subprocess.run(
         [*orchestrate_command(), "up", "--help"], env=environment(), capture_output=True, text=True, check=False
@@ -70,16 +72,22 @@ def orchestrates(*options: str, strips_colours: bool = True) -> list[Contender]:
     variants = [("orchestrate", options)]
     if "--no-log" in help_text:
         variants.append(("orchestrate --no-log", (*options, "--no-log")))
-    return [_orchestrate(name, given, strips_colours) for name, given in variants]
+    return [_orchestrate(name, orchestrate_command(), given, strips_colors) for name, given in variants]
 
 
-def _orchestrate(name: str, options: tuple[str, ...], strips_colours: bool) -> Contender:
+def rivals(*options: str, strips_colors: bool = True) -> list[Contender]:
+    """Return the other orchestrate that bench was given, with these options, and honcho where it is installed."""
+    others = [_orchestrate(AGAINST, against, options, strips_colors)] if against else []
+    return [*others, *honchos()]
+
+
+def _orchestrate(name: str, command: list[str], options: tuple[str, ...], strips_colors: bool) -> Contender:
     return Contender(
         name,
-        lambda directory, components: [*orchestrate_command(), "up", "-f", _procfile(directory, components), *options],
+        lambda directory, components: [*command, "up", "-f", _procfile(directory, components), *options],
         lambda component: f"{component:{OWN_WIDTH}} | ",
         f"{'orchestrate':{OWN_WIDTH}} | ",
-        strips_colours,
+        strips_colors,
     )
 
 

@@ -6,7 +6,7 @@ Once into a pipe that is read as fast as bytes come, once into one that nobody r
 import time
 
 from benchmarks import processes, report
-from benchmarks.contenders import Component, Contender, honchos, orchestrates, standalone_alike
+from benchmarks.contenders import Component, Contender, orchestrates, rivals, standalone_alike
 from benchmarks.flow import Gate, Sink
 from benchmarks.report import Column, Row
 from benchmarks.running import Run, Settings
@@ -35,7 +35,7 @@ def measure(settings: Settings, space: Workspace) -> list[Row]:
         def sizes(contender: Contender, is_read: bool = is_read) -> list[float]:
             return _sizes(contender, is_read, seconds, space)
 
-        entrants = [orchestrates()[0], *honchos(), standalone_alike()]
+        entrants = [orchestrates()[0], *rivals(), standalone_alike()]
         samples = interleaved(entrants, settings.repetitions(3), sizes)
         rows += [
             {

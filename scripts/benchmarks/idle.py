@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import processes, report
-from benchmarks.contenders import Contender, honchos, orchestrates
+from benchmarks.contenders import Contender, orchestrates, rivals
 from benchmarks.report import Column, Row
 from benchmarks.running import Settings, start_silent
 from benchmarks.turns import interleaved
@@ -44,12 +44,12 @@ def measure(settings: Settings, space: Workspace) -> list[Row]:
         with run:
             time.sleep(settling)
             own = run.own()
-            with _Trace(own, space.new_directory() / "trace", settling) as trace:
+            with Trace(own, space.new_directory() / "trace", settling) as trace:
                 calls, switches = trace.returns(), processes.switches(own)
                 time.sleep(window)
                 return len(own), _less(trace.returns(), calls), processes.switches(own) - switches
 
-    samples = interleaved([orchestrates()[0], *honchos()], settings.repetitions(1), wakeups)
+    samples = interleaved([orchestrates()[0], *rivals()], settings.repetitions(1), wakeups)
     return [
         {
             "contender": name,
@@ -68,7 +68,7 @@ def _less(now: int | None, before: int | None) -> int | None:
     return None if now is None or before is None else now - before
 
 
-class _Trace:
+class Trace:
     """strace -f over `pids`; `returns` is None where there is no strace, or it may not trace."""
 
     def __init__(self, pids: Sequence[int], path: Path, settling: float) -> None:
@@ -76,7 +76,7 @@ class _Trace:
         self._settling = settling
         self._pids = pids
 
-    def __enter__(self) -> "_Trace":
+    def __enter__(self) -> "Trace":
         options = [word for pid in self._pids for word in ("-p", str(pid))]
         try:
             self._strace: subprocess.Popen[str] | None = subprocess.Popen(

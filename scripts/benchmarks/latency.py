@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from benchmarks import processes, report
-from benchmarks.contenders import Component, Contender, honchos, limit, orchestrates, standalone_alike
+from benchmarks.contenders import Component, Contender, limit, orchestrates, rivals, standalone_alike
 from benchmarks.flow import Gate, Sink
 from benchmarks.report import Column, Row
 from benchmarks.running import Run, Settings
@@ -47,7 +47,7 @@ class Figures:
 def measure(settings: Settings, space: Workspace) -> list[Row]:
     """Return a row for each case and contender; percentiles are medians over the runs."""
     lines = 20 if settings.quick else LINES
-    entrants = [limit(space), orchestrates()[0], *honchos(), standalone_alike()]
+    entrants = [limit(space), orchestrates()[0], *rivals(), standalone_alike()]
     rows: list[Row] = []
     for case, sink, beside_flood in CASES:
         if settings.leaves_out(case):

@@ -7,7 +7,7 @@ import time
 from statistics import median
 
 from benchmarks import processes, report
-from benchmarks.contenders import Contender, honchos, orchestrates
+from benchmarks.contenders import Contender, orchestrates, rivals
 from benchmarks.report import Column, Row
 from benchmarks.running import Settings, start_silent
 from benchmarks.turns import interleaved
@@ -37,7 +37,7 @@ def measure(settings: Settings, space: Workspace) -> list[Row]:
             shares = sum(processes.proportional_memory(pid) for pid in own)
             return [processes.private_memory(pid) / MB for pid in own], shares / MB
 
-    samples = interleaved([orchestrates()[0], *honchos()], settings.repetitions(3), sizes)
+    samples = interleaved([orchestrates()[0], *rivals()], settings.repetitions(3), sizes)
     return [_row(name, count, runs) for name, runs in samples.items()]
 
 

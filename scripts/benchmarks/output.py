@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import logger, processes, report
-from benchmarks.contenders import Component, Contender, honchos, limit, orchestrates, standalone_alike
+from benchmarks.contenders import Component, Contender, limit, orchestrates, rivals, standalone_alike
 from benchmarks.flow import Gate, Sink
 from benchmarks.report import Column, Row
 from benchmarks.running import PATIENCE, Run, Settings
@@ -73,7 +73,7 @@ class Case:
         return [f"flood-{chr(ord('a') + number)}" for number in range(self.count)]
 
     @property
-    def keeps_colours(self) -> bool:
+    def keeps_colors(self) -> bool:
         """Whether escapes reach the sink through everybody."""
         return self.sink == "pty" or bool(self.options)
 
@@ -82,8 +82,8 @@ ALWAYS = ("--color", "always")
 CASES = (
     Case("100 bytes", with_pipes=True),
     Case("100 bytes, 8 at once", count=8, with_pipes=True),
-    Case("coloured", kind="coloured"),
-    Case("coloured, kept", kind="coloured", options=ALWAYS),
+    Case("colored", kind="colored"),
+    Case("colored, kept", kind="colored", options=ALWAYS),
     Case("Python logger", program="logger.py", head=logger.HEAD),
     Case("100 bytes, tty = false", tty=False),
     Case("4 KB", length=4096),
@@ -91,7 +91,7 @@ CASES = (
     Case("100 bytes", sink="file"),
     Case("100 bytes", sink="pty"),
     Case("100 bytes, 8 at once", sink="pty", count=8),
-    Case("coloured", sink="pty", kind="coloured"),
+    Case("colored", sink="pty", kind="colored"),
 )
 
 
@@ -139,8 +139,8 @@ def _contenders(case: Case, space: Workspace) -> list[Contender]:
     return [
         *([limit(space)] if case.tty else []),
         *([limit(space, pipes=True)] if case.with_pipes or not case.tty else []),
-        *orchestrates(*options, strips_colours=not case.keeps_colours),
-        *honchos(),
+        *orchestrates(*options, strips_colors=not case.keeps_colors),
+        *rivals(*options, strips_colors=not case.keeps_colors),
         standalone_alike(),
     ]
 
@@ -190,7 +190,7 @@ def _producer_command(case: Case, gate: Gate, id_: str, lines: int, space: Works
 
 
 def _sink_command(case: Case, contender: Contender, names: list[str], lines: int, space: Workspace) -> list[str | Path]:
-    strips = case.kind == "coloured" and contender.strips_colours
+    strips = case.kind == "colored" and contender.strips_colors
     kind = "stripped" if strips else case.kind
     prefixes = [contender.prefix(name) + case.head for name in names]
     return [space.program("sink"), kind, str(case.length), str(lines), contender.own, *prefixes]

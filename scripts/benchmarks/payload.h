@@ -2,11 +2,11 @@
    disorder show; the filling changes from line to line, so that bytes of another line show. */
 #include <string.h>
 
-enum kind { PLAIN, COLOURED, STRIPPED };
+enum kind { PLAIN, COLORED, STRIPPED };
 
 #define DIGITS 10
 #define LONGEST 8192 /* bytes of a line, its end included */
-#define COLOUR "\x1b[32m"
+#define COLOR "\x1b[32m"
 #define RESET "\x1b[m"
 
 struct line {
@@ -19,7 +19,7 @@ struct line {
 static char filling[LONGEST + 64];
 
 static enum kind kind_named(const char *name) {
-    return strcmp(name, "coloured") == 0 ? COLOURED : strcmp(name, "stripped") == 0 ? STRIPPED : PLAIN;
+    return strcmp(name, "colored") == 0 ? COLORED : strcmp(name, "stripped") == 0 ? STRIPPED : PLAIN;
 }
 
 static struct line first_line(enum kind kind, size_t length, char id) {
@@ -51,14 +51,14 @@ static char *append(char *end, const char *bytes, size_t length) {
 
 /* Write the line to `out`, LF included; return its length. */
 static size_t put(const struct line *line, char *out) {
-    size_t escapes = line->kind == PLAIN ? 0 : sizeof COLOUR - 1 + sizeof RESET - 1;
+    size_t escapes = line->kind == PLAIN ? 0 : sizeof COLOR - 1 + sizeof RESET - 1;
     size_t length = line->kind == STRIPPED ? line->length - escapes : line->length;
     char *end = append(out, line->head, sizeof line->head);
-    if (line->kind == COLOURED)
-        end = append(end, COLOUR, sizeof COLOUR - 1);
+    if (line->kind == COLORED)
+        end = append(end, COLOR, sizeof COLOR - 1);
     if (line->kind != PLAIN)
         end = append(end, "INFO", 4);
-    if (line->kind == COLOURED)
+    if (line->kind == COLORED)
         end = append(end, RESET, sizeof RESET - 1);
     end = append(end, filling + line->number % 64, out + length - 1 - end);
     *end++ = '\n';

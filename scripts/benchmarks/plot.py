@@ -11,8 +11,8 @@ from typing import Any
 
 Row = dict[str, Any]
 
-COLOURS = {"C": "#777777", "C, pipes": "#aaaaaa", "orchestrate": "#0b7285", "orchestrate --no-log": "#3bc9db"}
-OTHER_COLOURS = ("#e8590c", "#f08c00", "#9c36b5")
+COLORS = {"C": "#777777", "C, pipes": "#aaaaaa", "orchestrate": "#0b7285", "orchestrate --no-log": "#3bc9db"}
+OTHER_COLORS = ("#e8590c", "#f08c00", "#9c36b5")
 WIDTH, LEFT, RIGHT = 860, 190, 170  # of the picture; of the names of cases; of what is written beside a bar
 BAR, GAP, TOP = 13, 12, 56  # heights
 
@@ -20,7 +20,7 @@ BAR, GAP, TOP = 13, 12, 56  # heights
 def picture(document: dict[str, Any]) -> str:
     """Return the picture; bars are MB/s, and beside them stand MB/s and CPU s/GB."""
     rows: list[Row] = document["parts"]["output"]
-    colours = _colours(rows)
+    colors = _colors(rows)
     most = max(row["speed"] for row in rows)
     shapes: list[str] = []
     y = TOP
@@ -29,7 +29,7 @@ def picture(document: dict[str, Any]) -> str:
         for row in group:
             width = max(1.0, row["speed"] / most * (WIDTH - LEFT - RIGHT))
             shapes.append(
-                f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="{BAR - 1}" fill="{colours[row["contender"]]}"/>'
+                f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="{BAR - 1}" fill="{colors[row["contender"]]}"/>'
             )
             shapes.append(_text(LEFT + width + 5, y + BAR - 3, f"{row['speed']:.0f} MB/s, {row['cpu']:.1f} CPU s/GB"))
             y += BAR
@@ -44,7 +44,7 @@ def picture(document: dict[str, Any]) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" {style}>',
             f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
             head,
-            *_legend(colours),
+            *_legend(colors),
             *shapes,
             _text(LEFT, y + 6, foot),
             "</svg>\n",
@@ -59,17 +59,17 @@ def _cases(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return cases
 
 
-def _colours(rows: Iterable[Row]) -> dict[str, str]:
-    others = iter(OTHER_COLOURS)
+def _colors(rows: Iterable[Row]) -> dict[str, str]:
+    others = iter(OTHER_COLORS)
     names = dict.fromkeys(row["contender"] for row in rows)
-    return {name: COLOURS.get(name) or next(others) for name in names}
+    return {name: COLORS.get(name) or next(others) for name in names}
 
 
-def _legend(colours: dict[str, str]) -> list[str]:
+def _legend(colors: dict[str, str]) -> list[str]:
     shapes: list[str] = []
     x = float(LEFT)
-    for name, colour in colours.items():
-        shapes.append(f'<rect x="{x:.0f}" y="28" width="10" height="10" fill="{colour}"/>')
+    for name, color in colors.items():
+        shapes.append(f'<rect x="{x:.0f}" y="28" width="10" height="10" fill="{color}"/>')
         shapes.append(_text(x + 14, 37, name))
         x += 30 + 6.2 * len(name)
     return shapes

@@ -42,13 +42,13 @@ class Run:
     """A contender at work, in a session and a directory of its own.
 
     Its output goes to `stdout_fd`, or else to a pipe that is read here. Times are monotonic seconds; `began` is right
-    before its exec. `pid_fd` is readable at its end.
+    before its exec. `pid_fd` is readable at its end. `directory` has its Procfile, and is its home.
     """
 
     def __init__(
         self, contender: Contender, components: Sequence[Component], space: Workspace, stdout_fd: int | None = None
     ) -> None:
-        self._directory = directory = space.new_directory()
+        self.directory = directory = space.new_directory()
         argv = contender.argv(directory, list(components))
         self._name = contender.name
         self._errors = directory / "stderr"
@@ -84,7 +84,7 @@ class Run:
         os.close(self.pid_fd)
         if self._read_fd >= 0:
             os.close(self._read_fd)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
     def pid(self) -> int:

@@ -2,7 +2,7 @@
    usage: sink [-f | -t] KIND LENGTH LINES OWN PREFIX...
 
    The component of the n-th PREFIX has the n-th letter as id and writes LINES payload lines. In PREFIX and OWN (the
-   runner's own lines) `?` stands for any byte; colours around a prefix are passed over. -f: standard input is a file
+   runner's own lines) `?` stands for any byte; colors around a prefix are passed over. -f: standard input is a file
    that grows; SIGTERM ends it. -t: it is a terminal; an unfinished line that was erased from a row is not on it. Prints
    `complete TIME` when the last payload line has come (CLOCK_MONOTONIC, s), and counts at the end. */
 #define _GNU_SOURCE
@@ -16,7 +16,8 @@
 
 #define SIZE (1 << 20)
 #define SOURCES 26
-#define ERASE "\r\x1b[K"
+#define ERASE "\r\x1b[K"       /* an unfinished line */
+#define ERASE_BELOW "\r\x1b[J" /* one with a row of states below it, or that row alone */
 
 struct source {
     const char *prefix;
@@ -44,7 +45,7 @@ static double now(void) {
     return time.tv_sec + time.tv_nsec * 1e-9;
 }
 
-static const char *skip_colours(const char *at, const char *end) {
+static const char *skip_colors(const char *at, const char *end) {
     while (end - at > 2 && at[0] == '\x1b' && at[1] == '[') {
         const char *close = memchr(at, 'm', end - at);
         if (!close)
@@ -56,8 +57,9 @@ static const char *skip_colours(const char *at, const char *end) {
 
 static const char *skip_erased(const char *at, const char *end) {
     const char *erase;
-    while ((erase = memmem(at, end - at, ERASE, sizeof ERASE - 1)))
-        at = erase + sizeof ERASE - 1;
+    while ((erase = memmem(at, end - at, ERASE, sizeof ERASE - 1)) ||
+           (erase = memmem(at, end - at, ERASE_BELOW, sizeof ERASE_BELOW - 1)))
+        at = erase + sizeof ERASE - 1; /* both are of one length */
     return at;
 }
 
@@ -118,7 +120,7 @@ static int check(const char *at, const char *end) {
         if (end > at && end[-1] == '\r')
             end--;
     }
-    at = skip_colours(at, end);
+    at = skip_colors(at, end);
     for (int i = 0; i < source_count; i++) {
         int which = (last_source + i) % source_count;
         struct source *source = &sources[which];
@@ -126,7 +128,7 @@ static int check(const char *at, const char *end) {
             continue;
         unsigned long before = good;
         last_source = which;
-        at = skip_colours(at + source->prefix_length, end);
+        at = skip_colors(at + source->prefix_length, end);
         if (is_expected(source, at, end - at)) {
             good++;
             go_to_next(&source->next);

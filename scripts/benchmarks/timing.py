@@ -1,9 +1,9 @@
-"""What start-up and shutdown have in common: one duration of orchestrate and honcho, side by side."""
+"""What start-up and shutdown have in common: one duration of orchestrate and its rivals, side by side."""
 
 from collections.abc import Callable
 
 from benchmarks import report
-from benchmarks.contenders import Contender, honchos, orchestrates
+from benchmarks.contenders import AGAINST, Contender, orchestrates, rivals
 from benchmarks.report import Column, Row
 from benchmarks.running import Run, Settings, start_silent
 from benchmarks.turns import interleaved
@@ -15,6 +15,8 @@ COLUMNS = (
     Column("orchestrate", "orchestrate s", ".3f"),
     Column("honcho", "honcho s", ".3f"),
     Column("ratio", "ratio", ".2f"),
+    Column(AGAINST, "against s", ".3f"),
+    Column("ratio_against", "ratio", ".2f"),
 )
 
 
@@ -26,10 +28,12 @@ def compare(count: int, duration: Callable[[Run, float], float], settings: Setti
         with run:
             return duration(run, until_up)
 
-    samples = interleaved([orchestrates()[0], *honchos()], settings.repetitions(REPETITIONS), seconds)
+    samples = interleaved([orchestrates()[0], *rivals()], settings.repetitions(REPETITIONS), seconds)
+    own, another = samples["orchestrate"], samples.get(AGAINST)
     return {
         "components": count,
         **{name: report.median(values) for name, values in samples.items()},
-        "ratio": report.paired_ratio(samples["orchestrate"], samples.get("honcho", [])),
+        "ratio": report.paired_ratio(own, samples.get("honcho", [])),
+        **({} if another is None else {"ratio_against": report.paired_ratio(own, another)}),
         "samples": samples,
     }

@@ -14,9 +14,18 @@ from airflow_fake import Fake
 from airflow_reports import facts
 from test_airflow_plan import PROGRAMS, REQUEST
 
+import orchestrator
+from orchestrator.cli import airflow_faults
 from orchestrator.model.errors import ConfigError, UsageError
 from orchestrator.model.spec import Condition, Dependency, ExecProbe, LogProbe
-from orchestrator.presets.airflow import celery_call, celery_worker, components, network, server_run, servers, workers
+from orchestrator.presets.airflow import (
+    components,
+    network,
+    programs,
+    servers,
+    workers,
+)
+from orchestrator.presets.airflow.inside import celery_call, celery_worker, fernet, server_run
 from orchestrator.runtime.home import Home
 
 NONE = frozenset()
@@ -73,6 +82,21 @@ def test_several_workers_differ_in_nothing_but_their_number():
 def test_each_worker_has_a_node_name_and_the_first_serves_logs(environ, instance, first):
     assert celery_worker.node(environ) == f"{instance}@{os.uname().nodename}"
     assert celery_worker.is_first(environ) is first
+
+
+def test_celery_itself_gets_the_node_name(tmp_path):
+    """Some versions of the provider ask other workers if Airflow gets it, and then run no task."""
+    (tmp_path / "celery.py").write_text("class Celery:\n    def worker_main(self, argv):\n        return argv\n")
+    code = (
+        "import celery; from orchestrator.presets.airflow.inside import celery_worker;"
+        "celery_worker.name_worker('w@h'); print(celery.Celery().worker_main(['worker']))"
+    )
+    search_path = os.pathsep.join((str(tmp_path), str(Path(orchestrator.__file__).parent.parent)))
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(
+        command, env={"PYTHONPATH": search_path}, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (ended.stdout, ended.stderr) == ("['worker', '--hostname', 'w@h']\n", "")
 
 
 def test_a_warm_shutdown_reports_what_it_waits_for():
@@ -176,6 +200,90 @@ def test_airflow_is_imported_for_a_broker_only_if_its_url_does_not_say_all(tmp_p
     assert celery_call.simple_url({"AIRFLOW_HOME": str(tmp_path), **environ}) == url
 
 
+class Control:
+    """Stands for `app.control` of Celery: what a ping to nodes is answered; keeps what was asked."""
+
+    def __init__(self, *answering):
+        self.control, self.answering, self.asked = self, answering, {}
+
+    def inspect(self, **asked):
+        self.asked = asked
+        return self
+
+    def ping(self):
+        return {node: {"ok": "pong"} for node in self.answering} or None
+
+
+def test_the_nodes_that_answer_are_those_that_the_broker_sees():
+    control = Control("worker.1@here", "worker.1@there")
+    assert celery_call.seen(control, ["worker.1@here", "worker.2@here"]) == ["worker.1@here"]
+    assert control.asked == {"destination": ["worker.1@here", "worker.2@here"], "timeout": 5.0, "limit": 2}
+    assert celery_call.seen(Control(), ["worker.1@here"]) == []
+
+
+def test_the_key_of_each_row_is_tried():
+    cipher = pytest.importorskip("cryptography.fernet").Fernet
+    keys = [cipher.generate_key().decode() for _ in range(3)]
+    rows = [("connection a", keys[0]), ("connection a", keys[0]), ("variable b", keys[1])]
+    rows = [(name, cipher(key.encode()).encrypt(b"secret").decode()) for name, key in rows]
+    assert fernet.locked(rows, f"{keys[0]},{keys[1]}") == ""
+    assert fernet.locked(rows, keys[0]) == "variable b"
+    assert fernet.locked(rows, keys[2]) == "connection a and 1 more"
+    assert fernet.locked(rows, "not a key") == "connection a and 1 more"
+    assert fernet.locked([("variable b", "damaged")], keys[0]) == "variable b"
+    assert fernet.locked([], "not a key") == ""
+
+
+def test_all_workers_are_asked_for_their_queues_and_those_for_their_tasks():
+    class Busy(Control):
+        def active_queues(self):
+            assert "destination" not in self.asked
+            return {node: [{"name": "default"}] for node in self.answering} or None
+
+        def active(self):
+            assert self.asked["destination"] == list(self.answering)
+            return {"worker.1@a": ["task"]}
+
+    row = {"queues": ["default"], "running": 0}
+    assert celery_call.workers(Busy("worker.1@b", "worker.1@a")) == [
+        {**row, "node": "worker.1@a", "host": "a", "running": 1},
+        {**row, "node": "worker.1@b", "host": "b"},
+    ]
+    assert celery_call.workers(Busy()) == []
+
+
+ROW = {"instance": "worker.2", "component": "worker", "state": "ready", "reason": "worker.2 is ready"}
+
+
+def test_why_says_that_a_worker_is_up_and_not_seen():
+    host = os.uname().nodename
+    assert airflow_faults.node("worker") == f"worker.1@{host}"
+    name = airflow_faults.node("worker.2")
+    assert name == f"worker.2@{host}"
+    assert airflow_faults.with_fault(ROW, "") == ROW
+    unseen = airflow_faults.with_fault(ROW, airflow_faults.unseen(name, ""))
+    assert unseen["reason"] == (
+        f"worker.2 is up here, but the broker does not see it: {name} does not answer a ping over the broker"
+    )
+    refusal = "cannot reach the broker: Error 113 connecting to head:6379"
+    assert airflow_faults.unseen(name, refusal) == f"the broker does not see it: {refusal}"
+
+
+def test_only_components_that_are_ready_are_looked_at(tmp_path):
+    """No record of Airflow is in this home, so whatever was asked would fail."""
+    rows = ({**ROW, "state": "starting"}, {**ROW, "component": "web"})
+    assert airflow_faults.looked_at(Home(tmp_path), rows) == rows
+    assert airflow_faults.looked_at(Home(tmp_path), (ROW,)) == (ROW,)
+
+
+def test_a_wrong_fernet_key_is_the_fault_of_what_decrypts():
+    three, two = replace(celery(), key_fault="it"), replace(celery("2.11.2"), key_fault="it")
+    names = ("scheduler", "api-server", "webserver", "worker", "triggerer")
+    assert [name for name in names if airflow_faults.key_fault(three, name)] == ["api-server"]
+    assert [name for name in names if airflow_faults.key_fault(two, name)] == ["scheduler", "webserver", "worker"]
+    assert not airflow_faults.key_fault(celery(), "api-server")
+
+
 def test_the_checks_before_a_start_give_one_line_for_each_problem(tmp_path):
     fake = Fake(tmp_path)
     run = fake.start("--executor", "celery")
@@ -191,8 +299,8 @@ def test_the_checks_before_a_start_give_one_line_for_each_problem(tmp_path):
     ("words", "said"),
     [
         (["--with", "postgres"], "argument --with: unknown server 'postgres'; did you mean postgresql?"),
-        (["--workers", "many"], "invalid number of workers 'many': expected 0 to 1000"),
-        (["--concurrency", "0"], "invalid number of tasks '0': expected 1 to 10000"),
+        (["--workers", "many"], "invalid --workers 'many': expected 0 to 1000"),
+        (["--concurrency", "0"], "invalid --concurrency '0': expected 1 to 10000"),
     ],
 )
 def test_a_wrong_option_is_refused(tmp_path, words, said):
@@ -205,7 +313,7 @@ def test_redis_is_asked_as_a_client_does(tmp_path):
     """A Redis that has lost its password, or never had one, is not ours."""
     config = tmp_path / "redis.conf"
     config.write_text("port 1\nrequirepass x\n")
-    command = [sys.executable, "-S", "-E", server_run.__file__, "redis-ping", str(config)]
+    command = programs.command(sys.executable, "server_run", "redis-ping", str(config))
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert (ended.returncode, ended.stdout) == (1, "cannot ask Redis: Connection refused\n")
 

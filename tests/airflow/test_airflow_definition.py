@@ -82,13 +82,13 @@ def test_what_config_prints_gives_the_components_again(version):
     report = Report()
     tree = {
         "components": {
-            member.name: dump.trim(
-                dump.of_member(member, member.port or 0, Layers(SHELL), None, definition.names, report)
+            instance.name: dump.trim(
+                dump.of_instance(instance, instance.port or 0, Layers(SHELL), None, definition.names, report)
             )
-            for member in definition.components
+            for instance in definition.components
         }
     }
-    text = dump.write(tree)
+    text = toml.write(tree)
     _, after = resolved(toml.parse(codecs.encode(text), Place("pasted", 0, "/"), report))
     assert list(map(comparable, after.values())) == list(map(comparable, before))
     assert report.problems == []

@@ -1,4 +1,4 @@
-"""The helper's report, interpreted; and what is foreseen without one."""
+"""The report of the preparation, interpreted; and what is predicted without one."""
 
 import json
 

@@ -12,7 +12,7 @@ from orchestrator.model import scheduling
 from orchestrator.model.errors import UsageError
 from orchestrator.model.spec import ExecProbe, HttpProbe, LogProbe, Ownership, RestartPolicy, Scope
 from orchestrator.presets.airflow import components as airflow_components
-from orchestrator.presets.airflow import network
+from orchestrator.presets.airflow import login, network
 from orchestrator.presets.airflow.network import Use
 from orchestrator.presets.airflow.workers import Programs
 
@@ -123,16 +123,10 @@ def test_the_control_socket_of_gunicorn_is_switched_off_in_all_processes_of_2():
 
 
 def test_on_3_the_scheduler_is_down_before_the_api_server_is_stopped():
-    components = made(facts("3.3.2")).values()
-    dependents = scheduling.dependents(components)
-    names = [c.name for c in components]
-    assert sorted(scheduling.may_stop(names, dependents)) == ["dag-processor", "scheduler", "triggerer"]
-    assert scheduling.may_stop(["api-server"], dependents) == ["api-server"]
-    assert set(scheduling.may_stop([c.name for c in made(facts("2.6.3")).values()], {})) == {
-        "scheduler",
-        "webserver",
-        "triggerer",
-    }
+    dependents = scheduling.dependents(made(facts("3.3.2")).values())
+    assert dependents["api-server"] == {"scheduler"}
+    assert [name for name, others in dependents.items() if others] == ["api-server"]
+    assert set(scheduling.dependents(made(facts("2.6.3")).values()).values()) == {frozenset()}
     assert made(facts("3.3.2"), without={"api-server"})["scheduler"].stop_before == ()
 
 
@@ -406,20 +400,16 @@ def test_which_ports_are_needed():
 
 
 def test_login():
+    assert login.login_line(facts("2.6.3"), "secret", shown=True) == "Login with username: admin  password: secret"
     assert (
-        airflow_components.login_line(facts("2.6.3"), "secret", shown=True)
-        == "Login with username: admin  password: secret"
-    )
-    assert (
-        airflow_components.login_line(facts("2.6.3"), "secret", shown=False)
+        login.login_line(facts("2.6.3"), "secret", shown=False)
         == "Login with username: admin  password: in /h/standalone_admin_password.txt"
     )
-    assert "not known" in airflow_components.login_line(facts("2.6.3"), "", shown=True)
+    assert "not known" in login.login_line(facts("2.6.3"), "", shown=True)
     assert (
-        airflow_components.login_line(facts("3.3.2", login="open"), "", shown=True)
-        == "No login is needed: every user is an admin"
+        login.login_line(facts("3.3.2", login="open"), "", shown=True) == "No login is needed: every user is an admin"
     )
-    assert airflow_components.login_line(facts("3.3.2", login="elsewhere"), "", shown=True) == ""
+    assert login.login_line(facts("3.3.2", login="elsewhere"), "", shown=True) == ""
 
 
 @pytest.mark.parametrize("version", VERSIONS)

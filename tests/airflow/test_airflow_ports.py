@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from orchestrator.process import procfs, socket_owner, tcp_ports
+from orchestrator.process import procfs, socket_table, tcp_ports
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_port_that_is_taken_is_said_with_pid_and_command(listener, asked):
     fault = tcp_ports.fault(asked, port)
     assert fault.startswith(f"is taken by pid {os.getpid()} ("), fault
     assert own_command() in fault
-    assert socket_owner.listener(port) == os.getpid()
+    assert socket_table.listener(port) == os.getpid()
 
 
 def test_a_free_port_has_no_fault_and_stays_free(listener):
@@ -40,7 +40,7 @@ def test_a_free_port_has_no_fault_and_stays_free(listener):
     assert port != taken
     for host in ("0.0.0.0", "127.0.0.1", "::", ""):
         assert tcp_ports.fault(host, port) == ""
-    assert socket_owner.listener(port) == 0
+    assert socket_table.listener(port) == 0
 
 
 def test_faults_that_are_not_somebody_elses():

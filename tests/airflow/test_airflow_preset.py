@@ -1,4 +1,4 @@
-"""The whole preset, fast: against a fake Airflow that has what the helper asks for, and components of its manners."""
+"""The whole preset, fast: with a fake Airflow that has what the preparation needs, and components like Airflow's."""
 
 import contextlib
 import json
@@ -480,7 +480,7 @@ def test_a_live_webserver_on_the_home_is_said(fake):
         ),
         (["--except", "shceduler"], "argument --except: 'shceduler' is not a component of Airflow"),
         (["--only", ""], "argument --only: no component is named"),
-        (["--port", "0"], "argument --port: invalid port '0': expected 1 to 65535"),
+        (["--port", "0"], "invalid --port '0': expected 1 to 65535"),
         (["--only", "triggerer", "--except", "triggerer"], "--only and --except leave no component"),
         (["inof"], "unknown command 'inof'\nhint: did you mean 'info'?"),
         (["--executer", "x"], "unrecognized option '--executer'"),

@@ -38,7 +38,7 @@ def test_3_3_2_in_tmux_from_the_first_start_to_ctrl_c(tmp_path):
     terminal.type(shlex.join(map(str, airflow.command_line())))
     terminal.wait_for(r"^orchestrate +\| Airflow is ready$", READY)
     terminal.wait_for(r"^orchestrate +\| Login with username: admin  password: \w{16}$")
-    screen, coloured = terminal.screen(), terminal.screen(colours=True)
+    screen, colored = terminal.screen(), terminal.screen(colors=True)
     assert (
         screen.index("Checking database is initialized")
         < screen.index("Database ready")
@@ -47,11 +47,11 @@ def test_3_3_2_in_tmux_from_the_first_start_to_ctrl_c(tmp_path):
     assert airflow.password() in screen, "the password that is shown is the one that is kept"
     assert "Airflow Standalone is for development purposes only. Do not use this in production!" in screen
     assert_private(airflow)
-    for name, colour in {"scheduler": 34, "api-server": 35, "dag-processor": 33, "triggerer": 36}.items():
-        assert re.search(rf"^(\x1b\[[0-9;]*m)*\x1b\[{colour}m{name} +\| ", coloured, re.MULTILINE), (
-            f"{name} in its own colour:\n{coloured}"
+    for name, color in {"scheduler": 34, "api-server": 35, "dag-processor": 33, "triggerer": 36}.items():
+        assert re.search(rf"^(\x1b\[[0-9;]*m)*\x1b\[{color}m{name} +\| ", colored, re.MULTILINE), (
+            f"{name} in its own color:\n{colored}"
         )
-    assert re.search(r"\x1b\[[0-9;]*m\[?\x1b?\[?[0-9;]*m?info", coloured), "the components' own colours are kept"
+    assert re.search(r"\x1b\[[0-9;]*m\[?\x1b?\[?[0-9;]*m?info", colored), "the components' own colors are kept"
 
     rest = Rest(airflow, url_in(screen))
     run = rest.trigger("three")
@@ -72,6 +72,30 @@ def test_3_3_2_in_tmux_from_the_first_start_to_ctrl_c(tmp_path):
     log = (airflow.home / ".orchestrate" / "logs" / "orchestrate.log").read_text()
     assert "Login with username: admin" in log
     assert airflow.password() not in log
+    assert terminal.end() == []
+
+
+@pytest.mark.skipif(not shutil.which("tmux"), reason="no tmux here")
+def test_3_3_2_in_the_view(tmp_path):
+    pytest.importorskip("pyte")
+    airflow = Airflow("3.3.2", tmp_path / "home")
+    terminal = Tmux(tmp_path, columns=120, rows=30, ORCHESTRATE_STATUS="auto", **airflow.settings)
+    terminal.type(shlex.join(map(str, airflow.command_line("--ui"))))
+    terminal.wait_for(r"^ Airflow +4/4 ready +scheduler  ready", READY)
+    for number, name in enumerate(("scheduler", "api-server", "dag-processor", "triggerer"), 1):
+        terminal.keys(str(number))
+        terminal.wait_for(rf"^ Airflow +4/4 ready +{name}  ready  pid \d+\n.*│ *\S")
+    terminal.keys("m")
+    terminal.wait_for(r"│orchestrate +\| Airflow is ready$|│orchestrate +\| .*standalone is for", READY)
+    terminal.keys("u")
+    terminal.wait_for(r"^orchestrate +\| [\d,]+ lines while the view was open")
+    terminal.wait_for(r"^● scheduler ● api-server ● dag-processor ● triggerer · u view")
+    terminal.keys("u")
+    terminal.wait_for(r"^ Airflow +4/4 ready")
+    terminal.keys("q", "s")
+    terminal.wait_for(r"\| Complete$", STOP)
+    assert terminal.status() == 0
+    assert until(lambda: not [line for line in processes(terminal.server.pid).values() if "airflow" in line], 2)
     assert terminal.end() == []
 
 

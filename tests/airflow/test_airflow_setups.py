@@ -1,5 +1,7 @@
 """Real Airflow on set-ups that people really have: an own airflow.cfg, a project directory, proxies, certificates."""
 
+import base64
+import json
 import os
 import re
 import sqlite3
@@ -10,9 +12,10 @@ import pytest
 from airflow_rest import READY, SETTINGS, STOP, Airflow, installed
 from harness import Run, environment
 
+from orchestrator.presets.airflow import programs
+
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
-HELPER = Path(__file__).parent.parent.parent / "orchestrator" / "presets" / "airflow" / "helper.py"
 NAME = "airflow.example.com"
 DAG = """
 import datetime
@@ -156,10 +159,13 @@ def test_no_fernet_key_is_generated_if_rows_are_encrypted_with_another(tmp_path,
     (tmp_path / "airflow.cfg").write_text("[core]\nload_examples = False\n")
     store = tmp_path / "airflow-secrets.env"
 
-    def prepare():
-        command = [installed(version).with_name("python"), HELPER, tmp_path / "report.json", "0"]
-        variables = environment(AIRFLOW_HOME=str(tmp_path))
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=180, check=False)
+    def run(**more):
+        command = programs.command(installed(version).with_name("python"), "prepare", tmp_path / "report.json", "0")
+        variables = environment(AIRFLOW_HOME=str(tmp_path), **more)
+        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=180, check=False)
+
+    def prepare(**more):
+        done = run(**more)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout, dict(line.split("=", 1) for line in store.read_text().splitlines()[1:])
 
@@ -173,6 +179,19 @@ def test_no_fernet_key_is_generated_if_rows_are_encrypted_with_another(tmp_path,
     database = sqlite3.connect(tmp_path / "airflow.db")
     assert database.execute("SELECT is_encrypted FROM variable").fetchone() == (1,)
     database.close()
+    locked = "variable color" if version[0] == "3" else r"connection \w+ and \d+ more"  # 2.x makes connections
+    fault = rf"\[core\] fernet_key does not decrypt {locked}; set it to the key that encrypted it"
+    keys = [(None, ""), (base64.urlsafe_b64encode(bytes(32)).decode(), fault)]
+    if version[0] == "3":
+        keys.append(("no key", fault))
+    else:  # 2.x uses the key in its migration
+        done = run(AIRFLOW__CORE__FERNET_KEY="no key")
+        assert done.returncode == 1
+        assert "cannot prepare Airflow: AirflowException: Could not create Fernet object" in done.stdout
+    for key, expected in keys:
+        prepare(AIRFLOW__CORE__FERNET_KEY=key)
+        reported = json.loads((tmp_path / "report.json").read_text())["key_fault"]
+        assert re.fullmatch(expected, reported), reported
 
     os.unlink(store)
     said, second = prepare()

@@ -1,8 +1,6 @@
-"""The stamp that spares the helper: it holds as long as nothing has changed. And the helper's own pure parts."""
+"""The record that spares the preparation, which holds as long as nothing has changed, and parts of the preparation."""
 
-import ast
 import contextlib
-import importlib.util
 import json
 import os
 import sqlite3
@@ -14,8 +12,10 @@ from pathlib import Path
 import pytest
 from airflow_reports import facts
 
-from orchestrator.presets.airflow import cache, password, paths, preset, programs
+from orchestrator.presets.airflow import base_environment, cache, paths
+from orchestrator.presets.airflow.inside import configuration, database, diagnosis, login, private_files
 from orchestrator.presets.airflow.installation import Installation
+from orchestrator.presets.airflow.login import read_password
 
 ENVIRONMENT = {"AIRFLOW__CORE__LOAD_EXAMPLES": "False", "LANG": "C.UTF-8", "DATA": "/d"}
 
@@ -106,12 +106,12 @@ def test_passwords(tmp_path):
     text.write_text("secret\n")
     document.write_text('{"admin": "other"}\n')
     two, three = facts("2.6.3"), facts("3.3.2")
-    assert password.read(replace(two, password_file=str(text))) == "secret"
-    assert password.read(replace(three, password_file=str(document))) == "other"
-    assert password.read(replace(three, password_file=str(document), user="bob")) == ""
-    assert password.read(replace(three, password_file=str(text))) == ""
-    assert password.read(replace(two, password_file=str(tmp_path / "none"))) == ""
-    assert password.read(replace(two, login="open")) == ""
+    assert read_password(replace(two, password_file=str(text))) == "secret"
+    assert read_password(replace(three, password_file=str(document))) == "other"
+    assert read_password(replace(three, password_file=str(document), user="bob")) == ""
+    assert read_password(replace(three, password_file=str(text))) == ""
+    assert read_password(replace(two, password_file=str(tmp_path / "none"))) == ""
+    assert read_password(replace(two, login="open")) == ""
 
 
 def test_relative_paths_mean_the_same_in_every_process_and_directory(tmp_path):
@@ -127,7 +127,7 @@ def test_relative_paths_mean_the_same_in_every_process_and_directory(tmp_path):
         "[core]\ndags_folder = dags  # ours\nplugins_folder = other\n[database]\nsql_alchemy_conn = sqlite:///x/a.db\n"
     )
     installation = Installation("/v/bin/airflow", "/v/bin/python")
-    made = preset.prepared(given, installation, Path("/h"), str(tmp_path))
+    made = base_environment.prepared(given, installation, Path("/h"), str(tmp_path))
     assert made == {
         "PATH": "/v/bin:/usr/bin",
         "PYTHONPATH": f"{tmp_path}/lib:/abs:{tmp_path}",
@@ -137,7 +137,7 @@ def test_relative_paths_mean_the_same_in_every_process_and_directory(tmp_path):
         "AIRFLOW__CORE__PLUGINS_FOLDER": f"{tmp_path.parent}/plugins",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/x/a.db",
     }
-    assert preset.prepared(made, installation, Path("/h"), "/elsewhere") == made, "absolute paths stay"
+    assert base_environment.prepared(made, installation, Path("/h"), "/elsewhere") == made, "absolute paths stay"
 
 
 @pytest.mark.parametrize(
@@ -166,25 +166,6 @@ def test_paths_in_a_configuration_that_cannot_be_read_are_left_to_airflow():
     assert paths.absolute({}, "[core]\ndags_folder = $PROJECT/dags\nplugins_folder =\n", "/p") == {}
 
 
-@pytest.fixture(scope="module")
-def helper():
-    spec = importlib.util.spec_from_file_location("helper_under_test", programs.path("helper.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_helper_keeps_to_python_3_8_and_imports_nothing_of_ours():
-    tree = ast.parse(Path(programs.path("helper.py")).read_text(), feature_version=(3, 8))
-    imported = [
-        name
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        for name in ast.dump(node).split("'")
-    ]
-    assert not [name for name in imported if name.startswith("orchestrator")]
-
-
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
@@ -195,8 +176,8 @@ def test_the_helper_keeps_to_python_3_8_and_imports_nothing_of_ours():
         ("mysql://h/d", "mysql://h/d"),
     ],
 )
-def test_a_database_is_shown_without_its_password(helper, url, shown):
-    assert helper.mask(url) == shown
+def test_a_database_is_shown_without_its_password(url, shown):
+    assert configuration.mask(url) == shown
 
 
 class Conf:
@@ -214,31 +195,31 @@ class Conf:
         ("", {"AIRFLOW__API_AUTH__JWT_SECRET": "x"}, False),
     ],
 )
-def test_options_from_a_command_or_a_secrets_backend_are_noticed(helper, tmp_path, config, environment, expected):
+def test_options_from_a_command_or_a_secrets_backend_are_noticed(tmp_path, config, environment, expected):
     path = tmp_path / "airflow.cfg"
     path.write_text(config)
-    assert helper.from_elsewhere(Conf, str(path), environment) is expected
+    assert configuration.from_elsewhere(Conf, str(path), environment) is expected
 
 
-def test_passwords_are_made_only_for_those_who_have_none(helper, tmp_path, capsys):
+def test_passwords_are_made_only_for_those_who_have_none(tmp_path, capsys):
     path = tmp_path / "passwords"
     before = os.umask(0)
     try:
-        helper.seed_passwords(str(path), ["admin"])
+        login.seed_passwords(str(path), ["admin"])
     finally:
         os.umask(before)
     first = json.loads(path.read_text())["admin"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    helper.seed_passwords(str(path), ["admin", "bob"])
+    login.seed_passwords(str(path), ["admin", "bob"])
     assert sorted(json.loads(path.read_text())) == ["admin", "bob"]
     assert json.loads(path.read_text())["admin"] == first
     assert first not in capsys.readouterr().out
-    assert len({helper.new_password() for _ in range(100)}) == 100
+    assert len({login.new_password() for _ in range(100)}) == 100
 
 
 @pytest.mark.parametrize("user", [{"username": "ann", "role": "admin"}, types.SimpleNamespace(username="ann")])
-def test_users_of_the_simple_auth_manager_before_and_since_3_2(helper, user):
-    assert helper.username(user) == "ann"
+def test_users_of_the_simple_auth_manager_before_and_since_3_2(user):
+    assert login.username(user) == "ann"
 
 
 GENERATED = "[other]\n" + "".join(f"option{number} = 1\n" for number in range(200))
@@ -257,12 +238,12 @@ GENERATED = "[other]\n" + "".join(f"option{number} = 1\n" for number in range(20
         ("", {"AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "300"}, True, False),
     ],
 )
-def test_whether_somebody_chose_how_often_dag_files_are_looked_for(helper, tmp_path, config, environment, two, three):
+def test_whether_somebody_chose_how_often_dag_files_are_looked_for(tmp_path, config, environment, two, three):
     path = tmp_path / "airflow.cfg"
     path.write_text(config)
-    assert helper.refresh_option(2, str(path), environment) == ("scheduler.dag_dir_list_interval" if two else "")
+    assert configuration.refresh_option(2, str(path), environment) == ("scheduler.dag_dir_list_interval" if two else "")
     expected = "dag_processor.refresh_interval" if three else ""
-    assert helper.refresh_option(3, str(path), environment) == expected
+    assert configuration.refresh_option(3, str(path), environment) == expected
 
 
 class Manager:
@@ -277,22 +258,22 @@ class Manager:
         return self._accepts
 
 
-def test_the_admin_of_airflow_2(helper, tmp_path):
+def test_the_admin_of_airflow_2(tmp_path):
     path, manager = tmp_path / "standalone_admin_password.txt", Manager()
-    helper.create_admin(manager, str(path))
+    login.create_admin(manager, str(path))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert manager.added == [("admin", "Admin", "User", "admin@example.com", "Admin", path.read_text())]
     path.write_text("mine\n")
-    helper.create_admin(manager, str(path))
+    login.create_admin(manager, str(path))
     assert manager.added[1][-1] == "mine", "what is in the file is what it is meant to be"
     for refusing in (Manager(role=None), Manager(accepts=False)):
-        with pytest.raises(helper.Unusable, match="cannot create the admin user"):
-            helper.create_admin(refusing, str(path))
+        with pytest.raises(diagnosis.Unusable, match="cannot create the admin user"):
+            login.create_admin(refusing, str(path))
 
 
 @pytest.mark.parametrize("content", [None, "", "mine", '{"admin": "mine"}'], ids=["dangling", "empty", "text", "json"])
 @pytest.mark.parametrize("version", [2, 3])
-def test_a_link_in_place_of_the_password_file_is_refused_and_its_target_untouched(helper, tmp_path, version, content):
+def test_a_link_in_place_of_the_password_file_is_refused_and_its_target_untouched(tmp_path, version, content):
     outside, manager = tmp_path / "outside", Manager()
     if content is not None:
         outside.write_text(content)
@@ -300,25 +281,25 @@ def test_a_link_in_place_of_the_password_file_is_refused_and_its_target_untouche
     name = "standalone_admin_password.txt" if version == 2 else "simple_auth_manager_passwords.json.generated"
     path = tmp_path / name
     path.symlink_to(outside)
-    make = helper.seed_passwords if version == 3 else lambda path, _: helper.create_admin(manager, path)
-    with pytest.raises(helper.Unusable, match=f"refusing to use .*{name}: it is a symlink"):
+    make = login.seed_passwords if version == 3 else lambda path, _: login.create_admin(manager, path)
+    with pytest.raises(diagnosis.Unusable, match=f"refusing to use .*{name}: it is a symlink"):
         make(str(path), ["admin", "bob"])
     assert manager.added == []
     if content is None:
         assert not outside.exists()
     else:
-        helper.make_private(str(path))
+        private_files.make_private(str(path))
         assert (outside.read_text(), stat.S_IMODE(outside.stat().st_mode)) == (content, 0o644)
 
 
-def test_a_copy_of_a_sqlite_file_has_its_write_ahead_log_and_replaces_nothing(helper, tmp_path):
+def test_a_copy_of_a_sqlite_file_has_its_write_ahead_log_and_replaces_nothing(tmp_path):
     path = tmp_path / "airflow.db"
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE dag (name TEXT)")
         connection.execute("INSERT INTO dag VALUES ('tiny')")
         connection.commit()
-        copies = [helper.copy_of(str(path), "3.3.2") for _ in range(2)]
+        copies = [database.copy_of(str(path), "3.3.2") for _ in range(2)]
     assert copies == [f"{path}.before-3.3.2", f"{path}.before-3.3.2.2"]
     for copy in copies:
         assert stat.S_IMODE(os.stat(copy).st_mode) == 0o600
@@ -326,9 +307,9 @@ def test_a_copy_of_a_sqlite_file_has_its_write_ahead_log_and_replaces_nothing(he
             assert connection.execute("SELECT name FROM dag").fetchall() == [("tiny",)]
 
 
-def test_a_copy_that_fails_ends_the_start_and_leaves_nothing(helper, tmp_path):
+def test_a_copy_that_fails_ends_the_start_and_leaves_nothing(tmp_path):
     path = tmp_path / "airflow.db"
     path.write_text("not a database, whatever it is called")
-    with pytest.raises(helper.Unusable, match=r"cannot copy .*airflow.db to .*before-3.3.2 before the migration: "):
-        helper.copy_of(str(path), "3.3.2")
+    with pytest.raises(diagnosis.Unusable, match=r"cannot copy .*airflow.db to .*before-3.3.2 before the migration: "):
+        database.copy_of(str(path), "3.3.2")
     assert list(tmp_path.iterdir()) == [path]

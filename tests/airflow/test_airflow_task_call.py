@@ -15,7 +15,7 @@ import pytest
 from airflow_rest import free_port, installed
 from harness import environment
 
-from orchestrator.presets.airflow import task_call
+from orchestrator.presets.airflow import programs
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(120)]
 SECRET = {"AIRFLOW__API_AUTH__JWT_SECRET": "s3cr3t"}
@@ -56,7 +56,7 @@ def serving(status=200, body=b"0", certificate=None, key=None, **headers):
 
 def call(url, *options, home="/nonexistent", **variables):
     """Its exit status, and its last line."""
-    command = [installed("3.3.2").with_name("python"), task_call.__file__, url, *options]
+    command = programs.command(installed("3.3.2").with_name("python"), "task_call", url, *options)
     env = environment(AIRFLOW_HOME=str(home), **variables)
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in done.stderr, done.stderr

@@ -1,11 +1,8 @@
 """Whether a database on a server is as the last start left it: where its URL is found, and that it is not kept."""
 
-import ast
-from pathlib import Path
-
 import pytest
 
-from orchestrator.presets.airflow import database_fingerprint
+from orchestrator.presets.airflow.inside import database_fingerprint
 
 URL = "postgresql+psycopg2://airflow:s3%cr3t@db/airflow"
 
@@ -45,10 +42,3 @@ def test_variables_in_the_url_are_expanded(tmp_path, monkeypatch):
     path.write_text("[database]\nsql_alchemy_conn = mysql://$DB_HOST/airflow\n")
     assert "mysql://db/airflow" in list(database_fingerprint.configured(str(path), {}))
     assert "" in list(database_fingerprint.configured(str(tmp_path / "none"), {}))
-
-
-def test_it_keeps_to_python_3_8_and_imports_nothing_of_ours():
-    text = Path(database_fingerprint.__file__).read_text()
-    ast.parse(text, feature_version=(3, 8))
-    assert "import orchestrator" not in text
-    assert "from orchestrator" not in text

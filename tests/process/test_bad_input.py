@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from definitions import Directory
 from harness import Run, command_under_test, environment, tree, until
 from privileges import unprivileged
 
@@ -197,3 +198,16 @@ def test_version_is_told_where_nothing_else_works(tmp_path):
     assert re.search(r"\d+\.\d+", run.text)
     module = Run([sys.executable, "-m", "orchestrator", "version"], cwd=tmp_path)
     assert (module.wait(), module.text) == (0, run.text)
+
+
+def test_a_variable_that_is_not_set_is_reported_once_with_its_place(tmp_path):
+    here = Directory(tmp_path)
+    here.write(
+        "[components.web]\ncommand = 'true'\nready = { tcp = '${NO:?say which}' }\nport = '${NONE:?say which}'\n"
+        "[components.api]\ncommand = 'true'\nready = { tcp = '' }\n"
+    )
+    assert here.output("check", status=2).splitlines() == [
+        "orchestrate: orchestrate.toml:3: NO is not set: say which",
+        "orchestrate: orchestrate.toml:4: NONE is not set: say which",
+        "orchestrate: orchestrate.toml:7: components.api.ready.tcp: is empty; it must be HOST:PORT",
+    ]

@@ -8,12 +8,31 @@ import socket
 import stat
 
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.control.client import Conversation, NotRunning
 from orchestrator.control.server import CLIENTS_MAX, REPLY_BACKLOG_MAX, REQUEST_MAX, ControlServer
-from orchestrator.model.control import MalformedRequest, Reply, Request, Verb, decode_reply, decode_request
+from orchestrator.model.control import (
+    AttachRequest,
+    Awaited,
+    DownRequest,
+    EventsRequest,
+    MalformedRequest,
+    PsRequest,
+    Reply,
+    ScaleRequest,
+    SendRequest,
+    SignalRequest,
+    StatusRequest,
+    Verb,
+    WaitRequest,
+    WhyRequest,
+    decode_reply,
+    decode_request,
+)
+from orchestrator.model.frames import ClientTerminal
 from orchestrator.runtime.loop import Loop
 from orchestrator.runtime.unix_socket import PATH_MAX, short_path
 
@@ -76,7 +95,7 @@ class Stand:
 
     def ask(self, request=None):
         connection = self.connect()
-        self.tell(connection, (request or Request(Verb.PS)).encode())
+        self.tell(connection, (request or PsRequest()).encode())
         data, closed = self.read(connection)
         assert closed
         return decode_reply(data)
@@ -130,7 +149,7 @@ def test_a_home_with_a_path_longer_than_a_socket_address(tmp_path):
     stand.close()
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.binary(max_size=300).map(lambda data: data.replace(b"\n", b" ")))
 def test_garbage_is_answered_with_an_error(stand, data):
     connection = stand.connect()
@@ -147,7 +166,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.dictionaries(st.sampled_from(["version", "verb", "names", "argument", "x"]), JSON | st.just(1)))
 def test_any_object_is_a_request_or_malformed(fields):
     line = json.dumps(fields).encode()
@@ -178,11 +197,62 @@ def test_what_is_no_request_is_said(stand, line):
     assert (decode_reply(reply).ok, closed, stand.asked) == (False, True, [])
 
 
+@pytest.mark.parametrize(("verb", "names", "argument", "fault"), [
+    ("scale", ["web"], "many", "cannot scale: name a component and a number up to 1000"),
+    ("scale", ["web"], "9" * 5000, "cannot scale: name a component and a number up to 1000"),
+    ("scale", ["web"], "000000001x", "cannot scale: name a component and a number up to 1000"),
+    ("scale", ["a", "b"], "2", "cannot scale: name a component and a number up to 1000"),
+    ("wait", [], "noon", "cannot wait for 'noon': ready or exit"),
+    ("attach", ["web"], "80", "no size: b'80'"),
+    ("attach", ["web"], "24x80 dance", "unknown way to attach: '24x80 dance'"),
+    ("fly", [], "", "unknown verb 'fly'"),
+])  # fmt: skip
+def test_a_malformed_request_is_refused_in_one_line(stand, verb, names, argument, fault):
+    connection = stand.connect()
+    fields = {"version": 1, "verb": verb, "names": names, "argument": argument}
+    stand.tell(connection, json.dumps(fields).encode() + b"\n")
+    reply = decode_reply(stand.read(connection)[0])
+    assert (reply.ok, reply.status, reply.error) == (False, 2, fault)
+    assert stand.asked == []
+
+
+def test_another_version_is_refused_and_named():
+    with pytest.raises(MalformedRequest, match=r"^unsupported protocol version 2, expected 1$"):
+        decode_request(b'{"version": 2, "verb": "ps"}')
+
+
+@pytest.mark.parametrize("request_", [
+    ScaleRequest(("web",), 3), SignalRequest(("web", "a*"), "HUP"), SendRequest(("web",), "x\r\x00é"),
+    WaitRequest((), Awaited.EXIT), AttachRequest(), AttachRequest(("web",), ClientTerminal(24, 80, takes_over=True)),
+    PsRequest(("+x",)),
+])  # fmt: skip
+def test_a_request_is_read_as_it_was_written(request_):
+    assert decode_request(request_.encode()) == request_
+
+
+def test_each_verb_has_a_request():
+    arguments = {Verb.SCALE: "1", Verb.WAIT: "exit", Verb.ATTACH: "24x80"}
+    for verb in Verb:
+        fields = {"version": 1, "verb": verb.value, "names": ["web"], "argument": arguments.get(verb, "")}
+        assert decode_request(json.dumps(fields).encode()).verb is verb
+
+
+def test_a_reply_of_another_version_is_read_as_far_as_possible():
+    """Unknown fields are kept. Missing ones, and values of another type, become a value that says nothing."""
+    line = b'{"ok": true, "status": "x", "mood": 1, "rows": [{"instance": "web", "color": "red"}]}'
+    reply = WhyRequest().read_reply(line)
+    (row,) = reply.rows
+    assert (reply.ok, reply.status, reply.last) == (True, 0, True)
+    assert (row["instance"], row["color"], row["restarts"], row["lines"]) == ("web", "red", 0, [])
+    (row,) = StatusRequest().read_reply(b'{"rows": [{}]}').rows
+    assert (row["states"], row["since"]) == ({}, None)
+
+
 def test_one_byte_at_a_time_is_a_request_too(stand):
     connection = stand.connect()
-    for byte in Request(Verb.WHY, ("web",)).encode():
+    for byte in WhyRequest(("web",)).encode():
         stand.tell(connection, bytes([byte]))
-    assert stand.asked == [Request(Verb.WHY, ("web",))]
+    assert stand.asked == [WhyRequest(("web",))]
 
 
 def test_a_line_of_100_megabytes_is_cut_off_early(stand):
@@ -197,7 +267,7 @@ def test_a_line_of_100_megabytes_is_cut_off_early(stand):
 def test_who_sends_on_after_his_request_is_cut_off(stand):
     stand.answer = lambda request: None
     connection = stand.connect()
-    stand.tell(connection, Request(Verb.WAIT).encode())
+    stand.tell(connection, WaitRequest().encode())
     while stand.tell(connection, b"x" * REQUEST_MAX):
         pass
     assert not stand.waiting[0].open
@@ -207,7 +277,7 @@ def test_who_sends_on_after_his_request_is_cut_off(stand):
 def test_who_never_reads_is_cut_off_and_forgotten(stand):
     answer, stand.answer = stand.answer, lambda request: None
     gone = []
-    stand.tell(stand.connect(), Request(Verb.EVENTS).encode())
+    stand.tell(stand.connect(), EventsRequest().encode())
     (client,) = stand.waiting
     client.on_close = lambda: gone.append(client)
     event, sent = Reply(rows=({"state": "ready" * 1000},), last=False), 0
@@ -222,7 +292,7 @@ def test_who_never_reads_is_cut_off_and_forgotten(stand):
 def test_who_vanishes_is_forgotten_and_may_be_answered_into_nothing(stand):
     answer, stand.answer = stand.answer, lambda request: None
     connection, gone = stand.connect(), []
-    stand.tell(connection, Request(Verb.WAIT).encode())
+    stand.tell(connection, WaitRequest().encode())
     stand.waiting[0].on_close = lambda: gone.append(1)
     connection.close()
     stand.waiting[0].send(Reply(last=False))
@@ -242,7 +312,7 @@ def test_silent_clients_keep_nobody_out(stand):
 def test_of_too_many_that_wait_the_last_is_told(stand):
     answer, stand.answer = stand.answer, lambda request: None
     for _ in range(CLIENTS_MAX):
-        stand.tell(stand.connect(), Request(Verb.WAIT).encode())
+        stand.tell(stand.connect(), WaitRequest().encode())
     reply, closed = stand.read(stand.connect())
     assert (decode_reply(reply).error, closed) == ("too many ask already", True)
     stand.answer = answer
@@ -283,7 +353,7 @@ def test_another_user_is_refused_even_where_the_modes_let_him_in(stand):
             os.setresgid(65534, 65534, 65534)
             os.setresuid(65534, 65534, 65534)
             with Conversation(stand.path) as conversation:
-                (reply,) = conversation.ask(Request(Verb.DOWN))
+                (reply,) = conversation.ask(DownRequest())
             os._exit(0 if reply.error == "this system belongs to another user" and not reply.ok else 1)
         finally:
             os._exit(9)

@@ -14,7 +14,7 @@ from orchestrator.config.toml import parse
 def define(text):
     report = Report()
     found = read(merge([parse(text.encode(), Place("f.toml", 0, "/d"), report)]), "f.toml", report)
-    return {member.name: member for member in found.components}, report.in_order()
+    return {instance.name: instance for instance in found.components}, report.in_order()
 
 
 DEFAULTS = """
@@ -58,6 +58,12 @@ def test_defaults_are_for_components_that_do_not_have_the_key():
         ("[defaults]\nreplicas = 2\n", ["f.toml:2: defaults.replicas: unknown key; there are: environment, cwd"]),
         ("defaults = 3\n", ["f.toml:1: defaults: must be a table, not 3"]),
         ("[defaults]\nenv = {}\n", ["f.toml:2: defaults.env: unknown key; did you mean 'environment'?"]),
+        ("[defaults]\nenvironment = { A = true, B = 1 }\n", ["f.toml:2: defaults.environment.A: must be a string"]),
+        (
+            '[defaults]\nstop = { timeout = "x", signal = "X" }\n',
+            ["f.toml:2: defaults.stop.timeout: must be", "f.toml:2: defaults.stop.signal: 'X' is"],
+        ),
+        ("[defaults]\nlimits = { x = 1 }\n", ["f.toml:2: defaults.limits.x: unknown key"]),
         ("[defaults]\nenvironment = 3\n", ["f.toml:2: defaults.environment: must be a table, not 3"]),
     ],
 )

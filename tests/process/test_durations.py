@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.cli import parser
-from orchestrator.config.durations import parse_duration
+from orchestrator.config.units import parse_duration
 
 
 @pytest.mark.parametrize(

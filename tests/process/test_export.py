@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 from configparser import RawConfigParser
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from harness import Run, command_under_test, environment
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.export import simple, systemd
 from orchestrator.export import source as common
-from orchestrator.export import systemd
 from orchestrator.export.yaml import write
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -327,6 +328,98 @@ def test_compose_publishes_known_ports_and_counts_restarts(project):
     assert "all: ports: not published for worker; add" in (out / "EXPORT-NOTES.txt").read_text()
 
 
+def test_supervisord_counts_starts_after_the_first(project):
+    here = project()
+    (here.path / "orchestrate.toml").write_text(
+        '[components.web]\ncommand = "cat"\nrestart = { policy = "on-failure", max = 3 }\n'
+    )
+    (path,) = here.export("supervisord").glob("*.conf")
+    assert "startretries = 2\n" in path.read_text() or "startretries=2\n" in path.read_text()
+
+
+class Supervisord:
+    """Reads a part of supervisord.conf as supervisord 4.3 does: options.py and datatypes.py."""
+
+    def __init__(self, out):
+        parser = RawConfigParser(strict=False, inline_comment_prefixes=(";", "#"))
+        (self.path,) = out.glob("*.conf")
+        parser.read(self.path)
+        for section in parser.sections():
+            for key, value in parser.items(section):
+                parser.set(section, key, value.replace("%(here)s", str(out)))
+        self.parser = parser
+
+    def get(self, name, key):
+        return self.parser[f"program:{name}"].get(key, "") % {}
+
+    def run(self, name):
+        lexer = shlex.shlex(self.get(name, "environment"))
+        lexer.wordchars += "/.+-():"
+        tokens = list(lexer)
+        assert set(tokens[1::4]) | {"="} == {"="}
+        variables = {key: value.strip("'\"") for key, value in zip(tokens[::4], tokens[2::4], strict=True)}
+        return subprocess.run(
+            shlex.split(self.get(name, "command")),
+            cwd=self.get(name, "directory") or "/",
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        ).stdout
+
+
+@pytest.mark.parametrize(
+    ("key", "printed"),
+    [
+        ('command = """\necho line1\necho line2\n"""', "line1\nline2\n"),
+        ('command = """\n# set up\necho $V\n"""\nenvironment = { V = "l  1" }', "l 1\n"),
+        ('command = ["printf", "x\\ny"]', "x\ny"),
+        (
+            'command = ["printf", "%s|", "a ;b", "#", " #c", "it\'s ;", "%(here)s %% ;"]',
+            "a ;b|#| #c|it's ;|%(here)s %% ;|",
+        ),
+        ('command = "echo one ; echo two # comment"', "one\ntwo\n"),
+        (
+            'command = "printf %s \\"$A|$B\\""\nenvironment = { A = \'q"q\', B = "\'b\\\\\\\\ ;c%d" }',
+            "q\"q|'b\\\\ ;c%d",
+        ),
+        ('command = "pwd"\ncwd = "sub ;x"', "/my $x 50% p/sub ;x\n"),
+        (
+            'command = "pwd\necho $API_TOKEN"\nenvironment = { API_TOKEN = "t" }'.replace("\n", "\\n", 1),
+            "/my $x 50% p\nt\n",
+        ),
+    ],
+)
+def test_supervisord_runs_what_the_definition_has(project, key, printed):
+    here = project()
+    (here.path / "sub ;x").mkdir()
+    (here.path / "orchestrate.toml").write_text(f"[components.web]\n{key}\n")
+    assert Supervisord(here.export("supervisord")).run("web").endswith(printed)
+
+
+@given(TEXT.filter(lambda text: "\r" not in text))
+def test_any_word_is_read_back_from_supervisord(word):
+    files = []
+    argv = simple._command(("printf", "%s", word), [], "web", "/out", files)
+    line = simple._written(argv)
+    parser = RawConfigParser(strict=False, inline_comment_prefixes=(";", "#"))
+    parser.read_string(f"[program:web]\ncommand={line}\n")
+    read = shlex.split(parser["program:web"]["command"].replace("%(here)s", "/elsewhere") % {})
+    assert read == (["/bin/sh", "/out/web.sh"] if files else ["printf", "%s", word])
+
+
+@pytest.mark.parametrize("target", ["procfile", "supervisord"])
+def test_a_variable_of_several_lines_is_refused(project, target):
+    here = project()
+    (here.path / "orchestrate.toml").write_text(
+        '[components.web]\ncommand = "cat"\nenvironment = { P = "l1\\nl2=3" }\n'
+    )
+    ended = here.ask("export", target)
+    assert ended.returncode == 1
+    assert "cannot export P: its value has several lines" in ended.stderr
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_kubernetes_accepts_each_example(project, name):
     here = project(name)
@@ -344,6 +437,31 @@ def test_kubernetes_accepts_each_example(project, name):
     secrets = re.findall(r"secret generic (\S+) ", (out / "EXPORT-NOTES.txt").read_text())
     named = {ref["secretRef"]["name"] for one in found.values() for ref in one.get("envFrom", [])}
     assert named <= set(secrets)
+
+
+def expanded(text, variables):
+    """Expand a string as Kubernetes does: third_party/forked/golang/expansion."""
+    found = re.compile(r"\$(?:(\$)|\(([^)]*)\))")
+    return found.sub(lambda one: one[1] or variables.get(one[2], one[0]), text)
+
+
+@given(st.lists(st.sampled_from(["$", "$$", "(", ")", "A", "x", " "]), max_size=8).map("".join) | TEXT)
+def test_kubernetes_expands_no_word(text):
+    assert expanded(common.kubernetes_literal(text), {"A": "a"}) == text
+
+
+def test_kubernetes_gets_each_dollar(project):
+    here = project()
+    (here.path / "orchestrate.toml").write_text(
+        '[components.web]\ncommand = "echo $$ > app.pid; echo $(date) $$(x) $HOME"\n'
+        "environment = { PRICE = 'a$$$$(b)' }\n"
+        'ready = { exec = ["sh", "-c", "test $$$$ != $$(cat app.pid)"] }\n'
+    )
+    (path,) = here.export("kubernetes").glob("*.yaml")
+    container = next(yaml.safe_load_all(path.read_text()))["spec"]["template"]["spec"]["containers"][0]
+    assert container["command"][2] == "echo $$$$ > app.pid; echo $$(date) $$$$(x) $HOME"
+    assert {"name": "PRICE", "value": "a$$$$(b)"} in container["env"]
+    assert container["readinessProbe"]["exec"]["command"][2] == "test $$$$ != $$(cat app.pid)"
 
 
 # Keys of the chart's "Parameters reference" that we use.
@@ -440,6 +558,18 @@ def test_secrets_are_in_private_files_only(project, target):
     assert "cannot export web.1: its command contains a password" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "key",
+    ['stop = { command = "redis-cli -u redis://:hunter2@h shutdown" }', 'alive = { exec = "ping redis://:hunter2@h" }'],
+)
+def test_a_secret_of_another_command_is_refused(project, key):
+    here = project()
+    (here.path / "orchestrate.toml").write_text(f'[components.web]\ncommand = "cat"\n{key}\n')
+    ended = here.ask("export", "kubernetes", "--image", "i")
+    assert ended.returncode == 1
+    assert "cannot export web: its command contains a password" in ended.stderr
+
+
 def test_nothing_is_overwritten_without_force(project):
     here = project("family")
     out = here.export("procfile")
@@ -478,6 +608,38 @@ def test_notes_list_what_is_lost(project):
         assert f"  web: {feature}: " in notes, notes
 
 
+def test_a_stop_command_runs_before_the_signal_or_is_noted(project, tmp_path):
+    here = project()
+    (here.path / "orchestrate.toml").write_text(
+        '[components.web]\ncommand = "exec sleep 9"\nstop = { command = "echo bye $$ > stopped", timeout = 2 }\n'
+        '[components.keys]\ncommand = "cat"\nstop = { keys = "quit\\n" }\n'
+    )
+    for target in ("systemd", "compose", "kubernetes", "supervisord", "procfile"):
+        out = here.export(target)
+        notes = (out / "EXPORT-NOTES.txt").read_text()
+        assert "keys: stop.keys: " in notes
+        assert "stop.sequence" not in notes
+        assert ("web: stop.command: " in notes) == (target not in ("systemd", "kubernetes"))
+        if target == "systemd":
+            (line,) = unit_of(next(out.glob("*-web.service")))["Service"]["ExecStop"]
+            argv = words_of(line, command=True)
+        if target == "kubernetes":
+            tree = next(yaml.safe_load_all(next(out.glob("*.yaml")).read_text()))
+            kubernetes_validate.validate(tree, "1.31", strict=True)
+            hook = tree["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+            assert hook[2:] == ['"$@" & sleep 2', "sh", "/bin/sh", "-c", "echo bye $$ > stopped"]
+        shutil.rmtree(out)
+    with subprocess.Popen(["sleep", "60"]) as main:
+        began = time.monotonic()
+        subprocess.run(argv, cwd=tmp_path, env={**os.environ, "MAINPID": str(main.pid)}, check=True, timeout=30)
+        assert time.monotonic() - began >= 2, "the signal comes after the timeout"
+        assert (tmp_path / "stopped").read_text().startswith("bye ")
+        main.kill()
+    (tmp_path / "stopped").unlink()
+    subprocess.run(argv, cwd=tmp_path, env={**os.environ, "MAINPID": ""}, check=True, timeout=30)
+    assert not (tmp_path / "stopped").exists(), "it ended by itself"
+
+
 @given(
     st.dictionaries(
         st.from_regex(r"[A-Z_]{1,8}", fullmatch=True),
@@ -492,3 +654,22 @@ def test_a_file_of_variables_is_read_back_by_a_shell_parser(variables):
             assert value == f"'{variables[name]}'"
         else:
             assert re.sub(r'\\([\\"$`])', r"\1", value[1:-1]) == variables[name]
+
+
+def test_airflow_is_not_exported_before_its_secrets_exist(tmp_path):
+    """With an airflow.cfg of a few lines, the first start generates them; one that Airflow writes has them."""
+    fake = Fake(tmp_path)
+    fake.home.mkdir()
+    (fake.home / "airflow.cfg").write_text("[core]\nparallelism = 2\n")
+    words = ("export", "systemd", str(tmp_path / "out"))
+    refused = fake.ask(*words)
+    assert refused.returncode == 1
+    options = "[api_auth] jwt_secret, [api] secret_key and [core] fernet_key are"
+    said = f"cannot export Airflow before its first start: {options} not configured, and no value is generated yet"
+    assert f"orchestrate: {said}\nhint: run the system once\n" in refused.stderr
+    assert fake.ask(*words, "--whole").returncode == 0, "its start generates them"
+    assert f"`orchestrate airflow ps --home {fake.home}`" in (tmp_path / "out" / "EXPORT-NOTES.txt").read_text()
+    fake.ready().stop()
+    again = fake.ask(*words, "--force")
+    assert again.returncode == 0, again.stderr
+    assert "AIRFLOW__API_AUTH__JWT_SECRET" in "".join(path.read_text() for path in (tmp_path / "out").glob("*.env"))

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from harness import command_under_test, describe, tree, until
-from test_deaths import GRACE, SOON, started_again, verdict, what_went_wrong
+from test_faults import GRACE, SOON, started_again, verdict, what_went_wrong
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting needs root")
 

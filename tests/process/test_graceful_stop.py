@@ -10,10 +10,11 @@ import shlex
 import signal
 import sys
 import textwrap
+import time
 
 import pytest
 from definitions import Directory, component
-from harness import PROGRAMS, PYTHON, children, describe, leader_among, plain, stat_of, until
+from harness import PROGRAMS, PYTHON, children, describe, leader_among, plain, pump, stat_of, until
 
 WORKER, SHELL_DIED = "exited with status 7", "killed by SIGTERM"
 WRAPPER = "import subprocess, sys; subprocess.call(sys.argv[1:])"
@@ -310,6 +311,44 @@ def test_ctrl_c_again_kills_and_the_report_says_so(place):
     assert run.wait() == -signal.SIGINT
     assert run.survivors(5) == []
     assert b"^C" not in run.out, "the terminal does not echo it"
+
+
+@pytest.mark.parametrize("way", ["itself", "down", "TERM"])
+def test_the_first_ctrl_c_does_not_kill_though_the_stop_began_otherwise(place, way):
+    handler = "echo saving; sleep 1; echo later; sleep 3; echo saved; exit 0"
+    saving = f"trap '{handler}' TERM; echo up; while :; do sleep 0.2; done"
+    ending = "until [ -e go ]; do sleep 0.05; done; exit 1" if way == "itself" else "exec sleep 99"
+    text = component("db", saving) + component("brief", ending)
+    run = place.write(text).run("up", "--color", "never", terminal=True, columns=120)
+    run.wait_for("^db +\\| up$")
+    (place.path / "go").touch()
+    asked = place.run("down") if way == "down" else None
+    if way == "TERM":
+        run.signal(signal.SIGTERM)
+    run.wait_for("^db +\\| later$")
+    os.write(run.terminal_fd, b"\x03")
+    run.wait_for(r"^orchestrate \| SIGINT received: already stopping \(Ctrl-C again to kill now\)$")
+    run.wait_for("^db +\\| saved$")
+    run.wait()
+    if asked is not None:
+        assert asked.wait() == 0
+    assert "db stopped (exited with status 0)" in run.text
+    assert run.survivors(5) == []
+
+
+def test_the_second_ctrl_c_kills_though_the_stop_began_by_itself(place):
+    text = component("db", worker(place.path, "db", 60)) + component("brief", "sleep 1")
+    run = place.write(text).run("up", "--color", "never", terminal=True, columns=120)
+    run.wait_for(r"^orchestrate \| waiting for db to stop; killing it in 8 s \(Ctrl-C twice to kill now\)$")
+    os.write(run.terminal_fd, b"\x03")
+    run.wait_for("already stopping")
+    pump(lambda: False, 0.6)
+    since = time.monotonic()
+    os.write(run.terminal_fd, b"\x03")
+    run.wait_for("second Ctrl-C: killing what is left")
+    run.wait()
+    assert time.monotonic() - since < 3
+    assert run.survivors(5) == []
 
 
 def test_a_long_initial_step_is_announced(place):

@@ -165,6 +165,52 @@ def test_own_lines_have_hyperlinks_if_the_terminal_shows_them_and_no_bell_or_tit
     assert not [line for line in lines if b"]8;;" in line and (b"orchestrate" not in line or not links)]
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_messages_and_tables_have_hyperlinks_if_the_terminal_shows_them(links, tmp_path):
+    here = Directory(tmp_path)
+    env = {"FORCE_HYPERLINK": str(int(links)), "TERM": "xterm-256color", "XDG_RUNTIME_DIR": str(tmp_path)}
+    here.write("[components.web]\ncommand = 'exec sleep 1000'\n")
+    link = re.compile(rb"\x1b\]8;;file://[^/]+" + bytes(tmp_path) + rb"[/\w.-]*\x1b\\")
+
+    def shown(*words):
+        run = here.run(*words, terminal=True, env=env, columns=200)
+        run.wait()
+        return bytes(run.out)
+
+    detached = shown("up", "-d")
+    assert b"1 component started" in detached
+    found = {words: shown(*words) for words in [("ls",), ("doctor",), ("up",), ("-f", f"{tmp_path}/x", "check")]}
+    assert here.output("down") == ""
+    found["bundle"] = shown("bundle", f"{tmp_path}/x.zip")
+    found["export"] = shown("export", "procfile")
+    found["why"] = shown("why")
+    for words, out in found.items():
+        assert bytes(tmp_path) in out, words
+        assert bool(link.search(out)) is links, (words, out)
+    plain = here.run("ls", env=env)  # a pipe
+    plain.wait()
+    assert b"\x1b" not in plain.out + plain.err
+
+
+def test_help_of_a_command_that_starts_nothing_shows_no_option_of_a_stop():
+    for words in (["check"], ["config"], ["doctor"], ["export"], ["airflow", "info"]):
+        text = _help_of(words)
+        assert "--home" in text
+        assert "--end-survivors" not in text
+        assert "--timeout" not in text
+        assert "state and stop" not in text
+        assert parser.parse([*words, *(["procfile"] if words == ["export"] else []), "-t", "5"]).timeout == 5
+    assert "--end-survivors" in _help_of(["up"])
+    assert "--end-survivors" in _help_of(["airflow"])
+
+
+def _help_of(words):
+    found = parser.build()
+    for word in words:
+        found = help_command._children(found)[word]
+    return found.format_help()
+
+
 def test_each_help_fits_or_is_in_groups():
     def parsers(above, name):
         for child, below in help_command._children(above).items():

@@ -94,6 +94,19 @@ def test_a_restart_names_the_user_the_process_and_the_terminal(here):
     run.stop()
 
 
+def test_a_scale_during_a_restart_is_not_its_cause(here):
+    slow = "trap 'until test -e go; do sleep 0.05; done; exit' TERM; echo ready; while :; do sleep 0.05; done"
+    run = here.begin(component("web", slow, 'ready = { log = "ready" }'), "web")
+    restart = here.listening("restart", "web")
+    run.wait_for("restarting web")
+    scale = here.listening("scale", "web=2")
+    run.wait_for("scaling web to 2")
+    (here.path / "go").touch()
+    assert (restart.wait(), scale.wait()) == (0, 0)
+    assert re.search(r"^web\.1 restarted at \S+ because 'orchestrate restart web' was run", here.why("web.1"), re.M)
+    run.stop()
+
+
 def test_a_signal_that_was_requested_is_no_riddle(here):
     run = here.begin(CRASHING, "db", "web")
     here.output("signal", "KILL", "db")
@@ -180,6 +193,7 @@ def test_a_sigkill_loses_nothing_that_happened_before(who, here):
     if who != "guardians":
         assert "db restarted" in here.why("web")
         assert "the supervisor was killed after" in here.why()
+        assert "\nhow web ended is not recorded: the supervisor was killed after " in here.why("web")
     run.end()
 
 
@@ -303,6 +317,9 @@ def test_a_home_copied_elsewhere_and_damaged_still_answers(here, tmp_path_factor
         path.write_bytes(content)
         run = there.run("why")
         assert run.wait() == 0, str(run)
+        is_known = b'"kind":"change"' in content
+        assert ("nothing is known of start 1" in run.text) is not is_known
+        assert ("record is empty or damaged" in there.output("history")) is not is_known
     path.write_bytes(b'{"number":1,"kind":"start","facts":{"format":99}}\n')
     expected = r"orchestrate: cannot read \S+: a newer orchestrate wrote it \(format 99, expected 1\)\nhint: [^\n]*\n"
     assert re.search(expected, there.why(status=1))

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from definitions import STAY, Directory, component
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.history import git
 from orchestrator.history.inputs import Describer, InputSources, differences, key_of, program_of
-from orchestrator.model.spec import ComponentSpec, Condition, Dependency
+from orchestrator.model.spec import ComponentSpec, Condition, Dependency, OnExit
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,27 @@ def test_a_component_and_its_keys():
     assert differences(before, before) == []
 
 
+def test_on_exit_is_one_key():
+    one, other = (described(spec(source="a.toml:1", on_exit_is_set=is_set)) for is_set in (True, False))
+    assert differences(one, other) == []
+    other = described(spec(source="a.toml:1", on_exit_is_set=True, on_exit=OnExit.IGNORE))
+    assert differences(described(spec()), other) == ["web: on_exit changed (a.toml:1)"]
+
+
+def test_another_number_of_instances_is_one_change():
+    def scaled(count, **changes):
+        names = ["web"] if count == 1 else [f"web.{number}" for number in range(1, count + 1)]
+        needs = tuple(Dependency(name, Condition.READY) for name in names)
+        webs = [spec(name, component="web", environment={"ORCHESTRATE_INSTANCE": name}, **changes) for name in names]
+        return described(*webs, spec("proxy", depends_on=needs))
+
+    assert differences(scaled(1), scaled(3)) == ["web: number of instances changed: 1 → 3"]
+    assert differences(scaled(3), scaled(1)) == ["web: number of instances changed: 3 → 1"]
+    assert differences(scaled(3), scaled(3)) == []
+    found = differences(scaled(1), scaled(2, argv=("/bin/sh", "-c", "exec true x"), source="a.toml:1"), "web.2")
+    assert found == ["web: number of instances changed: 1 → 2", "web: command changed (a.toml:1)"]
+
+
 def test_what_a_terminal_sets_is_no_difference():
     one, other = (described(spec(environment={"TMUX_PANE": pane, "SHLVL": pane})) for pane in "12")
     assert differences(one, other) == []
@@ -120,19 +142,20 @@ def test_the_key_is_private_and_stays(tmp_path):
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["name", "variables", "definition", "command", "components", "files", "changed", "A"]),
+        st.sampled_from(
+            ["name", "component", "variables", "definition", "command", "components", "files", "changed", "A"]),
         inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip
 FACTS = st.dictionaries(
-    st.sampled_from(["components", "variables", "files", "changed", "commit", "home", "host"]), JSON
+    st.sampled_from(["components", "definitions", "variables", "files", "changed", "commit", "home", "host"]), JSON
 )
 
 
 @settings(deadline=None)
 @given(FACTS, FACTS)
 def test_any_facts_can_be_compared(before, after):
-    assert all(isinstance(text, str) for text in differences(before, after))
+    assert all(isinstance(text, str) for text in [*differences(before, after), *differences(before, after, "A")])
 
 
 # git
@@ -180,7 +203,7 @@ def test_changed_files_are_those_that_git_names(repository):
     assert git.changed_files(found)["a.py"] == ""
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.binary(max_size=200), st.sampled_from([2, 3, 4]), st.integers(0, 9))
 def test_any_index_is_read_or_ignored(tmp_path_factory, tail, version, count):
     path = tmp_path_factory.getbasetemp() / "index-of-any-kind"
@@ -225,3 +248,45 @@ def test_history_of_a_home_without_one(tmp_path):
     assert re.fullmatch(r"orchestrate: cannot read the history of \S+: no start is recorded\nhint: [^\n]+\n", error), (
         error
     )
+
+
+def test_starts_of_several_definitions_in_one_home(tmp_path):
+    here = Directory(tmp_path)
+    here.write(component("web", STAY, 'ready = { log = "ready" }'), other=component("db", "sleep 1000"))
+    (tmp_path / "other").rename(tmp_path / "other.toml")
+
+    def start(*words):
+        assert here.run(*words, "up", "-d", "--wait").wait() == 0
+        here.output(*words, "down")
+
+    start()
+    assert "DEFINITION" not in here.output("history")
+    start("-f", "other.toml")
+    start()
+    heads, *lines = here.output("history").splitlines()
+    assert heads.endswith("  DEFINITION")
+    assert [line.split()[-1] for line in lines] == ["orchestrate.toml", "other.toml", "orchestrate.toml"]
+    rows = [json.loads(line) for line in here.output("history", "--json").splitlines()]
+    assert rows[1]["definitions"] == [str(tmp_path / "other.toml")]
+    diff = here.output("history", "--diff")
+    assert "start 3, compared with start 1 " in diff
+    assert diff.endswith("    nothing recorded has changed\n")
+    assert diff == here.output("history", "--diff", "-1") == here.output("history", "--diff=3")
+    diff = here.output("history", "--diff", "-2")
+    assert "start 2, compared with start 1 " in diff
+    assert "component db was added" in diff
+    assert f"definition changed: {tmp_path}/orchestrate.toml → {tmp_path}/other.toml" in diff
+
+
+def test_a_temporary_scale_is_no_change(tmp_path):
+    here = Directory(tmp_path)
+    web = component("web", STAY, 'ready = { log = "ready" }')
+    here.write(web + component("proxy", STAY, 'depends_on = ["web"]'))
+    for _ in range(2):
+        assert here.run("up", "-d", "--wait").wait() == 0
+        here.output("scale", "web=3")
+        here.output("down")
+    assert here.run("up", "-d", "--wait", "-m", "web=2").wait() == 0
+    here.output("down")
+    assert "nothing recorded has changed" in here.output("history", "--diff", "2")
+    assert here.output("history", "--diff").splitlines()[1:] == ["    web: number of instances changed: 1 → 2"]

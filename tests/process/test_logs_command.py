@@ -103,7 +103,7 @@ def test_as_json_it_is_what_the_live_stream_gives(home):
 
 
 @pytest.mark.usefixtures("three")
-def test_each_instance_has_a_colour_of_its_own_and_our_messages_are_bold(home, directory):
+def test_each_instance_has_a_color_of_its_own_and_our_messages_are_bold(home, directory):
     write(directory / "orchestrate.log", (at(1), "web.1 stopped"))
     run = logs(home, env=environment(FORCE_COLOR="1"))
     run.wait()
@@ -113,10 +113,10 @@ def test_each_instance_has_a_colour_of_its_own_and_our_messages_are_bold(home, d
 
 
 @pytest.mark.usefixtures("three")
-def test_colours_are_as_asked_for(home):
-    coloured = logs(home, "api", env=environment(FORCE_COLOR="1"))
-    coloured.wait()
-    assert b"\x1b[31mapi\x1b[m 3" in coloured.out
+def test_colors_are_as_asked_for(home):
+    colored = logs(home, "api", env=environment(FORCE_COLOR="1"))
+    colored.wait()
+    assert b"\x1b[31mapi\x1b[m 3" in colored.out
     plain = logs(home, "api", "--no-color", env=environment(FORCE_COLOR="1"))
     plain.wait()
     assert b"\x1b" not in plain.out
@@ -151,7 +151,7 @@ def test_words_of_other_tools(home):
         (["--since", "soon"], "'soon' is not a time"),
         (["--grep", "("], "'(' is not a valid regular expression"),
         (["nobody"], "cannot find a log of 'nobody': there are: api, web.1, web.2"),
-        (["-n", "x"], "invalid number of lines 'x'"),
+        (["-n", "x"], "invalid --lines 'x'"),
     ],
 )
 @pytest.mark.usefixtures("three")
@@ -207,7 +207,7 @@ def test_a_closed_reader_ends_it(home, directory):
     assert run.text.splitlines() == ["web | line 0", str(128 + signal.SIGPIPE)]
     full = Run(["bash", "-c", f"{words} logs --home {home.path} > /dev/full"])
     assert full.wait() == 1
-    assert full.err.decode() == "orchestrate: cannot print logs: No space left on device\n"
+    assert full.err.decode() == "orchestrate: cannot write to standard output: No space left on device\n"
 
 
 def test_our_own_messages_are_in_a_log_of_their_own(home):
@@ -326,3 +326,14 @@ def test_what_is_positioned_is_shown_as_in_the_stream(home, directory):
     assert printed(home, "-n", "3") == expected[-3:]
     texts = [json.loads(line)["text"] for line in printed(home, "--json")]
     assert texts == ["row 1after", "top", "down", "┌─┐"]
+
+
+def test_the_last_matches_may_be_far_back(home, directory):
+    stamp = at(300)
+    write(directory / "web.log.1", *((stamp, f"line {n}") for n in range(20_000)))
+    write(directory / "web.log", *((stamp, f"line {n}") for n in range(20_000, 40_000)))
+    with (directory / "web.log").open("a") as log:
+        log.write(f"{stamp} line 5 unfinished")
+    assert printed(home, "--grep", "line [57]( |$)") == ["web | line 5", "web | line 7", "web | line 5 unfinished"]
+    assert printed(home, "-n", "2", "--grep", "line [57]( |$)") == ["web | line 7", "web | line 5 unfinished"]
+    assert printed(home, "-n", "1", "--grep", "line 7$", "web") == ["web | line 7"]

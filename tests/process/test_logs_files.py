@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+from examples import examples
 from harness import PATIENCE, voice
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,7 +49,7 @@ def test_each_line_has_the_utc_time_of_its_first_byte(tmp_path):
     st.integers(1, 9),
     st.integers(30, 200),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_chunks_over_any_rotation_are_the_bytes_that_were_written(tmp_path_factory, pieces, step, size):
     directory = tmp_path_factory.mktemp("logs")
     log = LogFile(directory / "web.log", Told().faults, size=size, kept=1000)
@@ -66,7 +67,7 @@ def test_any_chunks_over_any_rotation_are_the_bytes_that_were_written(tmp_path_f
 
 
 @given(st.lists(st.tuples(st.sampled_from([b"", b"a\r\nb", b"\n", b"c\r", b"x" * 30_000]), st.booleans()), max_size=20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_what_waits_for_more_is_written_in_order_and_once(tmp_path_factory, chunks):
     directory = tmp_path_factory.mktemp("logs")
     log = LogFile(directory / "web.log", Told().faults)

@@ -1,5 +1,5 @@
 """What a guardian has for itself alone: a page too many in each is a page too many times two hundred. And what is kept
-of an incarnation that has ended: nothing."""
+of a run that has ended: nothing."""
 
 import gc
 import os
@@ -41,16 +41,16 @@ def test_a_guardian_shares_nearly_all_its_memory_with_the_others(home):
     run.stop()
 
 
-def test_a_stream_is_let_go_once_its_incarnation_has_ended():
+def test_a_stream_is_let_go_once_its_run_has_ended():
     """At once: in a cycle, two hundred of them with their last lines waited for the collector, and the heap grew."""
-    member = SimpleNamespace(spec=SimpleNamespace(expect=()))
+    instance = SimpleNamespace(spec=SimpleNamespace(expect=()))
     loop, (master_fd, _) = Loop(), pty.openpty()
     terminal = AttachedTerminal("web", SimpleNamespace(loop=loop, pty_size=(24, 80)))
     stream = Stream(master_fd, None)
     held = sys.getrefcount(stream)
     gc.disable()
     try:
-        terminal.open(member, stream, lambda: ())
+        terminal.open(instance, stream, lambda: ())
         terminal.take(b"Name: ")
         terminal.typed()
         assert sys.getrefcount(stream) > held

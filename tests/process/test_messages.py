@@ -69,9 +69,9 @@ def test_a_component_that_starts_late_is_not_ready_again(here):
     run = here.up("web")
     run.wait_ready("web")
     here.output("scale", "web=2")
-    run.wait_for(r"^orchestrate +\| web\.2 is ready$")
+    run.wait_for(r"^orchestrate +\| web\.2 is running$")
     here.output("restart", "web.2")
-    run.wait_for(r"^orchestrate +\| web\.2 is ready again$")
+    run.wait_for(r"^orchestrate +\| web\.2 is running again$")
     here.output("down")
     assert (run.wait(), run.survivors(1)) == (0, []), str(run)
 

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 from harness import Run, command_under_test, tree
-from test_more_deaths import as_nobody, needs_nobody, public  # noqa: F401 - a fixture
+from test_more_faults import as_nobody, needs_nobody, public  # noqa: F401 - a fixture
 
 SECRET = "hunter2-77ab"
 

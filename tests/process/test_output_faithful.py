@@ -225,7 +225,9 @@ def test_what_is_collected_of_many_floods_is_all_there_and_in_order(stand):
 def test_what_is_collected_does_not_wait_for_more_than_a_moment(stand):
     stand = stand("pipe")
     stream = stand.start()
-    stand.multiplexer._crowded = True  # as when many are ready in one turn: a full read is no reason to look yet
+    stand.multiplexer._are_several_ready = (
+        True  # as when many are ready in one turn: a full read is no reason to look yet
+    )
     stand.feed(b"x" * 4094 + b"\n")
     stand.turn_until(lambda: stand.lines() == [b"x" * 4094])
     assert stand.log() == b"x" * 4094 + b"\n"
@@ -233,7 +235,7 @@ def test_what_is_collected_does_not_wait_for_more_than_a_moment(stand):
 
 
 @only_linux
-def test_each_of_a_crowd_is_read_four_times_in_a_turn(stand):
+def test_each_of_several_is_read_four_times_in_a_turn(stand):
     """Through pipes, whose reads give what is there: how much a pty has by then is its worker's business."""
     stand = stand("pipe")
     ends = [os.pipe(), os.pipe()]
@@ -243,7 +245,7 @@ def test_each_of_a_crowd_is_read_four_times_in_a_turn(stand):
         os.write(write_fd, (b"x" * 99 + b"\n") * 5000)
         streams.append(stand.take_over(f"web.{number}", read_fd))
         stand.fds.append(write_fd)
-    stand.multiplexer._crowded = True
+    stand.multiplexer._are_several_ready = True
     stand.turn()
     left = [struct.unpack("i", fcntl.ioctl(read_fd, termios.FIONREAD, b"1234"))[0] for read_fd, _ in ends]
     assert left == [500_000 - 4 * READ_SIZE] * 2
@@ -256,7 +258,7 @@ def test_one_of_a_crowd_may_end_before_it_has_been_read(stand):
     for name in ("web", "api"):
         stand.start(name)
         stand.feed(name.encode() * 1000 + b"\n", name)
-    stand.multiplexer._crowded = True
+    stand.multiplexer._are_several_ready = True
     stand.loop.call_in(0.0, lambda: stand.end("web"))
     stand.turn()
     stand.finish()

@@ -162,7 +162,7 @@ def test_the_last_lines_are_told_where_the_screen_skipped_them(home):
     assert "orchestrate |     the reason\n" in run.text
 
 
-# In tmux, with colours.
+# In tmux, with colors.
 
 tmux_here = pytest.mark.skipif(not shutil.which("tmux"), reason="no tmux here")
 
@@ -173,7 +173,7 @@ def start(terminal, home, *options, **components):
 
 
 @tmux_here
-def test_colours_titles_and_prompts_in_a_real_terminal(tmux, home):
+def test_colors_titles_and_prompts_in_a_real_terminal(tmux, home):
     terminal = tmux()
     other = home.path / "other"
     web = (
@@ -184,7 +184,7 @@ def test_colours_titles_and_prompts_in_a_real_terminal(tmux, home):
     terminal.wait_for(r"^web +\| answer\?$")
     other.touch()
     terminal.wait_for(r"^api +\| plain\nweb +\| answer\?$")
-    screen = terminal.screen(colours=True)
+    screen = terminal.screen(colors=True)
     assert re.search(r"\| (\x1b\[0?m|\x1b\[39m)?first \x1b\[31mred\n\x1b\[36mweb", screen), repr(screen)
     assert re.search(r"\x1b\[31mstill red\n\x1b\[36mweb", screen)
     assert "\x1b[38;5;42mgreen" in screen

@@ -41,7 +41,7 @@ class Reader:
 @pytest.fixture
 def stand(tmp_path):
     stand = Stand(tmp_path / "logs", names=("web", "api", *map("flood-{}".format, range(8))))
-    stand.screen.shows_tails = False  # pyte would be slower than the slowest of these
+    stand.screen.shows_unfinished = False  # pyte would be slower than the slowest of these
     yield stand
     stand.close()
 
@@ -69,6 +69,7 @@ def test_a_terminal_that_reads_gets_every_line(speed, count, stand):
     assert b"did not keep up" not in stand.out
 
 
+@pytest.mark.flaky(reason="eight floods and their reader need both processors")
 @pytest.mark.parametrize("speed", [300_000, None])
 def test_eight_floods_get_every_line_too(speed, stand):
     Reader(stand, speed)

@@ -113,6 +113,13 @@ def test_a_port_to_begin_with_that_is_none(here, value):
     assert f".env:1: '{value}' is not a port; expected 1 to 65535" in here.output("check", status=2)
 
 
+def test_ports_that_end_before_the_instances_do(here):
+    here.write(component("web", STAY, "port = 65530", "replicas = 10"))
+    said = "orchestrate.toml:3: web: too few ports from 65530 to 65535 for its instances; choose a lower one\n"
+    assert here.output("check", status=2).endswith(said)
+    assert here.output("check", status=2).count("\n") == 1
+
+
 def test_an_empty_port_is_none(here):
     here.write(component("web", "echo port $PORT"))
     for env in ({"PORT": ""}, {}):
@@ -128,3 +135,11 @@ def test_a_thousand_components_start_and_those_without_a_port_have_none(here):
     (here.path / "Procfile").write_text("".join(f"c{number}: echo $PORT\n" for number in range(610)))
     told = here.output("check", "-f", "Procfile", status=2)
     assert "Procfile:607: c606: uses PORT, but c606 would be beyond 65535" in told
+
+
+def test_ports_that_refer_to_each_other_are_reported_once(here):
+    here.write(
+        '[components.a]\ncommand = "true"\nport = "${b.PORT}"\n[components.b]\ncommand = "true"\nport = "${a.PORT}"\n'
+    )
+    reported = here.output("check", status=2)
+    assert reported == "orchestrate: orchestrate.toml:3: a: port refers to itself: a → b → a\n"

@@ -225,7 +225,7 @@ def test_who_does_not_live_is_restarted_and_not_before_its_start_period(here, po
     ).up()
     run.wait_for("asked(?s:.*)asked")
     (here.path / "open").unlink()
-    run.wait_for(rf"web does not live: http://127.0.0.1:{port}/ failed 3 times: HTTP status 503")
+    run.wait_for(rf"web failed its liveness probe 3 times: http://127.0.0.1:{port}/: HTTP status 503")
     (here.path / "open").touch()
     run.wait_for("starting web again(?s:.*)listening(?s:.*)asked(?s:.*)asked")
     run.stop()
@@ -241,7 +241,7 @@ def test_no_start_period_is_ended_by_a_failure(here):
     run.wait_for("begun")
     asked = here.path / "asked"
     assert until(lambda: asked.exists() and asked.read_text().count("x") >= 8)
-    assert "does not live" not in run.text
+    assert "liveness probe" not in run.text
     run.stop()
 
 
@@ -255,7 +255,7 @@ def test_one_that_never_lives_is_given_up_in_the_end(here):
     run = here.write(text).up()
     run.wait_for("giving up on web: it ended 3 times")
     assert run.wait() == 1, str(run)
-    assert run.text.count("web does not live") == 3
+    assert run.text.count("web failed its liveness probe") == 3
 
 
 # Stops

@@ -58,7 +58,7 @@ ANSWERS = [
     (b"\x1b[?15n", b"\x1b[?13n"),
     (b"\x1b]11;?\x07\x1b[?u\x1b[c", b"\x1b]11;rgb:0000/0000/0000\x07\x1b[?0u\x1b[?62;22c"),
 ]
-NOT_ANSWERED = ["colour scheme", "checksum (DECRQCRA)", "clipboard", "font", "graphics of kitty", "window's title"]
+NOT_ANSWERED = ["color scheme", "checksum (DECRQCRA)", "clipboard", "font", "graphics of kitty", "window's title"]
 
 
 @pytest.mark.parametrize(("query", "answer"), ANSWERS, ids=[repr(query) for query, _ in ANSWERS])

@@ -87,6 +87,31 @@ def test_a_node_monorepo_with_npm_workspaces(example):
     run.stop(60)
 
 
+@pytest.mark.scripts
+@pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="needs Debian's packages nodejs and npm")
+def test_fastapi_with_a_vite_front_end(example):
+    path, base = example("fastapi"), free_port()
+    # How this machine reaches the registry: through a proxy, with a certificate of its own.
+    reach = {
+        k: v for k, v in os.environ.items() if re.match("(?i)npm_config_|node_extra_ca|ssl_cert|https?_proxy|no_p", k)
+    }
+    ping = ["npm", "view", "vite", "version", "--fetch-retries=1", "--fetch-timeout=20000"]
+    if subprocess.run(ping, env=environment(**reach), capture_output=True, check=False).returncode:
+        pytest.skip("the registry of npm does not answer")
+    run = start(path, "-p", str(base), PATH=f"{installed('fastapi')}:{os.environ['PATH']}", **reach)
+    run.wait_for("^orchestrate +. all ready after", 300)  # npm ci fetches vite
+    front = f"http://127.0.0.1:{base + 100}"
+    assert json.loads(get(f"{front}/api/teas")) == ["assam", "sencha", "oolong"]
+    assert "/@vite/client" in get(f"{front}/")
+    assert "fetch(" in get(f"{front}/main.js")
+    app = path / "app.py"
+    app.write_text(app.read_text().replace('"oolong"', '"oolong", "matcha"'))
+    assert until(lambda: "matcha" in get(f"{front}/api/teas"), 60), str(run)  # uvicorn has reloaded
+    (path / "front" / "main.js").write_text("// changed\n")
+    run.wait_for(r"^front +. .*page reload main\.js", 60)
+    run.stop(60)
+
+
 @pytest.mark.skipif(not (shutil.which("puma") and shutil.which("ruby")), reason="needs ruby and puma")
 def test_a_rails_style_bin_dev_with_rack(example):
     path, base = example("rack"), free_port()

@@ -22,7 +22,7 @@ def needs(name, condition="ready"):
 
 
 def crashes_once(more=STAY):
-    """Fails in its first incarnation once somebody writes into `crash`; stays in the second."""
+    """Fails in its first run once somebody writes into `crash`; stays in the second."""
     return f"if mkdir ran; then echo serving; read go < crash; exit 3; else echo serving; {more}; fi"
 
 
@@ -62,8 +62,9 @@ def test_a_stop_in_the_middle_of_it_is_a_stop(here):
 
 
 def test_who_is_given_up_is_not_followed(here):
-    text = component("db", "sleep 0.1; exit 3", RESTART.replace("}", ", max = 2 }"), 'on_exit = "ignore"')
-    text += component("web", f"echo web up; {STAY}", needs("db", "started"))
+    until_web_is_up = "until rm up 2>&-; do sleep 0.05; done; exit 3"
+    text = component("db", until_web_is_up, RESTART.replace("}", ", max = 2 }"), 'on_exit = "ignore"')
+    text += component("web", f"echo web up; touch up; {STAY}", needs("db", "started"))
     run = here.write(text).up()
     run.wait_for("^orchestrate +. giving up on db: it ended 2 times within 300 s; `orchestrate start db` tries again$")
     run.wait_for("web up(?s:.*)web up")
@@ -79,7 +80,7 @@ def test_a_home_that_is_cleaned_while_the_system_runs_stops_no_restart(here):
     shutil.rmtree(here.path / ".orchestrate")
     leader = leader_among(children(run.guardian_of("trees.py")))
     os.kill(leader, signal.SIGKILL)
-    run.wait_for("web is ready again")
+    run.wait_for("web is running again")
     assert f"{here.path}/.orchestrate was removed: " in run.text
     assert (here.path / ".orchestrate").stat().st_mode & 0o777 == 0o700
     run.stop()

@@ -1,12 +1,18 @@
 """Commands from a second terminal, about a system that runs in the first."""
 
 import json
+import os
 import re
 import signal
+import socket
 
 import pytest
 from definitions import STAY, Directory
 from harness import pump, stat_of, tree, until
+
+from orchestrator.model.control import StopRequest, decode_reply
+from orchestrator.process.procfs import is_zombie
+from orchestrator.runtime.unix_socket import short_path
 
 NOT_RUNNING, USAGE, NOT_READY = 3, 2, 4
 
@@ -372,13 +378,41 @@ def test_events_of_one_component_only(here):
 
 
 def test_events_say_why_one_ended_and_not_an_exit_that_was_none(here):
-    """What does not live is stopped: it was killed by SIGTERM, and has exited with no status."""
+    """A component that fails its liveness probe is stopped: it was killed by SIGTERM, and has exited with no status."""
     alive = 'alive = { exec = "test ! -e dead", interval = 0.02, retries = 1 }'
     run = here.up(f"[components.web]\ncommand = '''{STAY}'''\n{alive}\nrestart = {{ backoff = [0, 0] }}", ready=["web"])
     events = here.listening("events")
     (here.path / "dead").touch()
     assert pump(
-        lambda: re.search(r"web stopping → restarting \(does not live: `test ! -e dead` failed once", events.text), 10
+        lambda: re.search(r"web stopping → restarting \(failed its liveness probe once: `test ! -e dead`", events.text),
+        10,
     )
     (here.path / "dead").unlink()
     down(here, run)
+
+
+@pytest.mark.parametrize("first", ["the request", "the death"])
+def test_a_stop_that_a_killed_guardian_did_not_read_reaches_its_tree(first, here):
+    """Both happen while the supervisor stands still. Its grace period of 600 s is never waited for."""
+    text = (
+        "[components.web]\ncommand = 'echo ready; exec sleep 1000'\nstop = { timeout = 600 }\n"
+        "[components.other]\ncommand = 'echo ready; exec sleep 1001'\n"
+    )
+    run = here.up(text, "--on-exit", "ignore", ready=("web", "other"))
+    guardian = run.guardian_of("sleep 1000")
+    with socket.socket(socket.AF_UNIX) as client, short_path(here.path / ".orchestrate" / "control.sock") as name:
+        client.connect(name)
+        here.ask("ps")  # whose connection came later: the supervisor has accepted both
+        run.signal(signal.SIGSTOP)
+        if first == "the death":
+            os.kill(guardian, signal.SIGKILL)
+        client.sendall(StopRequest(("web",)).encode())
+        if first == "the request":
+            os.kill(guardian, signal.SIGKILL)
+        assert until(lambda: is_zombie(guardian))
+        run.signal(signal.SIGCONT)
+        client.settimeout(30)
+        reply = decode_reply(client.makefile("rb").readline())
+    assert reply.ok, reply
+    run.wait_for("web stopped")
+    run.stop()

@@ -9,7 +9,8 @@ import sys
 import pytest
 from harness import PYTHON
 
-from orchestrator.process.socket_owner import Owner, OwnerVerdict, listener, look, owner
+from orchestrator.process.socket_owner import Owner, OwnerVerdict, look, owner
+from orchestrator.process.socket_table import listener
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 

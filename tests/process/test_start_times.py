@@ -52,7 +52,7 @@ def test_diagrams():
     assert "    n2 -->|started| n3" in lines
     assert lines[-1] == "    class n0,n1,n3 critical"
     root = ElementTree.fromstring(as_svg(times()))
-    assert len(root.findall("{*}rect")) == 4
+    assert len(root.findall("{*}rect")) == 5  # one is the background
     assert root.findall("{*}text")[-1].text.startswith("critical path: migrate")
 
 

@@ -10,7 +10,7 @@ from definitions import Directory
 from harness import until
 
 from orchestrator.cli import manual
-from orchestrator.model.lifecycle import State
+from orchestrator.model.lifecycle import Desired, State
 from orchestrator.model.spec import ComponentSpec
 from orchestrator.model.status import Status, of_system
 from orchestrator.supervisor.instance import Instance
@@ -115,10 +115,11 @@ def test_each_state_is_the_same_in_every_command(here):
 
 
 def test_what_cannot_be_killed_is_stuck():
-    member = Instance(ComponentSpec(name="web", argv=("true",), cwd="/"), host=None)
-    assert member.public_state is Status.WAITING
-    member.state, member.is_stuck = State.KILLING, True
-    assert member.public_state is Status.STUCK
+    instance = Instance(ComponentSpec(name="web", argv=("true",), cwd="/"))
+    instance.want(Desired.UP)
+    assert instance.public_state is Status.WAITING
+    instance.state = State.STUCK
+    assert instance.public_state is Status.STUCK
 
 
 @pytest.mark.parametrize(

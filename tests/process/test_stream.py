@@ -110,7 +110,7 @@ def test_a_line_of_ten_megabytes_kills_nobody(home):
 
 
 def test_no_escape_goes_into_a_pipe(home):
-    run = home.write(web=voice("coloured")).up()
+    run = home.write(web=voice("colored")).up()
     run.wait_ready("web")
     run.stop()
     assert b"\x1b" not in run.out + run.err
@@ -118,7 +118,7 @@ def test_no_escape_goes_into_a_pipe(home):
 
 
 @pytest.mark.parametrize(
-    ("options", "variables", "coloured"),
+    ("options", "variables", "colored"),
     [
         (["--color", "always"], {}, True),
         ([], {"FORCE_COLOR": "1"}, True),
@@ -127,15 +127,15 @@ def test_no_escape_goes_into_a_pipe(home):
         (["--color", "auto"], {}, False),
     ],
 )
-def test_colours_into_a_pipe_are_as_asked_for(options, variables, coloured, home):
-    run = home.write(web=voice("coloured"), api=tree("plain")).up(*options, env=environment(**variables))
+def test_colors_into_a_pipe_are_as_asked_for(options, variables, colored, home):
+    run = home.write(web=voice("colored"), api=tree("plain")).up(*options, env=environment(**variables))
     run.wait_for(r"web +\| ready")
     run.wait_for(r"api +\| ready")
     run.stop()
     prefixes = {
         name: re.search(rb"^((?:\x1b\[[0-9;]*m)+)%s" % name, run.out, re.MULTILINE) for name in (b"web", b"api")
     }
-    if coloured:
+    if colored:
         assert b"\x1b[31mred" in run.out
         assert re.search(rb"\x1b\[1;38;5;42mgreen", run.out)
         assert all(prefixes.values()), bytes(run.out)

@@ -170,7 +170,7 @@ def test_a_pid_that_is_another_process_by_now_is_not_signalled(program):
     stranger = program('hear({signal.SIGUSR1: "hit"})')
     assert stranger.line() == "ready"
     seen = tree.Descendant(stranger.pid, parent=1 << 22)
-    tree._send_members(1 << 23, signal.SIGKILL, [seen])
+    tree._send_all(1 << 23, signal.SIGKILL, [seen])
     os.kill(stranger.pid, signal.SIGUSR1)
     assert stranger.line() == "hit"
 

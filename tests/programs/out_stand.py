@@ -6,6 +6,7 @@ by pyte, as a user's would.
 """
 
 import fcntl
+import functools
 import os
 import pty
 import re
@@ -23,7 +24,7 @@ from orchestrator.output.palette import Palette
 from orchestrator.output.presenter import Presentation, Presenter
 from orchestrator.output.screen import MergedScreen
 from orchestrator.runtime.loop import READ, Loop
-from orchestrator.terminal.painter import PrefixStyle
+from orchestrator.terminal.line_painter import PrefixStyle
 
 STAMP = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ", re.MULTILINE)
 
@@ -38,6 +39,12 @@ def open_pty(rows=24, columns=80, *, raw=False):
     return master, slave
 
 
+@functools.cache
+def palette_of_a_terminal():
+    """The colors, which keep no state: blessed takes 10 ms to look them up."""
+    return Palette("xterm-256color", True)
+
+
 class Stand:
     """`sink` is "terminal" (pyte reads it), "pipe" (collected in `out`), or a descriptor that nobody reads."""
 
@@ -45,7 +52,7 @@ class Stand:
         self.path, self.out, self.broken = path, bytearray(), []
         self.loop = Loop()
         self.fds = []
-        style = style or (PrefixStyle.COLOURS if sink == "terminal" else PrefixStyle.BYTES)
+        style = style or (PrefixStyle.COLORS if sink == "terminal" else PrefixStyle.BYTES)
         if sink == "terminal":
             # A terminal does its own output processing; the bytes that reach pyte are those behind it.
             read_fd, write_fd = open_pty(rows, columns)
@@ -61,7 +68,7 @@ class Stand:
         self.pyte = pyte.HistoryScreen(columns, rows, history=5000)
         self.stream = pyte.ByteStream(self.pyte)
         self.console = Console(self.loop, write_fd, self.broken.append)
-        palette = Palette("xterm-256color", True)
+        palette = palette_of_a_terminal()
         self.screen = MergedScreen(self.console, palette.cut if sink == "terminal" else None)
         self.stage = Presenter(self.screen, Presentation(style, logs=path, **how), names, lambda: palette.wrap)
         self.multiplexer = Multiplexer(self.loop, self.screen)
@@ -140,7 +147,7 @@ class Stand:
             if not data:
                 return
             self.out += data
-            if self.screen.shows_tails:
+            if self.screen.shows_unfinished:
                 self.stream.feed(data)
 
     def rows(self):

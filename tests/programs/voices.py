@@ -35,8 +35,8 @@ def indented():
     stay()
 
 
-def coloured():
-    say("\x1b[31mred\x1b[0m and \x1b[1;38;5;42mgreen\x1b[m\nno colour\nready\n")
+def colored():
+    say("\x1b[31mred\x1b[0m and \x1b[1;38;5;42mgreen\x1b[m\nno color\nready\n")
     stay()
 
 

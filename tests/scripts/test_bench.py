@@ -1,12 +1,15 @@
 """scripts/bench, very small: that each part measures what it says, never what it measures."""
 
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import harness
 import pytest
 
 SCRIPTS = Path(__file__).parent.parent.parent / "scripts"
@@ -30,6 +33,7 @@ FIGURES = {
     "output": {"case", "sink", "contender", "speed", "ratio", "cpu", "cpu_ratio", "wrong"},
     "latency": {"case", "contender", "p50", "p99", "lines", "late", "lost"},
     "growth": {"case", "contender", "idle", "growth"},
+    "view": {"case", "contender", "p50", "p99", "unit", "promise", "cpu", "speed"},
 }
 
 
@@ -88,6 +92,17 @@ def test_of_output_single_cases_can_be_measured_and_those_of_an_earlier_run_stay
     assert list(dict.fromkeys(row["case"] for row in rows)) == ["4 KB", "20 bytes"]
 
 
+def test_another_orchestrate_is_measured_in_the_same_turns(tmp_path):
+    file = tmp_path / "figures.json"
+    command = shlex.join(map(str, harness.command_under_test()))
+    result = bench("startup", "memory", "--quick", "--against", command, "--json", file)
+    assert result.returncode == 0, result.stderr
+    parts = figures.read(file)["parts"]
+    assert all(row["against"] > 0 and row["ratio_against"] > 0 for row in parts["startup"])
+    assert "against" in [row["contender"] for row in parts["memory"]]
+    assert re.search(r"^components  orchestrate s .*against s  ratio$", result.stdout, re.M)
+
+
 def test_the_airflow_part_compares_what_was_measured_in_the_same_turn():
     ours = [airflow.Figures(cold, cold / 2, 50.0, 0.0) for cold in (10.0, 30.0, 12.0)]
     theirs = [airflow.Figures(cold, cold / 2 + 1, 130.0, 0.6) for cold in (10.0, 40.0, 10.0)]
@@ -109,7 +124,7 @@ def test_an_unknown_part_is_a_usage_error():
 
 def payload(number, id_="a", length=40, kind="plain"):
     """A line as flood.c writes it."""
-    escapes = {"plain": ("", "", ""), "coloured": ("\x1b[32m", "INFO", "\x1b[m"), "stripped": ("", "INFO", "")}
+    escapes = {"plain": ("", "", ""), "colored": ("\x1b[32m", "INFO", "\x1b[m"), "stripped": ("", "INFO", "")}
     head = f"{id_}{number:010d} " + "".join(escapes[kind])
     size = length - 1 - len(head) - (8 if kind == "stripped" else 0)
     return head + "".join(chr(ord("!") + (number % 64 + i) % 93) for i in range(size))
@@ -140,7 +155,7 @@ def test_the_sink_passes_what_is_right(space):
     }
 
 
-def test_the_sink_passes_terminal_line_ends_and_coloured_prefixes(space):
+def test_the_sink_passes_terminal_line_ends_and_colored_prefixes(space):
     lines = [f"\x1b[0m\x1b[36mone :) | \x1b[m{payload(n)}\r" for n in range(3)]
     assert counts(space, *lines, options=["-t"]) == {"good": 3, "complete": True}
     assert counts(space, *lines)["mangled"] == 3
@@ -152,10 +167,10 @@ def test_on_a_terminal_the_sink_passes_over_an_unfinished_line_that_was_erased(s
     assert counts(space, *lines)["mangled"] == 1
 
 
-@pytest.mark.parametrize("kind", ["coloured", "stripped"])
-def test_the_sink_knows_coloured_lines_and_what_is_left_of_them(space, kind):
+@pytest.mark.parametrize("kind", ["colored", "stripped"])
+def test_the_sink_knows_colored_lines_and_what_is_left_of_them(space, kind):
     lines = [f"one :) | {payload(n, kind=kind)}" for n in range(3)]
-    other = "stripped" if kind == "coloured" else "coloured"
+    other = "stripped" if kind == "colored" else "colored"
     assert counts(space, *lines, kind=kind) == {"good": 3, "complete": True}
     assert counts(space, *lines, kind=other)["mangled"] == 3
 

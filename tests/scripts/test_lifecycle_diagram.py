@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orchestrator.model.lifecycle import TABLE, State
+from orchestrator.model.lifecycle import IGNORE, IMPOSSIBLE, TABLE, State
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "scripts" / "lifecycle-diagram"
-MOVES = {(state.name, after.name) for (state, _), (after, done) in TABLE.items() if state is not after or done}
+MOVES = {(state.name, row[0].name) for (state, _), row in TABLE.items() if row not in (IGNORE, IMPOSSIBLE)}
 
 
 def drawn(*options):

@@ -455,6 +455,7 @@ def test_each_airflow_has_its_lock_file() -> None:
         "pip.txt",
         "lowest.txt",
         "example-django.txt",
+        "example-fastapi.txt",
         *(f"airflow-{version}.txt" for version in versions),
     }
 

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from harness import Run, environment
 
+from orchestrator.ui.component_list import ComponentList
+from orchestrator.ui.status_line import LIST_KEYS
+from orchestrator.ui.styled_text import plain
+
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = sorted((ROOT / "orchestrator" / "manual").glob("view-*.svg"))
 
@@ -20,8 +24,12 @@ def words(path):
 def test_the_picture_is_small_and_shows_the_view(path):
     assert len(PICTURES) == 2
     assert path.stat().st_size < 300_000
-    for word in ("NAME", "GET", "failed: exited with status 3", "asks Deploy?", "attach"):
-        assert word in words(path)
+    shown = " ".join(words(path).split())
+    heads = "NAME OUTPUT RST PORT CPU MEM"
+    for word in (heads, "GET", "failed: exited with status 3", "asks Deploy?", *(what for _, what in LIST_KEYS[:6])):
+        assert word in shown
+    assert heads == " ".join(plain(ComponentList().draw(60, 3, is_focused=True)[0]).split())
+    assert f"manual/{path.name}" in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.scripts

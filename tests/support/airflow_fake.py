@@ -32,9 +32,17 @@ class Fake:
         fixed = {"PYTHONPATH": str(FAKE), "PYTHONDONTWRITEBYTECODE": "1", "AIRFLOW_HOME": str(self.home)}
         return environment(**fixed | changes)
 
+    def start_on(self, host, *options):
+        """Start it on one of the hosts of hosts.py."""
+        return host.start(*self._command(*options), env=self.variables(ORCHESTRATE_RUNTIME_DIR=str(host.home / ".run")))
+
     def start(self, *options, terminal=False, on_one_processor=False, **changes):
-        command = [
-            *(["taskset", "-c", min(os.sched_getaffinity(0))] if on_one_processor else []),
+        beside = ["taskset", "-c", min(os.sched_getaffinity(0))] if on_one_processor else []
+        command = [*beside, *self._command(*options)]
+        return Run(command, terminal=terminal, columns=140, rows=40, env=self.variables(**changes))
+
+    def _command(self, *options):
+        return [
             *command_under_test(),
             "airflow",
             "--airflow",
@@ -44,7 +52,6 @@ class Fake:
             free_port(),
             *options,
         ]
-        return Run(command, terminal=terminal, columns=140, rows=40, env=self.variables(**changes))
 
     def ask(self, *words, **changes):
         command = [*command_under_test(), "airflow", "--airflow", self.bin / "airflow", *words]

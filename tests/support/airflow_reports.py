@@ -1,4 +1,4 @@
-"""What the helper reported on the three pinned versions, literally; a test changes what it is about."""
+"""What the preparation reported on the three pinned versions, literally; a test changes what it is about."""
 
 from orchestrator.presets.airflow.facts import interpret
 

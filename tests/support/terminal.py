@@ -54,22 +54,22 @@ class Tmux:
         self("send-keys", "-t", "main", "-l", line)
         self.keys("Enter")
 
-    def screen(self, colours=False):
+    def screen(self, colors=False):
         """The pane with its history; trailing blanks of the lines are tmux's."""
-        return self("capture-pane", "-p", "-t", "main", "-S", "-", *(["-e"] if colours else [])).rstrip("\n")
+        return self("capture-pane", "-p", "-t", "main", "-S", "-", *(["-e"] if colors else [])).rstrip("\n")
 
-    def wait_for(self, pattern, timeout=PATIENCE, colours=False):
+    def wait_for(self, pattern, timeout=PATIENCE, colors=False):
         """Wait until the screen shows a (multi-line) regular expression; the match."""
         seen = {"bytes": -1, "match": None}
 
         def look():
             if len(self.bytes) != seen["bytes"]:
                 seen["bytes"] = len(self.bytes)
-                seen["match"] = re.search(pattern, self.screen(colours), re.MULTILINE)
+                seen["match"] = re.search(pattern, self.screen(colors), re.MULTILINE)
             return seen["match"]
 
         if not pump(look, timeout):
-            if match := re.search(pattern, self.screen(colours), re.MULTILINE):
+            if match := re.search(pattern, self.screen(colors), re.MULTILINE):
                 return match
             pytest.fail(
                 f"no {pattern!r} on the screen within {timeout} s:\n{self.screen()}\n"

@@ -62,6 +62,7 @@ def test_a_debugger_is_noticed_stepped_through_and_left(home, tmux):
     assert "total is 42" not in system.text  # held back, and said so
     assert re.search(r"orchestrate \| a terminal is attached to web; its output is hidden here", system.text)
     system.wait_for(r"^orchestrate \| the terminal has detached from web; \d+ lines were hidden$")
+    assert re.search(rb"a terminal is attached to web\n(.*\n)*.* has detached from web\n", log(home, "orchestrate"))
     system.stop()
 
 
@@ -457,6 +458,27 @@ def test_one_types_and_others_look_on(home, tmux):
     system.wait()
 
 
+@pytest.mark.parametrize("screen", ["", "printf '\\033[?1049h';"])
+def test_a_smaller_terminal_that_looks_on_is_told_the_size(home, tmux, screen):
+    home.write(sh=f"{screen} {SHELL}")
+    system = started(home)
+    writer, viewer, bigger = tmux(columns=100, rows=30), tmux(columns=95, rows=12), tmux(columns=120, rows=40)
+    attach_quietly(writer, home, "sh")
+    writer.wait_for("^inner>")
+    attach_quietly(viewer, home, "sh", "-r")
+    note = "the terminal of sh is {}, yours only {}: the text may look wrong here"
+    viewer.wait_for(rf"^\[orchestrate: {note.format('100x30', '95x12')}\]$")
+    viewer.keys("C-c")
+    attach_quietly(bigger, home, "sh", "-r")
+    assert not pump(lambda: "may look wrong" in bigger.screen(), 1)
+    bigger.keys("C-c")
+    bigger.wait_for("^orchestrate: detached from sh")
+    attach_quietly(bigger, home, "sh", "--take-over")
+    writer.wait_for(note.format("120x40", "100x30"))
+    system.signal(signal.SIGQUIT)
+    system.wait()
+
+
 def test_a_viewer_that_never_reads_harms_nobody(home, tmux):
     home.write(flood="exec yes", sh=SHELL)
     system = started(home, "--quiet", "flood")
@@ -587,6 +609,20 @@ def test_without_a_name_the_merged_stream_is_shown_again(home, tmux):
     system.stop()
     terminal.wait_for(r"^orchestrate \| Complete|^orchestrate \| two stopped")
     assert terminal.status() == 0
+
+
+def test_the_merged_stream_begins_with_the_present_start(home):
+    home.write(web="echo ready; exec sleep 1000")
+    command = [*command_under_test(), "attach", "-C", home.path]
+    for _ in range(2):
+        system = started(home)
+        system.wait_for("1 component started")
+        stream = Run(command)
+        stream.wait_for("1 component started")
+        system.stop()
+        assert stream.wait() == 0
+        assert stream.text.count("1 component started") == stream.text.count("Complete") == 1
+        assert stream.text.count("| ready") == 1
 
 
 def test_a_detached_instance_is_looked_at_by_several_and_lives_on(home, tmux):

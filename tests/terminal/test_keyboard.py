@@ -83,7 +83,7 @@ def test_the_terminal_is_given_back_and_nothing_typed_is_left_in_it(end, home):
     run.wait_for(r"^web +\| ready")
     assert until(lambda: is_quiet(run))
     press(run, b"echo stolen\n")
-    (supervisor,) = [pid for pid in run.living() if b"orchestrate" in Path(f"/proc/{pid}/cmdline").read_bytes()][1:2]
+    (supervisor,) = [pid for pid in run.living() if "orchestrate" in cmdline(pid)][1:2]
     if end == "exit":
         (home.path / "go").touch()
     elif end.startswith("SIG"):

@@ -34,12 +34,12 @@ def shown_queries(run):
     return [name for name, sequence in QUERIES.items() if sequence in bytes(run.out)]
 
 
-@pytest.mark.parametrize("colour", ["always", "never"])
+@pytest.mark.parametrize("color", ["always", "never"])
 @pytest.mark.parametrize("way", WAYS)
-def test_no_query_reaches_the_merged_screen(way, colour, home):
+def test_no_query_reaches_the_merged_screen(way, color, home):
     much = "until [ -e go ]; do sleep 0.01; done; seq 30000; touch done; exec sleep 600"  # else they are not said again
     home.write(web=program(home, WAYS[way]), other=much)
-    run = home.up("--color", colour, terminal=True)
+    run = home.up("--color", color, terminal=True)
     if way == "a prompt":
         run.wait_for(r'web is waiting for input at ".*password:')
     elif way == "the last words of who fails":
@@ -60,9 +60,9 @@ def test_no_query_is_in_what_a_second_terminal_is_told(home):
     run = home.up("--color", "never")
     run.wait_ready("web")
     for words in (["why", "web"], ["logs", "web"], ["NO_COLOR", "logs"], ["ps"], ["status"], ["attach"]):
-        colours = environment(NO_COLOR="1") if words[0] == "NO_COLOR" else environment()
+        colors = environment(NO_COLOR="1") if words[0] == "NO_COLOR" else environment()
         words = [word for word in words if word != "NO_COLOR"]
-        asked = Run([*command_under_test(), *words, "-C", home.path], terminal=True, env=colours)
+        asked = Run([*command_under_test(), *words, "-C", home.path], terminal=True, env=colors)
         if words == ["attach"]:
             asked.wait_for("said")
             asked.signal(signal.SIGINT)

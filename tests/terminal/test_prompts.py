@@ -44,7 +44,7 @@ def notice(name, prompt):
         (python("input('Do you want to continue? [Y/n] ')"), "Do you want to continue? [Y/n]"),
         ("printf 'Name: '; read name", "Name:"),
         ("sh -c 'printf \"Late: \"; sleep 0.7; read name'", "Late:"),
-        (python("print('\\033[1;32mcolour\\033[0m? ', end='', flush=True); input()"), "colour?"),
+        (python("print('\\033[1;32mcolor\\033[0m? ', end='', flush=True); input()"), "color?"),
         (python("import os, tty; tty.setcbreak(0); print('a key? ', end='', flush=True); os.read(0, 1)"), "a key?"),
         ("echo 'Do you want to continue? [Y/n]'; read answer", "Do you want to continue? [Y/n]"),
         ("bash -c 'echo Press any key to continue...; read -n1 -s'", "Press any key to continue..."),

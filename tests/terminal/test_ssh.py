@@ -99,6 +99,23 @@ def test_attach_over_ssh_and_a_dropped_line_leaves_the_component_alone(line):
     assert line.run("down").wait() == 0
 
 
+def test_the_view_over_ssh_and_a_dropped_line_ends_it_alone(line):
+    pytest.importorskip("pyte")
+    (line.home / "Procfile").write_text("web: echo ready; exec sleep 1000\n")
+    assert line.run("up", "-d").wait() == 0
+    view = line.run("ui", terminal=True)
+    view.wait_for("web  running  pid")
+    view.signal(signal.SIGKILL)
+    view.wait()
+    again = line.run("ui", terminal=True)
+    again.wait_for("web  running  pid")
+    os.write(again.terminal_fd, b"r")
+    again.wait_for(r"web restarted \(pid \d+\)")
+    os.write(again.terminal_fd, b"q")
+    assert again.wait() == 0
+    assert line.run("down").wait() == 0
+
+
 def test_a_dropped_line_stops_the_system(line):
     drop(line)
     assert until(lambda: line.status() == 3)

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from attaching import flags
+from attaching import flags, log
 from definitions import Directory
 from harness import PATIENCE, command_under_test, pump, until
 from terminal import PROMPT
@@ -48,6 +48,18 @@ def test_the_row_is_last_below_an_unfinished_line_and_goes_with_the_system(home,
     assert not re.search(KEYS, terminal.screen())
 
 
+@pytest.mark.skipif(not shutil.which("vim"), reason="no vim here")
+def test_a_full_screen_program_is_not_shown_as_waiting(home, tmux):
+    terminal = start(tmux, home, edit="exec vim -u NONE -i NONE -N", ask="read it")
+    terminal.wait_for(rf"^● edit ● ask \(waits for input\) · {KEYS}$")
+    terminal.keys("u")
+    terminal.wait_for(r"^▌● edit ")
+    terminal.wait_for(r"^ \? ask  waits for input")
+    terminal.wait_for(r"^ ask waits for input: p ")
+    terminal.keys("C-c")
+    assert terminal.status() == 128 + signal.SIGINT
+
+
 def test_r_and_a_name_restarts_one(home, tmux):
     terminal = start(tmux, home, web="echo ready; exec sleep 1000", worker="exec sleep 1000", api="exec sleep 1000")
     terminal.wait_for(rf"^● web ● worker ● api · {KEYS}$")
@@ -83,6 +95,24 @@ def test_without_the_row(home, tmux, options):
     assert not re.search(KEYS, terminal.screen())
 
 
+@pytest.mark.parametrize(
+    ("before", "options", "why"),
+    [
+        ("TERM=dumb ", "", "the view cannot use a terminal of type 'dumb'"),
+        ("", " | cat", "the view needs a terminal"),
+        ("", " --json", "the view does not print JSON"),
+    ],
+)
+def test_a_terminal_that_cannot_show_the_view_gets_the_stream(home, tmux, before, options, why):
+    home.write(web="echo ready; exec sleep 1000")
+    terminal = tmux(columns=120)
+    terminal.type(before + shlex.join(map(str, home.command("--ui"))) + options)
+    terminal.wait_for(f"^orchestrate: {why}; showing the merged stream$")
+    terminal.wait_for(r"web +\| ready|\"ready\"")
+    terminal.keys("C-c")
+    assert terminal.status() == 128 + signal.SIGINT
+
+
 TICKING = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.2; done"
 
 
@@ -92,12 +122,18 @@ def test_u_opens_the_view_and_u_returns_with_what_was_printed_meanwhile(home, tm
     quiet = flags(terminal)
     terminal.keys("u")
     terminal.wait_for(r"^ Procfile +1/1 ready")
-    assert terminal.wait_for(r"│tick \d+$")
+    shown = int(terminal.wait_for(r"│tick (\d+)$").group(1))
+    terminal.wait_for(rf"│tick {shown + 2}$")  # printed while the view was open
     terminal.keys("u")
     found = terminal.wait_for(r"^orchestrate \| (\d+) lines? while the view was open:$")
     terminal.wait_for(rf"^● web · {KEYS}$")
     assert int(found.group(1)) > 0
     assert flags(terminal) == quiet
+    terminal.keys("?", "x")
+    terminal.wait_for(r"^orchestrate \| u view · r NAME restart")
+    terminal.wait_for(r"^orchestrate \| keys do not reach")
+    logged = log(home, "orchestrate").decode()
+    assert not re.search("while the view was open|r NAME restart|keys do not reach", logged)  # for this screen only
     terminal.keys("C-c")
     terminal.wait_for(r"orchestrate \| Complete")
     ticks = [int(n) for n in re.findall(r"^web +\| tick (\d+)$", terminal.screen(), re.M)]
@@ -133,16 +169,22 @@ def test_the_ways_out_of_up_ui(home, tmux, how):
     assert flags(terminal) == before
 
 
-def test_in_the_background_the_shell_has_the_terminal_and_the_system_stays(home, tmux):
+def started_in_background(tmux, home):
+    """A system that `b` in its view has put into the background, and that runs on there: its terminal and its pid."""
     terminal = start(tmux, home, "--ui", web=TICKING)
     terminal.wait_for(r"│tick \d+$")
     (pid,) = terminal.foreground()
     terminal.keys("q", "b")
     terminal.wait_for(rf"orchestrate \| keeps running in the background \(pid {pid}\)")
     terminal.wait_for(rf"Stopped[^\n]*(\n[^\n]+)*\n{PROMPT.strip()}$")
-    log = home.path / ".orchestrate" / "logs" / "web.log"
-    size = log.stat().st_size
-    assert pump(lambda: log.stat().st_size > size, PATIENCE)  # it runs on
+    log_file = home.path / ".orchestrate" / "logs" / "web.log"
+    size = log_file.stat().st_size
+    assert until(lambda: log_file.stat().st_size > size)  # it runs on
+    return terminal, pid
+
+
+def test_in_the_background_the_shell_has_the_terminal_and_the_system_stays(home, tmux):
+    terminal, pid = started_in_background(tmux, home)
     shown = terminal.screen().count("tick")
     assert not pump(lambda: terminal.screen().count("tick") > shown, 1)
     terminal.type(shlex.join(map(str, [*command_under_test(), "down", "-C", home.path])))
@@ -177,5 +219,39 @@ def test_if_the_system_is_killed_under_the_view_the_terminal_is_in_order(home, t
     terminal.wait_for(r"│ready$")
     (pid,) = terminal.foreground()
     os.kill(pid, signal.SIGKILL)
-    assert until(lambda: flags(terminal) == before), "the guardian restores it; the shell's word may be overwritten"
-    assert terminal.status() == 128 + signal.SIGKILL
+    assert until(terminal.is_shell_in_front)
+
+    def is_in_order():
+        """The view and the guardian restore it too; the next prompt has the shell's modes in any case."""
+        return flags(terminal) == before or terminal.keys("Enter")
+
+    assert until(is_in_order, 8, interval=0.2), (before, flags(terminal))
+    terminal.type("sh -c 'exit 7'")
+    assert terminal.status() == 7
+    assert flags(terminal) == before
+
+
+@pytest.mark.parametrize("key", ["Enter", "C-c", "C-z"])
+def test_fg_brings_the_stream_back_from_the_background(home, tmux, key):
+    terminal, pid = started_in_background(tmux, home)
+    os.kill(pid, signal.SIGHUP)  # as if the terminal were closed
+    terminal.type("clear; echo shell is us''able")
+    terminal.wait_for("^shell is usable$")
+    terminal.type("fg")
+    terminal.wait_for(rf"^{PROMPT.strip()} fg\n\S+")
+    if key == "C-z":
+        terminal.keys(key)
+        terminal.wait_for(rf"Stopped[^\n]*(\n[^\n]+)*\n{PROMPT.strip()}$")
+        terminal.type("fg")
+    else:
+        terminal.keys(key)
+    terminal.wait_for(r"^orchestrate \| in the foreground again; orchestrate logs shows what was printed meanwhile$")
+    if key != "C-c":
+        terminal.wait_for(rf"^web +\| tick \d+\n● web · {KEYS}$")
+        terminal.keys("u")
+        terminal.wait_for(r"^ Procfile +1/1 ready")
+        terminal.keys("u")
+        terminal.wait_for(rf"^● web · {KEYS}$")
+        terminal.keys("C-c")
+    terminal.wait_for(r"^orchestrate \| SIGINT received\n(.*\n)*orchestrate \| Complete$")
+    assert terminal.status() == 128 + signal.SIGINT

@@ -1,4 +1,4 @@
-"""In a real terminal, as the user has it: keys, hang-up, job control, window size, colours."""
+"""In a real terminal, as the user has it: keys, hang-up, job control, window size, colors."""
 
 import os
 import re
@@ -179,30 +179,30 @@ def test_the_window_of_a_component_is_the_terminal_less_the_prefix_and_follows_i
     assert terminal.status() == 128 + signal.SIGINT
 
 
-def test_each_prefix_has_a_colour_of_its_own_and_the_childrens_colours_are_kept(tmux, home):
+def test_each_prefix_has_a_color_of_its_own_and_the_childrens_colors_are_kept(tmux, home):
     terminal = tmux()
-    start(terminal, home, web=voice("coloured"), api=tree("plain"), worker=tree("plain"), beat=tree("plain"))
-    screen = terminal.screen(colours=True)
-    colours = {}
+    start(terminal, home, web=voice("colored"), api=tree("plain"), worker=tree("plain"), beat=tree("plain"))
+    screen = terminal.screen(colors=True)
+    colors = {}
     for name in ("web", "api", "worker", "beat"):
         found = re.search(rf"^((?:\x1b\[[0-9;]*m)+){name} ", screen, re.MULTILINE)
-        assert found, f"{name} without colour:\n{screen!r}"
-        colours[name] = found.group(1)
-    assert len(set(colours.values())) == 4, colours
+        assert found, f"{name} without color:\n{screen!r}"
+        colors[name] = found.group(1)
+    assert len(set(colors.values())) == 4, colors
     assert re.search(r"\x1b\[31mred", screen), repr(screen)
     assert re.search(r"\x1b\[1;?.*38;5;42mgreen", screen), repr(screen)
-    assert re.search(r"\x1b\[(0|39)m ?no colour$", screen, re.MULTILINE), repr(screen)
+    assert re.search(r"\x1b\[(0|39)m ?no color$", screen, re.MULTILINE), repr(screen)
     terminal.keys("C-c")
     assert terminal.status() == 128 + signal.SIGINT
 
 
-def test_no_color_draws_no_colour_of_ours(tmux, home):
+def test_no_color_draws_no_color_of_ours(tmux, home):
     terminal = tmux(NO_COLOR="1")
     start(terminal, home, web=tree("plain"), api=tree("family"))
-    assert "\x1b[" not in terminal.screen(colours=True)
+    assert "\x1b[" not in terminal.screen(colors=True)
     terminal.keys("C-c")
     assert terminal.status() == 128 + signal.SIGINT
-    assert "\x1b[" not in terminal.screen(colours=True)
+    assert "\x1b[" not in terminal.screen(colors=True)
 
 
 def test_the_terminal_is_left_as_it_was_found(tmux, home):

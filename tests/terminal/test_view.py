@@ -6,11 +6,12 @@ import re
 import shlex
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 from attaching import flags, started
-from harness import PATIENCE, command_under_test, pump, until
+from harness import PATIENCE, Run, command_under_test, environment, pump, until
 from terminal import PROMPT
 
 pytest.importorskip("pyte")
@@ -44,8 +45,12 @@ def system(home):
     run.stop()
 
 
-def open_view(terminal, home, *options):
+def type_ui(terminal, home, *options):
     terminal.type(shlex.join(map(str, [*command_under_test(), "ui", "-C", home.path, *options])))
+
+
+def open_view(terminal, home, *options):
+    type_ui(terminal, home, *options)
     terminal.wait_for(r"^ orchestrate\.toml")
 
 
@@ -61,6 +66,17 @@ def screen(terminal, *shown):
     text = re.sub(r"pid \d+", "pid N", terminal.screen())
     text = re.sub(r" +[▁▂▃▄▅▆▇█]+ +(?=5\d00)", lambda match: " " * len(match.group()), text)
     return re.sub(r"(?: +\d+\.\d%| {5,6})(?: +\d+\.\d[MG])?(?=│|$)", lambda m: " " * len(m.group()), text, flags=re.M)
+
+
+def test_the_list_is_drawn_before_the_imports_that_take_long(system, home):
+    command = [sys.executable, "-X", "importtime", "-m", "orchestrator", "ui", "-C", home.path]
+    view = Run(command, terminal=True, columns=100, env=environment(TERM="xterm-256color"))
+    view.wait_for("pyte.screens$")
+    before, *_ = view.text.partition("web  ")
+    assert "orchestrator.ui.view" in before
+    assert not re.search(r"\b(pyte|blessed|orchestrator\.model\.spec|orchestrator\.process\.usage)$", before, re.M)
+    view.signal(signal.SIGTERM)
+    assert view.wait() == -signal.SIGTERM
 
 
 def body(text):
@@ -132,7 +148,7 @@ def test_a_big_screen_gives_the_component_a_big_terminal(home, tmux):
     home.write(f"web: {size}\n")
     run = started(home)
     terminal = tmux(columns=300, rows=100)
-    terminal.type(shlex.join(map(str, [*command_under_test(), "ui", "-C", home.path])))
+    type_ui(terminal, home)
     terminal.wait_for(r"│\d+ \d+")
     (columns,) = [len(line) - line.index("│") - 1 for line in terminal.screen().split("\n")[2:3]] or [0]
     ask = [*command_under_test(), "send", "-C", home.path, "web", r"\r"]
@@ -170,10 +186,13 @@ def test_keys_change_the_system_and_say_what_they_did(system, home, tmux):
     terminal.keys("-")
     terminal.wait_for(r"^ web has one instance; `orchestrate scale web=0` removes it")
     terminal.keys("5", "w")
-    terminal.wait_for(r"│job failed: it exited with status 3")
-    terminal.wait_for(r"│  working$")
+    terminal.wait_for(r"│job failed at \S+: it exited with status 3")
+    terminal.wait_for(r"│    working$")
     terminal.keys("e")
     terminal.wait_for(r"│\d\d:\d\d:\d\d  web  ")
+    terminal.keys("1", "w")
+    terminal.wait_for(r"│web restarted at \S+ because start was requested in the view by ")
+    terminal.keys("5")
     terminal.keys("x")
     terminal.wait_for(r"^ no command on 'x'; \? shows all keys")
     terminal.keys("?")
@@ -239,11 +258,83 @@ def test_stopped_and_continued(system, home, tmux):
     assert terminal.status() == 0
 
 
+def test_without_a_system_the_view_is_not_opened(home, tmux):
+    home.write("web: exec sleep 1000\n")
+    terminal = tmux(columns=120)
+    type_ui(terminal, home)
+    terminal.wait_for(r"^orchestrate: no system is running in ")
+    assert terminal.status() == 3
+
+
+def test_a_suspended_system_is_named_until_it_is_resumed(home, tmux):
+    home.write("web: exec sleep 1000\n")
+    run = started(home)
+    run.wait_for("1 component started")
+    terminal = tmux(columns=120)
+    run.signal(signal.SIGSTOP)
+    type_ui(terminal, home)
+    suspended = rf"the system is suspended \(pid {run.pid}\), as after Ctrl-Z; type fg there, or kill -CONT {run.pid}"
+    terminal.wait_for(rf"^ orchestrate  connecting …(.*\n)+ {suspended}$")
+    run.signal(signal.SIGCONT)
+    terminal.wait_for(r"^▌● web(.*\n)+ \? help")
+    run.signal(signal.SIGSTOP)
+    terminal.keys("r")
+    terminal.wait_for(rf"^ {suspended}$")
+    run.signal(signal.SIGCONT)
+    terminal.wait_for(r"^ web restarted \(pid \d+\)$")
+    terminal.keys("q")
+    assert terminal.status() == 0
+    run.stop()
+
+
+@pytest.mark.parametrize("key", ["Enter", "j"])
+def test_any_key_reports_a_suspended_system_and_the_view_remains_usable(home, tmux, key):
+    home.write("web: exec sleep 1000\n")
+    run = started(home)
+    run.wait_for("1 component started")
+    terminal = tmux(columns=120)
+    type_ui(terminal, home)
+    terminal.wait_for(r"^▌● web(.*\n)+ \? help")
+    run.signal(signal.SIGSTOP)
+    terminal.keys(key)
+    suspended = rf"the system is suspended \(pid {run.pid}\), as after Ctrl-Z; type fg there, or kill -CONT {run.pid}"
+    terminal.wait_for(rf"^ \S+  suspended .*\n(.*\n)*▌● web(.*\n)+ {suspended}$")
+    terminal.keys("?")
+    terminal.wait_for(rf"│  w +why it is(.*\n)+ {suspended}$")
+    terminal.keys("Escape")
+    run.signal(signal.SIGCONT)
+    terminal.wait_for(r"^ \S+  1/1 ready .*\n(.*\n)*▌● web(.*\n)+ \? help")
+    run.signal(signal.SIGSTOP)
+    terminal.keys(key)
+    terminal.wait_for(rf"^ {suspended}$")
+    os.kill(view_pid(terminal), signal.SIGTERM)
+    terminal.wait_for(rf"^{PROMPT.strip()}$")
+    assert terminal.status() == 128 + signal.SIGTERM
+    run.signal(signal.SIGCONT)
+    run.stop()
+
+
+def test_output_shows_that_the_system_was_suspended(home, tmux):
+    home.write("web: while :; do echo tick; sleep 0.2; done\n")
+    run = started(home)
+    run.wait_for("tick")
+    terminal = tmux(columns=120)
+    type_ui(terminal, home)
+    terminal.wait_for(r"^▌● web .*│tick(.*\n)+ \? help")
+    run.signal(signal.SIGSTOP)
+    terminal.wait_for(rf"^ the system is suspended \(pid {run.pid}\)")
+    run.signal(signal.SIGCONT)
+    terminal.wait_for(r"^ \S+  1/1 ready .*\n(.*\n)*▌● web(.*\n)+ \? help")
+    terminal.keys("q")
+    assert terminal.status() == 0
+    run.stop()
+
+
 def test_the_end_of_the_system_ends_the_view(home, tmux):
     home.write("web: exec sleep 1000\n")
     run = started(home)
     terminal = tmux()
-    terminal.type(shlex.join(map(str, [*command_under_test(), "ui", "-C", home.path])))
+    type_ui(terminal, home)
     terminal.wait_for("● web")
     terminal.keys("g")
     terminal.wait_for("^ no component has a tag$")
@@ -256,7 +347,7 @@ def test_ctrl_c_in_a_component_that_ends_the_system_is_named_as_the_cause(home, 
     home.write("web: exec sleep 1000\n")
     started(home)
     terminal = tmux(columns=120)
-    terminal.type(shlex.join(map(str, [*command_under_test(), "ui", "-C", home.path])))
+    type_ui(terminal, home)
     terminal.wait_for("● web")
     terminal.keys("Enter")
     terminal.wait_for(r"attached to web: it gets all keys, Ctrl-C too; ")
@@ -292,7 +383,7 @@ def test_a_silent_system_wakes_the_view_up_never(home, tmux):
     home.write("web: echo hello; exec sleep 1000\n")
     run = started(home)
     terminal = tmux()
-    terminal.type(shlex.join(map(str, [*command_under_test(), "ui", "-C", home.path])))
+    type_ui(terminal, home)
     terminal.wait_for("│hello")
     pid = view_pid(terminal)
 
@@ -328,8 +419,8 @@ def test_random_keys_and_bytes_do_not_end_it(system, home, tmux):
         assert Path(f"/proc/{pid}").exists(), terminal.screen()
 
     def shows_view():
-        terminal.keys(*OUT)
-        return terminal("display-message", "-p", "-t", "main", "#{alternate_on}") == "1\n"
+        terminal.keys(*OUT, "X")  # the answer to X follows those to all keys before it
+        return until(lambda: "no command on 'X'" in terminal.screen(), 2)
 
     assert until(shows_view, interval=0.1)
     assert view_pid(terminal) == pid
@@ -341,7 +432,7 @@ def test_a_missing_pyte_is_said_in_a_line(system, home, tmux, tmp_path_factory):
     path = tmp_path_factory.mktemp("path")
     (path / "sitecustomize.py").write_text("import sys\nsys.modules['pyte'] = None\n")
     terminal = tmux(PYTHONPATH=str(path))
-    terminal.type(shlex.join(map(str, [*command_under_test(), "ui", "-C", home.path])))
+    type_ui(terminal, home)
     terminal.wait_for(
         r"^orchestrate: cannot open the view: pyte is not installed(;|\nhint:) run `pip install 'orchestrate\[ui\]'`"
     )

@@ -56,3 +56,53 @@ def test_airflow_takes_no_options_of_a_definition(words):
 )
 def test_what_only_looks_like_an_option_is_left_alone(words, name, value):
     assert getattr(parser.parse(words.split()), name) == value
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "--color never",
+        "-C sub --home=x --detach-keys ctrl-p,ctrl-q",
+        "-f one.toml -f two/Procfile",
+        "-- echo",
+    ],
+)
+def test_the_parser_of_the_view_alone_is_that_of_all_commands(words):
+    words = words.split()
+    commands = parser.build()._subparsers._group_actions[0].choices
+    assert parser._build_ui().format_help() == commands["ui"].format_help()
+    whole = parser._parse_command(["ui", *(w for w in words if w not in ("--", "echo"))])
+    assert vars(parser.parse(["ui", *words])) | {"names": [], "command": ()} == vars(whole) | {
+        "names": [],
+        "command": (),
+    }
+
+
+@pytest.mark.parametrize("words", ["--nope", "web", "--color blue", "--home"])
+def test_a_mistake_after_ui_is_reported_as_for_any_command(words):
+    with pytest.raises(UsageError) as alone:
+        parser.parse(["ui", *words.split()])
+    with pytest.raises(UsageError) as whole:
+        parser._parse_command(["ui", *words.split()])
+    assert str(alone.value) == str(whole.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("up --on-exit x", "invalid --on-exit 'x': expected stop or ignore"),
+        ("up -p x", "invalid --port 'x': expected 1 to 65535"),
+        ("logs -n x", "invalid --lines 'x': expected a whole number"),
+        ("replay web --speed it's", 'invalid --speed "it\'s": expected 0.01 to 1000'),
+        ("completion fsh", "invalid SHELL 'fsh': expected bash, zsh or fish; did you mean 'fish'?"),
+        ("airflow --port 0", "invalid --port '0': expected 1 to 65535"),
+        ("up -p", "missing value of --port"),
+        ("open", "missing FILE"),
+        ("send web", "missing TEXT"),
+    ],
+)
+def test_a_wrong_value_is_reported_in_our_words(words, message):
+    with pytest.raises(UsageError) as refused:
+        parser.parse(words.split())
+    assert refused.value.message == message

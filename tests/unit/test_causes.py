@@ -5,11 +5,12 @@ import dataclasses
 import json
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.history import record
-from orchestrator.history.causes import DEPTH, Causes, Words, command_in_words, duration
+from orchestrator.history.causes import DEPTH, Causes
 from orchestrator.history.record import (
     Link,
     Origin,
@@ -18,6 +19,7 @@ from orchestrator.history.record import (
     RecordKind,
     StartRecord,
 )
+from orchestrator.history.wording import Words, command_in_words, duration
 
 WORDS = Words(lambda seconds: f"14:02:{seconds:02.0f}", lambda uid: {1000: "alice"}.get(uid, f"uid {uid}"))
 FACTS = {
@@ -79,10 +81,16 @@ def history():
     return History()
 
 
-def test_a_restart_that_follows_a_failed_liveness_probe(history):
+@pytest.mark.parametrize(
+    "dead",
+    [
+        "failed its liveness probe 3 times: tcp 127.0.0.1:5432: connection refused",
+        "does not live: tcp 127.0.0.1:5432 failed 3 times: connection refused",  # of version 0.2.0
+    ],
+)
+def test_a_restart_that_follows_a_failed_liveness_probe(dead, history):
     history.start("db")
     history.start("web")
-    dead = "does not live: tcp 127.0.0.1:5432 failed 3 times: connection refused"
     exited = history.exit("db", "backoff", "restarting", link=Link.PROBE, reason=dead, exit=dead, lines=("a", "b"))
     history.exit("web", "down", "waiting", cause=exited, link=Link.FOLLOW, by="db", exit="was killed by SIGTERM",
                  is_requested=True)  # fmt: skip
@@ -111,6 +119,17 @@ def test_a_requested_restart_names_who_asked(history):
     assert history.why("db") == [db]
     assert history.why("web") == ["web restarted at 14:02:16 because db restarted (depends_on, restart = true)", db]
     assert history.causes().is_restart_requested("web")
+
+
+@pytest.mark.parametrize("command", ["orchestrate ui --home /srv", "/usr/bin/python3 -m orchestrator airflow ui"])
+def test_a_key_of_the_view_is_not_a_command(history, command):
+    history.start("db")
+    origin = Origin(1001, 5, command=tuple(command.split()))
+    asked = history.add(RecordKind.REQUEST, verb="restart", names=("db",), origin=origin)
+    history.start("db", 2, cause=asked, link=Link.REQUEST)
+    assert history.why("db") == [
+        "db restarted at 14:02:06 because restart was requested in the view by uid 1001 (pid 5)"
+    ]
 
 
 def test_followers_at_a_distance(history):
@@ -191,6 +210,11 @@ def test_what_an_instance_waits_for(history):
         "web waits for db (ready), which waits for disk (ready), which failed at 14:02:03: exited with status 3"
     ]
     assert history.why("unknown") == ["unknown was never started"]
+    history.add(RecordKind.END, reason="with status 0")
+    assert history.why("web") == [
+        "web was never started: it waited for db (ready), which waited for disk (ready), which failed at 14:02:03:"
+        " exited with status 3"
+    ]
 
 
 def test_a_chain_ends_where_the_record_does(history):
@@ -232,7 +256,9 @@ def test_durations():
 # Any history
 
 NAMES = st.sampled_from(["disk", "db", "web", "x"])
-TEXT = st.text(max_size=8) | st.just("does not live: a failed once: b")
+TEXT = st.text(max_size=8) | st.sampled_from(
+    ["does not live: a failed once: b", "failed its liveness probe once: a: b"]
+)
 EVENTS = st.builds(
     RecordedEvent,
     number=st.integers(1, 12),
@@ -273,13 +299,13 @@ def answers(found):
     causes.why_stopped()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(EVENTS, max_size=14))
 def test_any_history_gives_an_answer(events):
     answers(StartRecord(1, tuple(events)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(EVENTS, max_size=6), st.data())
 def test_any_damaged_record_gives_an_answer(events, data):
     """Cut anywhere, two writers mixed, a byte flipped, a field of another type."""
@@ -296,7 +322,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st
                     max_leaves=6)  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(
         st.dictionaries(st.sampled_from([f.name for f in dataclasses.fields(RecordedEvent)] + ["more"]), JSON),

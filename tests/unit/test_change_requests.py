@@ -1,51 +1,79 @@
-"""A stop that is requested for many instances at once."""
+"""A request for many instances at once: its order, and that it takes neither a deep stack nor quadratic time."""
 
-from orchestrator.model.lifecycle import State
+import pytest
+from examples import flood
+
+from orchestrator.model.lifecycle import Desired, Event, State, StopOrigin
+from orchestrator.model.run import Run
 from orchestrator.model.spec import ComponentSpec, Dependency
 from orchestrator.supervisor.change_requests import ChangeRequests
+from orchestrator.supervisor.instance import Instance
 from orchestrator.supervisor.registry import Registry
 
+MANY = flood(3000)
 
-class Member:
-    """An instance that is down as soon as it is asked to stop, or only in BACKOFF and then down at once."""
 
-    def __init__(self, spec, requests, stopped):
-        self.spec, self.key, self.name = spec, spec.name, spec.name
-        self.state, self.asked, self.due = State.READY, False, False
-        self._requests, self._stopped = requests, stopped
+class Prompt(Instance):
+    """An instance that is down as soon as it is asked to stop, and ready as soon as it is started."""
 
-    @property
-    def runs(self):
-        return self.state in (State.READY, State.STOPPING)
+    def __init__(self, spec, system):
+        super().__init__(spec)
+        self._system = system
 
     def handle(self, event):
-        self.asked = True
-        self._stopped.append(self.key)
-        for self.state in (State.STOPPING, State.DOWN):
-            self._requests().go_on(self)
+        self._system.actions.append((event, self.key))
+        self.stop_origin = StopOrigin.DOWN if event is Event.STOP else StopOrigin.NONE
+        if event is Event.START:
+            self.want(Desired.UP)
+            self.run = Run(self.run.number + 1, 0.0, 0.0)
+        for self.state in (State.STOPPING, State.DOWN) if event is Event.STOP else (State.STARTING, State.READY):
+            self._system.registry.note(self)
+            self._system.go_on()
 
 
-def stop(specs):
-    registry, stopped = Registry((), None), []
-    registry.fill(tuple(specs))
-    requests = ChangeRequests(registry, lambda: None)
-    registry.members = [Member(spec, lambda: requests, stopped) for spec in specs]
-    registry._by_key = {member.key: member for member in registry.members}
-    requests.stop(registry.members)
-    return stopped
+class System:
+    def __init__(self, specs):
+        self.actions, self.is_going_on = [], False
+        self.registry = Registry((), lambda instance: "")
+        self.registry.fill(tuple(specs))
+        self.registry.instances = [Prompt(spec, self) for spec in specs]
+        self.registry._by_key = {instance.key: instance for instance in self.registry.instances}
+        self.registry._recount()
+        self.requests = ChangeRequests(self.registry, lambda instance, event: instance.handle(event), self.go_on)
+
+    def go_on(self):
+        if not self.is_going_on:
+            self.is_going_on = True
+            while action := self.registry.next_action():
+                action[0].handle(action[1])
+            self.is_going_on = False
+
+    def request(self, verb):
+        self.actions.clear()
+        getattr(self.requests, verb)(self.registry.instances)
+        return self.actions
 
 
-def test_thousands_stop_at_once():
+def specs(needs):
+    return [ComponentSpec(name=name, argv=("true",), cwd="/", depends_on=need) for name, need in needs.items()]
+
+
+NAMES = [f"c{number}" for number in range(MANY)]
+SHAPES = {
+    "apart": dict.fromkeys(NAMES, ()),
+    "a chain": {name: (Dependency(f"c{number - 1}"),) if number else () for number, name in enumerate(NAMES)},
+    "one that needs all": {**dict.fromkeys(NAMES[:-1], ()), NAMES[-1]: tuple(map(Dependency, NAMES[:-1]))},
+    "all need one": {name: (Dependency("c0"),) if number else () for number, name in enumerate(NAMES)},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_thousands_start_and_stop_in_their_order(shape):
     """Each change used to go on with the next one from within: 250 were too many for the stack."""
-    names = [f"c{number}" for number in range(3000)]
-    assert sorted(stop([ComponentSpec(name=name, argv=("true",), cwd="/") for name in names])) == sorted(names)
-
-
-def test_a_long_chain_stops_from_its_end():
-    names = [f"c{number}" for number in range(3000)]
-    needs = [(), *((Dependency(name),) for name in names)]
-    specs = [
-        ComponentSpec(name=name, argv=("true",), cwd="/", depends_on=need)
-        for name, need in zip(names, needs, strict=False)
-    ]
-    assert stop(specs) == names[::-1]
+    needs = SHAPES[shape]
+    system = System(specs(needs))
+    started = [name for event, name in system.request("restart") if event is Event.START]
+    stopped = [name for event, name in system.request("stop") if event is Event.STOP]
+    assert sorted(started) == sorted(stopped) == sorted(NAMES)
+    at, gone = ({name: number for number, name in enumerate(names)} for names in (started, stopped))
+    assert all(at[d.name] < at[name] and gone[d.name] > gone[name] for name, need in needs.items() for d in need)

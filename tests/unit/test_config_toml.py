@@ -18,6 +18,7 @@ from orchestrator.config.schema import component as schema_component
 from orchestrator.config.schema import json_schema
 from orchestrator.config.toml import locate
 from orchestrator.config.validate import validate
+from orchestrator.model.names import NAME_PATTERN, composed
 from orchestrator.model.spec import (
     Condition,
     Dependency,
@@ -479,6 +480,16 @@ def test_any_text_is_read_or_reported(text):
     found, faults = define(text)
     assert faults or found.components
     assert all(fault.startswith("f.toml") for fault in faults)
+
+
+@settings(deadline=None)
+@given(st.one_of(st.from_regex(NAME_PATTERN, fullmatch=True), st.text("aé日.-'\"\\ \n\x7f")).map(composed))
+def test_any_name_is_written_as_a_key_that_is_read(name):
+    component = {"command": "x", "depends_on": {name: "ready"}, "environment": {name: "1"}, "tags": [name]}
+    document = toml.parse(toml.write({"components": {name: component}}).encode(), Place("f.toml"), Report())
+    assert document is not None
+    assert document.tree == {"components": {name: component}}
+    assert document.places[("components", name, "environment", name)].line == 6
 
 
 WORDS = st.sampled_from(["x", "TERM", "ready", "always"])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.terminal.cursor import CursorRow
-from orchestrator.terminal.descents import less_descents
+from orchestrator.terminal.redraw import less_descents
 
 PROMPT = b"\x1b[0mIn [1]:\x1b[0m"
 

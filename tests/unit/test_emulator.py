@@ -1,18 +1,15 @@
-"""A whole screen from bytes: exact small cases, anything at all, and what tmux makes of recorded programs."""
+"""A whole screen from bytes: exact small cases, and anything at all."""
 
 import re
-import shutil
-from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from terminal import Tmux
 
 from orchestrator.terminal.emulator import Emulator
 from orchestrator.terminal.screen_cells import BLANK, as_json, row_ansi, row_text
 
-RECORDED = sorted((Path(__file__).parent.parent / "programs" / "screens").glob("*.bin"))
 COLUMNS, LINES = 20, 6
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
@@ -142,7 +139,7 @@ PIECES = st.one_of(
 
 
 @given(st.lists(PIECES, max_size=30), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_bytes_in_any_chunks_and_sizes(pieces, data):
     columns, lines = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 6))
     whole = b"".join(pieces)
@@ -159,45 +156,3 @@ def test_any_bytes_in_any_chunks_and_sizes(pieces, data):
     assert 0 <= screen.y < emulator.lines
     for row in screen.rows:
         assert all(not CONTROL.search(cell.data) for cell in row), row
-
-
-@pytest.fixture
-def pane(tmp_path):
-    if shutil.which("tmux") is None:
-        pytest.skip("no tmux")
-    tmux = Tmux(tmp_path, columns=80, rows=24)
-    tmux("set", "-g", "status", "off")
-    tmux("set", "-g", "default-terminal", "xterm-256color")
-
-    def show(data):
-        (tmp_path / "data").write_bytes(data)
-        tmux(
-            "respawn-pane", "-k", "-t", "main", f"stty raw -echo; cat {tmp_path}/data; tmux wait-for -S shown; exec cat"
-        )
-        tmux("wait-for", "shown")
-        text = tmux("capture-pane", "-p", "-e", "-N", "-t", "main")
-        x, y, alternate, visible = tmux(
-            "display-message", "-p", "-t", "main", "#{cursor_x} #{cursor_y} #{alternate_on} #{cursor_flag}"
-        ).split()
-        emulator = shown(b"\x1b)0" + text.replace("\n", "\r\n").encode(), 80, 25)
-        rows = [emulator.row(number) for number in range(24)]
-        return rows, (min(int(x), 79), int(y), alternate == "1", visible == "1")
-
-    yield show
-    assert tmux.end() == []
-
-
-def without_background(row):
-    """tmux does not print the background of blanks that were erased."""
-    return [cell._replace(bg="") if cell.data == " " else cell for cell in row]
-
-
-def test_recorded_programs_look_as_in_tmux(pane):
-    assert [path.stem for path in RECORDED] == ["htop", "less", "tqdm", "vim-quit", "vim"]
-    for path in RECORDED:
-        data = path.read_bytes()
-        for cut in (len(data) // 2, len(data)):
-            rows, rest = pane(data[:cut])
-            screen = shown(data[:cut], 80, 24).screen()
-            assert list(map(without_background, screen.rows)) == list(map(without_background, rows)), path.stem
-            assert (screen.x, screen.y, screen.is_alternate, screen.is_cursor_visible) == rest, path.stem

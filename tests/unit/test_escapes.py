@@ -4,11 +4,12 @@ import re
 
 import pyte
 import pytest
+from examples import examples, flood
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lateness import cheap
 
-from orchestrator.terminal.escapes import keep_colours, no_escapes, open_link, open_style, plain
+from orchestrator.terminal.escapes import drop_loose_joiners, keep_colors, no_escapes, open_link, open_style, plain
 
 LINK = b"\x1b]8;id=1;https://example.org/a?b=c;d\x1b\\"
 LINK_BEL = b"\x1b]8;;file:///tmp/x\x07"
@@ -17,10 +18,10 @@ NO_LINK = b"\x1b]8;;\x1b\\"
 PASS = {
     "reset": b"\x1b[m",
     "reset in digits": b"\x1b[0m",
-    "16 colours": b"\x1b[1;4;31;42m",
+    "16 colors": b"\x1b[1;4;31;42m",
     "bright": b"\x1b[97;101m",
-    "256 colours": b"\x1b[38;5;208m",
-    "256 colours, colons": b"\x1b[38:5:208m",
+    "256 colors": b"\x1b[38;5;208m",
+    "256 colors, colons": b"\x1b[38:5:208m",
     "24 bits": b"\x1b[38;2;255;100;0m",
     "24 bits, colons": b"\x1b[48:2::255:100:0m",
     "curly underline": b"\x1b[4:3;58:5:196m",
@@ -53,7 +54,7 @@ GO = {
     "title, BEL": b"\x1b]0;title\x07",
     "title, ST": b"\x1b]2;title\x1b\\",
     "clipboard": b"\x1b]52;c;aGVsbG8=\x07",
-    "colour query": b"\x1b]11;?\x1b\\",
+    "color query": b"\x1b]11;?\x1b\\",
     "shell marks": b"\x1b]133;A\x07",
     "image": b"\x1b]1337;File=inline=1:aGk=\x07",
     "sixel": b"\x1bPq#0;2;0;0;0~-\x1b\\",
@@ -85,21 +86,21 @@ OPEN = [
 
 
 @pytest.mark.parametrize("name", PASS)
-def test_colours_and_links_pass_a_terminal_and_nothing_else(name):
+def test_colors_and_links_pass_a_terminal_and_nothing_else(name):
     line = b"a" + PASS[name] + b"b"
-    assert (keep_colours(line), plain(line), no_escapes(line)) == (line, b"ab", b"ab")
+    assert (keep_colors(line), plain(line), no_escapes(line)) == (line, b"ab", b"ab")
 
 
 @pytest.mark.parametrize("name", GO)
 def test_everything_else_goes(name):
     line = b"a" + GO[name] + b"\x1b[31mb\x1b[m"
-    assert (keep_colours(line), plain(line), no_escapes(line)) == (b"a\x1b[31mb\x1b[m", b"ab", b"ab")
+    assert (keep_colors(line), plain(line), no_escapes(line)) == (b"a\x1b[31mb\x1b[m", b"ab", b"ab")
 
 
 @pytest.mark.parametrize("sequence", OPEN, ids=lambda sequence: repr(sequence[:12]))
 def test_what_the_end_of_the_line_cuts_off_is_gone(sequence):
     line = b"\x1b[32ma" + sequence
-    assert (keep_colours(line), plain(line), no_escapes(line)) == (b"\x1b[32ma", b"a", b"a")
+    assert (keep_colors(line), plain(line), no_escapes(line)) == (b"\x1b[32ma", b"a", b"a")
 
 
 @pytest.mark.parametrize("end", [b"\x18", b"\x1a"])
@@ -108,18 +109,18 @@ def test_a_string_that_is_cancelled_hides_no_more(end):
 
 
 def test_an_escape_within_a_sequence_begins_another():
-    assert keep_colours(b"\x1b[3\x1b[31mred\x1b[\x1b]0;t\x07x") == b"\x1b[31mredx"
+    assert keep_colors(b"\x1b[3\x1b[31mred\x1b[\x1b]0;t\x07x") == b"\x1b[31mredx"
 
 
 def test_removing_one_sequence_makes_no_other():
-    assert keep_colours(b"\x1b[\x1b[2K2J \x1b\x1b[2K[2J \x1b]\x1b[2K0;t\x07") == b"2J [2J 0;t"
+    assert keep_colors(b"\x1b[\x1b[2K2J \x1b\x1b[2K[2J \x1b]\x1b[2K0;t\x07") == b"2J [2J 0;t"
 
 
 @pytest.mark.parametrize(
     "line", [b"\x1b]8;;http://x\x18\xc2\x9b2J\x07y", b"\x1b]8;;\xc2\x9c\xc2\x9b2J\x07y", b"\x1b]8;;\x9c\x07y"]
 )
 def test_no_control_hides_in_a_link(line):
-    shown = keep_colours(line)
+    shown = keep_colors(line)
     assert b"\x9b" not in shown
     assert b"\x9c" not in shown
     assert b"\x18" not in shown
@@ -129,7 +130,7 @@ def test_no_control_hides_in_a_link(line):
 def test_controls_but_tab_go_on_a_terminal_and_stay_in_a_file():
     controls = bytes(b for b in range(32) if b not in b"\t\n\r\b\x1b") + b"\x7f"
     line = b"a\tb" + controls + b"c"
-    assert (keep_colours(line), plain(line), no_escapes(line)) == (b"a\tbc", b"a\tbc", line)
+    assert (keep_colors(line), plain(line), no_escapes(line)) == (b"a\tbc", b"a\tbc", line)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_controls_but_tab_go_on_a_terminal_and_stay_in_a_file():
     ],
 )
 def test_what_is_no_utf8_and_what_hides_in_it_is_a_question_mark(line, shown):
-    assert keep_colours(line) == plain(line) == shown.encode()
+    assert keep_colors(line) == plain(line) == shown.encode()
 
 
 # Any bytes at all
@@ -194,14 +195,14 @@ def visible(line):
     return bytes(text)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(BYTES)
-def test_only_text_colours_and_links_are_left_of_any_bytes(line):
-    assert ALLOWED.fullmatch(keep_colours(line).decode())
+def test_only_text_colors_and_links_are_left_of_any_bytes(line):
+    assert ALLOWED.fullmatch(keep_colors(line).decode())
     assert "\x1b" not in plain(line).decode()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(BYTES)
 def test_the_text_is_what_a_terminals_parser_makes_of_it(line):
     assert no_escapes(line) == visible(line)
@@ -209,13 +210,13 @@ def test_the_text_is_what_a_terminals_parser_makes_of_it(line):
     expected = re.sub("[\x80-\x9f]", "�", visible(line).translate(None, controls).decode("utf-8", "replace"))
     assert plain(line).decode() == expected
     if line.isascii():
-        assert no_escapes(keep_colours(line)) == expected.encode()
+        assert no_escapes(keep_colors(line)) == expected.encode()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(BYTES)
 def test_what_was_cleaned_stays_as_it_is(line):
-    assert keep_colours(keep_colours(line)) == keep_colours(line)
+    assert keep_colors(keep_colors(line)) == keep_colors(line)
     assert plain(plain(line)) == plain(line)
 
 
@@ -232,7 +233,7 @@ CODES = st.sampled_from("0 1 3 4 5 7 9 22 23 24 25 27 29 31 32 39 41 49 90 97 10
 SGRS = st.lists(st.lists(CODES, max_size=4).map(lambda codes: b"\x1b[%sm" % ";".join(codes).encode()), max_size=8)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(SGRS, SGRS)
 def test_the_style_that_is_open_is_the_one_a_terminal_has(before, line):
     before, line = b"".join(before), b"text".join(line)
@@ -284,14 +285,29 @@ FLOODS = [
 ]
 
 
-@pytest.mark.parametrize("flood", FLOODS, ids=lambda flood: repr(flood[:12]))
-def test_a_megabyte_takes_no_more_than_a_moment(flood):
-    line = flood * (1_000_000 // len(flood))
+JOINER = "\u200d".encode()
+FLOODS += [JOINER, JOINER + b"\x1b[m", JOINER + b"x", JOINER * 500 + b"\x1b[m" * 500]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\x1b[m\n", b"\x1b]8;;\x1b\\\x1b[0m\r\n"])
+def test_a_joiner_that_joins_nothing_is_not_drawn(end):
+    """tmux joins it with what is drawn next, in another row too, and loses a character of that."""
+    woman = "👩".encode()
+    pair = woman + JOINER + woman
+    assert drop_loose_joiners(pair + JOINER + end) == pair + end
+    assert drop_loose_joiners(pair + JOINER * 3 + end) == pair + end
+    assert drop_loose_joiners(pair + JOINER + b"\x1b[1m" + woman + end) == pair + JOINER + b"\x1b[1m" + woman + end
+
+
+@pytest.mark.parametrize("unit", FLOODS, ids=lambda unit: repr(unit[:12]))
+def test_a_megabyte_takes_no_more_than_a_moment(unit):
+    line = unit * (flood(1_000_000) // len(unit))
     for function in (
-        keep_colours,
+        keep_colors,
         plain,
         no_escapes,
         lambda line: open_style(b"", line),
         lambda line: open_link(b"", line),
+        drop_loose_joiners,
     ):
         cheap(function, line)

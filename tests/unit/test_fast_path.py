@@ -1,10 +1,11 @@
 """The fast path of a painter: it is taken for what programs usually print, and shows what the slow path shows."""
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.terminal.painter import PrefixPainter, PrefixStyle
+from orchestrator.terminal.line_painter import PrefixPainter, PrefixStyle
 
 PREFIX = b"web | "
 
@@ -36,9 +37,9 @@ USUAL = {
     "LF": b"a 1\n\nb\t2\n",
     "CR CR LF": b"a\r\r\nb\r\n",
     "UTF-8": "grün 界 🙂\r\n".encode(),
-    "one colour a line": b"\x1b[32mINFO\x1b[0m started\r\nplain\r\n\x1b[31mERROR\x1b[m\r\n",
+    "one color a line": b"\x1b[32mINFO\x1b[0m started\r\nplain\r\n\x1b[31mERROR\x1b[m\r\n",
     "on and off": b"\x1b[32mINFO\x1b[39m \x1b[2mtext\x1b[22m\r\n\x1b[7m\x1b[38;5;9mx\x1b[39m\x1b[27m\r\n",
-    "many colours a line": b"\x1b[2m12:00\x1b[0m \x1b[1m\x1b[38;5;208mWARN\x1b[0m - \x1b[1mtext\x1b[0m\r\n",
+    "many colors a line": b"\x1b[2m12:00\x1b[0m \x1b[1m\x1b[38;5;208mWARN\x1b[0m - \x1b[1mtext\x1b[0m\r\n",
 }
 
 
@@ -61,16 +62,16 @@ def test_what_writes_over_itself_or_moves_is_looked_at(whole, style):
 @pytest.mark.parametrize(
     ("style", "whole"),
     [
-        (PrefixStyle.COLOURS, b"\x1b[31mopen\r\nto here\x1b[m\r\n"),
-        (PrefixStyle.COLOURS, b"\x1b[31mopen\r\n"),
-        (PrefixStyle.COLOURS, b"\x1b[31mopen\x1b[49m\r\n"),
-        (PrefixStyle.COLOURS, b"\x1b[31mopen\r\n\x1b[39m\r\n"),
-        (PrefixStyle.COLOURS, b"\x1b[3mopen\x1b[24m\r\n"),
-        (PrefixStyle.COLOURS, b"\x1b[1mopen\x1b[24m\r\n"),
-        (PrefixStyle.COLOURS, b"bell\a\r\n"),
-        (PrefixStyle.NO_COLOURS, b"bell\a\r\n"),
-        (PrefixStyle.COLOURS, b"\xff\r\n"),
-        (PrefixStyle.NO_COLOURS, b"\xc2\x9b2J\r\n"),
+        (PrefixStyle.COLORS, b"\x1b[31mopen\r\nto here\x1b[m\r\n"),
+        (PrefixStyle.COLORS, b"\x1b[31mopen\r\n"),
+        (PrefixStyle.COLORS, b"\x1b[31mopen\x1b[49m\r\n"),
+        (PrefixStyle.COLORS, b"\x1b[31mopen\r\n\x1b[39m\r\n"),
+        (PrefixStyle.COLORS, b"\x1b[3mopen\x1b[24m\r\n"),
+        (PrefixStyle.COLORS, b"\x1b[1mopen\x1b[24m\r\n"),
+        (PrefixStyle.COLORS, b"bell\a\r\n"),
+        (PrefixStyle.NO_COLORS, b"bell\a\r\n"),
+        (PrefixStyle.COLORS, b"\xff\r\n"),
+        (PrefixStyle.NO_COLORS, b"\xc2\x9b2J\r\n"),
     ],
 )
 def test_a_style_left_open_and_what_a_terminal_cannot_bear_is_looked_at(style, whole):
@@ -103,7 +104,7 @@ CHUNK = st.one_of(
 ).map(b"".join)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(400))
 @given(st.lists(CHUNK, max_size=5), st.sampled_from(PrefixStyle))
 def test_the_fast_path_shows_what_the_slow_one_shows(chunks, style):
     """One painter for all chunks of a component: what one leaves open the next one has to know."""
@@ -113,7 +114,7 @@ def test_the_fast_path_shows_what_the_slow_one_shows(chunks, style):
         assert fast.paint_tail(b"tail") == slow.paint_tail(b"tail")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(CHUNK, st.binary(max_size=8).map(lambda data: data.replace(b"\n", b"")), CHUNK, st.sampled_from(PrefixStyle))
 def test_also_around_a_piece_of_a_line_that_was_too_long(before, piece, after, style):
     fast, slow = PrefixPainter(PREFIX, style), Careful(PREFIX, style)

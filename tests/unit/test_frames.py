@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.control import (
+from orchestrator.model.frames import (
     FRAME_MAX,
+    ClientTerminal,
     Frame,
     FrameKind,
     FrameReader,
     MalformedFrame,
-    Seat,
-    decode_seat,
+    decode_terminal,
     format_size,
     parse_size,
 )
@@ -44,15 +44,15 @@ def test_any_bytes_give_frames_or_are_refused(data):
         pass
 
 
-@given(st.builds(Seat, st.integers(1, 65535), st.integers(1, 65535), st.booleans(), st.booleans()))
-def test_a_seat_is_read_as_it_was_written(seat):
-    assert decode_seat(seat.encode()) == seat
+@given(st.builds(ClientTerminal, st.integers(1, 65535), st.integers(1, 65535), st.booleans(), st.booleans()))
+def test_a_terminal_is_read_as_it_was_written(terminal):
+    assert decode_terminal(terminal.encode()) == terminal
 
 
 @pytest.mark.parametrize("text", ["", "0x80", "24x", "x", "24x80 dance", "-1x80", "99999x1", "24x80x3", "٣x80"])
-def test_a_seat_that_is_none_is_refused(text):
+def test_a_malformed_terminal_is_refused(text):
     with pytest.raises(MalformedFrame):
-        decode_seat(text)
+        decode_terminal(text)
 
 
 def test_a_size_is_read_as_it_was_written():

@@ -3,11 +3,13 @@
 After a change, `python tests/unit/test_importers.py` writes what comes out now; read the difference.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +22,7 @@ from orchestrator.config.importers.draft import Draft, DraftEntry, Nearby, rende
 from orchestrator.config.interpolation import expand
 from orchestrator.config.validate import validate
 from orchestrator.model.errors import ConfigError
-from orchestrator.model.spec import name_fault
+from orchestrator.model.names import name_fault
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "import"
 SOURCES = {
@@ -137,6 +139,21 @@ def test_a_service_with_an_image_runs_if_its_program_is_here():
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "replicas"),
+    [
+        (".foreman", "formation: web=2\n", [2, 0, 0]),
+        (".foreman", "m: all=1,web=2\n", [2, None, None]),
+        (".foreman", "port: 5000\n", [None, None, None]),
+        (".overmind.env", "OVERMIND_FORMATION=web=2\n", [2, None, None]),
+        (".overmind.env", "OVERMIND_FORMATION=all=0,web=1\n", [None, 0, 0]),
+    ],
+)
+def test_a_formation_of_foreman_starts_only_what_it_names(name, text, replicas):
+    found = components(text, name, Procfile="web: a\nworker: b\nclock: c\n")
+    assert [keys.get("replicas") for keys in found.values()] == replicas
+
+
+@pytest.mark.parametrize(
     ("name", "text", "words"),
     [
         ("compose.yaml", "services:\n  a: [\n", "cannot read compose.yaml:3: not YAML: "),
@@ -147,6 +164,9 @@ def test_a_service_with_an_image_runs_if_its_program_is_here():
         ("package.json", "[]", "it has no scripts"),
         ("supervisord.conf", "[program:x]\nnonsense\n", "cannot read supervisord.conf:2: neither"),
         ("supervisord.conf", "[program:x]\nautostart=true\n", r"it has no \[program:NAME\] with a command"),
+        ("supervisord.conf", "[program:x]\ncommand=a 'b\n", "conf:2: program:x.command: a quote has no end"),
+        ("package.json", '{"scripts": {}}', "cannot import package.json: nothing in it can run"),
+        ("x.json", '{"procs": {"a": {"cmd": ["", "x"]}}}', "cannot import x.json: components.a.command: "),
         (".foreman", "port: 1", "Procfile is missing beside it"),
         ("orchestrate.toml", "", "it is TOML"),
         ("notes.txt", "hello", "unknown format"),
@@ -158,6 +178,89 @@ def test_a_service_with_an_image_runs_if_its_program_is_here():
 def test_what_cannot_be_imported_is_named(name, text, words):
     with pytest.raises(ConfigError, match=words):
         convert(text, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("on", "on"),
+        ("off", "off"),
+        ("yes", "yes"),
+        ("No", "No"),
+        ("y", "y"),
+        ("true", "true"),
+        ("FALSE", "false"),
+        ("22:22", "22:22"),
+        ("1:30", "1:30"),
+        ("1:30.5", "1:30.5"),
+        ("2024-01-02", "2024-01-02"),
+        ("0o17", "15"),
+        ("0777", "511"),
+        ("0x1F", "31"),
+        ("089", "89"),
+        ("1_000", "1000"),
+        ("-5", "-5"),
+        ("1.10", "1.1"),
+        ("3.0", "3"),
+        ("1e3", "1000"),
+        ("1.2.3", "1.2.3"),
+        ("=", "="),
+        ("!!str 5", "5"),
+    ],
+)
+def test_a_plain_scalar_means_what_it_means_to_go_yaml(text, value):
+    source = f"services:\n  a:\n    command: cat\n    environment:\n      A: {text}\n"
+    assert components(source)["a"]["environment"] == {"A": value}
+
+
+def test_the_words_of_yaml_1_1_stay_commands_and_are_read_as_flags():
+    assert components("services: {a: {command: yes}}")["a"]["command"] == "yes"
+    assert components("procs: {a: {shell: off, autostart: no}}", "mprocs.yaml")["a"]["autostart"] is False
+    text = "processes: {a: {command: yes, disabled: yes}, b: {command: x, disabled: off}}"
+    assert [keys.get("autostart") for keys in components(text, "process-compose.yaml").values()] == [False, None]
+
+
+def test_each_key_of_process_compose_is_converted_or_reported():
+    text = """processes:
+  a:
+    command: x
+    env_file: .env
+    is_elevated: false
+    depends_on: {b: {condition: process_started, other: 1}}
+    readiness_probe: {http_get: {port: 80, other: 1}, other: 1}
+    shutdown: {signal: 2, other: 1}
+    availability: {exit_on_skipped: true, other: 1}
+  b: {command: x, env_file: [a, '$B'], availability: {exit_on_skipped: false}}
+"""
+    assert [keys["env_file"] for keys in components(text, "process-compose.yaml").values()] == [[".env"], ["a", "$B"]]
+    assert losses(text, "process-compose.yaml") == [
+        "6: processes.a.depends_on.b.other",
+        "7: processes.a.readiness_probe.http_get.other",
+        "7: processes.a.readiness_probe.other",
+        "9: processes.a.availability.exit_on_skipped",
+        "9: processes.a.availability.other",
+        "8: processes.a.shutdown.other",
+    ]
+
+
+def test_a_directory_of_each_operating_system():
+    text = "procs: {a: {shell: x, cwd: {$select: os, linux: <CONFIG_DIR>/web, $else: other}}}"
+    assert components(text, "mprocs.yaml")["a"]["cwd"] == "web"
+
+
+def test_a_procfile_of_another_directory_runs_there():
+    draft = convert("procfile: api/Procfile\n", ".foreman", **{"api/Procfile": "web: x\n"})
+    assert draft.keys == {"defaults": {"cwd": "api"}}
+    draft.rebase("..")
+    assert draft.keys == {"defaults": {"cwd": "../api"}}
+
+
+def test_a_command_of_compose_without_the_end_of_a_quote_is_reported():
+    assert losses("services:\n  a:\n    command: echo 'a\n") == ["3: services.a.command"]
+
+
+def test_a_blank_command_of_compose_is_none():
+    assert list(components("services: {a: {image: x, command: ' '}, b: {command: cat}}")) == ["b"]
 
 
 def test_a_process_with_a_schedule_starts_on_request_only():
@@ -188,6 +291,17 @@ def test_the_format_is_known_by_the_content_too():
     assert components("a: x\n", "Procfile.dev") == {"a": {"command": "x"}}
 
 
+@pytest.mark.parametrize(
+    ("port", "reason"),
+    [("{{.PC_REPLICA_NUM}}", "not a variable of `vars`; kept as it is"), ("x", "'x' is not a port")],
+)
+def test_a_probe_with_a_port_that_cannot_be_converted_is_named_once(port, reason):
+    text = f'processes:\n  web:\n    command: cat\n    readiness_probe:\n      http_get: {{ port: "{port}" }}\n'
+    (lost,) = convert(text, "process-compose.yaml").losses
+    assert lost.key == "processes.web.readiness_probe.http_get.port"
+    assert reason in lost.text
+
+
 def test_templates_of_process_compose():
     text = "vars: {A: 1}\nprocesses:\n  a: {command: 'run {{.A}} {{ .B }}', vars: {B: two}}\n  b: {command: '{{.C}}'}\n"
     assert [keys["command"] for keys in components(text, "process-compose.yaml").values()] == ["run 1 two", "{{.C}}"]
@@ -195,6 +309,78 @@ def test_templates_of_process_compose():
     text = "disable_env_expansion: true\nprocesses: {a: {command: 'x $$ $A', environment: ['B=$C']}}"
     (keys,) = components(text, "process-compose.yaml").values()
     assert (keys["command"], keys["environment"]) == ("x $$ $A", {"B": "$$C"})
+
+
+def started(command, **scripts):
+    """The components, their common keys other than the command, and the options that are reported."""
+    text = json.dumps({"scripts": {"dev": command, **scripts}})
+    draft = convert(text, "package.json")
+    found = {entry.name: entry.keys["command"] for entry in draft.entries if "autostart" not in entry.keys}
+    keys = {key: value for key, value in draft.entries[0].keys.items() if key != "command"}
+    return found, keys, [loss.text.partition(":")[0] for loss in draft.losses if loss.key == "scripts.dev"]
+
+
+ONLY_FAILURES = ["stops the others only if one fails; here they stop also if one exits with 0"]
+
+
+@pytest.mark.parametrize(
+    ("options", "keys", "lost"),
+    [
+        ("", {"on_exit": "ignore"}, []),
+        ("-k", {}, []),
+        ("--kill-others", {}, []),
+        ("--killOthers --no-color", {}, ["--no-color"]),
+        ("--kill-others=false --raw=false", {"on_exit": "ignore"}, []),
+        ("--kill-others-on-fail", {}, ONLY_FAILURES),
+        ("--restart-tries 3", {"on_exit": "ignore", "restart": {"policy": "on-failure", "max": 4}}, []),
+        ("-k --restart-tries=-1 --restart-after 1500",
+         {"on_exit": "stop", "restart": {"policy": "on-failure", "max": "unlimited", "backoff": [1.5, 1.5]}}, []),
+        ("--restart-tries 1 --restart-after exponential",
+         {"on_exit": "ignore", "restart": {"policy": "on-failure", "max": 2}}, []),
+        ("--restart-tries x", {"on_exit": "ignore"}, ["--restart-tries"]),
+        ("-k --kill-signal SIGKILL --kill-timeout 5000", {"stop": {"signal": "KILL", "timeout": 5}}, []),
+        ("-kr -s first", {}, ["--raw", "--success"]),
+        ("-m2 --max-processes=3 --unknown", {"on_exit": "ignore"}, ["--max-processes", "--max-processes", "--unknown"]),
+    ],
+)  # fmt: skip
+def test_an_option_of_concurrently(options, keys, lost):
+    assert started(f'concurrently {options} "a 1" "b 2"') == ({"a": "a 1", "b": "b 2"}, keys, lost)
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ("-n x,y 'a 1' 'b 2'", {"x": "a 1", "y": "b 2"}),
+        ("-kn x 'a 1' 'b 2'", {"x": "a 1", "b": "b 2"}),
+        ("--names=x+y --name-separator + a b", {"x": "a", "y": "b"}),
+        ("-c red,blue --prefix name 'a 1'", {"a": "a 1"}),
+        ("'npm:w:*' b", {"w-1": "npm run w:1", "w-2": "npm run w:2", "b": "b"}),
+        ("-n x,y 'npm:w:*' b", {"x1": "npm run w:1", "x2": "npm run w:2", "y": "b"}),
+        ("'npm:w:1 -- --port 2' npm:none", {"w-1": "npm run w:1 -- --port 2", "none": "npm run none"}),
+    ],
+)
+def test_the_commands_of_concurrently(words, parts):
+    found = started(f"concurrently {words}", **{"w:1": "x", "w:2": "y"})[0]
+    assert {name: found[name] for name in parts} == parts
+
+
+@pytest.mark.parametrize(
+    ("command", "parts", "keys", "lost"),
+    [
+        ("run-p a b", ["a", "b"], {}, ONLY_FAILURES),
+        ("run-p -cl a b", ["a", "b"], {"on_exit": "ignore"}, ["--print-label"]),
+        ("run-p --race a b", ["a", "b"], {}, []),
+        ("npm-run-all --max-parallel 2 -p a b", ["a", "b"], {}, ["--max-parallel", *ONLY_FAILURES]),
+        ("npm-run-all a -p b", ["dev"], {}, []),
+        ("npm-run-all a b", ["dev"], {}, []),
+        ("run-p w:*", ["w-1"], {}, ONLY_FAILURES),
+        ("run-p w:**", ["w-1", "w-1-x"], {}, ONLY_FAILURES),
+        ("run-p a none", ["a"], {}, ["no script matches 'none'", *ONLY_FAILURES]),
+    ],
+)
+def test_scripts_that_run_in_parallel(command, parts, keys, lost):
+    found, same, reported = started(command, **{"a": "1", "b": "2", "w:1": "3", "w:1:x": "4"})
+    assert (list(found), same, reported) == (parts, keys, lost)
 
 
 def test_scripts_that_start_others():
@@ -207,15 +393,95 @@ def test_scripts_that_start_others():
     }
 
 
+@pytest.mark.parametrize("name", ["büro", "日本", "web.v2.x", "e\u0301", "_", "1", "ª-²"])
+def test_any_name_of_a_component_can_be_written(name):
+    (component,) = convert(f"{name}: sleep 1\n", "Procfile").components
+    component.keys |= {"environment": {"A.B-C": "1"}, "tags": [component.name]}
+    other = DraftEntry("other", {"command": "x", "depends_on": {component.name: "started"}})
+    assert faults(render(Draft(entries=[component, other]))) == []
+
+
+def program(keys, **nearby):
+    """The keys of the only program with these keys, and the keys that are reported."""
+    text = "[program:p]\n" + keys
+    draft = convert(text, "supervisord.conf", **nearby)
+    return draft.components[0].keys, [loss.key for loss in draft.losses]
+
+
+@pytest.mark.parametrize(
+    ("keys", "ours", "lost"),
+    [
+        ("", {"command": "./run", "environment": {"K": "./data"}}, []),
+        ("directory=%(here)s", {"command": "./run", "cwd": ".", "environment": {"K": "./data"}}, []),
+        (
+            "directory=/tmp",
+            {"command": "/srv/app/run", "cwd": "/tmp", "environment": {"K": "/srv/app/data"}},
+            ["command", "environment"],
+        ),
+        (
+            "directory=%(here)s/web",
+            {"command": "/srv/app/run", "cwd": "./web", "environment": {"K": "/srv/app/data"}},
+            ["command", "environment"],
+        ),
+    ],
+)
+def test_the_directory_of_supervisords_file(keys, ours, lost):
+    found, keys_lost = program(f'command=%(here)s/run\n{keys}\nenvironment=K="%(here)s/data"\nautorestart=false\n')
+    assert found == {**ours, "on_exit": "ignore"}
+    assert keys_lost == [f"program:p.{key}" for key in lost]
+
+
+def test_the_directory_of_supervisords_file_in_the_variables_of_all_programs():
+    text = "[supervisord]\nenvironment=A=%(here)s/x\n[program:p]\ncommand=x\n"
+    assert convert(text, "s.conf").keys == {"defaults": {"environment": {"A": "./x"}}}
+    draft = convert(text + "directory=/tmp\n", "s.conf")
+    assert draft.keys == {"defaults": {"environment": {"A": "/srv/app/x"}}}
+    assert [loss.key for loss in draft.losses] == ["supervisord.environment"]
+
+
+def test_a_directory_with_a_space_stays_one_word():
+    near = Nearby("/srv/my app", frozenset(), {}.get, lambda command: "")
+    draft = formats.convert("[program:p]\ncommand=%(here)s/run x\ndirectory=/tmp\n", "s.conf", near)
+    assert draft.components[0].keys["command"] == ["/srv/my app/run", "x"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "restart", "ready", "lost"),
+    [
+        ("autorestart=true", {"policy": "always", "max": "unlimited", "within": 2, "same_exits": 4}, {"delay": 1}, []),
+        ("startretries=0", {"policy": "on-failure", "max": "unlimited", "within": 2, "same_exits": 1}, {"delay": 1},
+         ["startretries"]),
+        ("startsecs=0\nstartretries=2", {"policy": "on-failure", "max": "unlimited", "within": 1}, None, []),
+        ("autorestart=false\nstartretries=2\nstartsecs=5", None, {"delay": 5}, ["startretries"]),
+        ("startsecs=9", {"policy": "on-failure", "max": "unlimited", "within": 10, "same_exits": 4}, {"delay": 9}, []),
+        ("autorestart=false\nstartretries=0", None, None, []),
+        ("startsecs=x", {"policy": "on-failure", "max": "unlimited", "within": 2, "same_exits": 4}, {"delay": 1},
+         ["startsecs"]),
+    ],
+)  # fmt: skip
+def test_the_limit_of_supervisord_counts_starts_that_fail(keys, restart, ready, lost):
+    found, keys_lost = program(f"command=x\n{keys}\n")
+    assert (found.get("restart"), found.get("ready")) == (restart, ready)
+    assert keys_lost == [f"program:p.{key}" for key in lost]
+
+
+def test_sections_of_the_same_name_are_one():
+    text = "[program:x]\ncommand=a\numask=022\n[program:y]\ncommand=c\n[program: x]\ncommand=b\n"
+    found = {name: (keys["command"], keys.get("umask")) for name, keys in components(text, "s.conf").items()}
+    assert found == {"x": ("b", "022"), "y": ("c", None)}
+
+
 def test_relative_paths_follow_the_file_that_is_written():
     draft = Draft(keys={"env_file": [".env"]})
     draft.entries = [
         DraftEntry("a", {"command": "x"}),
         DraftEntry("b", {"command": "x", "cwd": "web", "env_file": ["b.env"]}),
+        DraftEntry("c", {"command": "x", "cwd": "${HOME}/c"}),
     ]
     draft.rebase("../app")
     assert draft.keys == {"env_file": ["../app/.env"], "defaults": {"cwd": "../app"}}
     assert draft.entries[1].keys == {"command": "x", "cwd": "../app/web", "env_file": ["../app/b.env"]}
+    assert draft.entries[2].keys["cwd"] == "${HOME}/c"
 
 
 @given(st.text(), st.lists(st.text(max_size=5), max_size=3))
@@ -267,7 +533,7 @@ def _sources(section, keys):
     return named.map(lambda tables: {section: tables})
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     st.one_of(
         _sources(
@@ -284,8 +550,6 @@ def _sources(section, keys):
     )
 )
 def test_nonsense_gives_a_valid_definition_or_one_error(tree):
-    import json
-
     try:
         draft = convert(json.dumps(tree), "x.yaml")
     except ConfigError:

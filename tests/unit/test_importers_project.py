@@ -3,6 +3,7 @@
 import json
 import re
 
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,7 +62,7 @@ def detected(files, programs=PROGRAMS):
     return render(project.detect(around)).partition("Ctrl-C stops them.\n")[2]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.sets(st.sampled_from(list(FILES))), st.sets(st.sampled_from(PROGRAMS)))
 def test_each_definition_is_valid_and_can_run(files, programs):
     around = nearby({name: FILES[name] for name in files}, programs)

@@ -2,9 +2,20 @@
 
 import pytest
 
-from orchestrator.model.lifecycle import RUNNING, TABLE, Action, Event, State, advance
+from orchestrator.model.lifecycle import (
+    IGNORE,
+    IMPOSSIBLE,
+    OCCUPIED,
+    TABLE,
+    Action,
+    Event,
+    ImpossibleEvent,
+    State,
+    advance,
+)
 
-FORKING = [row for row, (_, actions) in TABLE.items() if Action.FORK in actions]
+MOVES = {pair: row for pair, row in TABLE.items() if row not in (IGNORE, IMPOSSIBLE)}
+FORKING = [pair for pair, (_, actions) in MOVES.items() if Action.FORK in actions]
 
 
 def told(*events, state=State.DOWN):
@@ -18,11 +29,31 @@ def told(*events, state=State.DOWN):
 
 
 def test_the_table_is_total():
-    assert set(TABLE) == {(state, event) for state in State for event in Event}
+    assert list(TABLE) == [(state, event) for state in State for event in Event]
+
+
+def test_a_row_that_leads_nowhere_is_written_as_such():
+    assert not [pair for pair, (following, actions) in MOVES.items() if following is pair[0] and not actions]
+
+
+@pytest.mark.parametrize("pair", TABLE, ids=lambda pair: f"{pair[0].name}-{pair[1].name}")
+def test_an_impossible_event_raises_and_an_ignored_one_leaves_the_state(pair):
+    state, event = pair
+    if TABLE[pair] is IMPOSSIBLE:
+        with pytest.raises(ImpossibleEvent, match=f"{event.name} in the state {state.name}"):
+            advance(state, event)
+    else:
+        assert advance(state, event) == ((state, ()) if TABLE[pair] is IGNORE else TABLE[pair])
+
+
+@pytest.mark.parametrize("event", [Event.START, Event.STOP, Event.KILL])
+@pytest.mark.parametrize("state", State)
+def test_what_is_requested_is_possible_in_every_state(state, event):
+    assert TABLE[state, event] is not IMPOSSIBLE
 
 
 def test_every_state_can_be_reached_and_left():
-    moves = {(state, following) for (state, _), (following, _) in TABLE.items() if state is not following}
+    moves = {(state, following) for (state, _), (following, _) in MOVES.items() if state is not following}
     assert {following for _, following in moves} == set(State)
     assert {state for state, _ in moves} == set(State)
 
@@ -50,7 +81,7 @@ HISTORIES = {
     ),
     "a command that does not exist": (
         [Event.START, Event.EXITED, Event.GIVEN_UP],
-        ["starting", "stopping", "failed"],
+        ["starting", "exited", "failed"],
         ["FORK"],
     ),
     "a crash, a restart, a crash, given up, started by hand": (
@@ -58,23 +89,38 @@ HISTORIES = {
             *(Event.START, Event.STARTED, Event.EXITED, Event.RETRY, Event.DUE),
             *(Event.STARTED, Event.PROBED, Event.EXITED, Event.GIVEN_UP, Event.START),
         ],
-        ["starting", "up", "stopping", "backoff", "starting", "up", "ready", "stopping", "failed", "starting"],
+        ["starting", "up", "exited", "backoff", "starting", "up", "ready", "exited", "failed", "starting"],
         ["FORK", "WATCH", "UNWATCH", "ARM", "FORK", "WATCH", "UNWATCH", "GUARD", "UNGUARD", "FORK"],
     ),
     "a stop during the backoff": (
-        [Event.START, Event.STARTED, Event.EXITED, Event.RETRY, Event.STOP, Event.DUE],
-        ["starting", "up", "stopping", "backoff", "down", "down"],
+        [Event.START, Event.STARTED, Event.EXITED, Event.RETRY, Event.STOP],
+        ["starting", "up", "exited", "backoff", "down"],
         ["FORK", "WATCH", "UNWATCH", "ARM", "DISARM"],
     ),
     "a start that does not wait for the backoff": (
-        [Event.START, Event.STARTED, Event.EXITED, Event.RETRY, Event.START, Event.DUE],
-        ["starting", "up", "stopping", "backoff", "starting", "starting"],
+        [Event.START, Event.STARTED, Event.EXITED, Event.RETRY, Event.START],
+        ["starting", "up", "exited", "backoff", "starting"],
         ["FORK", "WATCH", "UNWATCH", "ARM", "DISARM", "FORK"],
     ),
     "a guardian that vanishes": (
-        [Event.START, Event.STARTED, Event.GIVEN_UP],
-        ["starting", "up", "failed"],
+        [Event.START, Event.STARTED, Event.EXITED, Event.GIVEN_UP],
+        ["starting", "up", "exited", "failed"],
         ["FORK", "WATCH", "UNWATCH"],
+    ),
+    "a stop during the sweep of what a crash has left": (
+        [Event.START, Event.STARTED, Event.EXITED, Event.STOP, Event.ENDED],
+        ["starting", "up", "exited", "stopping", "down"],
+        ["FORK", "WATCH", "UNWATCH", "SEND_STOP"],
+    ),
+    "a failed liveness probe": (
+        [Event.START, Event.STARTED, Event.PROBED, Event.UNHEALTHY, Event.EXITED, Event.RETRY],
+        ["starting", "up", "ready", "stopping", "stopping", "backoff"],
+        ["FORK", "WATCH", "UNWATCH", "GUARD", "UNGUARD", "SEND_STOP", "ARM"],
+    ),
+    "a process that survives SIGKILL, and goes in the end": (
+        [Event.START, Event.STARTED, Event.STOP, Event.KILL, Event.STUCK, Event.STOP, Event.KILL, Event.ENDED],
+        ["starting", "up", "stopping", "killing", "stuck", "stuck", "stuck", "down"],
+        ["FORK", "WATCH", "UNWATCH", "SEND_STOP", "SEND_KILL", "SEND_STOP", "SEND_KILL"],
     ),
 }
 
@@ -88,14 +134,13 @@ def test_history(name):
 @pytest.mark.parametrize("row", FORKING, ids=str)
 def test_a_fork_leaves_only_from_where_nothing_runs(row):
     state, _ = row
-    assert state not in RUNNING
-    assert TABLE[row][0] is State.STARTING
+    assert state not in OCCUPIED
+    assert MOVES[row][0] is State.STARTING
 
 
 @pytest.mark.parametrize("state", State)
 def test_probing_begins_in_up_and_ends_with_it(state):
-    for event in Event:
-        following, actions = TABLE[state, event]
+    for following, actions in (row for pair, row in MOVES.items() if pair[0] is state):
         assert (Action.WATCH in actions) == (following is State.UP and state is not State.UP)
         assert (Action.UNWATCH in actions) == (state is State.UP and following is not State.UP)
 
@@ -103,7 +148,7 @@ def test_probing_begins_in_up_and_ends_with_it(state):
 @pytest.mark.parametrize("state", State)
 def test_the_backoff_is_armed_with_it_and_disarmed_unless_it_is_over(state):
     for event in Event:
-        following, actions = TABLE[state, event]
+        following, actions = MOVES.get((state, event), (state, ()))
         assert (Action.ARM in actions) == (following is State.BACKOFF and state is not State.BACKOFF)
         left_early = state is State.BACKOFF and following is not State.BACKOFF and event is not Event.DUE
         assert (Action.DISARM in actions) == left_early
@@ -112,14 +157,21 @@ def test_the_backoff_is_armed_with_it_and_disarmed_unless_it_is_over(state):
 @pytest.mark.parametrize("event", [Event.STOP, Event.KILL])
 @pytest.mark.parametrize("state", State)
 def test_a_stop_or_kill_never_starts_anything(state, event):
-    following, actions = TABLE[state, event]
-    assert following in {State.DOWN, State.FAILED, State.STOPPING, State.KILLING}
+    following, actions = advance(state, event)
+    assert following in {State.DOWN, State.FAILED, State.STOPPING, State.KILLING, State.STUCK}
     assert Action.FORK not in actions
 
 
-@pytest.mark.parametrize("state", sorted(RUNNING, key=str))
+@pytest.mark.parametrize("state", [State.EXITED, State.STOPPING, State.STUCK])
 @pytest.mark.parametrize(
     ("event", "end"), [(Event.ENDED, State.DOWN), (Event.RETRY, State.BACKOFF), (Event.GIVEN_UP, State.FAILED)]
 )
-def test_a_tree_can_be_empty_in_every_state_in_which_one_runs(state, event, end):
+def test_what_follows_an_empty_tree(state, event, end):
     assert advance(state, event)[0] is end
+
+
+def test_a_kill_is_final_and_a_tree_is_empty_only_after_an_exit():
+    ends = {Event.ENDED, Event.RETRY, Event.GIVEN_UP}
+    assert {event for event in ends if TABLE[State.KILLING, event] is not IMPOSSIBLE} == {Event.ENDED}
+    for state in set(State) - {State.EXITED, State.STOPPING, State.KILLING, State.STUCK}:
+        assert all(TABLE[state, event] is IMPOSSIBLE for event in ends)

@@ -4,6 +4,7 @@ import itertools
 
 import pyte
 import pytest
+from examples import examples, flood
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -122,7 +123,7 @@ def test_a_piece_ends_between_characters_and_sequences(unit):
 def test_megabytes_of_a_progress_bar_are_one_short_line():
     splitter = LineSplitter()
     bar = b"".join(b"\r\x1b[32m%3d%%\x1b[0m |%s|" % (n % 101, b"#" * (n % 60)) for n in range(5000))
-    for _ in range(30):
+    for _ in range(3 * flood(10)):
         assert splitter.feed(bar) == b""
         assert splitter.piece == b""
         assert len(splitter.pending) < 1 << 16
@@ -139,8 +140,8 @@ MOTIONS = st.tuples(COUNTS, st.sampled_from([b"C", b"D", b"G", b"X", b"P", b"@"]
     lambda motion: b"\x1b[%s%s" % motion
 )
 ERASURES = st.sampled_from([b"\x1b[K", b"\x1b[0K", b"\x1b[1K", b"\x1b[2K", b"\t"])
-COLOURS = st.sampled_from([b"\x1b[31m", b"\x1b[32m", b"\x1b[1m", b"\x1b[m", b"\x1b[39m", b"\x1b[22m", b"\x1b[0;31m"])
-ROWS = st.lists(WORDS | BACK | MOTIONS | ERASURES | COLOURS, max_size=30).map(b"".join)
+COLORS = st.sampled_from([b"\x1b[31m", b"\x1b[32m", b"\x1b[1m", b"\x1b[m", b"\x1b[39m", b"\x1b[22m", b"\x1b[0;31m"])
+ROWS = st.lists(WORDS | BACK | MOTIONS | ERASURES | COLORS, max_size=30).map(b"".join)
 
 
 def on_a_terminal(line):
@@ -151,13 +152,13 @@ def on_a_terminal(line):
 
 
 def row_of(line):
-    """What a terminal shows: each visible character with its column, colour and weight; and the style left open."""
+    """What a terminal shows: each visible character with its column, color and weight; and the style left open."""
     screen = on_a_terminal(line)
     cells = {at: (cell.data, cell.fg, cell.bold) for at, cell in screen.buffer[0].items() if cell.data.strip()}
     return cells, (screen.cursor.attrs.fg, screen.cursor.attrs.bold)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(ROWS)
 def test_what_a_row_shows_in_the_end_is_what_a_terminal_shows(line):
     shown = replay(line)
@@ -165,7 +166,7 @@ def test_what_a_row_shows_in_the_end_is_what_a_terminal_shows(line):
     assert row_of(shown) == row_of(line)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(ROWS, st.integers(1, 60), CUTS, ROWS)
 def test_a_long_row_in_any_chunks_is_the_same_row(start, times, at, end):
     """Rows that outgrow the splitter's patience are replaced by what stands on them; nobody may see it."""

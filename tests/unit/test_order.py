@@ -1,13 +1,17 @@
-"""Who waits for whom: cycles, and a stop order that is the start order reversed."""
+"""Which instance starts or stops next: cycles, a stop order that is the start order reversed, and the schedule against
+the same decisions made by looking at everything."""
 
+import dataclasses
 import itertools
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model.scheduling import StopOrder, dependents, find_cycle, may_stop, start_order
-from orchestrator.model.spec import ComponentSpec, Dependency
+from orchestrator.model.lifecycle import AT_REST, RUNNING, Desired, Event, State
+from orchestrator.model.scheduling import InstanceView, Schedule, find_cycle, start_order
+from orchestrator.model.spec import ComponentSpec, Condition, Dependency
 
 
 def component(name, *wants, before=()):
@@ -53,20 +57,24 @@ def test_start_order(system, names):
     assert start_order(system) == names.split()
 
 
-def test_dependents_are_the_other_direction():
-    assert dependents(components(a="", b="a", c="a b")) == {
-        "a": frozenset("bc"),
-        "b": frozenset("c"),
-        "c": frozenset(),
-    }
+def may_stop(running, system):
+    """Of those that run and are to stop, the ones that the schedule stops now."""
+    schedule = Schedule(system)
+    for name in running:
+        schedule.update(name, InstanceView(State.READY, Desired.DOWN))
+    return [name for name, event in all_actions(schedule) if event is Event.STOP]
+
+
+def all_actions(schedule):
+    """What the schedule decides, without doing any of it."""
+    return list(iter(schedule.next_action, None))
 
 
 def test_only_those_whom_nobody_needs_any_more_may_stop():
-    needed = dependents(components(db="", api="db", web="api", log=""))
+    needed = components(db="", api="db", web="api", log="")
     assert may_stop(["db", "api", "web", "log"], needed) == ["web", "log"]
     assert may_stop(["db", "api"], needed) == ["api"]
     assert may_stop(["db"], needed) == ["db"]
-    assert may_stop(["stranger"], needed) == ["stranger"]
     assert may_stop([], needed) == []
 
 
@@ -89,8 +97,7 @@ def waves(names, choose):
 
 
 def stop_waves(system):
-    needed = dependents(system)
-    return waves([c.name for c in system], lambda rest: may_stop(rest, needed))
+    return waves([c.name for c in system], lambda rest: may_stop(rest, system))
 
 
 def test_a_chain_stops_in_the_reverse_of_its_start():
@@ -141,9 +148,8 @@ def test_no_cycle_is_found_where_there_is_none(system):
 @given(systems(acyclic=False))
 def test_a_cycle_is_found_exactly_where_the_stop_would_wedge(system):
     cycle = find_cycle(system)
-    needed = dependents(system)
     rest = {c.name for c in system}
-    while free := set(may_stop(sorted(rest), needed)):
+    while free := set(may_stop(sorted(rest), system)):
         rest -= free
     assert bool(cycle) == bool(rest)
     if cycle:
@@ -153,16 +159,151 @@ def test_a_cycle_is_found_exactly_where_the_stop_would_wedge(system):
         assert all(after in wants[before] for before, after in itertools.pairwise(cycle))
 
 
+# Against the same decisions, made by looking at everything
+
+
+def rested(view):
+    return view.state in AT_REST and not view.is_due
+
+
+def is_met(needs, views, dependency):
+    view = views[dependency.name]
+    if view.is_due:
+        return False
+    started = view.state in (State.UP, State.READY) or (view.state in AT_REST and view.has_exited)
+    return {
+        Condition.STARTED: started,
+        Condition.READY: view.state is State.READY,
+        Condition.COMPLETED: view.state in AT_REST and view.has_exited,
+        Condition.SUCCEEDED: view.state is State.DOWN and view.succeeded,
+    }[dependency.condition]
+
+
+def is_never(needs, views, name):
+    """Whether it is to be started, and will never be."""
+    if not views[name].is_due or views[name].state not in AT_REST:
+        return False
+    for dependency in needs[name]:
+        other = views[dependency.name]
+        is_over = rested(other) and other.has_exited and not other.is_asked
+        is_hopeless = is_over or is_never(needs, views, dependency.name)
+        if dependency.required and not is_met(needs, views, dependency) and is_hopeless:
+            return True
+    return False
+
+
+def is_startable(needs, views, name):
+    def is_free(dependency):
+        other = views[dependency.name]
+        spared = not dependency.required and (rested(other) or is_never(needs, views, dependency.name))
+        return is_met(needs, views, dependency) or spared
+
+    can = views[name].state in (*AT_REST, State.BACKOFF)
+    return views[name].is_due and can and all(map(is_free, needs[name]))
+
+
+def action(system, views, name):
+    """What one instance does now."""
+    needs = {c.name: [d for d in c.depends_on if d.name in views] for c in system}
+    view, spec = views[name], next(c for c in system if c.name == name)
+    leaving = {n for n, v in views.items() if v.state in RUNNING and v.desired in (Desired.DOWN, Desired.RESTART)}
+    if view.state is State.BACKOFF and view.desired in (Desired.DOWN, Desired.RESTART):
+        return Event.STOP
+    if name in leaving and not view.is_told and not any(c.name in leaving and name in relies_on(c) for c in system):
+        return Event.STOP
+
+    def goes_first(other):
+        if views[other].state is State.UP:
+            return views[other].is_silent
+        return views[other].state is State.STARTING or is_startable(needs, views, other)
+
+    if is_startable(needs, views, name) and not any(goes_first(n) for n in spec.start_after if n in views):
+        return Event.START
+    return None
+
+
+VIEWS = st.builds(
+    InstanceView,
+    st.sampled_from(State),
+    st.sampled_from([None, *Desired]),
+    is_due=st.booleans(),
+    is_told=st.booleans(),
+    is_asked=st.booleans(),
+    has_exited=st.booleans(),
+    succeeded=st.booleans(),
+    is_silent=st.booleans(),
+)
+
+
+@st.composite
+def whole_systems(draw):
+    """Systems with all kinds of dependencies, without a cycle, in any order."""
+    made = []
+    for number in range(draw(st.integers(1, 6))):
+        names = draw(st.sets(st.sampled_from([c.name for c in made]))) if made else set()
+        kinds = st.builds(
+            Dependency, st.none(), st.sampled_from(Condition), restart=st.booleans(), required=st.booleans()
+        )
+        needs = tuple(dataclasses.replace(draw(kinds), name=name) for name in sorted(names))
+        some = st.sets(st.sampled_from([c.name for c in made])) if made else st.just(set())
+        made.append(
+            dataclasses.replace(
+                component(f"c{number}", before=sorted(draw(some))),
+                depends_on=needs,
+                start_after=tuple(sorted(draw(some))),
+            )
+        )
+    return tuple(draw(st.permutations(made)))
+
+
+@settings(deadline=None, max_examples=examples(300))
 @given(st.data())
-@settings(deadline=None)
-def test_a_stop_order_frees_the_same_names_as_a_look_at_all(data):
-    names = "abcdefgh"
-    needed = {name: frozenset(data.draw(st.sets(st.sampled_from(names)))) - {name} for name in names}
-    running = data.draw(st.lists(st.sampled_from(names), unique=True))
-    order, free = StopOrder(running, needed), set(may_stop(running, needed))
-    for name in data.draw(st.permutations([*running, "stranger"])):
-        free = (free | set(order.exited(name))) - {name}
-        running = [other for other in running if other != name]
-        assert free == set(may_stop(running, needed))
-        assert len(order) == len(running)
-        assert all((other in order) == (other in running) for other in names)
+def test_the_schedule_decides_what_a_look_at_everything_decides(data):
+    """After any changes in any order, also of what there is."""
+    system = list(data.draw(whole_systems()))
+    views, schedule = {c.name: InstanceView() for c in system}, Schedule(system)
+    for _ in range(data.draw(st.integers(1, 8))):
+        for name in data.draw(st.lists(st.sampled_from([c.name for c in system]), max_size=4)):
+            views[name] = data.draw(VIEWS)
+            schedule.update(name, views[name])
+            if len(system) > 1 and data.draw(st.integers(0, 9)) == 0 and views[name].state in AT_REST:
+                schedule.remove(name)
+                system = [c for c in system if c.name != name]
+                del views[name]
+                break
+        for name, event in all_actions(schedule):
+            assert event is action(system, views, name), name
+        fresh = Schedule(system)
+        for name, view in views.items():
+            fresh.update(name, view)
+        expected = {name: event for name in views if (event := action(system, views, name)) is not None}
+        assert dict(all_actions(fresh)) == expected
+        needs = {c.name: [d for d in c.depends_on if d.name in views] for c in system}
+        assert schedule.never == {name for name in views if is_never(needs, views, name)}
+        assert schedule.startable == [c.name for c in system if is_startable(needs, views, c.name)]
+        assert schedule.running == sum(view.state in RUNNING for view in views.values())
+        assert schedule.active == sum(v.state in RUNNING or v.state is State.BACKOFF for v in views.values())
+        for name in views:
+            waits = [d for d in needs[name] if d in schedule.waits_for(name)]
+            assert waits == schedule.waits_for(name)
+            assert (schedule.obstacle(name) is not None) == (name in schedule.never)
+            assert all(not is_met(needs, views, d) for d in (*waits, *schedule.does_without(name)))
+
+
+@settings(deadline=None, max_examples=examples(200))
+@given(st.data())
+def test_nothing_that_may_happen_is_missed(data):
+    """Each action that a change makes possible is returned once, without a further look at what did not change."""
+    system = data.draw(whole_systems())
+    views, schedule = {c.name: InstanceView() for c in system}, Schedule(system)
+    pending = {}
+    for _ in range(data.draw(st.integers(1, 12))):
+        name = data.draw(st.sampled_from(sorted(views)))
+        views[name] = data.draw(VIEWS)
+        before = dict(pending)
+        schedule.update(name, views[name])
+        pending = {n: event for n in views if (event := action(system, views, n)) is not None}
+        found = dict(all_actions(schedule))
+        assert found.items() <= pending.items()
+        missed = {n: event for n, event in pending.items() if n not in found and before.get(n) is not event}
+        assert not missed

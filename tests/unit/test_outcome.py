@@ -2,14 +2,14 @@
 
 import pytest
 
-from orchestrator.model.outcome import End, Outcome, of_all, of_culprit
+from orchestrator.model.outcome import InstanceEnd, Outcome, of_all, of_culprit
 
-WELL = End(0, own=True, succeeded=True)
-STOPPED = End(-15, own=False, succeeded=False)
-FAILED = End(7, own=True, succeeded=False)
-KILLED = End(-9, own=True, succeeded=False)
-ALSO_WELL = End(3, own=True, succeeded=True)  # success_exit_codes = [0, 3]
-ZERO_IS_FAILURE = End(0, own=True, succeeded=False)
+WELL = InstanceEnd(0, own=True, succeeded=True)
+STOPPED = InstanceEnd(-15, own=False, succeeded=False)
+FAILED = InstanceEnd(7, own=True, succeeded=False)
+KILLED = InstanceEnd(-9, own=True, succeeded=False)
+ALSO_WELL = InstanceEnd(3, own=True, succeeded=True)  # success_exit_codes = [0, 3]
+ZERO_IS_FAILURE = InstanceEnd(0, own=True, succeeded=False)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ ZERO_IS_FAILURE = End(0, own=True, succeeded=False)
         (WELL, [], 0),
         (WELL, [WELL, WELL], 0),
         (WELL, [WELL, FAILED], 1),
-        (WELL, [End(0, own=False, succeeded=True)], 1),
+        (WELL, [InstanceEnd(0, own=False, succeeded=True)], 1),
         (ALSO_WELL, [STOPPED], 3),
         (ALSO_WELL, [WELL], 0),
         (ZERO_IS_FAILURE, [], 1),

@@ -3,13 +3,14 @@
 import re
 
 import pyte
+from examples import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_output_escapes import LEFT, PREFIX, painted
 
 from orchestrator.terminal import escapes
+from orchestrator.terminal.line_painter import PrefixPainter, PrefixStyle
 from orchestrator.terminal.lines import LineSplitter
-from orchestrator.terminal.painter import PrefixPainter, PrefixStyle
 
 BAD = "�"
 PIECES = st.sampled_from(
@@ -55,8 +56,8 @@ BYTES = st.one_of(st.binary(max_size=200), st.lists(PIECES, max_size=60).map(b""
 
 
 @given(BYTES, st.lists(st.integers(1, 40), max_size=12), st.sampled_from(PrefixStyle))
-@example(b"\x1b]0;\x1b", [1], PrefixStyle.COLOURS)
-@settings(max_examples=400, deadline=None)
+@example(b"\x1b]0;\x1b", [1], PrefixStyle.COLORS)
+@settings(max_examples=examples(400), deadline=None)
 def test_any_chunking_gives_the_same_lines(written, cuts, style):
     splitter, painter, shown = LineSplitter(), PrefixPainter(PREFIX, style), []
     position = 0
@@ -73,7 +74,7 @@ def test_any_chunking_gives_the_same_lines(written, cuts, style):
 
 
 @given(BYTES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_stripped_of_prefix_and_allowed_escapes_the_screen_is_the_text(written):
     """The text, for bytes without rewrites: what is left without sequences and controls, its UTF-8 mended."""
     written += b"\n"
@@ -117,7 +118,7 @@ ON_A_ROW = st.sampled_from(
 
 
 @given(st.lists(ON_A_ROW, max_size=40).map(b"".join), st.sets(st.integers(0, 100), max_size=3))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_a_rewritten_row_is_what_a_terminal_of_its_own_shows(written, compactions):
     """By pyte, which knows no half of a wide character: those are in test_output_faithful."""
     own = pyte.Screen(200, 1)

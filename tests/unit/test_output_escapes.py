@@ -1,25 +1,26 @@
-"""What a component sends beside text: colours stay its own, what could hurt the merged screen stays out of it."""
+"""What a component sends beside text: colors stay its own, what could hurt the merged screen stays out of it."""
 
 import re
 
 import pytest
+from examples import flood
 from lateness import cheap
 from painting import streamed
 
-from orchestrator.terminal.painter import PrefixPainter, PrefixStyle
+from orchestrator.terminal.line_painter import PrefixPainter, PrefixStyle
 from orchestrator.terminal.sgr import open_style
 
 PREFIX = b"web | "
 LEFT = re.compile(rb"\x1b\[[0-9;:]*m|\x1b\]8;[ -~]*(?:\x07|\x1b\\)")
 
 
-def painted(written, step=1 << 16, style=PrefixStyle.COLOURS):
+def painted(written, step=1 << 16, style=PrefixStyle.COLORS):
     """The lines that a component's bytes come to, read in chunks of so many bytes."""
     return streamed(written, step, PrefixPainter(PREFIX, style))
 
 
 def cells(screen, row):
-    """(character, colour, background, bold, underlined) of the row, after the prefix, without blanks at the end."""
+    """(character, color, background, bold, underlined) of the row, after the prefix, without blanks at the end."""
     line = screen.buffer[row]
     found = [
         (line[x].data, line[x].fg, line[x].bg, line[x].bold, line[x].underscore) for x in range(14, screen.columns)
@@ -33,7 +34,7 @@ def written_with(text, fg="default", bg="default", bold=False, underscore=False)
     return [(character, fg, bg, bold, underscore) for character in text]
 
 
-def test_an_open_colour_does_not_bleed_and_is_not_lost(stand):
+def test_an_open_color_does_not_bleed_and_is_not_lost(stand):
     terminal = stand()
     terminal.start("web")
     terminal.start("api")
@@ -49,7 +50,7 @@ def test_an_open_colour_does_not_bleed_and_is_not_lost(stand):
     assert cells(terminal.pyte, 3) == written_with("four")
 
 
-def test_an_open_colour_does_not_bleed_where_there_is_no_prefix_to_stop_it(stand):
+def test_an_open_color_does_not_bleed_where_there_is_no_prefix_to_stop_it(stand):
     terminal = stand(prefix=False)
     terminal.start("web")
     terminal.start("api")
@@ -73,7 +74,7 @@ def test_an_open_colour_does_not_bleed_where_there_is_no_prefix_to_stop_it(stand
         (b"\x1b[0;33;44m", {"fg": "brown", "bg": "blue"}),
     ],
 )
-def test_256_and_24_bit_colours_and_attributes_are_kept_over_line_ends(sequence, look, stand):
+def test_256_and_24_bit_colors_and_attributes_are_kept_over_line_ends(sequence, look, stand):
     terminal = stand().show(sequence + b"one\ntwo\n" + b"\x1b[mthree\n")
     assert cells(terminal.pyte, 0) == written_with("one", **look)
     assert cells(terminal.pyte, 1) == written_with("two", **look)
@@ -84,9 +85,9 @@ def test_256_and_24_bit_colours_and_attributes_are_kept_over_line_ends(sequence,
 OPEN = {
     "closed by 39": (b"\x1b[31mx\x1b[39m", b""),
     "closed by 22": (b"\x1b[1mx\x1b[2my\x1b[22m", b""),
-    "another colour": (b"\x1b[31m\x1b[32m", b"\x1b[32m"),
-    "256 after 16 colours": (b"\x1b[31m\x1b[38;5;9m", b"\x1b[38;5;9m"),
-    "the 0 of a colour is no reset": (b"\x1b[31m\x1b[48;5;0m\x1b[38;2;0;0;0m", b"\x1b[48;5;0m\x1b[38;2;0;0;0m"),
+    "another color": (b"\x1b[31m\x1b[32m", b"\x1b[32m"),
+    "256 after 16 colors": (b"\x1b[31m\x1b[38;5;9m", b"\x1b[38;5;9m"),
+    "the 0 of a color is no reset": (b"\x1b[31m\x1b[48;5;0m\x1b[38;2;0;0;0m", b"\x1b[48;5;0m\x1b[38;2;0;0;0m"),
     "reset in the middle": (b"\x1b[31m\x1b[1;0;4m", b"\x1b[1;0;4m"),
     "an empty parameter resets": (b"\x1b[31m\x1b[;1m", b"\x1b[;1m"),
     "reset at the end": (b"\x1b[31m\x1b[1;0m", b""),
@@ -113,7 +114,7 @@ def test_a_style_does_not_grow_however_long_nothing_is_reset():
     assert painted(line * 3) == (PREFIX + b"\x1b[36minfo\x1b[39m text\n") * 3
 
 
-def test_an_overlong_colour_is_dropped_and_harms_nobody(stand):
+def test_an_overlong_color_is_dropped_and_harms_nobody(stand):
     terminal = stand().show(b"\x1b[" + b"1;" * 5000 + b"31mone\ntwo\n")
     assert cells(terminal.pyte, 0) == written_with("one")
     assert cells(terminal.pyte, 1) == written_with("two")
@@ -156,7 +157,7 @@ STRINGS = {
     "title": b"\x1b]0;owned\x07",
     "title, ended by ST": b"\x1b]2;owned\x1b\\",
     "clipboard": b"\x1b]52;c;b3duZWQ=\x07",
-    "a colour query": b"\x1b]11;?\x07",
+    "a color query": b"\x1b]11;?\x07",
     "device attributes": b"\x1b[c",
     "secondary attributes": b"\x1b[>c",
     "status report": b"\x1b[6n",
@@ -308,5 +309,5 @@ def test_a_long_sequence_in_a_rewritten_row_does_not_reach_the_screen():
 )
 @pytest.mark.parametrize("end", [b"", b"\r\n"], ids=["no end", "line"])
 def test_a_megabyte_of_anything_takes_time_in_proportion(unit, end):
-    written = unit * ((1 << 20) // len(unit)) + end
+    written = unit * (flood(1 << 20) // len(unit)) + end
     cheap(painted, written, 32_000)

@@ -6,24 +6,25 @@ import time
 
 import pyte
 import pytest
+from examples import examples, flood
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lateness import cheap
 from painting import streamed
 
-from orchestrator.terminal.escapes import LINK_END, RESET, keep_colours, no_escapes, plain
-from orchestrator.terminal.painter import CUT, JsonPainter, PrefixPainter, PrefixStyle, for_file
+from orchestrator.terminal.escapes import LINK_END, RESET, keep_colors, no_escapes, plain
+from orchestrator.terminal.line_painter import CUT, JsonPainter, PrefixPainter, PrefixStyle, for_file
 
-COLOURS, NO_COLOURS, BYTES = PrefixStyle.COLOURS, PrefixStyle.NO_COLOURS, PrefixStyle.BYTES
+COLORS, NO_COLORS, BYTES = PrefixStyle.COLORS, PrefixStyle.NO_COLORS, PrefixStyle.BYTES
 PREFIX = b"\x1b[36mweb | \x1b[m"
 LINK = b"\x1b]8;;https://example.org/\x1b\\"
 
 
-def painter(style=COLOURS, prefix=b"web | ", stamp=None):
+def painter(style=COLORS, prefix=b"web | ", stamp=None):
     return PrefixPainter(prefix, style, stamp)
 
 
-def shown(data, style=COLOURS):
+def shown(data, style=COLORS):
     """The lines that are shown of some data, without their prefix, each without its end."""
     lines = streamed(data, len(data), painter(style)).split(b"\n")
     assert lines.pop() == b""
@@ -54,8 +55,8 @@ def test_plain_lines(data, lines, style):
 @pytest.mark.parametrize(
     ("style", "line"),
     [
-        (COLOURS, "a\tb��cd\x1b[31mr\x1b[m".encode()),
-        (NO_COLOURS, "a\tb��cdr".encode()),
+        (COLORS, "a\tb��cd\x1b[31mr\x1b[m".encode()),
+        (NO_COLORS, "a\tb��cdr".encode()),
         (BYTES, b"a\tb\xff\xc2\x85c\0dr"),
     ],
 )
@@ -95,7 +96,7 @@ def test_the_time_stands_before_the_prefix():
 
 def test_a_motion_to_the_right_ends_at_the_edge_of_the_components_terminal():
     line = b"start\x1b[999C\x1b[5D[ OK ]\n"
-    painter = PrefixPainter(b"web | ", PrefixStyle.NO_COLOURS, columns=lambda: 40)
+    painter = PrefixPainter(b"web | ", PrefixStyle.NO_COLORS, columns=lambda: 40)
     assert painter.paint(line) == b"web | start" + b" " * 29 + b"[ OK ]\n"
     assert painter.paint_tail(line[:-1]) == b"web | start" + b" " * 29 + b"[ OK ]"
     assert painter.paint(b"x" * 50 + b"\x1b[999Cy\n") == b"web | " + b"x" * 50 + b"y\n"  # which wraps there
@@ -117,7 +118,7 @@ def test_a_clipboard_of_a_megabyte_is_not_shown(size):
     assert streamed(data, size, painter()) == b"web | beforeafter\nweb | next\n"
 
 
-@pytest.mark.parametrize("style", [COLOURS, NO_COLOURS])
+@pytest.mark.parametrize("style", [COLORS, NO_COLORS])
 def test_nor_one_of_ten_megabytes_that_is_cut_in_pieces(style):
     data = b"before\x1b]52;c;" + b"QUFB" * 2_500_000 + b"\x07after\r\nnext\r\n"
     lines = streamed(data, 65_536, painter(style))
@@ -168,9 +169,10 @@ FLOODS = [
 
 
 @pytest.mark.parametrize("size", [4095, 1 << 20])
-@pytest.mark.parametrize("flood", FLOODS, ids=repr)
-def test_a_flood_takes_no_more_than_a_moment(flood, size):
-    data = b"a" * 250_000 + b"\b" * 250_000 if flood == b"half" else flood * (500_000 // len(flood))
+@pytest.mark.parametrize("unit", FLOODS, ids=repr)
+def test_a_flood_takes_no_more_than_a_moment(unit, size):
+    half = flood(250_000)
+    data = b"a" * half + b"\b" * half if unit == b"half" else unit * (2 * half // len(unit))
     cheap(streamed, data + b"\r\n", size, painter())
 
 
@@ -209,20 +211,20 @@ DATA = st.lists(BITS | st.binary(max_size=5), max_size=40).map(b"".join)
 SIZES = st.integers(1, 50)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(DATA, SIZES, st.sampled_from(PrefixStyle))
 def test_any_chunking_shows_the_same(data, size, style):
     assert streamed(data, size, painter(style)) == streamed(data, len(data) or 1, painter(style))
 
 
-CLEAN = {COLOURS: plain, NO_COLOURS: plain, BYTES: for_file}
+CLEAN = {COLORS: plain, NO_COLORS: plain, BYTES: for_file}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(DATA, SIZES, st.sampled_from(PrefixStyle))
-def test_without_prefix_and_colours_it_is_the_text_that_was_written(data, size, style):
+def test_without_prefix_and_colors_it_is_the_text_that_was_written(data, size, style):
     """Of a line that does not write over itself: its bytes without sequences and, on a terminal, controls."""
-    data = data.translate(None, b"\b").replace(b"\x1b[5G", b"").replace(b"\x1b[K", b"")
+    data = re.sub(rb"\x1b\[\d*Z", b"", data.translate(None, b"\b")).replace(b"\x1b[5G", b"").replace(b"\x1b[K", b"")
     data = re.sub(rb"\r(?!\r*\n)", b"", data + b"\n")
     lines = streamed(data, size, painter(style)).split(b"\n")
     assert len(lines) == data.count(b"\n") + 1
@@ -242,11 +244,11 @@ class Witness(pyte.Screen):
         pytest.fail("it was rung")
 
 
-@settings(deadline=None, max_examples=100)
-@given(DATA, SIZES, st.sampled_from([COLOURS, NO_COLOURS]))
+@settings(deadline=None, max_examples=examples(100))
+@given(DATA, SIZES, st.sampled_from([COLORS, NO_COLORS]))
 def test_a_terminal_shows_each_line_in_its_row_and_nothing_else_happens_to_it(data, size, style):
-    """The tty turns our LF into CR LF. Nothing moves the cursor, sets a mode, asks, rings, or stays coloured."""
-    prefix = PREFIX if style is COLOURS else b"web | "
+    """The tty turns our LF into CR LF. Nothing moves the cursor, sets a mode, asks, rings, or stays colored."""
+    prefix = PREFIX if style is COLORS else b"web | "
     lines = streamed(data, size, painter(style, prefix)).split(b"\n")[:-1]
     screen = Witness(600, len(lines) + 1)
     stream = pyte.ByteStream(screen)
@@ -261,14 +263,12 @@ def test_a_terminal_shows_each_line_in_its_row_and_nothing_else_happens_to_it(da
     assert (screen.cursor.hidden, screen.savepoints) == (False, [])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(DATA)
 def test_the_tail_is_the_line_as_it_would_be_shown_now(data):
     line = re.sub(rb"[\n\x1b\x80-\xff]", b"", data)
     assert painter().paint_tail(line) + b"\n" == painter().paint(line + b"\n")
-    assert keep_colours(painter().paint_tail(data.replace(b"\n", b""))) == painter().paint_tail(
-        data.replace(b"\n", b"")
-    )
+    assert keep_colors(painter().paint_tail(data.replace(b"\n", b""))) == painter().paint_tail(data.replace(b"\n", b""))
 
 
 # JSON
@@ -284,9 +284,17 @@ def test_a_line_is_an_object():
     assert paint.paint_tail(b"x") == b""
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(DATA)
 def test_any_bytes_are_one_object_a_line(data):
     lines = streamed(data + b"\n", 7, JsonPainter("web", "web", lambda: 0.0)).decode().split("\n")[:-1]
     assert len(lines) == data.count(b"\n") + 1
     assert all(json.loads(line)["component"] == "web" for line in lines)
+
+
+def test_a_joiner_at_the_end_of_a_line_does_not_reach_the_next_row_of_a_terminal():
+    line = "👩\u200d👩\u200d\r\n\x1b[1mé\u200d\r\n".encode()
+    assert shown(line) == ["👩\u200d👩".encode(), "\x1b[1mé\x1b[m".encode()]
+    assert shown(line, NO_COLORS) == ["👩\u200d👩".encode(), "é".encode()]
+    assert shown(line, BYTES) == ["👩\u200d👩\u200d".encode(), "é\u200d".encode()]
+    assert shown("a\t👩\u200d\n".encode()) == ["a\t👩".encode()]

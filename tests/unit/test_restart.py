@@ -1,4 +1,4 @@
-"""What follows the end of an incarnation: literal histories, the dice shown."""
+"""What follows the end of a run: literal histories, with the dice given."""
 
 import pytest
 from hypothesis import given, settings
@@ -8,11 +8,11 @@ from orchestrator.model.lifecycle import (
     JITTER,
     QUICK,
     Event,
-    Exit,
+    ExitPattern,
     Repeats,
     RestartDecision,
     StopOrigin,
-    decide,
+    decide_restart,
 )
 from orchestrator.model.spec import RestartPlan, RestartPolicy
 
@@ -20,7 +20,7 @@ NEVER, ON_FAILURE, ALWAYS = RestartPolicy.NEVER, RestartPolicy.ON_FAILURE, Resta
 
 
 def after(plan, now=0.0, failed=True, stop_origin=StopOrigin.NONE, failures=(), dice=0.0):
-    return decide(plan, failed=failed, stop_origin=stop_origin, failures=failures, now=now, dice=dice)
+    return decide_restart(plan, failed=failed, stop_origin=stop_origin, failures=failures, now=now, dice=dice)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_healthy_stretch_makes_the_backoff_small_again():
 def repeats(*exits, lasted=1.0):
     found = Repeats()
     for one in exits:
-        found = found.after(one and Exit.of(*one), lasted)
+        found = found.after(one and ExitPattern.of(*one), lasted)
     return found.count
 
 
@@ -110,11 +110,13 @@ def test_a_run_that_took_long_does_not_count():
 
 
 def test_the_same_exits_are_given_up_only_if_the_plan_says_so():
-    twice = Repeats(Exit(1, "x"), 2)
+    twice = Repeats(ExitPattern(1, "x"), 2)
     for same_exits, event in ((0, Event.RETRY), (2, Event.GIVEN_UP), (3, Event.RETRY)):
         plan = RestartPlan(ALWAYS, max=5, same_exits=same_exits)
         assert (
-            decide(plan, failed=True, stop_origin=StopOrigin.NONE, failures=(), now=1, dice=0, repeats=twice).event
+            decide_restart(
+                plan, failed=True, stop_origin=StopOrigin.NONE, failures=(), now=1, dice=0, repeats=twice
+            ).event
             is event
         )
 

@@ -4,6 +4,7 @@ import re
 
 import pyte
 import pytest
+from examples import examples, flood
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lateness import cheap
@@ -11,7 +12,8 @@ from lateness import cheap
 from orchestrator.terminal.escapes import no_escapes
 from orchestrator.terminal.redraw import ROWS_MAX
 from orchestrator.terminal.row import replay
-from orchestrator.terminal.row_splitter import BLANK_MAX, RowSplitter
+from orchestrator.terminal.row_motions import BLANK_MAX
+from orchestrator.terminal.row_splitter import RowSplitter
 
 
 def handed_on(chunks):
@@ -216,7 +218,7 @@ OTHERS = st.sampled_from(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(st.lists(WORDS | ROWS | WITHIN | OTHERS, max_size=25), st.integers(1, 12))
 @example([b"<0>", b"\x1b[91;4H", b"\x1b[31m", b"\r\n\r\n", b"\x1b[3A", b"<0>"], 1)
 @example([b"\x1bE", b"\x0e", b"\x1b[3A", b"<0>"], 1)
@@ -228,7 +230,7 @@ def test_any_chunking_gives_the_same_lines(bits, size):
     assert "\n".join(lines(*cut(written, size))).rstrip() == "\n".join(lines(written)).rstrip()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(WORDS | ROWS.filter(lambda bit: bit != b"\x1b[H") | WITHIN, max_size=25))
 def test_words_of_two_rows_never_share_a_line(bits):
     """In the middle of a terminal of 300 rows, where nothing scrolls and no motion is cut short by its first row; each
@@ -266,7 +268,7 @@ def test_words_of_two_rows_never_share_a_line(bits):
     ids=repr,
 )
 def test_a_flood_of_motions_takes_no_more_than_a_moment(unit):
-    written = unit * (100_000 // len(unit))
+    written = unit * (flood(100_000) // len(unit))
 
     def feed():
         splitter = RowSplitter()

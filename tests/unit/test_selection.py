@@ -16,18 +16,18 @@ from orchestrator.model.spec import Condition, Dependency, HttpProbe, LogProbe, 
 HERE = Place("f.toml", 1, "/here")
 
 
-def member(name, needs="", **keys):
+def component(name, needs="", **keys):
     depends_on = tuple(Dependency(other) for other in needs.split())
     return ComponentDefinition(name=name, place=HERE, depends_on=depends_on, **{"command": "x", **keys})
 
 
 SYSTEM = [
-    member("db"),
-    member("api", "db"),
-    member("web", "api"),
-    member("web-admin", "api", profiles=("admin",)),
-    member("worker", replicas=3),
-    member("off", replicas=0),
+    component("db"),
+    component("api", "db"),
+    component("web", "api"),
+    component("web-admin", "api", profiles=("admin",)),
+    component("worker", replicas=3),
+    component("off", replicas=0),
 ]
 
 
@@ -100,17 +100,17 @@ def test_a_formation_that_is_none(text):
 # Variables
 
 
-def resolved(*members, shell=None, base="5000", counts=None):
+def resolved(*components, shell=None, base="5000", counts=None):
     report = Report()
-    selected = [Selected(m, (counts or {}).get(m.name, m.replicas), i) for i, m in enumerate(members)]
-    definition = Definition(title="t", directory="/here", components=members)
+    selected = [Selected(m, (counts or {}).get(m.name, m.replicas), i) for i, m in enumerate(components)]
+    definition = Definition(title="t", directory="/here", components=components)
     settings = Settings(port=Variable(base, ""))
     found = resolve(definition, selected, Layers(shell or {}), settings, lambda *_: pytest.fail("no files"), report)
     return {c.name: c for c in found.system.components}, report
 
 
 def test_ports_as_foreman_has_them():
-    found, _ = resolved(member("a", replicas=2), member("b"), member("c", port=80, replicas=2))
+    found, _ = resolved(component("a", replicas=2), component("b"), component("c", port=80, replicas=2))
     assert {name: c.environment["PORT"] for name, c in found.items()} == {
         "a.1": "5000",
         "a.2": "5001",
@@ -120,15 +120,15 @@ def test_ports_as_foreman_has_them():
     }
 
 
-def ports(*members, **more):
-    found, report = resolved(*members, **more)
+def ports(*components, **more):
+    found, report = resolved(*components, **more)
     return {name: spec.environment.get("PORT") for name, spec in found.items()}, report.problems
 
 
 def test_beyond_the_last_port_there_is_none():
-    found = ports(member("a"), member("b"), base="65500", shell={"PORT": "65500"})
+    found = ports(component("a"), component("b"), base="65500", shell={"PORT": "65500"})
     assert found == ({"a": "65500", "b": None}, [])
-    assert resolved(*(member(f"c{number}") for number in range(1000)))[1].problems == []
+    assert resolved(*(component(f"c{number}") for number in range(1000)))[1].problems == []
 
 
 @pytest.mark.parametrize(
@@ -143,33 +143,37 @@ def test_beyond_the_last_port_there_is_none():
     ],
 )
 def test_a_component_that_uses_it_needs_one(keys):
-    problems = ports(member("a"), member("b", **keys), base="65500")[1]
+    problems = ports(component("a"), component("b", **keys), base="65500")[1]
     assert "b: uses PORT, but b would be beyond 65535; set its `port`, or a base" in problems[0]
 
 
 def test_no_port_is_needed_by_one_that_sets_it_or_says_something_like_it():
-    assert ports(member("a"), member("b", command="echo $PORTAL $$PORT_X"), base="65500")[1] == []
+    assert ports(component("a"), component("b", command="echo $PORTAL $$PORT_X"), base="65500")[1] == []
     keys = {"command": "serve $PORT", "environment": {"PORT": "1"}}
-    assert ports(member("a"), member("b", **keys), base="65500") == ({"a": "65500", "b": "1"}, [])
+    assert ports(component("a"), component("b", **keys), base="65500") == ({"a": "65500", "b": "1"}, [])
 
 
 def test_no_two_components_have_the_same_port():
-    assert ports(member("a", port=5200), member("b"), member("c"))[0] == {"a": "5200", "b": "5100", "c": "5201"}
-    found = ports(member("a"), member("b"), counts={"a": 102, "b": 1})[0]
+    assert ports(component("a", port=5200), component("b"), component("c"))[0] == {
+        "a": "5200",
+        "b": "5100",
+        "c": "5201",
+    }
+    found = ports(component("a"), component("b"), counts={"a": 102, "b": 1})[0]
     assert (found["a.100"], found["a.101"], found["b"]) == ("5099", "5101", "5100")
     assert len(set(found.values())) == 103
 
 
 @pytest.mark.parametrize("port", [8080, "${P:-8080}", "${web.PORT}"])
 def test_two_components_that_set_the_same_port(port):
-    problems = ports(member("web", port=8080), member("api", port=port))[1]
+    problems = ports(component("web", port=8080), component("api", port=port))[1]
     assert problems == ["f.toml:1: api: api and web have the same PORT 8080"]
-    assert ports(member("web", port=8080, replicas=3), member("api", port=8082))[1] != []
+    assert ports(component("web", port=8080, replicas=3), component("api", port=8082))[1] != []
 
 
 def test_the_port_of_another_component():
-    web = member("web", port="${P}", replicas=2)
-    api = member(
+    web = component("web", port="${P}", replicas=2)
+    api = component(
         "my-api",
         command="curl ${web.PORT} ${web.2.PORT} $PORT",
         environment={"A": "${web.PORT}", "B": "${my-api.PORT}", "C": "$web.PORT"},
@@ -196,12 +200,14 @@ def test_a_port_that_there_is_not(keys, problem):
     base = keys.pop("base", "5000")
     if base != "5000":
         keys = {"command": "echo ${last.PORT}"}
-    problems = ports(member("web"), member("api", **keys), *([member("last")] if base != "5000" else []), base=base)[1]
+    problems = ports(
+        component("web"), component("api", **keys), *([component("last")] if base != "5000" else []), base=base
+    )[1]
     assert problem in "\n".join(problems)
 
 
 def test_what_tells_an_instance_who_it_is():
-    found, _ = resolved(member("web", replicas=2), member("db"))
+    found, _ = resolved(component("web", replicas=2), component("db"))
     names = ("PS", "ORCHESTRATE_COMPONENT", "ORCHESTRATE_INSTANCE")
     assert [found["web.2"].environment[name] for name in names] == ["web.2", "web", "web.2"]
     assert [found["db"].environment[name] for name in names] == ["db.1", "db", "db"]
@@ -215,7 +221,7 @@ def test_own_variables_beat_all_and_may_refer_to_others():
         "D": "$$5 $1 $(x) $",
         "E": "$URL",
     }
-    found, report = resolved(member("web", environment=variables), shell={"PATH": "/bin"})
+    found, report = resolved(component("web", environment=variables), shell={"PATH": "/bin"})
     environment = found["web"].environment
     assert report.problems == []
     assert environment["PATH"] == "mine:/bin"
@@ -225,12 +231,12 @@ def test_own_variables_beat_all_and_may_refer_to_others():
 
 
 def test_an_expansion_that_fails_is_told_with_its_place():
-    report = resolved(member("web", environment={"A": "${B:?say which}"}, port="${P}"))[1]
+    report = resolved(component("web", environment={"A": "${B:?say which}"}, port="${P}"))[1]
     assert report.problems == ["f.toml:1: web: '' is not a port (from ${P})", "f.toml:1: B is not set: say which"]
 
 
 def test_a_variable_that_is_not_set_is_said():
-    report = resolved(member("web", environment={"A": "x${B}"}))[1]
+    report = resolved(component("web", environment={"A": "x${B}"}))[1]
     assert report.notes == ["f.toml:1: B is not set; using an empty string (write ${B:-} if intended, $$ for a dollar)"]
 
 
@@ -257,17 +263,17 @@ BROKEN = "missing ), unterminated subpattern at position 0"
 )
 def test_what_variables_make_of_patterns_and_urls_is_looked_at_too(keys, fault):
     """A pattern that is none ended the supervisor when the component was started."""
-    report = resolved(member("web", **keys), shell={"P": "(", "Q": "99999"})[1]
+    report = resolved(component("web", **keys), shell={"P": "(", "Q": "99999"})[1]
     assert report.problems == [f"f.toml:1: web: {fault}"]
 
 
 def test_all_instances_of_a_dependency_are_waited_for():
-    found, _ = resolved(member("db", replicas=2), member("api", "db"))
+    found, _ = resolved(component("db", replicas=2), component("api", "db"))
     assert [d.name for d in found["api"].depends_on] == ["db.1", "db.2"]
 
 
 def test_a_dependency_that_does_not_run_is_not_waited_for():
-    found, _ = resolved(member("api", "db"))
+    found, _ = resolved(component("api", "db"))
     assert found["api"].depends_on == ()
     assert Condition.STARTED
 

@@ -1,13 +1,12 @@
 """Sizes, users and limits in a definition, and control groups as the kernel describes them."""
 
 import pytest
-from definitions import Directory
 
 from orchestrator.config.definition import merge
 from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.loading import read
-from orchestrator.config.sizes import parse_size, write_size
 from orchestrator.config.toml import parse
+from orchestrator.config.units import parse_size, write_size
 from orchestrator.model.spec import Limits
 from orchestrator.runtime.cgroup import find_group
 
@@ -43,12 +42,12 @@ def define(*lines):
 
 
 def test_limits_and_identity_are_read():
-    member, problems = define(
+    instance, problems = define(
         'user = "www-data"', "group = 33", 'umask = "027"', "nice = 5", 'limits = { memory = "1G", files = 64 }'
     )
     assert problems == []
-    assert (member.user, member.group, member.umask, member.nice) == ("www-data", "33", 0o27, 5)
-    assert member.limits == Limits(memory=1 << 30, files=64)
+    assert (instance.user, instance.group, instance.umask, instance.nice) == ("www-data", "33", 0o27, 5)
+    assert instance.limits == Limits(memory=1 << 30, files=64)
 
 
 @pytest.mark.parametrize(
@@ -116,11 +115,3 @@ command = "b"
     assert (step.unset, step.cwd, step.shell, step.stop.grace, step.user) == (("A",), ".", ("bash", "-c"), 3, "nobody")
     assert (web.unset, web.cwd, web.user, web.restart.policy.value) == (("A",), "sub", "nobody", "always")
     assert step.where("user") == Place("f.toml", 8, "/d")
-
-
-def test_ports_that_refer_to_each_other_are_reported_once(tmp_path):
-    (tmp_path / "orchestrate.toml").write_text(
-        '[components.a]\ncommand = "true"\nport = "${b.PORT}"\n[components.b]\ncommand = "true"\nport = "${a.PORT}"\n'
-    )
-    reported = Directory(tmp_path).output("check", status=2)
-    assert reported == "orchestrate: orchestrate.toml:3: a: port refers to itself: a → b → a\n"

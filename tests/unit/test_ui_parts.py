@@ -1,20 +1,28 @@
 """The parts of the view that need no terminal: keys, styled text, the list, the layout, and what floods leave out."""
 
+import re
+from unittest import mock
+
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.model.frames import Frame, FrameKind, format_size
+from orchestrator.terminal.row import replay
 from orchestrator.ui.component_list import ComponentList, Sample, percent, size, sparkline
+from orchestrator.ui.drawing import layout_of
 from orchestrator.ui.help_text import help_lines
 from orchestrator.ui.keys import KeyReader, Mouse, Paste, Press
-from orchestrator.ui.layout import layout_of
 from orchestrator.ui.status_line import LIST_KEYS, StatusLine
 from orchestrator.ui.styled_text import BOLD, REVERSE, cut, encoded, marked, padded, plain, runs_of, width_of, wrapped
 
 pyte = pytest.importorskip("pyte")
 
 from orchestrator.terminal.emulator import Emulator  # noqa: E402
-from orchestrator.ui.pane import LinesPane, last_screenful  # noqa: E402
+from orchestrator.ui import log_lines  # noqa: E402
+from orchestrator.ui.log_lines import LogLines  # noqa: E402
+from orchestrator.ui.pane import LINES_MAX, LinesPane, TerminalPane, last_screenful  # noqa: E402
 
 
 def typed(*chunks):
@@ -69,6 +77,10 @@ def test_a_text_never_steers_the_terminal():
     assert encoded([("a\x1b[2Jb\x9b", b"")]) == "a�[2Jb�".encode()
 
 
+def test_a_row_that_is_cut_behind_a_joiner_ends_before_it():
+    assert encoded([("👩\u200d👩\u200d", b"\x1b[1m")]) == "\x1b[1m👩\u200d👩\x1b[m".encode()
+
+
 def row(name, state="running", **more):
     usual = {"component": name, "waiting": None, "waits_for": [], "restarts": 0, "port": "5000", "tags": [], "pid": 7}
     return {**usual, "instance": name, "state": state, "last_exit": None, **more}
@@ -102,6 +114,27 @@ def test_the_list_shows_what_runs_and_why_others_do_not():
         " ? ask  asks Password:",
     ]
     assert shown.waiting == ["ask"]
+    shown.update(row("a-long-name", "restarting", last_exit="exited with status 3"))
+    shown.set_order(["a-long-name", "job", "api"])
+    assert lines(shown, 32)[1:4] == [
+        "▌↻ a-long-name restarting: sta…",
+        " ✗ job         failed: status 3",
+        " ○ api         waiting for db",
+    ]
+
+
+def test_a_full_screen_program_does_not_ask():
+    shown = listed(row("edit", waiting="(no prompt)", full_screen=True), row("cat", waiting="(no prompt)"))
+    assert [line.split()[:2] for line in lines(shown)[1:3]] == [["▌●", "edit"], ["?", "cat"]]
+    assert lines(shown)[2] == " ? cat  waits for input"
+    assert shown.waiting == ["cat"]
+
+
+def test_the_selected_row_has_one_color():
+    shown = listed(row("web"), row("job", "failed"))
+    shown.samples = {"web": Sample(0.9, 45_600_000, (5000,), (0, 100, 4000))}
+    assert {style for _, style in shown.draw(60, 3, is_focused=True)[1]} == {REVERSE, REVERSE + BOLD}
+    assert len({style for _, style in shown.draw(60, 3, is_focused=False)[1]}) > 3
 
 
 def test_filter_failed_first_and_groups():
@@ -123,6 +156,29 @@ def test_filter_failed_first_and_groups():
     assert "nothing matches; Esc shows all" in lines(shown)[1]
 
 
+@pytest.mark.parametrize("text", ["wait", "input", "asks", "your name", "waiting for input", "running", "prompts"])
+def test_the_filter_matches_the_state_as_shown_and_as_ps_prints_it(text):
+    shown = listed(row("web"), row("ask", waiting="Your name: ", tags=["prompts"]), row("edit", "ready"))
+    shown.set_filter(text)
+    assert "ask" in shown.names
+    assert ("web" in shown.names) == (text == "running")
+    assert "edit" not in shown.names
+
+
+def test_the_filter_matches_what_an_instance_waits_for_and_its_exit():
+    shown = listed(
+        row("api", "waiting", waits_for=["db"]),
+        row("job", "failed", last_exit="exited with status 3"),
+        row("vim", waiting="(no prompt)", full_screen=True),
+    )
+    shown.set_filter("for db")
+    assert shown.names == ["api"]
+    shown.set_filter("status 3")
+    assert shown.names == ["job"]
+    shown.set_filter("input")
+    assert shown.names == []
+
+
 def test_the_selection_stays_visible_and_follows_a_rename():
     shown = listed(*(row(f"c{n}") for n in range(200)))
     shown.move(150)
@@ -142,7 +198,7 @@ def test_the_selection_stays_visible_and_follows_a_rename():
 
 
 @pytest.mark.parametrize(
-    ("columns", "list_columns", "pane_columns"), [(300, 46, 253), (100, 40, 59), (80, 32, 47), (79, 79, 0)]
+    ("columns", "list_columns", "pane_columns"), [(300, 46, 253), (100, 43, 56), (80, 32, 47), (79, 79, 0)]
 )
 def test_layout(columns, list_columns, pane_columns):
     layout = layout_of(24, columns, 46, zoom=False, shows_pane=False)
@@ -153,6 +209,13 @@ def test_layout(columns, list_columns, pane_columns):
 def test_a_narrow_status_line_keeps_help_and_quit():
     status = StatusLine()
     assert plain(status.draw(30, keys=LIST_KEYS)) == " ? help  q quit  Enter attach"
+    assert plain(status.draw(40, keys=LIST_KEYS, waiting=("ask",))) == " ask waits for input: p  ? help  q quit"
+    assert plain(status.draw(40, keys=LIST_KEYS, waiting=("a-long-name-indeed",))) == (
+        " a-long-name-indeed wai… ? help  q quit"
+    )
+    assert plain(status.draw(50, keys=LIST_KEYS, waiting=("ask", "vim"))) == (
+        " 2 components wait for input: p  ? help  q quit"
+    )
     status.say("web\nrestarted")
     assert plain(status.draw(30, keys=LIST_KEYS)) == " web restarted"
 
@@ -176,7 +239,10 @@ words = st.sampled_from([b"a", b"word ", "é名".encode(), b"\t", b"\r"])
 ends = st.sampled_from([b"\r\n", b"\r\n", b"\r\n\r\n"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
+@example([b"\x1b[1;44m", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\r\n"], [])
+@example([b"\x1b[1;44m", *[b"\r\n"] * 8], [])
+@example([b"\x1b[39m", *[b"\r\n"] * 6, b"a", b"\r\n", b"\r\n"], [b"\x1b[31m"])
 @given(st.lists(colored | words | ends, min_size=30, max_size=60), st.lists(colored | words | ends, max_size=10))
 def test_what_a_flood_leaves_out_changes_nothing_on_the_screen(data, before):
     whole, short = Emulator(12, 4), Emulator(12, 4)
@@ -186,6 +252,42 @@ def test_what_a_flood_leaves_out_changes_nothing_on_the_screen(data, before):
     whole.feed(flood)
     short.feed(last_screenful(flood, 4))
     assert short.screen() == whole.screen()
+
+
+sequences = st.builds(lambda text, end: b"\x1b[" + text + end, st.from_regex(rb"[?>]?[0-9;:]{0,6}", fullmatch=True),
+                      st.binary(min_size=1, max_size=1))  # fmt: skip
+sizes = st.builds(lambda rows, columns: Frame(FrameKind.SIZE, format_size(rows, columns).encode()),
+                  st.integers(1, 12), st.integers(1, 30))  # fmt: skip
+printed = st.builds(
+    lambda parts: Frame(FrameKind.OUTPUT, b"".join(parts)),
+    st.lists(st.binary(max_size=6) | sequences | words | ends | st.just("日本".encode()), max_size=20),
+)
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(st.lists(printed | sizes, max_size=8), st.integers(1, 30), st.integers(1, 12))
+def test_any_output_fills_the_pane_exactly_and_steers_nothing(frames, columns, height):
+    pane = TerminalPane(5, 20)
+    pane.take(frames)
+    while pane.advance():
+        pass
+    rows, cursor = pane.draw(columns, height)
+    assert [width_of(row) for row in rows] == [columns] * height
+    assert cursor is None or (0 <= cursor[0] < height and 0 <= cursor[1] < columns)
+    for row in rows:
+        assert not re.search(rb"[\x00-\x1f\x7f]", re.sub(rb"\x1b\[[0-9;:]*m", b"", encoded(row)))
+
+
+def test_a_flood_is_cut_to_a_screenful_across_skipped_output():
+    """The supervisor ends the modes after output that it has skipped: that is no output that moves the cursor."""
+    pane = TerminalPane(5, 20)
+    lines = b"".join(b"line %d\r\n" % n for n in range(2000))
+    for body in (lines, b"\x18\x1b(B\x0f\x1b[m\r\n", lines):
+        pane.take([Frame(FrameKind.OUTPUT, body)])
+    assert not pane.is_full
+    assert not pane.advance(), "one frame emulates it all"
+    rows, _ = pane.draw(20, 5)
+    assert [plain(row) for row in rows] == ["line 1996", "line 1997", "line 1998", "line 1999", ""]
 
 
 def test_a_pane_of_lines_scrolls_and_searches():
@@ -202,3 +304,89 @@ def test_a_pane_of_lines_scrolls_and_searches():
     assert pane.find("x") == "no match for 'x'"
     pane.go_to_top()
     assert plain(pane.draw(20, 3)[0]) == "line 0"
+
+
+def shown_rows(pane, columns=40, height=4):
+    return [plain(row).rstrip() for row in pane.draw(columns, height)]
+
+
+def test_a_pane_that_has_not_all_lines_reports_that():
+    pane = LinesPane([b"line %d" % n for n in range(500)], "orchestrate logs web")
+    shown_rows(pane)
+    pane.go_to_top()
+    assert shown_rows(pane)[0] == "line 0"
+    assert pane.find("nothing") == "no match for 'nothing'"
+    pane.replace([b"line %d" % n for n in range(5000, 25000)], has_earlier=True)
+    assert pane.find("line 3000") == "no match for 'line 3000' in the last 20,000 lines"
+    assert pane.find("line 5000").startswith("match 1 of 1 ")
+    assert pane.find_next(1) == "no older match for 'line 5000' in the last 20,000 lines"
+    pane.go_to_top()
+    assert shown_rows(pane)[:2] == ["-- earlier lines: orchestrate logs web -", "-"]
+    assert shown_rows(pane, 60)[:2] == ["-- earlier lines: orchestrate logs web --", "line 5000"]
+    assert pane.is_at_top
+    pane.go_to_top()
+    pane.scroll(-1)
+    assert shown_rows(pane, 60)[0] == "line 5000"
+    pane.replace([b"line"])
+    assert shown_rows(pane) == ["line", "", "", ""]
+
+
+def test_lines_that_a_pane_forgets_are_earlier_ones():
+    pane = LinesPane([b"first"], "orchestrate logs web")
+    pane.add([b"line %d" % n for n in range(20_000)])
+    shown_rows(pane)
+    pane.go_to_top()
+    assert shown_rows(pane, 60)[:2] == ["-- earlier lines: orchestrate logs web --", "line 0"]
+
+
+def test_the_top_of_a_pane_is_the_first_line_also_if_lines_are_wrapped():
+    pane = LinesPane([b"%d" % n + b"x" * 50 for n in range(100)])
+    shown_rows(pane)
+    pane.go_to_top()
+    assert pane.is_at_top
+    assert shown_rows(pane)[0].startswith("0x")
+    pane.scroll(-1)
+    assert not pane.is_at_top
+    pane.scroll(1)
+    assert shown_rows(pane)[0].startswith("0x")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "replays"),
+    [
+        (b"caf\xc3\xa9 \x1b[31mred\x1b[m\tx\r", "café red        x", 0),
+        (b"10%\r20%", "20%", 1),
+        (b"a\x1b[3Cb", "a   b", 1),
+        (b"abc\bd", "abd", 1),
+    ],
+)
+def test_only_lines_that_rewrite_themselves_are_replayed(tmp_path, text, expected, replays):
+    (tmp_path / "web.log").write_bytes((b"2026-01-31T10:00:00.000000Z " + text + b"\n") * 3)
+    with mock.patch.object(log_lines, "replay", side_effect=replay) as replayed:
+        lines = LogLines(tmp_path, "web")
+        assert [plain(runs_of(line)).rstrip() for line in lines.last(2)] == [expected] * 2
+        assert replayed.call_count == 2 * replays
+    assert lines.has_earlier
+    lines.last(3)
+    assert not lines.has_earlier
+    lines.close()
+
+
+def test_of_many_logs_only_lines_that_a_pane_keeps_are_converted(tmp_path):
+    names = [f"c{number}" for number in range(4)]
+    for number, name in enumerate(names):
+        line = b"2026-01-31T10:00:0%d.000000Z line\n" % number
+        (tmp_path / f"{name}.log").write_bytes(line * (LINES_MAX // 2))
+    merged = LogLines(tmp_path, "")
+    with mock.patch.object(log_lines, "keep_colors", side_effect=lambda text: text) as converted:
+        lines = merged.last(LINES_MAX)
+    assert converted.call_count == len(lines) == LINES_MAX
+    assert {plain(runs_of(line)).split()[0] for line in lines} == {"c2", "c3"}
+    assert merged.has_earlier
+    merged.last(10)
+    assert merged.has_earlier
+    merged.close()
+    few = LogLines(tmp_path, "", names[1:])
+    assert len(few.last(LINES_MAX)) == LINES_MAX // 2
+    assert not few.has_earlier
+    few.close()

@@ -1,21 +1,26 @@
-"""`orchestrate bundle FILE`: what is needed to discuss an incident elsewhere, in one archive, with secrets masked."""
+"""`orchestrate bundle FILE`: collects everything about an incident in one archive, with secrets masked."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from orchestrator import __version__
-from orchestrator.cli import archive, client, history_reports, planning, settings, sources, system_lookup
+from orchestrator.cli import archive, history_reports, links, planning, settings, sources, system_lookup
 from orchestrator.cli.commands.logs import directory_of
+from orchestrator.cli.env_files import EnvFiles
+from orchestrator.cli.options import LocationOptions, PlanOptions
+from orchestrator.config.diagnostics import Report
+from orchestrator.config.environment import Layers
 from orchestrator.config.redaction import secrets_in
 from orchestrator.config.times import parse_time
 from orchestrator.history import record, replay
@@ -26,35 +31,51 @@ from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.masked import plain
 from orchestrator.output import log_index, log_reader
 from orchestrator.output.log_file import stamp
+from orchestrator.presets.airflow import generated_secrets
+from orchestrator.process import tree
 from orchestrator.runtime.home import Home
 
 FORMAT = 1
 HISTORY, LOGS = "home/.orchestrate/history", "home/.orchestrate/logs"
 OUTPUT_MAX = 20_000_000  # bytes of each instance
 STARTS_MAX = 5
+_SETTING = re.compile(r"^(\w+)[ \t]*=[ \t]*(\S.*)$", re.MULTILINE)  # of airflow.cfg
 _COMMANDS = {
     "ps": ("ps", "--all"),
     "why": ("why",),
     "history": ("history",),
     "changes": ("history", "--diff"),
-    "config": ("config",),
     "times": ("graph", "--times"),
 }
 
 
-def run(options: argparse.Namespace) -> int:
-    """Write it."""
+@dataclass(frozen=True, slots=True)
+class BundleOptions:
+    """The options of `bundle`."""
+
+    path: str
+    location: LocationOptions
+    plan: PlanOptions
+    since: str | None = None
+    log_dir: str | None = None
+
+
+def run(options: BundleOptions) -> int:
+    """Write the bundle."""
     path = Path(options.path)
     archive.ending_of(path)
-    home = client.system_of(options)
+    system = system_lookup.find(options.location)
+    home = system.home
     notes: list[str] = []
-    masker = Masker(_secrets(options, home, notes))
+    definition = _definition_of(options.location, home)
+    masker = Masker(_secrets(definition, options.plan, home, notes))
     since = _since(options.since)
     is_running = system_lookup.is_running(home)
+    logs, _ = directory_of(system.options, options.log_dir)
     contents = {
         **_history(home, since, is_running=is_running),
-        **_logs(directory_of(options), since, masker, notes, is_running=is_running),
-        **_answers(home),
+        **_logs(logs, since, masker, notes, is_running=is_running),
+        **_answers(home, _config_command(definition, home)),
         "limits.txt": _limits(home),
     }
     manifest = {
@@ -69,13 +90,34 @@ def run(options: argparse.Namespace) -> int:
         "notes": notes,
     }
     contents["manifest.json"] = json.dumps(manifest, indent=2).encode()
-    masked = {name: data if name.endswith(log_index.ENDING) else masker.bytes(data) for name, data in contents.items()}
-    archive.write(path, masked)
+    archive.write(path, {name: _without_secrets(name, data, masker) for name, data in contents.items()})
     for note in notes:
-        print(f"orchestrate: {note}", file=sys.stderr)
+        print(links.linked(f"orchestrate: {note}", sys.stderr), file=sys.stderr)
     size = path.stat().st_size
-    print(f"wrote {path} ({size / 1000:,.0f} KB); `orchestrate open {path}` reads it")
+    print(links.linked(f"wrote {path} ({size / 1000:,.0f} KB); `orchestrate open {path}` reads it"))
     return 0
+
+
+def _without_secrets(name: str, data: bytes, masker: Masker) -> bytes:
+    """Return contents without secrets. The pieces of logs are masked already, as their indexes require."""
+    if name.startswith(f"{LOGS}/"):
+        return data
+    if name.startswith(f"{HISTORY}/"):
+        data = b"\n".join(_with_masked_output(line, masker) for line in data.split(b"\n"))
+    return masker.masked(data)
+
+
+def _with_masked_output(line: bytes, masker: Masker) -> bytes:
+    """Return an event of a record; a value may be wrapped over several lines of its output."""
+    if b'"lines":' not in line:
+        return line
+    try:
+        event = json.loads(line)
+        output = "\n".join(event["lines"]).encode("utf-8", "surrogateescape")
+    except (ValueError, TypeError, KeyError):
+        return line
+    event["lines"] = masker.masked(output).decode("utf-8", "surrogateescape").split("\n")
+    return json.dumps(event, separators=(",", ":")).encode()
 
 
 def _since(text: str | None) -> float:
@@ -87,31 +129,56 @@ def _since(text: str | None) -> float:
     return when.timestamp()
 
 
-def _secrets(options: argparse.Namespace, home: Home, notes: list[str]) -> Iterable[str]:
-    """Return the values of secret variables: of the definition, of our own environment and of the supervisor's."""
+def _secrets(definition: LocationOptions, plan: PlanOptions, home: Home, notes: list[str]) -> Iterable[str]:
+    """Return the values of secret variables: of the definition, of our environment and of the processes of the running
+    system."""
     found: set[str] = set()
-    variables = [*settings.read(options).environment.items()]
+    here = settings.read()
+    variables = [*here.environment.items()]
     holder = home.read_holder()
     if holder is not None:
-        try:
-            words = Path(f"/proc/{holder.pid}/environ").read_bytes().decode("utf-8", "surrogateescape").split("\0")
-            variables += [(word.partition("=")[0], word.partition("=")[2]) for word in words]
-        except OSError:
-            pass
-    try:
-        resolved, _ = planning.plan(options, sources.read(options, settings.read(options)))
-        specs = (*resolved.system.init, *resolved.system.components)
-        variables += [(name, plain(value)) for spec in specs for name, value in spec.environment.items()]
-    except OrchestrateError as error:
-        notes.append(f"the definition cannot be read, so its secrets are not masked in output: {error}")
-    for name, value in variables:
+        for pid in (holder.pid, *(one.pid for one in tree.descendants(holder.pid))):
+            variables += _environment_of(pid)
+    variables += _defined(definition, plan, home, here, notes)
+    variables += _of_airflow(home)
+    for name, value in dict.fromkeys(variables):
         found.update(secrets_in(name, value))
     return found
 
 
+def _defined(
+    definition: LocationOptions, plan: PlanOptions, home: Home, here: settings.CommandSettings, notes: list[str]
+) -> list[tuple[str, str]]:
+    """Return the variables of the definition; if it has mistakes, those of its .env files."""
+    found: list[tuple[str, str]] = []
+    try:
+        read = sources.read(definition, _with_airflow(here, definition, home))
+        found += [(name, variable.value) for name, variable in read.layers.flat().items()]
+        resolved, _ = planning.plan(plan, read)
+    except OrchestrateError as error:
+        notes.append(f"secrets that only the definition contains are not masked in output: {error.message}")
+        layers, files = Layers({}, True), EnvFiles()
+        recorded = _last_facts(home).get("files")
+        for path in (*(recorded if isinstance(recorded, dict) else ()), home.directory / ".env"):
+            if "env" in os.path.basename(path):
+                layers = files.add(layers, str(path), "", Report(), required=False)
+        return [*found, *((name, variable.value) for name, variable in layers.flat().items())]
+    specs = (*resolved.system.init, *resolved.system.components)
+    return [*found, *((name, plain(value)) for spec in specs for name, value in spec.environment.items())]
+
+
+def _environment_of(pid: int) -> list[tuple[str, str]]:
+    """Return the initial variables of a process; none if it may not be inspected."""
+    try:
+        words = Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "surrogateescape").split("\0")
+    except OSError:
+        return []
+    return [(name, value) for name, _, value in (word.partition("=") for word in words)]
+
+
 def _history(home: Home, since: float, *, is_running: bool) -> dict[str, bytes]:
-    """Return the records of the last starts. The key of their hashes stays at home. The record of a running system
-    ends with a mark that says so."""
+    """Return the records of the last starts. The key of their hashes is not included. The record of a running system
+    ends with an event that tells that it was running."""
     found: dict[str, bytes] = {}
     for number in record.numbers(home.history)[-STARTS_MAX:]:
         for path in (record.path_of(home.history, number), record.older_half_of(home.history, number)):
@@ -156,10 +223,83 @@ def _last(pieces: list[Piece], since: float) -> list[Piece]:
     return pieces[start:]
 
 
-def _answers(home: Home) -> dict[str, bytes]:
-    """Return what our own commands print: they mask secrets."""
+def _definition_of(options: LocationOptions, home: Home) -> LocationOptions:
+    """Return the options with the definition of this system: the one that they name, or that of the last start."""
+    if options.file or options.directory:
+        return options
+    facts = _last_facts(home)
+    paths = facts.get("definitions")
+    if isinstance(paths, list) and paths and all(isinstance(path, str) and os.path.isfile(path) for path in paths):
+        return replace(options, file=tuple(paths))
+    if str(facts.get("title")).startswith("Airflow"):
+        return replace(options, preset="airflow", home=str(home.directory))
+    return replace(options, directory=str(home.directory))
+
+
+def _of_airflow(home: Home) -> list[tuple[str, str]]:
+    """Return what an AIRFLOW_HOME keeps in files: generated secrets, its configuration, and generated passwords."""
+    found = [*generated_secrets.stored(home).items()]
+    try:
+        text = (home.directory / "airflow.cfg").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return found
+    found += [(match[1], match[2].strip()) for match in _SETTING.finditer(text)]
+    for path in home.directory.glob("*passwords.json.generated"):
+        try:
+            passwords = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(passwords, dict):
+            found += [("password", value) for value in passwords.values() if isinstance(value, str)]
+    return found
+
+
+def _airflow_of(home: Home) -> str:
+    """Return the airflow command of the last start; empty if it is not known."""
+    try:
+        known = json.loads((home.state_dir / "airflow.json").read_bytes())
+    except (OSError, ValueError):
+        return ""
+    command = known.get("command") if isinstance(known, dict) else None
+    return command if isinstance(command, str) else ""
+
+
+def _with_airflow(here: settings.CommandSettings, definition: LocationOptions, home: Home) -> settings.CommandSettings:
+    """Return our settings with the Airflow of the last start on PATH, if the system is of the preset."""
+    if not definition.preset or not (command := _airflow_of(home)):
+        return here
+    path = os.pathsep.join([os.path.dirname(command), here.environment.get("PATH", "")])
+    return replace(here, environment={**here.environment, "PATH": path})
+
+
+def _config_command(definition: LocationOptions, home: Home) -> tuple[str, ...]:
+    """Return the command that prints the definition."""
+    if definition.preset:
+        command = _airflow_of(home)
+        named = ("--airflow", command) if command else ()
+        return (definition.preset, "config", "--home", definition.home or "", *named)
+    words = ["config"]
+    for option, values in (
+        ("-C", (definition.directory,)),
+        ("-f", definition.file),
+        ("--root", (definition.root,)),
+        ("-e", definition.env),
+    ):
+        words += [word for value in values if value for word in (option, value)]
+    return (*words, *(("--env-override",) if definition.env_override else ()))
+
+
+def _last_facts(home: Home) -> Mapping[str, object]:
+    try:
+        return history_reports.read(home).facts
+    except OrchestrateError:
+        return {}
+
+
+def _answers(home: Home, config: tuple[str, ...]) -> dict[str, bytes]:
+    """Return the output of our commands, which mask secrets."""
     found: dict[str, bytes] = {}
-    for name, words in _COMMANDS.items():
+    for name, words in {**_COMMANDS, "config": config}.items():
         argv = [sys.executable, "-m", "orchestrator", *words]
         env = settings.environment_with_home("" if name == "config" else str(home.directory))  # `graph` has no --home
         try:

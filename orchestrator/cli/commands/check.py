@@ -1,22 +1,28 @@
-"""`orchestrate check`: everything that is wrong in the definition, at once."""
+"""`orchestrate check`: reports all mistakes in the definition together."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 
 from orchestrator.cli import planning, settings, sources
-from orchestrator.config import selection
+from orchestrator.cli.options import LocationOptions, PlanOptions, PresetOptions
 
-NAMES_MAX = 50  # that are listed
+NAMES_MAX = 50  # names that are listed
 
 
-def run(options: argparse.Namespace) -> int:
-    """Read and resolve everything, whatever its profile; start nothing. Raises ConfigError with all problems."""
-    here = settings.read(options)
-    read = sources.read(options, here)
-    if not (options.names or options.only or options.profile):
-        options.profile = [selection.ALL_PROFILES]
-    resolved, notes = planning.plan(options, read)
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """The options of `check`."""
+
+    location: LocationOptions
+    plan: PlanOptions
+    airflow: PresetOptions
+
+
+def run(options: CheckOptions) -> int:
+    """Read and resolve all components, whatever their profile; start nothing. Raises ConfigError with all problems."""
+    read = sources.read(options.location, settings.read(), options.airflow)
+    resolved, notes = planning.plan(planning.with_all_profiles(options.plan), read)
     planning.tell(notes)
     system = resolved.system
     steps = f"{len(system.init)} initial steps, " if len(system.init) > 1 else "1 initial step, " * len(system.init)

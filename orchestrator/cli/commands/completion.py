@@ -1,15 +1,15 @@
 """`orchestrate completion`: completion of commands, options, values and component names for bash, zsh and fish.
 
-The scripts know nothing: at each Tab they ask `orchestrate completion candidates`.
+The scripts contain no candidates: at each Tab they run `orchestrate completion candidates`.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.cli import settings
+from orchestrator.cli import links, settings
 from orchestrator.model.errors import OrchestrateError, UsageError
 
 BASH = r"""# orchestrate for bash: eval "$(orchestrate completion bash)"
@@ -68,10 +68,19 @@ complete -c orchestrate -f -a '(__orchestrate)'"""
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
-FIRST = ("# orchestrate for ", "#compdef orchestrate\n")  # what a script of ours begins with
+FIRST = ("# orchestrate for ", "#compdef orchestrate\n")  # the beginnings of our scripts
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class CompletionOptions:
+    """The options of `completion`; `command` is the shell and the words that are completed."""
+
+    shell: str | None = None
+    install: bool = False
+    command: tuple[str, ...] = ()
+
+
+def run(options: CompletionOptions) -> int:
     """Print or install the script of a shell, or for the scripts print the candidates."""
     if options.install:
         return _install(options.shell or "")
@@ -104,7 +113,7 @@ def _install(shell: str) -> int:
         path.write_text(SCRIPTS[shell] + "\n", encoding="utf-8")
     except OSError as error:
         raise OrchestrateError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
-    print(f"wrote {path}")
+    print(links.linked(f"wrote {path}"))
     if shell == "zsh":
         print(f"add this to ~/.zshrc, before compinit:\n    fpath+=({path.parent})")
     elif shell == "bash":
@@ -113,7 +122,8 @@ def _install(shell: str) -> int:
 
 
 def target(shell: str, data: str, config: str, home: Path) -> Path:
-    """Return where a shell looks for the completions of a user; `data` and `config` are XDG directories, or empty."""
+    """Return the directory in which a shell looks for the completions of a user; `data` and `config` are XDG
+    directories, or empty."""
     share = Path(data or home / ".local" / "share")
     return {
         "bash": share / "bash-completion" / "completions" / "orchestrate",

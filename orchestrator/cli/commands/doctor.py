@@ -1,14 +1,13 @@
-"""`orchestrate doctor`: checks this machine and this directory, and says what to do."""
+"""`orchestrate doctor`: checks this machine and this directory, and suggests what to do."""
 
 from __future__ import annotations
 
-import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
-from orchestrator.cli import client, home_claim, machine_checks, planning, settings, sources
+from orchestrator.cli import home_claim, links, machine_checks, planning, settings, sources, system_lookup
 from orchestrator.cli.machine_checks import ERROR, OK, WARNING, Finding
-from orchestrator.config import selection
+from orchestrator.cli.options import LocationOptions, PlanOptions
 from orchestrator.model.errors import FAILED_STATUS, ConfigError, OrchestrateError
 from orchestrator.model.spec import SystemSpec
 from orchestrator.runtime.home import Home
@@ -18,10 +17,19 @@ from orchestrator.terminal.escapes import printable_lines
 SUBJECT = 13  # columns
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class DoctorOptions:
+    """The options of `doctor`."""
+
+    location: LocationOptions
+    plan: PlanOptions
+    json: bool = False
+
+
+def run(options: DoctorOptions) -> int:
     """Print a line for each finding; return 1 if one is an error."""
     system, findings = _definition(options)
-    home = client.home_of(options)
+    home = system_lookup.home_of(options.location)
     findings += _home(home, system)
     logs = home.logs if home.directory.is_dir() else home.directory
     findings += machine_checks.find(logs, len(system.components) if system else 1)
@@ -30,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
             print(json.dumps(asdict(finding)))
     else:
         for finding in findings:
-            print("\n".join(_shown(finding)))
+            print(links.linked("\n".join(_shown(finding))))
         print(_summary(findings))
     return FAILED_STATUS if any(finding.level == ERROR for finding in findings) else 0
 
@@ -50,13 +58,11 @@ def _summary(findings: list[Finding]) -> str:
     return f"found {' and '.join(words)}"
 
 
-def _definition(options: argparse.Namespace) -> tuple[SystemSpec | None, list[Finding]]:
+def _definition(options: DoctorOptions) -> tuple[SystemSpec | None, list[Finding]]:
     subject = "definition"
-    here = settings.read(options)
-    if not (options.names or options.only or options.profile):
-        options.profile = [selection.ALL_PROFILES]
+    here = settings.read()
     try:
-        resolved, _ = planning.plan(options, sources.read(options, here))
+        resolved, _ = planning.plan(planning.with_all_profiles(options.plan), sources.read(options.location, here))
     except sources.MissingFileError as error:
         return None, [Finding(WARNING, subject, error.problems[0], "run `orchestrate init`")]
     except ConfigError as error:
@@ -84,7 +90,7 @@ def _home(home: Home, system: SystemSpec | None) -> list[Finding]:
 
 
 def _leftovers(home: Home) -> list[Finding]:
-    """Find guardians that still end an earlier start, and processes that outlived their guardians."""
+    """Find guardians that are still stopping an earlier start, and leftovers without guardians."""
     from orchestrator.process import leftovers
 
     try:

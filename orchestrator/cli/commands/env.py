@@ -1,25 +1,37 @@
-"""`orchestrate env NAME`: each variable of a component, and where it comes from."""
+"""`orchestrate env NAME`: each variable of a component, and its source."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import sys
+from dataclasses import dataclass
 
 from orchestrator.cli import planning, settings, sources
+from orchestrator.cli.options import LocationOptions, PlanOptions, PresetOptions
 from orchestrator.config.environment import Variable, Variables
 from orchestrator.config.redaction import MASK, mask
 from orchestrator.model.masked import plain
 from orchestrator.terminal.width import padded, width
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class EnvOptions:
+    """The options of `env`; `name` is a component or an instance."""
+
+    location: LocationOptions
+    plan: PlanOptions
+    airflow: PresetOptions
+    name: str | None = None
+    reveal: bool = False
+    json: bool = False
+
+
+def run(options: EnvOptions) -> int:
     """Print the variables, by name; returns the exit status."""
-    read = sources.read(
-        options, settings.read(options), needs_components=options.name is not None, exact=options.name is not None
-    )
-    variables = planning.variables_of(options, read, options.name)
+    named = options.name is not None
+    read = sources.read(options.location, settings.read(), options.airflow, needs_components=named, exact=named)
+    variables = planning.variables_of(options.plan, read, options.name)
     planning.tell(read.report.notes)
     shown = {name: _shown(name, variables[name], options.reveal) for name in sorted(variables)}
     text = _as_json(shown) if options.json else _as_lines(shown)

@@ -2,49 +2,52 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import pwd
 import re
+import shlex
 import shutil
 import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from orchestrator.cli import location, planning, settings, sources
+from orchestrator.cli import links, location, planning, settings, sources
+from orchestrator.cli.location import STDIN
+from orchestrator.cli.options import LocationOptions, PlanOptions, PresetOptions
 from orchestrator.cli.settings import CommandSettings
 from orchestrator.config.environment import FROM_SHELL
+from orchestrator.config.resolve import Resolved
 from orchestrator.export import compose, helm_values, kubernetes, simple, systemd
 from orchestrator.export.source import Export, ExportedFile, Source, check_commands, notes_file
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.spec import ComponentSpec
-from orchestrator.presets.airflow import servers
+from orchestrator.presets.airflow import generated_secrets, servers
 from orchestrator.runtime.home import write_private
 
 TARGETS = ("systemd", "compose", "kubernetes", "helm-values", "procfile", "supervisord")
 _NEED_IMAGE = ("compose", "kubernetes")
-_REPEATED = (  # options of `up` that the unit of --whole repeats
-    *(
-        ("file", "-f"),
-        ("root", "--root"),
-        ("env", "-e"),
-        ("no_port", "--no-port"),
-        ("only", "--only"),
-        ("without", "--except"),
-        ("profile", "--profile"),
-    ),
-    *(("formation", "-m"), ("no_tty", "--no-tty"), ("base_port", "-p"), ("home", "--home"), ("timeout", "-t")),
-    *(("airflow", "--airflow"), ("executor", "--executor"), ("port", "--port"), ("bind", "--bind")),
-    *(("concurrency", "--concurrency"), ("queues", "--queues"), ("worker_grace", "--worker-grace")),
-    *(("servers", "--with"), ("env_override", "--env-override"), ("no_deps", "--no-deps")),
-    *(("no_init", "--no-init"), ("any_port", "--any-port"), ("flower", "--flower")),
-)
 
 
-_PATHS = ("file", "env", "home", "root", "airflow")
+Given = str | float | bool | Iterable[str] | None  # the value of an option
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """The options of `export`: the target, the directory for the files, and options of single targets."""
+
+    target: str
+    location: LocationOptions
+    plan: PlanOptions
+    airflow: PresetOptions
+    output: str | None = None
+    force: bool = False
+    image: str | None = None
+    whole: bool = False
+    scope: str | None = None
+
+
+def run(options: ExportOptions) -> int:
     """Write the files; raises OrchestrateError if one exists and --force is not given."""
     target = options.target
     if target in _NEED_IMAGE and not options.image:
@@ -52,21 +55,21 @@ def run(options: argparse.Namespace) -> int:
     if options.whole and target != "systemd":
         raise UsageError(f"--whole is for systemd, not for {target}")
     rerun = _rerun(options)
-    here = settings.read(options)
-    read = sources.read(options, here, exact=True)
-    resolved, notes = planning.plan(options, read)
+    here = settings.read()
+    read = sources.read(options.location, here, options.airflow, exact=True)
+    resolved, notes = planning.plan(options.plan, read)
     planning.tell(notes)
     directory = Path(options.output or target).absolute()
-    source = _source(options, read, resolved, here, rerun)
+    source = _source(options.location, read, resolved, here, rerun)
     made = _export(options, source, str(directory), read)
     _write(directory, (*made.files, notes_file(target, source, made)), force=options.force)
-    print(f"wrote {_count(len(made.files) + 1, 'file')} to {directory}")
+    print(links.linked(f"wrote {_count(len(made.files) + 1, 'file')} to {directory}"))
     if made.losses:
         print(f"{_count(len(made.losses), 'feature')} without a counterpart: see EXPORT-NOTES.txt")
     return 0
 
 
-def _export(options: argparse.Namespace, source: Source, directory: str, read: sources.Sources) -> Export:
+def _export(options: ExportOptions, source: Source, directory: str, read: sources.Sources) -> Export:
     user = options.scope == "user" or (options.scope is None and os.geteuid() != 0)
     if options.target == "systemd" and options.whole:
         name = pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() else ""
@@ -79,14 +82,20 @@ def _export(options: argparse.Namespace, source: Source, directory: str, read: s
         raise OrchestrateError(
             f"cannot export {names} before their first start: they have no passwords yet", "run the system once"
         )
+    if read.airflow is not None and read.airflow.unset_secrets:
+        unset = generated_secrets.options(read.airflow.unset_secrets)
+        raise OrchestrateError(
+            f"cannot export Airflow before its first start: {unset} not configured, and no value is generated yet",
+            "run the system once",
+        )
     check_commands((*source.init, *source.components))
     match options.target:
         case "systemd":
             return systemd.services(source, _absolute(source.path), directory, user=user)
         case "compose":
-            return compose.export(source, options.image)
+            return compose.export(source, options.image or "")
         case "kubernetes":
-            return kubernetes.export(source, options.image)
+            return kubernetes.export(source, options.image or "")
         case "procfile":
             return simple.procfile(source)
         case _:
@@ -94,7 +103,7 @@ def _export(options: argparse.Namespace, source: Source, directory: str, read: s
 
 
 def _source(
-    options: argparse.Namespace, read: sources.Sources, resolved: Any, here: CommandSettings, rerun: tuple[str, ...]
+    options: LocationOptions, read: sources.Sources, resolved: Resolved, here: CommandSettings, rerun: tuple[str, ...]
 ) -> Source:
     """Return the system with the variables that the definition sets."""
     variables = {
@@ -118,7 +127,15 @@ def _source(
         path=here.environment.get("PATH", ""),
         needed=_taken_from_shell(options, variables, here),
         rerun=rerun,
+        ps=_ps(options, read, directory),
     )
+
+
+def _ps(options: LocationOptions, read: sources.Sources, directory: str) -> str:
+    """Return the command that lists what runs, from any directory."""
+    if options.preset and read.airflow is not None:
+        return shlex.join(("orchestrate", options.preset, "ps", "--home", str(read.airflow.home.directory)))
+    return shlex.join(("orchestrate", "ps", "-C", directory))
 
 
 def _database(read: sources.Sources, components: tuple[ComponentSpec, ...]) -> tuple[ComponentSpec, str]:
@@ -132,7 +149,7 @@ def _database(read: sources.Sources, components: tuple[ComponentSpec, ...]) -> t
 
 
 def _taken_from_shell(
-    options: argparse.Namespace, variables: dict[str, dict[str, str]], here: CommandSettings
+    options: LocationOptions, variables: Mapping[str, Mapping[str, str]], here: CommandSettings
 ) -> tuple[str, ...]:
     """Return the variables of this shell that the definition's files name."""
     if options.preset:
@@ -141,37 +158,79 @@ def _taken_from_shell(
     set_here = {name for found in variables.values() for name in found}
     named: set[str] = set()
     for file in where.files:
-        if file.path != location.STDIN:
+        if file.path != STDIN:
             text = (where.base / file.path).read_text(encoding="utf-8", errors="replace")
             named.update(re.findall(r"(?<!\$)\$\{?([A-Za-z_]\w*)", text))
     usual = {"PATH", "HOME", "PWD", "USER", "SHELL", "PORT", "PS"}
     return tuple(sorted(name for name in named if name in here.environment and name not in set_here | usual))
 
 
-def _rerun(options: argparse.Namespace) -> tuple[str, ...]:
+def _rerun(options: ExportOptions) -> tuple[str, ...]:
     """Return the command line that runs the system, with the options of this one, in any directory.
 
     Raises UsageError if the definition is standard input.
     """
-    if options.whole and location.STDIN in (options.file or ()):
+    location, plan = options.location, options.plan
+    if options.whole and STDIN in location.file:
         raise UsageError("cannot export standard input as a unit", "write the definition to a file")
-    base = Path(options.directory or ".").absolute()
+    base = Path(location.directory or ".").absolute()
     script = os.path.abspath(sys.argv[0])
     words = [script] if os.access(script, os.X_OK) else [sys.executable, "-m", "orchestrator"]
-    words.append("airflow" if options.preset else "up")
-    for name, flag in _REPEATED:
-        value = getattr(options, name, None)
-        if name in _PATHS and value:
-            value = [_absolute_paths(base, one) for one in value] if name in ("file", "env") else str(base / value)
-        if value is True:
-            words.append(flag)
-        elif isinstance(value, list | tuple):
-            words += [word for one in value for word in (flag, str(one))]
-        elif value not in (None, False):
-            words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
-    if options.preset and options.workers != 1:
-        words += ["--workers", str(options.workers)]
-    return (*words, *options.names)
+    words.append("airflow" if location.preset else "up")
+    repeated: dict[str, Given] = {
+        "-f": [_absolute_paths(base, names) for names in location.file],
+        "--root": location.root and str(base / location.root),
+        "-e": [_absolute_paths(base, names) for names in location.env],
+        "--home": location.home and str(base / location.home),
+        "--env-override": location.env_override,
+        "-t": plan.timeout,
+        "--any-port": plan.any_port,
+    }
+    repeated |= _of_preset(options.airflow, base) if location.preset else _of_plan(plan)
+    return (*words, *(word for flag, value in repeated.items() for word in _repeat(flag, value)), *plan.names)
+
+
+def _of_plan(plan: PlanOptions) -> dict[str, Given]:
+    return {
+        "--no-port": plan.no_port,
+        "--only": plan.only,
+        "--except": plan.without,
+        "--profile": plan.profile,
+        "-m": plan.formation,
+        "--no-tty": plan.no_tty,
+        "-p": plan.base_port,
+        "--no-deps": plan.no_deps,
+        "--no-init": plan.no_init,
+    }
+
+
+def _of_preset(preset: PresetOptions, base: Path) -> dict[str, Given]:
+    return {
+        "--airflow": preset.airflow and str(base / preset.airflow),
+        "--executor": preset.executor,
+        "--port": preset.port,
+        "--bind": preset.bind,
+        "--listen": preset.listen,
+        "--concurrency": preset.concurrency,
+        "--queues": preset.queues,
+        "--worker-grace": preset.worker_grace,
+        "--with": preset.servers,
+        "--only": preset.components,
+        "--except": preset.left_out,
+        "--flower": preset.flower,
+        "--workers": preset.workers if preset.workers != 1 else None,
+    }
+
+
+def _repeat(flag: str, value: Given) -> list[str]:
+    """Return the words that set an option to this value; none for an option that was not given."""
+    if value is None or value is False:
+        return []
+    if value is True:
+        return [flag]
+    if isinstance(value, str | int | float):
+        return [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+    return [word for one in value for word in (flag, one)]
 
 
 def _absolute_paths(base: Path, names: str) -> str:

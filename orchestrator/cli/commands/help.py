@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import dataclass
 
 from orchestrator.cli import manual, settings
 from orchestrator.cli import parser as cli_parser
+from orchestrator.cli.arguments import Parser
 from orchestrator.cli.markdown import Style
-from orchestrator.cli.options import Parser
 from orchestrator.config.diagnostics import did_you_mean
 from orchestrator.model.errors import UsageError
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class HelpOptions:
+    """The options of `help`; `words` are a topic, a command, or a word to search for."""
+
+    words: tuple[str, ...] = ()
+    color: str | None = None
+
+
+def run(options: HelpOptions) -> int:
     """Print the list of topics, or what the words name. Raises UsageError if nothing matches."""
     pages, words = manual.pages(), options.words
     page = pages.get("-".join(words).lower())
@@ -37,13 +46,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _style(options: argparse.Namespace) -> Style:
-    found = settings.read(options)
+def _style(options: HelpOptions) -> Style:
+    found = settings.read(options.color)
     columns = min(shutil.get_terminal_size().columns, manual.WIDEST) if found.erases else 80
-    return Style(columns, found.colours, found.colours and found.hyperlinks)
+    return Style(columns, found.colors, found.colors and found.hyperlinks)
 
 
-def _command(words: list[str]) -> Parser | None:
+def _command(words: tuple[str, ...]) -> Parser | None:
     """Return the parser of a command such as `logs` or `airflow info`, None if there is none of this name."""
     parser: Parser | None = cli_parser.build()
     for word in words:

@@ -2,45 +2,83 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
+from typing import TypedDict
 
 from orchestrator.cli import client, history_reports, system_lookup
+from orchestrator.cli.options import LocationOptions
 from orchestrator.history import inputs, record
-from orchestrator.history.causes import Causes, duration
+from orchestrator.history.causes import Causes
 from orchestrator.history.record import RecordError, RecordKind
+from orchestrator.history.wording import duration
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.runtime.home import Home
 
-Row = history_reports.Row
 HEADS = ("START", "BEGAN", "LASTED", "READY AFTER", "END", "TITLE")
+DEFINITION = "DEFINITION"  # a column, if the starts of a home had several definitions
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class HistoryOptions:
+    """The options of `history`; `diff` is the number of a start, or negative from the last."""
+
+    location: LocationOptions
+    diff: int | None = None
+    json: bool = False
+
+
+class HistoryRow(TypedDict):
+    """A start. Times are seconds since the epoch, `lasted` and `ready_after` seconds."""
+
+    start: int
+    began: float | None
+    lasted: float | None
+    ready_after: float | None
+    end: str
+    status: int | None
+    title: str | None
+    home: str | None
+    definitions: list[str] | None
+
+
+def run(options: HistoryOptions) -> int:
     """Print the list, or with --diff what changed."""
-    home = client.system_of(options)
+    home = system_lookup.find(options.location).home
     if options.diff is not None:
-        return _diff(options, home)
+        return _diff(home, options.diff, json=options.json)
     rows = [_row(home, number) for number in record.numbers(home.history)]
     if not rows:
-        history_reports.read(home)  # raises: nothing is recorded
+        history_reports.read(home)  # raises if nothing is recorded
     if options.json:
         client.print_json(tuple(rows))
     else:
-        print(client.printable(client.table(HEADS, [_fields(row) for row in rows])))
+        print(client.printable(_table(rows)))
     return 0
 
 
-def _row(home: Home, number: int) -> Row:
+def _table(rows: list[HistoryRow]) -> str:
+    lines = [_fields(row) for row in rows]
+    if len({tuple(row["definitions"]) for row in rows if row["definitions"] is not None}) <= 1:
+        return client.table(HEADS, lines)
+    names = [", ".join(_short(row["home"] or "", path) for path in row["definitions"] or ()) for row in rows]
+    return client.table((*HEADS, DEFINITION), [(*line, name) for line, name in zip(lines, names, strict=True)])
+
+
+def _short(home: str, path: str) -> str:
+    return path.removeprefix(f"{home}/")
+
+
+def _row(home: Home, number: int) -> HistoryRow:
     try:
         found = record.read(home.history, number)
     except RecordError as error:
         return {"start": number, "began": None, "lasted": None, "ready_after": None, "end": str(error), "status": None,
-                "title": None}  # fmt: skip
+                "title": None, "definitions": None, "home": None}  # fmt: skip
     first, ready, end = found.first(RecordKind.START), found.first(RecordKind.READY), found.first(RecordKind.END)
     current = history_reports.current(home) if system_lookup.is_running(home) else None
     runs = current is not None and current.number == number
     last = max((event.uptime for event in found.events), default=None)
-    title = found.facts.get("title")
+    title, paths, directory = (found.facts.get(key) for key in ("title", "definitions", "home"))
     return {
         "start": number,
         "began": first.time if first is not None else None,
@@ -49,24 +87,26 @@ def _row(home: Home, number: int) -> Row:
         "end": "running" if runs else history_reports.end_of(found),
         "status": end.status if end is not None else None,
         "title": title if isinstance(title, str) else None,
+        "home": directory if isinstance(directory, str) else None,
+        "definitions": [str(path) for path in paths] if isinstance(paths, list) else None,
     }
 
 
-def _fields(row: Row) -> tuple[str, ...]:
-    lasted, ready = ("" if row[key] is None else duration(row[key]) for key in ("lasted", "ready_after"))
+def _fields(row: HistoryRow) -> tuple[str, ...]:
+    lasted, ready = ("" if one is None else duration(one) for one in (row["lasted"], row["ready_after"]))
     return str(row["start"]), client.clock(row["began"]), lasted, ready, row["end"], row["title"] or ""
 
 
-def _diff(options: argparse.Namespace, home: Home) -> int:
-    found = history_reports.read(home, options.diff)
+def _diff(home: Home, start: int, *, json: bool) -> int:
+    found = history_reports.read(home, start)
     good = history_reports.last_good(home, found.number)
     if good is None:
         raise OrchestrateError(
             f"cannot compare start {found.number}: no earlier start became ready", "see `orchestrate history`"
         )
-    changes = inputs.differences(good.facts, found.facts)
-    if options.json:
-        client.print_json(({"start": found.number, "since": good.number, "changes": changes},))
+    changes = inputs.differences(good.facts_at_start, found.facts_at_start)
+    if json:
+        client.print_json(({"start": found.number, "compared_with": good.number, "changes": changes},))
         return 0
     causes = Causes(found, history_reports.words(found))
     state = "" if causes.became_ready() else ", which did not become ready"

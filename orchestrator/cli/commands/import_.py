@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.cli import definition_writer
+from orchestrator.cli import definition_writer, links
 from orchestrator.cli.commands.init import summary
 from orchestrator.cli.location import TOML
 from orchestrator.config.encoding import as_utf8
@@ -17,7 +17,17 @@ from orchestrator.model.errors import ConfigError
 from orchestrator.terminal.escapes import printable_lines
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """The options of `import`: the file of another tool, and the file to write."""
+
+    source: str
+    output: str | None = None
+    directory: str | None = None
+    print: bool = False
+
+
+def run(options: ImportOptions) -> int:
     """Convert a file, and list on standard error what has no counterpart. Raises ConfigError, OrchestrateError."""
     base = Path(options.directory or ".")
     source = base / options.source
@@ -35,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if options.print:
         print(written, end="")
         return 0
-    print(f"wrote {target}: {summary(draft)}")
+    print(links.linked(f"wrote {target}: {summary(draft)}"))
     here = "" if target.name == TOML and target.parent == base else f" -f {target}"
     print(f"next: read it, then run `orchestrate{here} check` and `orchestrate{here}`")
     return 0

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.cli import definition_writer
+from orchestrator.cli import definition_writer, links
 from orchestrator.cli.location import TOML
 from orchestrator.config.importers import project
 from orchestrator.config.importers.draft import Draft, render
 from orchestrator.model.errors import OrchestrateError, UsageError
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class InitOptions:
+    """The options of `init`."""
+
+    directory: str | None = None
+    print: bool = False
+
+
+def run(options: InitOptions) -> int:
     """Write the file, or print it with --print. Raises OrchestrateError if it exists."""
     directory = Path(options.directory or ".")
     if not directory.is_dir():
@@ -27,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         print(text, end="")
         return 0
     definition_writer.write_new(target, text)
-    print(f"wrote {target}: {summary(draft)}")
+    print(links.linked(f"wrote {target}: {summary(draft)}"))
     for loss in draft.losses:
         print(f"orchestrate: line {loss.line}: {loss.key}: {loss.text}", file=sys.stderr)
     left_out = [entry.name for entry in draft.entries if not entry.is_active]

@@ -1,14 +1,13 @@
-"""`orchestrate logs`: what the components have written, from their log files, with or without a running instance.
+"""`orchestrate logs`: the output of components, from their log files, with or without a running system.
 
-The merged stream again, in another terminal: read from the log files for as long as the system runs.
+It also follows the merged stream for `attach`: from the log files, for as long as the system runs.
 
-From the files, not from the supervisor: it has nothing to do for that, and they hold every byte, also of a detached
-instance, whose own screen is nowhere.
+It reads the files and does not involve the supervisor. The files hold every byte, also of a detached system, which has
+no screen.
 """
 
 from __future__ import annotations
 
-import argparse
 import fnmatch
 import os
 import re
@@ -16,26 +15,45 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from orchestrator.cli import client, location, settings
+from orchestrator.cli import location, settings, system_lookup
 from orchestrator.cli.log_view import Follower, Keep, LogPrinter, component_of, print_lines
+from orchestrator.cli.options import LineOptions, LocationOptions
 from orchestrator.config.times import parse_time
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.output import labels, log_reader, run_starts
 from orchestrator.output.log_reader import Line, Logs
 from orchestrator.output.log_rows import Rows
+from orchestrator.output.log_search import InTime, LogSearch
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.inotify import DirectoryWatch
 from orchestrator.terminal import escapes
-from orchestrator.terminal.painter import OWN_NAME
+from orchestrator.terminal.line_painter import OWN_NAME
 
 STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
-def run(options: argparse.Namespace) -> int:
-    """Print the lines asked for, and with --follow those that come, until Ctrl-C."""
+@dataclass(frozen=True, slots=True)
+class LogsOptions:
+    """The options of `logs`: the instances, and which of their lines are printed, and how."""
+
+    location: LocationOptions
+    form: LineOptions
+    names: tuple[str, ...] = ()
+    follow: bool = False
+    lines: int | None = None
+    previous: bool = False
+    since: str | None = None
+    until: str | None = None
+    grep: str | None = None
+    log_dir: str | None = None
+
+
+def run(options: LogsOptions) -> int:
+    """Print the requested lines, and with --follow new ones, until Ctrl-C."""
     try:
         return _run(options)
     except BrokenPipeError:
@@ -45,24 +63,26 @@ def run(options: argparse.Namespace) -> int:
         raise OrchestrateError(f"cannot print logs: {where}{error.strerror}") from None
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: LogsOptions) -> int:
     if options.previous and options.follow:
         raise UsageError("--previous cannot be combined with --follow", "the run before the current one has ended")
-    directory = directory_of(options)
+    directory, _ = directory_of(options.location, options.log_dir)
     since, until = _time(options.since, "--since"), _time(options.until, "--until")
-    greps = _grep(options.grep)
+    pattern = _pattern(options.grep)
     known = [*log_reader.instances(directory), *labels.read(directory)]
-    names = _without_tags(options)
+    names = _without_tags(options.names, options.location)
     wants = _wants(names, list(dict.fromkeys(known)), may_come=options.follow)
     watch = DirectoryWatch(directory) if options.follow else None
     logs = Logs(directory, wants)
-    in_time = _in_time(since, until)
+    has_time = _in_time(since, until)
     if options.previous:
-        in_time = _in_previous_run(directory, [name for name in logs.readers if name != OWN_NAME], in_time)
-    show = LogPrinter(options, directory, [name for name in {*known, *logs.readers} if wants(name)])
-    rows, lines = _history(logs, options, since, in_time, greps)
+        has_time = _in_previous_run(directory, [name for name in logs.readers if name != OWN_NAME], has_time)
+    begin = since.timestamp() if since else 0.0
+    show = LogPrinter(options.form, directory, [name for name in {*known, *logs.readers} if wants(name)])
+    rows, lines = _history(logs, options, begin, has_time, pattern)
     print_lines(map(show, lines))
     if watch is not None:
+        in_time, greps = _is_in(has_time), _grep(pattern)
         _follow(logs, watch, Follower(logs, rows, show, lambda line: in_time(line) and greps(line)))
     return 0
 
@@ -80,41 +100,46 @@ def _follow(logs: Logs, watch: DirectoryWatch, follower: Follower) -> None:
         follower.close()
 
 
-def directory_of(options: argparse.Namespace) -> Path:
-    """Return the directory of the logs that are meant. Raises OrchestrateError."""
-    if options.log_dir:
-        directory = Path(options.directory or ".", options.log_dir)
+def directory_of(options: LocationOptions, named: str | None) -> tuple[Path, Home]:
+    """Return the directory of the requested logs, and the home of their system. Raises OrchestrateError.
+
+    `named` is the value of --log-dir.
+    """
+    if named:
+        directory, home = Path(options.directory or ".", named), system_lookup.home_of(options)
     elif options.preset or not (directory := _own_directory(options)).is_dir():
-        directory = client.system_of(options).logs
+        home = system_lookup.find(options).home
+        directory = home.logs
+    else:
+        home = system_lookup.home_of(options)
     if not directory.is_dir():
         raise OrchestrateError(f"cannot read logs: no such directory: {directory}", "name the home with --home DIR")
-    return directory
+    return directory, home
 
 
-def _own_directory(options: argparse.Namespace) -> Path:
+def _own_directory(options: LocationOptions) -> Path:
     """Return the log directory of the home; of this directory, if the definition is in a parent and logs are here."""
     where = location.locate(options) if not options.home else None
     if where is not None and where.is_inherited and (logs := Home(where.base).logs).is_dir():
         return logs
-    return client.home_of(options).logs
+    return system_lookup.home_of(options).logs
 
 
-def _without_tags(options: argparse.Namespace) -> list[str]:
+def _without_tags(names: tuple[str, ...], options: LocationOptions) -> list[str]:
     """Return the names, with those of the components that have a tag instead of `+TAG`. Raises ConfigError."""
-    names = list(options.names)
     if not any(name.startswith("+") for name in names):
-        return names
+        return list(names)
     from orchestrator.cli import sources
     from orchestrator.config import selection
 
-    tags = selection.tagged(sources.read(options, settings.read(options)).definition.components)
+    tags = selection.tagged(sources.read(options, settings.read()).definition.components)
     return [
         one for name in names for one in (sorted(selection.matching([name], (), tags)) if name[:1] == "+" else [name])
     ]
 
 
 def _wants(patterns: list[str], known: list[str], *, may_come: bool) -> Callable[[str], bool]:
-    """Return whether an instance is wanted: it, or the component it is an instance of, matches one of the patterns.
+    """Return whether an instance or its component matches one of the patterns.
 
     `known` are those that have a log or that were started, and may not have printed anything yet. If `may_come` is set,
     a pattern may also name an instance that its component does not have yet.
@@ -134,12 +159,21 @@ def _wants(patterns: list[str], known: list[str], *, may_come: bool) -> Callable
     return lambda instance: not patterns or any(matches(instance, pattern) for pattern in patterns)
 
 
-def _in_time(since: datetime | None, until: datetime | None) -> Keep:
+def _in_time(since: datetime | None, until: datetime | None) -> InTime | None:
+    """Return None if any time is wanted."""
     first, last = _stamp(since), _stamp(until)
-    return lambda line: not ((first and line.stamp < first) or (last and line.stamp > last))
+    if not first and not last:
+        return None
+    return lambda _, stamp: not ((first and stamp < first) or (last and stamp > last))
 
 
-def _in_previous_run(directory: Path, instances: list[str], in_time: Keep) -> Keep:
+def _is_in(has_time: InTime | None) -> Keep:
+    if has_time is None:
+        return lambda line: True
+    return lambda line: has_time(line.instance, line.stamp)
+
+
+def _in_previous_run(directory: Path, instances: list[str], in_time: InTime | None) -> InTime:
     """Return whether a line was written by the run before the current one, or before the last one."""
     times: dict[str, tuple[bytes, bytes]] = {}
     for instance in instances:
@@ -150,20 +184,25 @@ def _in_previous_run(directory: Path, instances: list[str], in_time: Keep) -> Ke
         which = f" of {', '.join(instances)}" if instances else ""
         raise OrchestrateError(f"cannot print the previous run{which}: there was only one run")
 
-    def keep(line: Line) -> bool:
-        first, last = times.get(line.instance, (b"", b""))
-        return first <= line.stamp < last and in_time(line)
+    def keep(instance: str, stamp: bytes) -> bool:
+        first, last = times.get(instance, (b"", b""))
+        return first <= stamp < last and (in_time is None or in_time(instance, stamp))
 
     return keep
 
 
-def _grep(text: str | None) -> Keep:
+def _pattern(text: str | None) -> re.Pattern[bytes] | None:
     if not text:
-        return lambda line: True
+        return None
     try:
-        pattern = re.compile(os.fsencode(text))
+        return re.compile(os.fsencode(text))
     except re.error as error:
         raise UsageError(f"--grep {text!r} is not a valid regular expression: {error}") from None
+
+
+def _grep(pattern: re.Pattern[bytes] | None) -> Keep:
+    if pattern is None:
+        return lambda line: True
     return lambda line: bool(pattern.search(escapes.no_escapes(line.text)))
 
 
@@ -180,24 +219,41 @@ def _stamp(time: datetime | None) -> bytes:
     return time.strftime(STAMP).encode() if time else b""
 
 
+LAST_MAX = 1 << 14  # lines of each instance that are read to find the last matches, before all are searched
+
+
 def _history(
-    logs: Logs, options: argparse.Namespace, since: datetime | None, in_time: Keep, greps: Keep
+    logs: Logs, options: LogsOptions, since: float, has_time: InTime | None, pattern: re.Pattern[bytes] | None
 ) -> tuple[Rows, Iterable[Line]]:
-    """Return the lines there were, as they are shown, and with --follow what of them may still change."""
+    """Return the existing lines, as they are shown, and with --follow those that may still change."""
     count, whole = options.lines, options.follow
+    in_time, greps = _is_in(has_time), _grep(pattern)
+    if count is not None and not (options.previous and count):
+        most = None if pattern is None else LAST_MAX
+        if (last := _last(logs, count, most, in_time, greps, whole=whole)) is not None:
+            return last
     rows = Rows()
-    if count is None or (options.previous and count):
-        lines = _shown(rows, filter(in_time, logs.history(since.timestamp() if since else 0.0, whole=whole)), whole)
-        kept = filter(greps, lines)
-        return rows, kept if count is None else deque(kept, count)
+    if pattern is None:
+        history = logs.history(since, whole=whole)
+    else:
+        history = LogSearch(pattern, rows, has_time).lines(logs, since, whole=whole)
+    kept = filter(greps, _shown(rows, filter(in_time, history), whole))
+    return rows, kept if count is None else deque(kept, count)
+
+
+def _last(
+    logs: Logs, count: int, most: int | None, in_time: Keep, greps: Keep, *, whole: bool
+) -> tuple[Rows, list[Line]] | None:
+    """Return the last lines, or None if more than `most` of an instance would have to be read for them."""
     wanted, before = count, -1
-    while True:  # lines may be dropped: look further back until there are enough, or no more
+    while most is None or wanted <= most:  # lines may be dropped: look further back until there are enough, or no more
         ends = list(logs.last(wanted, whole=whole))
         rows = Rows()
         found = list(filter(greps, _shown(rows, filter(in_time, ends), whole)))
         if len(found) >= count or len(ends) == before:
             return rows, found[len(found) - min(count, len(found)) :]
         wanted, before = wanted * 4, len(ends)
+    return None
 
 
 def _shown(rows: Rows, lines: Iterable[Line], whole: bool) -> Iterator[Line]:
@@ -209,14 +265,16 @@ def _shown(rows: Rows, lines: Iterable[Line], whole: bool) -> Iterator[Line]:
 FEW = 10  # lines to begin with at least
 
 
-def follow(directory: Path, connection: socket.socket, height: int, options: argparse.Namespace) -> int:
-    """Print the last screenful and then what comes, until the supervisor closes the connection, or Ctrl-C."""
+def follow(directory: Path, connection: socket.socket, height: int, form: LineOptions, begun: float) -> int:
+    """Print the last screenful and then new lines, until the supervisor closes the connection, or Ctrl-C. Lines from
+    before `begun` (Unix time), those of an earlier start, are left out."""
     watch = DirectoryWatch(directory, connection.fileno())
     files = Logs(directory, lambda instance: True)
     rows = Rows()
-    show = LogPrinter(options, directory, {*files.readers, *labels.read(directory)})
+    show = LogPrinter(form, directory, {*files.readers, *labels.read(directory)})
     wanted = max(FEW, height - 2)
-    lines = list(rows.take(files.last(wanted, whole=True)))
+    in_start = _is_in(_in_time(datetime.fromtimestamp(begun, timezone.utc), None))
+    lines = list(rows.take(filter(in_start, files.last(wanted, whole=True))))
     print("orchestrate: the merged stream; Ctrl-C leaves it, and the system runs on", file=sys.stderr, flush=True)
     print_lines(map(show, lines[-wanted:]))
     follower = Follower(files, rows, show)

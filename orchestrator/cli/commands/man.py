@@ -1,8 +1,8 @@
-"""`orchestrate man`: the manual page, as man(7) source, made of what `--help` is made of."""
+"""`orchestrate man`: the manual page as man(7) source, made from the parser, as `--help` is."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 
 from orchestrator import __version__
 from orchestrator.cli import help_model, manual
@@ -20,8 +20,13 @@ STATUSES = (
 )
 
 
-def run(options: argparse.Namespace) -> int:
-    """Print it."""
+@dataclass(frozen=True, slots=True)
+class ManOptions:
+    """`man` has no options."""
+
+
+def run(options: ManOptions) -> int:
+    """Print the manual page."""
     print(page(help_model.read(), tuple(manual.pages().values())))
     return 0
 

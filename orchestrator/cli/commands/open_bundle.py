@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
 import sys
 import tempfile
-from importlib import import_module
+from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.cli import archive, client, parser, settings
+from orchestrator.cli import archive, client, invocation, parser, settings
 from orchestrator.cli.commands.bundle import FORMAT
 from orchestrator.model.errors import OrchestrateError, UsageError
 
@@ -27,8 +26,16 @@ _COMMANDS = {
 }
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run the command on the bundle; without one say what the bundle is, and why the system exited."""
+@dataclass(frozen=True, slots=True)
+class OpenOptions:
+    """The options of `open`: the bundle, and the words of a command on it."""
+
+    path: str
+    words: tuple[str, ...] = ()
+
+
+def run(options: OpenOptions) -> int:
+    """Run the command on the bundle; without one, describe the bundle and why the system exited."""
     words = list(options.words)
     if words and words[0] not in _COMMANDS:
         raise UsageError(f"invalid command '{words[0]}' for a bundle", f"use one of: {', '.join(_COMMANDS)}")
@@ -46,9 +53,8 @@ def run(options: argparse.Namespace) -> int:
         if not words:
             _print_summary(manifest, contents)
             words = ["why"]
-        inner = settings.with_defaults(parser.parse([words[0], *_COMMANDS[words[0]], *words[1:]]))
-        inner.home, inner.directory, inner.bundle = str(home), None, options.path
-        status = int(import_module(f"orchestrator.cli.commands.{inner.module}").run(inner))
+        values = parser.values([words[0], *_COMMANDS[words[0]], *words[1:]], settings.defaults)
+        status = invocation.run({**values, "home": str(home), "directory": None, "bundle": options.path})
         sys.stdout.flush()
         return status
     except OrchestrateError as error:  # the user knows the bundle, not the place of its contents

@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from orchestrator.cli import client
-from orchestrator.cli.client import Row
-from orchestrator.model.control import Request, Verb
+from orchestrator.cli import client, system_lookup
+from orchestrator.cli.options import RemoteOptions
+from orchestrator.cli.system_lookup import FoundSystem
+from orchestrator.model.control import PsRequest
 from orchestrator.model.errors import NotRunningError
 from orchestrator.process.usage import TreeReader, Usage
 from orchestrator.runtime.loop import Loop
 
-EVERY = 2.0  # seconds between two looks of --watch
+if TYPE_CHECKING:
+    from orchestrator.model.control import InstanceRow, UsageRow
+
+EVERY = 2.0  # seconds between two updates of --watch
 HEADS = ("NAME", "STATE", "SINCE", "RESTARTS", "PID", "CPU", "MEMORY", "PORT", "LAST EXIT")
 HOME, CLEAR_REST, CLEAR_LINE = "\x1b[H", "\x1b[J", "\x1b[K"
 
 
-def run(options: argparse.Namespace) -> int:
-    """Print the table; with --watch again and again, until Ctrl-C or the system's end."""
+@dataclass(frozen=True, slots=True)
+class PsOptions:
+    """The options of `ps`."""
+
+    remote: RemoteOptions
+    all: bool = False
+    watch: bool = False
+
+
+def run(options: PsOptions) -> int:
+    """Print the table; with --watch repeat it until Ctrl-C or the system's exit."""
     before: dict[int, tuple[float, Usage]] = {}
-    _show(options, before)
+    system = system_lookup.find(options.remote.location)
+    _show(options, system, before)
     loop = Loop()
     while options.watch:
         loop.call_in(EVERY, lambda: None)
         loop.turn()
-        _show(options, before)
+        _show(options, system, before)
     return 0
 
 
-def _show(options: argparse.Namespace, before: dict[int, tuple[float, Usage]]) -> None:
-    rows = _all(options) if options.all else _running(options)
+def _show(options: PsOptions, system: FoundSystem, before: dict[int, tuple[float, Usage]]) -> None:
+    names = options.remote.names
     trees = TreeReader()
-    for row in rows:
-        _add_usage(row, trees, before)
-        _add_ports(row, trees)
-    if options.json:
+    found = _all(system, names) if options.all else _running(system, names)
+    rows = [_with_usage(row, trees, before) for row in found]
+    if options.remote.json:
         client.print_json(rows)
         return
     text = client.table(HEADS, [_fields(row) for row in rows])
@@ -45,57 +59,61 @@ def _show(options: argparse.Namespace, before: dict[int, tuple[float, Usage]]) -
     print(text, flush=True)
 
 
-def _running(options: argparse.Namespace) -> tuple[Row, ...]:
-    return client.ask(options, Request(Verb.PS, tuple(options.names))).rows
+def _running(system: FoundSystem, names: tuple[str, ...]) -> tuple[InstanceRow, ...]:
+    return client.ask_system(system, PsRequest(names)).rows
 
 
-def _all(options: argparse.Namespace) -> tuple[Row, ...]:
-    """Return the rows of the running system and what its record has besides; without a system those of the record."""
+def _all(system: FoundSystem, names: tuple[str, ...]) -> tuple[InstanceRow, ...]:
+    """Return the rows of the running system and of instances that only its record has; without a system, those of the
+    record."""
     from orchestrator.cli import history_reports
     from orchestrator.history.causes import Causes
 
-    home = client.system_of(options)
+    home = system.home
     try:
-        rows = _running(options)
+        rows = _running(system, names)
     except NotRunningError:
         if not history_reports.is_recorded(home):
             raise
         found = history_reports.read(home)
         history_reports.note(home, found)
-        return tuple(history_reports.rows(Causes(found, history_reports.words(found)), found, options.names))
+        return tuple(history_reports.rows(Causes(found, history_reports.words(found)), found, names))
     record = history_reports.current(home)
     if record is None:
         return rows
     known = {row["instance"] for row in rows}
     causes = Causes(record, history_reports.words(record))
     older = history_reports.rows(causes, record, ())
-    named = [row for row in older if not options.names or causes.is_meant(options.names, row["instance"])]
+    named = [row for row in older if not names or causes.is_meant(names, row["instance"])]
     return (*rows, *(row for row in named if row["instance"] not in known))
 
 
-def _add_usage(row: Row, trees: TreeReader, before: dict[int, tuple[float, Usage]]) -> None:
-    """Add `cpu` (of one processor, since the last look or, at the first, since the start) and `memory` in bytes."""
-    guardian = row["guardian"]
-    usage = trees.usage_of(guardian) if guardian else None
-    row["cpu"] = row["memory"] = None
+def _with_usage(row: InstanceRow, trees: TreeReader, before: dict[int, tuple[float, Usage]]) -> UsageRow:
+    """Add what the process tree uses. `port` is one of the ports it listens on: the assigned one, if that is one."""
+    guardian, port = row["guardian"], row["port"]
+    ports = trees.ports_of(guardian) if guardian else []
+    if ports and port not in [str(number) for number in ports]:
+        port = str(ports[0])
+    cpu, memory = _usage(guardian, row["started"], trees, before) if guardian else (None, None)
+    added: UsageRow = {**row, "cpu": cpu, "memory": memory, "ports": ports, "assigned_port": row["port"]}
+    added["port"] = port
+    return added
+
+
+def _usage(
+    guardian: int, started: float | None, trees: TreeReader, before: dict[int, tuple[float, Usage]]
+) -> tuple[float, int] | tuple[None, None]:
+    """Return processors (since the last sample, or since the start for the first one) and bytes of memory."""
+    usage = trees.usage_of(guardian)
     if usage is None:
-        return
+        return None, None
     now = time.time()
-    since, then = before.get(guardian, (row["started"], Usage(0.0, 0)))
+    since, then = before.get(guardian, (started or now, Usage(0.0, 0)))
     before[guardian] = (now, usage)
-    row["cpu"] = round(max(0.0, usage.cpu - then.cpu) / max(0.01, now - since), 4)
-    row["memory"] = usage.memory
+    return round(max(0.0, usage.cpu - then.cpu) / max(0.01, now - since), 4), usage.memory
 
 
-def _add_ports(row: Row, trees: TreeReader) -> None:
-    """Add `ports`, on which the tree listens. `port` is one of these: the assigned one, if it listens on that."""
-    row["ports"] = trees.ports_of(row["guardian"]) if row["guardian"] else []
-    row["assigned_port"] = row["port"]
-    if row["ports"] and row["port"] not in map(str, row["ports"]):
-        row["port"] = str(row["ports"][0])
-
-
-def _fields(row: Row) -> tuple[str, ...]:
+def _fields(row: UsageRow) -> tuple[str, ...]:
     return (
         row["instance"],
         _state(row),
@@ -109,7 +127,7 @@ def _fields(row: Row) -> tuple[str, ...]:
     )
 
 
-def _state(row: Row) -> str:
+def _state(row: UsageRow) -> str:
     more = ""
     if row["waits_for"]:
         more = f" for {', '.join(row['waits_for'])}"
@@ -119,5 +137,5 @@ def _state(row: Row) -> str:
 
 
 def _size(count: int) -> str:
-    """1.5M for bytes, in thousands of thousands."""
+    """Return bytes as 1.5M, where M is a million."""
     return f"{count / 1e9:.1f}G" if count >= 1e9 else f"{count / 1e6:.1f}M"

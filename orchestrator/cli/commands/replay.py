@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from orchestrator.cli import recordings
+from orchestrator.cli import recorded_output
 from orchestrator.cli.commands.screen import write
+from orchestrator.cli.recorded_output import RecordingOptions
 from orchestrator.history import replay
 from orchestrator.history.replay import Recording
 from orchestrator.model.errors import OrchestrateError, UsageError
@@ -18,18 +20,32 @@ from orchestrator.terminal.screen_cells import row_ansi
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[2J", "\x1b[m\x1b[?25h\x1b[?1049l"
 
 
-def run(options: argparse.Namespace) -> int:
-    """Replay it."""
-    recording = recordings.of(options)
-    end = recordings.moment(options, recording, options.end, "--to") if options.end else recording.last
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """The options of `replay`: two times, the speed, and the file that is written instead."""
+
+    source: RecordingOptions
+    begin: str | None = None
+    end: str | None = None
+    speed: float = 1.0
+    asciicast: str | None = None
+    asciicast_version: str = "2"
+
+
+def run(options: ReplayOptions) -> int:
+    """Replay or export the recording."""
+    found = recorded_output.of(options.source)
+    recording = found.recording
+    end = recorded_output.moment(found, options.end, "--to") if options.end else recording.last
     if options.begin:
-        start = recordings.moment(options, recording, options.begin, "--from")
+        start = recorded_output.moment(found, options.begin, "--from")
     else:
         start = recording.begin_of_run(end)
     if start > end:
         raise UsageError(f"invalid --from '{options.begin}': it is after the end of the replay")
     if options.asciicast:
-        _export(options, recording, start, end)
+        events = replay.asciicast(recording, start, end, int(options.asciicast_version))
+        _export(options.asciicast, events)
     elif not sys.stdout.isatty():
         raise OrchestrateError("cannot replay: standard output is not a terminal", "write a file with --asciicast FILE")
     else:
@@ -41,22 +57,21 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _export(options: argparse.Namespace, recording: Recording, start: int, end: int) -> None:
-    events = replay.asciicast(recording, start, end, int(options.asciicast_version))
+def _export(path: str, events: Iterable[object]) -> None:
     lines = "".join(f"{json.dumps(event)}\n" for event in events)
-    if options.asciicast == "-":
+    if path == "-":
         write(lines)
         return
     try:
-        with open(options.asciicast, "w", encoding="utf-8") as file:
+        with open(path, "w", encoding="utf-8") as file:
             file.write(lines)
     except OSError as error:
-        raise OrchestrateError(f"cannot write {options.asciicast}: {(error.strerror or '').lower()}") from None
+        raise OrchestrateError(f"cannot write {path}: {(error.strerror or '').lower()}") from None
 
 
 class _Player:
-    """Draws piece after piece, each when it is due. Never writes what the component wrote: a terminal would answer its
-    queries."""
+    """Draws piece after piece, each when it is due. It never writes the bytes of the component: a terminal would
+    answer their queries."""
 
     def __init__(self, recording: Recording, start: int, end: int, speed: float) -> None:
         self.emulator = recording.screen_after(start)
@@ -67,7 +82,7 @@ class _Player:
         self._size = (0, 0)
 
     def play(self) -> None:
-        """Return at the end."""
+        """Play to the end of the recording."""
         try:
             write(_ENTER)
             self._draw()

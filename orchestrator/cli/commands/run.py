@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from typing import NoReturn
 
 from orchestrator.cli import planning, settings, sources
+from orchestrator.cli.options import LocationOptions, PlanOptions
 from orchestrator.cli.settings import CommandSettings
 from orchestrator.cli.sources import Sources
 from orchestrator.config.definition import SHELL
@@ -17,18 +18,28 @@ from orchestrator.model.masked import plain
 from orchestrator.model.spec import Attributes
 from orchestrator.process import launch
 
-NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as sh(1) has it
+NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as in sh(1)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Execute the command; returns only by an error."""
-    here = settings.read(options)
-    read = sources.read(options, here, needs_components=False, exact=bool(options.words))
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The options of `run`: the words before `--`, and the command after it."""
+
+    location: LocationOptions
+    plan: PlanOptions
+    words: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+
+
+def run(options: RunOptions) -> int:
+    """Execute the command; return only by raising an error."""
+    here = settings.read()
+    read = sources.read(options.location, here, needs_components=False, exact=bool(options.words))
     name, argv = _what(options, read)
-    variables = planning.variables_of(options, read, name)
+    variables = planning.variables_of(options.plan, read, name)
     cwd, attributes = read.definition.directory, Attributes()
     if name is not None:
-        spec = planning.instance(options, read, name)
+        spec = planning.instance(options.plan, read, name)
         argv, cwd, attributes = argv or spec.argv, spec.cwd, spec.attributes
     planning.tell(read.report.notes)
     environment = at_terminal(here, {key: plain(variable.value) for key, variable in variables.items()})
@@ -41,10 +52,10 @@ def at_terminal(here: CommandSettings, environment: dict[str, str]) -> dict[str,
     return {**others, "TERM": here.term} if here.term else others
 
 
-def _what(options: argparse.Namespace, read: Sources) -> tuple[str | None, tuple[str, ...]]:
-    """Return whose environment it is, None for no component's, and the command, empty for the component's own."""
-    words, command = tuple(options.words), options.command
-    known = {member.name for member in (*read.definition.init, *read.definition.components)}
+def _what(options: RunOptions, read: Sources) -> tuple[str | None, tuple[str, ...]]:
+    """Return the component of the environment (None for none), and the command (empty for the component's)."""
+    words, command = options.words, options.command
+    known = {instance.name for instance in (*read.definition.init, *read.definition.components)}
     if not words and not command:
         raise UsageError("nothing to run", "name a component, or a command after --")
     if words and (words[0] in known or words[0].rpartition(".")[0] in known or words[0].startswith("+")):
@@ -52,7 +63,7 @@ def _what(options: argparse.Namespace, read: Sources) -> tuple[str | None, tuple
             raise UsageError(f"{words[1]!r} follows the component {words[0]}", "write a command of your own after --")
         return words[0], command
     if words and command:
-        planning.find(options, read, words[0])
+        planning.find(options.plan, read, words[0])
     return None, (*words, *command)
 
 

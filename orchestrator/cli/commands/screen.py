@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
+from dataclasses import dataclass
 
-from orchestrator.cli import recordings
+from orchestrator.cli import recorded_output
+from orchestrator.cli.recorded_output import RecordingOptions
 from orchestrator.terminal import screen_cells
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class ScreenOptions:
+    """The options of `screen`; `at` is a time."""
+
+    source: RecordingOptions
+    at: str | None = None
+    plain: bool = False
+    json: bool = False
+
+
+def run(options: ScreenOptions) -> int:
     """Print the screen."""
-    recording = recordings.of(options)
-    count = recordings.moment(options, recording, options.at, "--at") if options.at else recording.last
+    found = recorded_output.of(options.source)
+    recording = found.recording
+    count = recorded_output.moment(found, options.at, "--at") if options.at else recording.last
     screen = recording.screen_after(count).screen()
     if options.json:
-        found = {"time": recording.pieces[count - 1].time, **screen_cells.as_json(screen)}
-        print(json.dumps(found), flush=True)
+        shown = {"time": recording.pieces[count - 1].time, **screen_cells.as_json(screen)}
+        print(json.dumps(shown), flush=True)
     else:
         write(screen.text() if options.plain or not sys.stdout.isatty() else screen.ansi())
     return 0
 
 
 def write(text: str) -> None:
-    """Print text, whatever the locale."""
+    """Print text; replace characters that the locale cannot encode."""
     sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", "replace"))
     sys.stdout.flush()

@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import os
 import signal
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from orchestrator.cli import client, settings
+from orchestrator.cli import client, settings, system_lookup
 from orchestrator.cli.commands import attach
+from orchestrator.cli.options import LineOptions, LocationOptions
 from orchestrator.control.client import NotRunning, open_attachment
-from orchestrator.model.control import Request, Seat, Verb
+from orchestrator.model.control import AttachRequest
 from orchestrator.model.errors import OrchestrateError
-from orchestrator.process import procfs, tree
+from orchestrator.model.frames import ClientTerminal
 from orchestrator.runtime import raw_mode, signals
 from orchestrator.runtime.home import Home
-from orchestrator.runtime.loop import Loop
 from orchestrator.terminal.detach_keys import DetachKeys
-from orchestrator.ui.layout import COLUMNS_MIN, ROWS_MIN
-from orchestrator.ui.outcome import Leave, ViewOutcome
+from orchestrator.ui.drawing import COLUMNS_MIN, ROWS_MIN
+from orchestrator.ui.view_options import Leave, ViewOptions, ViewOutcome
 
+if TYPE_CHECKING:
+    from orchestrator.cli.attach_session import AttachSession
+
+ANSWER_TIMEOUT = 2.0  # seconds in which the supervisor must answer before an attach; the view takes no key meanwhile
 LOOKS, LOOK_AFTER = 60, 0.05  # times, seconds
 REPORT = {Leave.STREAM: b"u", Leave.STOP: b"s", Leave.BACKGROUND: b"b"}
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class UiOptions:
+    """The options of `ui`; `form` is that of the merged stream, if the terminal cannot show the view."""
+
+    location: LocationOptions
+    form: LineOptions
+    color: str | None = None
+    detach_keys: str | None = None
+
+
+def run(options: UiOptions) -> int:
     """Show the view until the user leaves it, or the system exits; returns the exit status."""
     report_fd = settings.view_of()
     if report_fd < 0:
         return _run_alone(options)
     leave, number = Leave.STREAM, 0
     try:
-        here = settings.read(options)
+        here = settings.read(options.color)
         if why := why_not(here.term):
             print(f"orchestrate: {why}; showing the merged stream", file=sys.stderr, flush=True)
         else:
             keys = attach.detach_keys_of(options.detach_keys)
-            outcome = _show(client.system_of(options), keys, colors=here.colours, owned=True)
+            outcome = _show(system_lookup.find(options.location).home, keys, colors=here.colors, owned=True)
             leave, number = outcome.leave, outcome.signal
     finally:
         _report(report_fd, leave)
@@ -46,13 +62,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_alone(options: argparse.Namespace) -> int:
-    home = client.system_of(options)
-    here = settings.read(options)
+def _run_alone(options: UiOptions) -> int:
+    system = system_lookup.find(options.location)
+    home = system.home
+    if not system_lookup.is_running(home):
+        raise client.not_running(system)
+    here = settings.read(options.color)
     if why := why_not(here.term):
         print(f"orchestrate: {why}; showing the merged stream", file=sys.stderr, flush=True)
-        return attach.follow(home, options)
-    outcome = _show(home, attach.detach_keys_of(options.detach_keys), colors=here.colours, owned=False)
+        return attach.follow(system, options.form)
+    outcome = _show(home, attach.detach_keys_of(options.detach_keys), colors=here.colors, owned=False)
     if outcome.leave is Leave.ENDED:
         print(f"orchestrate: the system has exited{_cause(home)}", file=sys.stderr)
         print("hint: `orchestrate why` explains it", file=sys.stderr)
@@ -80,7 +99,7 @@ def _report(fd: int, leave: Leave) -> None:
     """Report to the process that has opened this view how it was left."""
     try:
         os.write(fd, REPORT.get(leave, REPORT[Leave.STREAM]))
-    except BrokenPipeError:  # it was killed, and cannot give the terminal back
+    except BrokenPipeError:  # it was killed, and cannot restore the terminal
         raw_mode.echo_again(0)
         return
     if leave is Leave.BACKGROUND:
@@ -88,8 +107,11 @@ def _report(fd: int, leave: Leave) -> None:
 
 
 def _continue_in_background(supervisor: int) -> None:
-    """Continue the process that has opened this view once its shell has seen that it has stopped, and has taken the
-    terminal. The kernel does not report that, so it is looked at a few times."""
+    """Continue the process that has opened this view once its shell has noticed the stop and taken the terminal. The
+    kernel does not report that, so this checks a few times."""
+    from orchestrator.process import procfs, tree
+    from orchestrator.runtime.loop import Loop
+
     loop = Loop()
     for _ in range(LOOKS):
         if procfs.is_stopped(supervisor) and os.tcgetpgrp(0) != os.getpgrp():
@@ -100,7 +122,7 @@ def _continue_in_background(supervisor: int) -> None:
 
 
 def why_not(term: str) -> str:
-    """Say why this terminal cannot show the view; empty if it can. Raises OrchestrateError if pyte is missing."""
+    """Return why this terminal cannot show the view; empty if it can. Raises OrchestrateError if pyte is missing."""
     if not raw_mode.is_at_terminal():
         return "the view needs a terminal"
     if term in ("", "dumb"):
@@ -114,12 +136,14 @@ def why_not(term: str) -> str:
 
 
 def _show(home: Home, keys: DetachKeys, *, colors: bool, owned: bool) -> ViewOutcome:
-    from orchestrator.ui.view import Options, View
+    from orchestrator.ui.view import View
 
-    shown = Options(
+    shown = ViewOptions(
         control=home.control_path,
         colors=colors,
         attach=lambda name: _attach(home, name, attach.detach_keys_of(keys.text)),
+        why=lambda name: [*settings.own_command(), "why", "--home", str(home.directory), name],
+        environment=settings.environment_with_home(""),
         detach_keys=keys.name,
         owned=owned,
         can_background=owned and settings.can_background(),
@@ -132,22 +156,31 @@ def _show(home: Home, keys: DetachKeys, *, colors: bool, owned: bool) -> ViewOut
     return view.run()
 
 
-def _attach(home: Home, name: str, keys: DetachKeys) -> str:
-    """Attach to a component until the user detaches, or it exits; return what to say about that."""
-    from orchestrator.cli.attach_session import AttachSession, Detached, Ended, Lost, Signalled
+def _attach(home: Home, name: str, keys: DetachKeys) -> Callable[[], str]:
+    """Attach to a component; return a function that runs the session until the user detaches or the component exits,
+    and returns a message about that. Raises OrchestrateError, also if the supervisor does not answer soon."""
+    from orchestrator.cli.attach_session import AttachSession
 
-    seat = Seat(*raw_mode.terminal_size())
-    request = Request(Verb.ATTACH, (name,), seat.encode())
+    request = AttachRequest((name,), ClientTerminal(*raw_mode.terminal_size()))
     try:
-        reply, connection, rest = open_attachment(home.control_path, request, lambda pid: None)
-    except (NotRunning, OSError) as error:
-        return f"cannot attach to {name}: {error}"
+        reply, connection, rest = open_attachment(home.control_path, request, lambda pid: None, ANSWER_TIMEOUT)
+    except TimeoutError:
+        raise OrchestrateError(f"cannot attach to {name}: the system does not answer") from None
+    except NotRunning:
+        raise OrchestrateError(f"cannot attach to {name}: the system has exited") from None
+    except OSError as error:
+        raise OrchestrateError(f"cannot attach to {name}: {error.strerror or error}") from None
     if not reply.ok:
         connection.close()
-        return reply.error
-    match AttachSession(connection, keys, False, rest).run(
-        f"attached to {name}: it gets all keys, Ctrl-C too; {keys.name} returns to the view"
-    ):
+        raise OrchestrateError(reply.error)
+    greeting = f"attached to {name}: it gets all keys, Ctrl-C too; {keys.name} returns to the view"
+    return lambda: _run_session(AttachSession(connection, keys, False, rest), greeting, name)
+
+
+def _run_session(session: AttachSession, greeting: str, name: str) -> str:
+    from orchestrator.cli.attach_session import Detached, Ended, Lost, Signalled
+
+    match session.run(greeting):
         case Detached():
             return f"detached from {name}"
         case Ended(_, why):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 
 from orchestrator import __version__
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class VersionOptions:
+    """`version` has no options."""
+
+
+def run(options: VersionOptions) -> int:
     """Print the version."""
     print(f"orchestrate {__version__}")
     return 0

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from orchestrator.cli import client, history_reports, system_lookup
-from orchestrator.history.causes import Causes, Chain, Step
+from orchestrator.cli.options import RemoteOptions
+from orchestrator.history.causes import AT_REST, Causes, Chain, Step
 from orchestrator.history.record import RecordKind, StartRecord
-from orchestrator.model.control import Request, Verb
+from orchestrator.model.control import WhyRequest
 from orchestrator.model.errors import NotRunningError
 from orchestrator.runtime.home import Home
 
-Row = client.Row
+if TYPE_CHECKING:
+    from orchestrator.model.control import WhyRow
+
 FINE = ("running", "ready", "completed", "stopped")
-OVER = ("failed", "completed", "stopped")  # the chain says all that the sentence of the supervisor does
+AIRFLOW = ("worker", "scheduler", "webserver", "api-server")
+OVER = ("failed", "completed", "stopped")  # the chain contains everything that the supervisor's sentence says
 
 
-def run(options: argparse.Namespace) -> int:
-    """Print it."""
-    home = client.system_of(options)
+@dataclass(frozen=True, slots=True)
+class WhyOptions:
+    """The options of `why`; `start` is the number of a start, or negative from the last."""
+
+    remote: RemoteOptions
+    start: int | None = None
+
+
+def run(options: WhyOptions) -> int:
+    """Print the causes."""
+    system = system_lookup.find(options.remote.location)
+    home = system.home
     if options.start is not None:
         _of_the_past(options, home, history_reports.read(home, options.start))
         return 0
     try:
-        rows = client.ask(options, Request(Verb.WHY, tuple(options.names))).rows
+        rows = client.ask_system(system, WhyRequest(options.remote.names)).rows
     except NotRunningError:
         if not history_reports.is_recorded(home):
             raise
@@ -31,6 +45,10 @@ def run(options: argparse.Namespace) -> int:
         history_reports.note(home, found)
         _of_the_past(options, home, found)
         return 0
+    if any(row["component"] in AIRFLOW for row in rows):
+        from orchestrator.cli import airflow_faults  # imports the preset, which only systems with Airflow need
+
+        rows = airflow_faults.looked_at(home, rows)
     _of_the_present(options, home, rows, history_reports.current(home))
     return 0
 
@@ -38,12 +56,12 @@ def run(options: argparse.Namespace) -> int:
 # While it runs
 
 
-def _of_the_present(options: argparse.Namespace, home: Home, rows: tuple[Row, ...], found: StartRecord | None) -> None:
+def _of_the_present(options: WhyOptions, home: Home, rows: tuple[WhyRow, ...], found: StartRecord | None) -> None:
     causes = Causes(found, history_reports.words(found)) if found is not None else None
-    shown = [row for row in rows if options.names or _is_wrong(row, causes)]
+    shown = [row for row in rows if options.remote.names or _is_wrong(row, causes)]
     chains = {row["instance"]: _chain(row, causes) + _changes(home, found, causes, row["instance"]) for row in shown}
-    stopping = causes.why_stopped() if causes is not None and not options.names else ()
-    if options.json:
+    stopping = causes.why_stopped() if causes is not None and not options.remote.names else ()
+    if options.remote.json:
         client.print_json(
             tuple({**row, "chain": history_reports.chain_as_json(chains[row["instance"]])} for row in shown)
         )
@@ -59,15 +77,15 @@ def _of_the_present(options: argparse.Namespace, home: Home, rows: tuple[Row, ..
         _print(row, chains[row["instance"]], said)
 
 
-def _is_wrong(row: Row, causes: Causes | None) -> bool:
-    """Whether it is not in the desired state, or was restarted without a request."""
-    if row["state"] not in FINE or row["waiting"]:
+def _is_wrong(row: WhyRow, causes: Causes | None) -> bool:
+    """Return whether an instance is not in the desired state, or was restarted without a request."""
+    if row["state"] not in FINE or row["waiting"] or row.get("fault"):
         return True
     restarted = row["restarts"] and row["state"] in ("running", "ready")
     return bool(restarted and (causes is None or not causes.is_restart_requested(row["instance"])))
 
 
-def _chain(row: Row, causes: Causes | None) -> Chain:
+def _chain(row: WhyRow, causes: Causes | None) -> Chain:
     if causes is None or causes.last(row["instance"]) is None:
         chain = causes.why(row["instance"]) if causes is not None and row["state"] == "waiting" else ()
         return chain if any(", which" in step.text for step in chain) else ()
@@ -84,7 +102,7 @@ def _changes(home: Home, found: StartRecord | None, causes: Causes | None, insta
     )
 
 
-def _print(row: Row, chain: Chain, said: set[str]) -> None:
+def _print(row: WhyRow, chain: Chain, said: set[str]) -> None:
     if not chain or row["state"] not in OVER:
         print(client.printable(row["reason"]))
     history_reports.print_chain(chain, said)
@@ -97,18 +115,23 @@ def _print(row: Row, chain: Chain, said: set[str]) -> None:
             print(f"    {client.printable(line)}")
 
 
-# After the end
+# After the system's exit
 
 
-def _of_the_past(options: argparse.Namespace, home: Home, found: StartRecord) -> None:
+def _of_the_past(options: WhyOptions, home: Home, found: StartRecord) -> None:
     causes = Causes(found, history_reports.words(found))
-    names = history_reports.chosen(causes, found, options.names)
-    system = () if options.names else _system(home, causes, found)
-    shown = [name for name in names if options.names or (name != causes.culprit and _failed(causes, name))]
+    names = history_reports.chosen(causes, found, options.remote.names)
+    system = () if options.remote.names else _system(home, causes, found)
+    shown = [name for name in names if options.remote.names or (name != causes.culprit and _failed(causes, name))]
     chains = {name: causes.why(name) + history_reports.changes_since_good(home, found, causes, name) for name in shown}
+    if _is_cut(home, found):
+        for name, chain in chains.items():
+            if (last := causes.last(name)) is not None and last.phase not in AT_REST:
+                lost = f"how {name} ended is not recorded: {history_reports.end_of(found)}"
+                chains[name] = (*chain, Step(lost))
     if causes.culprit and system:
         system += history_reports.changes_since_good(home, found, causes, causes.culprit)
-    if options.json:
+    if options.remote.json:
         rows = {row["instance"]: row for row in history_reports.rows(causes, found, shown)} if shown else {}
         head = {
             "instance": None,
@@ -131,14 +154,20 @@ def _of_the_past(options: argparse.Namespace, home: Home, found: StartRecord) ->
 
 
 def _system(home: Home, causes: Causes, found: StartRecord) -> Chain:
+    if not found.events:
+        return (Step(f"nothing is known of start {found.number}: its record is empty or damaged"),)
     chain = causes.why_stopped()
-    is_cut = found.first(RecordKind.END) is None and found.first(RecordKind.COPY) is None
-    if is_cut and not _runs(home, found):
+    if _is_cut(home, found):
         chain = (Step(f"the system did not exit cleanly: {history_reports.end_of(found)}"), *chain)
     copy = found.first(RecordKind.COPY)
     if copy is not None and not chain:
         return (Step(f"the system was running at {client.clock(copy.time)}, as the bundle was made"),)
     return chain or (Step("the system is running"),)
+
+
+def _is_cut(home: Home, found: StartRecord) -> bool:
+    """Return whether the record has no end, because the supervisor was killed."""
+    return not (found.first(RecordKind.END) or found.first(RecordKind.COPY) or _runs(home, found))
 
 
 def _runs(home: Home, found: StartRecord) -> bool:

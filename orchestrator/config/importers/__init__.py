@@ -1,1 +1,1 @@
-"""Definitions for other tools, and what a project's files say about it, as drafts of orchestrate.toml. Pure."""
+"""Converts definitions of other tools, and the files of a project, to drafts of orchestrate.toml. Pure."""

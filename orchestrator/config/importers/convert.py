@@ -7,11 +7,10 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from orchestrator.config.durations import parse_duration
 from orchestrator.config.importers.draft import Draft, usable_name
 from orchestrator.config.interpolation import escape
 from orchestrator.config.schema.fields import DAY
-from orchestrator.config.sizes import parse_size
+from orchestrator.config.units import parse_duration, parse_size
 from orchestrator.model import errors
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -20,14 +19,25 @@ _GO_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1
 
 
 def text_of(value: Any) -> str:
-    """Return a scalar as the text that other tools make of it."""
+    """Return a scalar as the text that other tools derive from it."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
     return "" if value is None else str(value)
 
 
+def flag(value: Any) -> bool | None:
+    """Return a value that other tools read as a boolean, also in the words of YAML 1.1; None if it is not one."""
+    if isinstance(value, bool):
+        return value
+    word = value.lower() if isinstance(value, str) else ""
+    return True if word in ("y", "yes", "on", "true") else False if word in ("n", "no", "off", "false") else None
+
+
 def duration(value: Any) -> float | int | str | None:
-    """Return a duration of Go or of compose (`1m30s`, `500ms`, seconds) as ours, at most a day; None if it is none."""
+    """Return a duration of Go or of compose (`1m30s`, `500ms`, seconds) as ours, at most a day; None if it is
+    invalid."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -43,14 +53,14 @@ def duration(value: Any) -> float | int | str | None:
 
 
 def positive(value: Any) -> float | int | str | None:
-    """Return a duration that is not 0, as intervals and timeouts have to be; None if it is none."""
+    """Return a duration other than 0, for intervals and timeouts; None if it is invalid."""
     found = duration(value)
     seconds = parse_duration(found) if isinstance(found, str) else found
     return found if seconds is not None and seconds >= 0.01 else None
 
 
 def signal_name(value: Any) -> str | None:
-    """Return a stop signal by its name, without SIG; None if there is none of this name or number."""
+    """Return a stop signal by its name or number, without SIG; None if it is unknown."""
     number = errors.signal_number(text_of(value))
     if number is None:
         return None
@@ -66,7 +76,7 @@ def signal_name(value: Any) -> str | None:
 
 
 def is_shell(command: str) -> bool:
-    """Return whether a shell would read more into a command line than words, quotes and variables."""
+    """Return whether a shell would find more in a command line than words, quotes and variables."""
     return _SHELL.search(command) is not None
 
 
@@ -79,7 +89,7 @@ def words_of(command: str) -> list[str] | None:
 
 
 def without_shell(command: str) -> str | list[str] | None:
-    """Return a command line that another tool runs without a shell: as it is if a shell runs the same program."""
+    """Return a command line that another tool runs without a shell: unchanged if a shell runs the same program."""
     words = words_of(command)
     if not words:
         return None
@@ -143,10 +153,15 @@ def names(wanted: Iterable[Any]) -> dict[str, str]:
 
 
 def count(value: Any, most: int = 1000) -> int | None:
-    """Return a number of instances, retries or the like from 0 to `most`; None if it is none."""
+    """Return a number of instances, retries or the like from 0 to `most`; None if it is invalid."""
     if isinstance(value, str) and value.isascii() and value.isdecimal():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else None
+
+
+def exits_of(restarts: int) -> int:
+    """Return the value of `restart.max`, which counts exits, for a number of restarts."""
+    return min(restarts + 1, 1000000)
 
 
 def size(value: Any) -> int | str | None:

@@ -1,4 +1,4 @@
-"""A draft of orchestrate.toml: tables with comments, and what the source has that the draft cannot express. Pure."""
+"""A draft of orchestrate.toml: tables with comments, and features of the source that it cannot express. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.config.dump import format_key, format_value
-from orchestrator.model.spec import NAME_MAX, name_fault
+from orchestrator.config.toml import format_key, format_value
+from orchestrator.model.names import NAME_MAX, composed, name_fault
 
 SCHEMA_FILE = ".orchestrate/orchestrate.schema.json"
 _LITERAL = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]*")
@@ -26,10 +26,11 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Nearby:
-    """What an importer may know beyond its file.
+    """The facts that an importer may use beyond its file.
 
-    `names` are the names in its `directory`, those of directories with a slash at the end. `read` returns the text of a
-    file, or None if there is none. `fault` says why a shell line cannot run there, or nothing if it can.
+    `directory` is an absolute path, `names` are the names in it, those of directories with a slash at the end. `read`
+    returns the text of a file, or None if there is none. `fault` returns why a shell line cannot run there, empty if it
+    can.
     """
 
     directory: str
@@ -73,17 +74,17 @@ class Draft:
         return [entry for entry in self.entries if entry.is_active and entry.section == "components"]
 
     def rebase(self, path: str) -> None:
-        """Let relative paths start at the directory `path`, which is relative to where the draft is written."""
+        """Let relative paths start at the directory `path`, which is relative to the directory of the draft."""
         if path in ("", "."):
             return
         for entry in self.entries:
             if "cwd" in entry.keys or entry.section != "components":
-                entry.keys["cwd"] = posixpath.normpath(posixpath.join(path, entry.keys.get("cwd", ".")))
+                entry.keys["cwd"] = _rebased(path, entry.keys.get("cwd", "."))
             if "env_file" in entry.keys:
                 entry.keys["env_file"] = [_rebased(path, file) for file in entry.keys["env_file"]]
         if any(entry.section == "components" and "cwd" not in entry.keys for entry in self.entries):
             defaults = self.keys.setdefault("defaults", {})
-            defaults.setdefault("cwd", path)
+            defaults["cwd"] = _rebased(path, defaults.get("cwd", "."))
         if "env_file" in self.keys:
             self.keys["env_file"] = [_rebased(path, file) for file in self.keys["env_file"]]
 
@@ -105,12 +106,14 @@ class Draft:
 def _rebased(path: str, file: Any) -> Any:
     if isinstance(file, dict):
         return {**file, "path": _rebased(path, file["path"])}
+    if file.startswith("$") and not file.startswith("$$"):  # a variable, such as ${HOME}, is taken to be absolute
+        return file
     return posixpath.normpath(posixpath.join(path, file))
 
 
 def usable_name(name: str, taken: Iterable[str] = ()) -> str:
-    """Return the name itself if a component can have it, or else the nearest name that one can have."""
-    wanted = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "component"
+    """Return the name itself if it is valid for a component, else the nearest valid name."""
+    wanted = re.sub(r"[^\w.-]+", "-", composed(name)).strip("-.") or "component"
     wanted = re.sub(r"\.(\d+)$", r"-\1", wanted)
     while len(wanted.encode()) > NAME_MAX - 3:
         wanted = wanted[:-1]
@@ -141,7 +144,7 @@ def render(draft: Draft) -> str:
 
 
 def _comment(texts: Iterable[str]) -> list[str]:
-    # A comment in TOML has no control characters but the tab.
+    # A TOML comment allows no control characters but the tab.
     cleaned = (re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "\N{REPLACEMENT CHARACTER}", text) for text in texts)
     return [f"# {line}".rstrip() for text in cleaned for line in text.split("\n")]
 
@@ -161,7 +164,7 @@ def _assignment(key: str, value: Any) -> str:
 
 
 def _long(value: Any) -> str:
-    """Return a text of several lines as such; any other value on one line."""
+    """Return a text of several lines on several lines; any other value on one line."""
     is_literal = isinstance(value, str) and "\n" in value and "'''" not in value and not value.endswith("'")
     if is_literal and _LITERAL.fullmatch(value):
         return f"'''\n{value}'''"

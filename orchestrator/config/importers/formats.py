@@ -8,7 +8,7 @@ from orchestrator.config.definition import Document
 from orchestrator.config.diagnostics import Place, Report
 from orchestrator.config.importers.draft import Draft, Nearby
 from orchestrator.config.schema.component import COMPONENT, INIT
-from orchestrator.config.schema.fields import At, Fault
+from orchestrator.config.schema.fields import At, InvalidValue
 from orchestrator.model.errors import ConfigError
 
 KNOWN = (
@@ -20,18 +20,23 @@ _PROCFILE_LINE = re.compile(r"^[\w.-]+\s*:\s*\S", re.MULTILINE)
 def convert(text: str, name: str, nearby: Nearby) -> Draft:
     """Return the draft for a file; `name` is without its directory. Raises ConfigError.
 
-    The name decides; if it does not tell, the content does.
+    The name decides; if it is not decisive, the content does.
     """
     draft = _convert(text, name, nearby)
+    before = len(draft.losses)
     _drop_faults(draft)
     if not draft.components:
-        raise ConfigError([f"cannot import {name}: nothing in it can run"])
+        faults = [loss for loss in draft.losses[before:] if loss.key.endswith(".command")]
+        raise ConfigError(
+            [f"cannot import {name}: {loss.key}: {loss.text.removeprefix('left out: ')}" for loss in faults]
+            or [f"cannot import {name}: nothing in it can run"]
+        )
     draft.drop_missing_dependencies()
     return draft
 
 
 def _drop_faults(draft: Draft) -> None:
-    """Remove values that orchestrate.toml cannot have, and record them: nonsense in the source stays nonsense."""
+    """Remove values that orchestrate.toml does not allow, and record them."""
     for entry in list(draft.entries):
         path = (entry.section, entry.name)
         table = COMPONENT if entry.section == "components" else INIT
@@ -40,7 +45,7 @@ def _drop_faults(draft: Draft) -> None:
             place = At(Document(Place("")), report, (*path, key))
             try:
                 table.keys[key].shape.read(entry.keys[key], place)
-            except Fault:
+            except InvalidValue:
                 pass
             if report.problems:
                 del entry.keys[key]
@@ -54,13 +59,13 @@ def _convert(text: str, name: str, nearby: Nearby) -> Draft:
     if name.endswith(".toml"):
         raise ConfigError([f"cannot import {name}: it is TOML"], f"use it as it is: `orchestrate -f {name}`")
     if name == ".foreman":
-        from orchestrator.config.importers import procfile_options
+        from orchestrator.config.importers import procfile
 
-        return procfile_options.read_foreman(text, name, nearby)
+        return procfile.read_foreman(text, name, nearby)
     if name.startswith(".overmind"):
-        from orchestrator.config.importers import procfile_options
+        from orchestrator.config.importers import procfile
 
-        return procfile_options.read_overmind(text, name, nearby)
+        return procfile.read_overmind(text, name, nearby)
     if name == "package.json":
         from orchestrator.config.importers import package_json
 

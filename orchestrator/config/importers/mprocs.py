@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from orchestrator.config.importers.convert import names, signal_name, text_of, variables
+from orchestrator.config.importers.convert import flag, names, signal_name, text_of, variables
 from orchestrator.config.importers.draft import Draft, DraftEntry
 from orchestrator.config.importers.yaml_document import YamlDocument, parse
 from orchestrator.config.interpolation import escape
@@ -20,10 +20,7 @@ _CONFIG_DIR = "<CONFIG_DIR>"
 def read(text: str, name: str) -> Draft:
     """Return the draft. Raises ConfigError if the file has no procs."""
     document = parse(text, name)
-    tree = document.tree
-    procs = tree.get("procs") if isinstance(tree, dict) else None
-    if not isinstance(procs, dict) or not procs:
-        raise ConfigError([f"cannot import {name}: it has no procs"])
+    procs, tree = document.tables("procs", name), document.tree
     draft = Draft(comments=[f"Converted from {name}."])
     for key in tree:
         if key != "procs":
@@ -58,7 +55,7 @@ def _convert(document: YamlDocument, draft: Draft, proc: str, table: Any, ours: 
     if not isinstance(table, dict):
         table = {"cmd" if isinstance(table, list) else "shell": table}
     keys: dict[str, Any] = {}
-    shell, words = chosen(table.get("shell"), "shell"), table.get("cmd")
+    shell, words = chosen(table.get("shell"), "shell"), chosen(table.get("cmd"), "cmd")
     if isinstance(words, list) and words:
         keys["command"] = [escape(text_of(word)) for word in words]
     elif text_of(shell).strip():
@@ -66,12 +63,12 @@ def _convert(document: YamlDocument, draft: Draft, proc: str, table: Any, ours: 
     else:
         lose(text="has neither shell nor cmd")
         return
-    if table.get("cwd"):
-        cwd = escape(text_of(table["cwd"])).removeprefix(_CONFIG_DIR).lstrip("/" if "<" in str(table["cwd"]) else "")
+    if directory := text_of(chosen(table.get("cwd"), "cwd")):
+        cwd = escape(directory).removeprefix(_CONFIG_DIR).lstrip("/" if directory.startswith(_CONFIG_DIR) else "")
         keys["cwd"] = cwd or "."
-    if table.get("autostart") is False:
+    if flag(table.get("autostart")) is False:
         keys["autostart"] = False
-    if table.get("autorestart") is True:
+    if flag(table.get("autorestart")) is True:
         keys["restart"] = {"policy": "always", "max": "unlimited"}
     if isinstance(deps := table.get("deps"), list) and deps:
         keys["depends_on"] = [ours[text_of(name)] for name in deps if text_of(name) in ours]
@@ -132,7 +129,7 @@ def _stop(value: Any, lose: Any) -> dict[str, Any]:
 
 
 def _key(text: str) -> str:
-    """Return what a key such as `<C-c>` or `q` types; nothing if it is not known."""
+    """Return the bytes that a key such as `<C-c>` or `q` types; empty if it is unknown."""
     if len(text) == 1:
         return text
     match = re.fullmatch(r"<(?P<control>[Cc]-)?(?P<key>[^<>]+)>", text)

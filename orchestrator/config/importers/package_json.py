@@ -1,7 +1,8 @@
 """The scripts of a package.json as a draft of orchestrate.toml. Pure.
 
 Only scripts that keep running become components. `concurrently`, `npm-run-all --parallel` and `run-p` start several
-scripts: a script that consists of one of them becomes a component for each.
+scripts: a script that consists of one of them becomes a component for each. `concurrently` without `-k` lets the others
+run on if one exits; `run-p` stops them if one fails.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from orchestrator.config.importers.convert import exits_of, signal_name
 from orchestrator.config.importers.draft import Draft, DraftEntry, Nearby, usable_name
 from orchestrator.model.errors import ConfigError
 
@@ -27,13 +30,17 @@ def read(text: str, name: str, nearby: Nearby) -> Draft:
     scripts = _scripts(text, name)
     runner = _runner(text, nearby)
     main = next((script for script in MAIN if script in scripts), "")
-    parts = _parts(scripts[main], scripts) if main else []
+    started_at_once = _parts(scripts[main], scripts) if main else _Parts()
+    parts = started_at_once.parts
     if parts:
         for label, command in parts:
             call = _PACKAGE.fullmatch(command)
             if call and call["script"] in scripts:
                 command = f"{runner} run {call['script']}"
-            draft.entries.append(DraftEntry(usable_name(label, _names(draft)), {"command": command}))
+            keys: dict[str, Any] = {"command": command, **started_at_once.keys}
+            draft.entries.append(DraftEntry(usable_name(label, _names(draft)), keys))
+        for why in started_at_once.lost:
+            draft.lose(_line(text, main), f"scripts.{main}", why)
         draft.entries[0].comments.append(f"Script {main}: {scripts[main]}")
     started = {command for _, command in parts}
     for script in scripts:
@@ -47,7 +54,7 @@ def read(text: str, name: str, nearby: Nearby) -> Draft:
         if not keeps_running:
             draft.lose(_line(text, script), f"scripts.{script}", "exits by itself; run it when you need it")
             continue
-        keys: dict[str, object] = {"command": f"{runner} run {script}"}
+        keys = {"command": f"{runner} run {script}"}
         if script != main and main:
             keys["autostart"] = False
         entry = DraftEntry(usable_name(script, _names(draft)), keys, [f"Script {script}: {scripts[script]}"])
@@ -98,65 +105,239 @@ def _watches(command: str) -> bool:
     )
 
 
-def _parts(command: str, scripts: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the name and command of each part of a script that starts several; nothing for any other script."""
+@dataclass(slots=True)
+class _Parts:
+    """What a script starts at once: names with commands, the keys that all of them get, and what is lost."""
+
+    parts: list[tuple[str, str]] = field(default_factory=list)
+    keys: dict[str, Any] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+
+    def set_exit(self, rule: str) -> None:
+        """Set what the exit of one does to the others: `stop`, `ignore`, or `failure`, which stops them if it fails."""
+        if rule == "failure":
+            self.lost.append("stops the others only if one fails; here they stop also if one exits with 0")
+        if rule == "ignore":
+            self.keys["on_exit"] = "ignore"
+        elif "restart" in self.keys:  # else one that is given up would not stop the others
+            self.keys["on_exit"] = "stop"
+
+
+def _parts(command: str, scripts: Mapping[str, str]) -> _Parts:
+    """Return the parts of a script that starts several; none for any other script."""
     try:
         words = shlex.split(command)
     except ValueError:
-        return []
+        return _Parts()
     if any(word in ("&&", "||", ";", "|", "&") for word in words) or not words:
-        return []
+        return _Parts()
     if words[0] == "npx":
         words = words[1:]
     if not words:
-        return []
+        return _Parts()
     if words[0] == "concurrently":
         return _concurrently(words[1:], scripts)
-    is_parallel = words[0] == "run-p" or (words[0] == "npm-run-all" and {"-p", "--parallel"} & set(words[1:]))
-    patterns = [word for word in words[1:] if not word.startswith("-")]
-    if not is_parallel or not patterns:
-        return []
-    found = [script for pattern in patterns for script in _matching(pattern, scripts)]
-    return [(script, f"npm run {script}") for script in dict.fromkeys(found)]
+    return _run_all(words[1:], scripts, words[0] == "run-p") if words[0] in ("run-p", "npm-run-all") else _Parts()
 
 
-def _concurrently(words: list[str], scripts: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Read the words of concurrently: options, then commands, or npm:SCRIPT with a pattern."""
-    labels: list[str] = []
-    commands: list[str] = []
+_LONG = re.compile(r"--(?P<no>no-)?(?P<name>[a-z][\w-]*)(?:=(?P<value>.*))?", re.DOTALL | re.IGNORECASE)
+
+
+def _options(words: list[str], short: Mapping[str, str], with_value: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield the options with their values, `true` for one without, and each other word as ("", word).
+
+    `short` has the long names of letters. The words after `--` are one option "--".
+    """
     rest = iter(words)
     for word in rest:
-        if word in ("-n", "--names"):
-            labels = next(rest, "").split(",")
-        elif word.startswith("--names="):
-            labels = word.partition("=")[2].split(",")
-        elif word in _WITH_VALUE:
-            next(rest, "")
-        elif not word.startswith("-"):
-            commands.append(word)
-    found: list[tuple[str, str]] = []
-    for command in commands:
-        package, sign, pattern = command.partition(":")
-        if sign and package in ("npm", "yarn", "pnpm", "bun") and " " not in command:
-            found += [(script, f"npm run {script}") for script in _matching(pattern, scripts)]
-            continue
-        call = _PACKAGE.fullmatch(command)
-        name = call["script"] if call else re.split(r"[\s/]+", command.strip())[0]
-        if call and call["script"] in scripts:
-            command = f"npm run {call['script']}"
-        found.append((name or f"part-{len(found) + 1}", command))
-    labels += [""] * (len(found) - len(labels))
-    return [(labels[index].strip() or name, command) for index, (name, command) in enumerate(found)]
+        if word == "--":
+            yield "--", " ".join(rest)
+        elif match := _LONG.fullmatch(word):
+            name = re.sub(r"[A-Z]", lambda letter: f"-{letter[0].lower()}", match["name"])
+            value = match["value"]
+            if match["no"]:
+                yield (name, "false") if name != "color" else ("no-color", "true")
+            elif value is None and name in with_value:
+                yield name, next(rest, "")
+            else:
+                yield name, value or "true"
+        elif len(word) > 1 and word[0] == "-":
+            for index, letter in enumerate(word[1:], 2):
+                name = short.get(letter, letter)
+                if name in with_value:
+                    yield name, word[index:].removeprefix("=") or next(rest, "")
+                    break
+                yield name, "true"
+        else:
+            yield "", word
 
 
-# Options of concurrently that take a value.
+_SHORT = {
+    "c": "prefix-colors",
+    "g": "group",
+    "h": "help",
+    "i": "handle-input",
+    "k": "kill-others",
+    "l": "prefix-length",
+    "m": "max-processes",
+    "n": "names",
+    "p": "prefix",
+    "P": "passthrough-arguments",
+    "r": "raw",
+    "s": "success",
+    "t": "timestamp-format",
+}
 _WITH_VALUE = frozenset(
-    "-c --prefix-colors -p --prefix -l --prefix-length -t --timestamp-format -m --max-processes -s --success "
-    "--restart-tries --restart-after --default-input-target --name-separator --kill-signal --hide".split()
+    """prefix-colors prefix prefix-length timestamp-format max-processes success restart-tries restart-after
+    default-input-target name-separator kill-signal ks kill-timeout hide names teardown""".split()
 )
+_CONVERTED = frozenset(
+    """names name-separator kill-others kill-others-on-fail restart-tries restart-after kill-signal ks
+    kill-timeout""".split()
+)
+_WHY = {
+    "success": "the exit status is that of the component that stops the system; see `orchestrate up --exit-code-from`",
+    "max-processes": "all components start at once; use `depends_on`",
+    "prefix-colors": "use `color` of each component",
+    "handle-input": "use `orchestrate attach NAME`",
+    "default-input-target": "use `orchestrate attach NAME`",
+    "hide": "use `orchestrate up --quiet NAME`",
+    "raw": "use `orchestrate up --no-prefix`",
+    "timestamp-format": "use `orchestrate up --timestamps`",
+    "timings": "see `orchestrate ps` and `orchestrate history`",
+    "no-color": "use `orchestrate up --color never`",
+    "teardown": "use `after_exit` of a component",
+    "print-label": "each line has a prefix",
+}
 
 
-def _matching(pattern: str, scripts: Mapping[str, str]) -> list[str]:
-    if "*" in pattern:
-        return [script for script in scripts if fnmatchcase(script, pattern)]
-    return [pattern] if pattern in scripts else []
+def _lose(found: _Parts, option: str) -> None:
+    found.lost.append(f"--{option}: {_WHY.get(option, 'no counterpart')}")
+
+
+def _concurrently(words: list[str], scripts: Mapping[str, str]) -> _Parts:
+    """Read the words of concurrently: options, then commands, or npm:SCRIPT with a pattern."""
+    found = _Parts()
+    commands: list[str] = []
+    options: dict[str, str] = {}
+    for option, value in _options(words, _SHORT, _WITH_VALUE):
+        if not option:
+            commands.append(value)
+            continue
+        options[option] = value
+        if option not in _CONVERTED and value != "false":
+            found.lost.append("the words after --: no counterpart") if option == "--" else _lose(found, option)
+    names = options["names"].split(options.get("name-separator", ",")) if "names" in options else []
+    names += [""] * (len(commands) - len(names))
+    for command, name in zip(commands, names, strict=False):
+        found.parts += _named_parts(command, name.strip(), scripts, len(found.parts) + 1)
+    _convert_restart(found, options)
+    _convert_kill(found, options)
+    on_failure = options.get("kill-others-on-fail", "false") != "false"
+    kills = options.get("kill-others", "false") != "false"
+    found.set_exit("stop" if kills else "failure" if on_failure else "ignore")
+    return found
+
+
+def _named_parts(command: str, name: str, scripts: Mapping[str, str], number: int) -> list[tuple[str, str]]:
+    """Return the parts of one command of concurrently: several for a pattern such as `npm:watch:*`."""
+    if match := re.fullmatch(r"(?:npm|yarn|pnpm|bun):(?P<script>\S+)(?P<more>\s.*)?", command, re.DOTALL):
+        script, more = match["script"], match["more"] or ""
+        before, star, after = script.partition("*")
+        if not star:
+            return [(name or script, f"npm run {script}{more}")]
+        pattern = re.compile(f"{re.escape(before)}(.*?){re.escape(after)}", re.DOTALL)
+        matches = [one for script in scripts if (one := pattern.fullmatch(script))]
+        return [(name + one[1] if name else one[0], f"npm run {one[0]}{more}") for one in matches]
+    call = _PACKAGE.fullmatch(command)
+    label = name or (call["script"] if call else re.split(r"[\s/]+", command.strip())[0])
+    if call and call["script"] in scripts:
+        command = f"npm run {call['script']}"
+    return [(label or f"part-{number}", command)]
+
+
+def _convert_restart(found: _Parts, options: Mapping[str, str]) -> None:
+    """Convert the number of restarts after failures, without a limit if it is negative, and the pause before them."""
+    tries = options.get("restart-tries", "0")
+    if not re.fullmatch(r"-?\d{1,9}", tries, re.ASCII):
+        found.lost.append(f"--restart-tries: {tries!r} is not a number")
+        return
+    if int(tries) == 0:
+        return
+    plan: dict[str, Any] = {
+        "policy": "on-failure",
+        "max": exits_of(int(tries)) if int(tries) > 0 else "unlimited",
+    }
+    pause = options.get("restart-after", "exponential")
+    if (seconds := _seconds(pause)) is not None:
+        plan["backoff"] = [seconds, seconds]
+    elif pause != "exponential":  # which doubles it, as ours does
+        found.lost.append(f"--restart-after: {pause!r} is not a number")
+    found.keys["restart"] = plan
+
+
+def _convert_kill(found: _Parts, options: Mapping[str, str]) -> None:
+    stop: dict[str, Any] = {}
+    if word := options.get("kill-signal", options.get("ks")):
+        if name := signal_name(word):
+            stop["signal"] = name
+        else:
+            found.lost.append(f"--kill-signal: unknown signal {word!r}")
+    if wait := options.get("kill-timeout"):
+        if (seconds := _seconds(wait)) is not None:
+            stop["timeout"] = seconds
+        else:
+            found.lost.append(f"--kill-timeout: {wait!r} is not a number")
+    if stop:
+        found.keys["stop"] = stop
+
+
+def _seconds(milliseconds: str) -> float | int | None:
+    """Return milliseconds as seconds; None if the text is not a number of them."""
+    if not re.fullmatch(r"\d{1,8}", milliseconds, re.ASCII):
+        return None
+    number = int(milliseconds) / 1000
+    return int(number) if number.is_integer() else number
+
+
+_SHORT_RUN_ALL = {
+    "c": "continue-on-error",
+    "l": "print-label",
+    "n": "print-name",
+    "p": "parallel",
+    "r": "race",
+    "s": "sequential",
+}
+
+
+def _run_all(words: list[str], scripts: Mapping[str, str], is_parallel: bool) -> _Parts:
+    """Read the words of run-p, or of npm-run-all if it runs all its scripts in parallel."""
+    found = _Parts()
+    options: dict[str, str] = {}
+    for option, value in _options(words, _SHORT_RUN_ALL, frozenset({"max-parallel", "npm-path"})):
+        if not option:
+            if not is_parallel:
+                return _Parts()  # a sequence
+            found.parts += _run_all_parts(value, scripts, found)
+        elif option in ("parallel", "sequential", "serial"):
+            is_parallel = option == "parallel"
+        else:
+            options[option] = value
+            if option == "--":
+                found.lost.append("the words after --: no counterpart")
+            elif option not in ("continue-on-error", "race", "silent"):
+                _lose(found, option)
+    found.parts = list(dict.fromkeys(found.parts))
+    found.set_exit("ignore" if "continue-on-error" in options else "stop" if "race" in options else "failure")
+    return found
+
+
+def _run_all_parts(value: str, scripts: Mapping[str, str], found: _Parts) -> list[tuple[str, str]]:
+    """Return the scripts that a pattern of npm-run-all matches: `*` stops at a colon, `**` does not."""
+    pattern, space, more = value.partition(" ")
+    pieces = re.split(r"(\*\*?)", pattern)
+    wanted = re.compile("".join({"*": "[^:]*", "**": ".*"}.get(piece, re.escape(piece)) for piece in pieces))
+    matching = [script for script in scripts if wanted.fullmatch(script)]
+    if not matching:
+        found.lost.append(f"no script matches {pattern!r}")
+    return [(script, f"npm run {script}{space}{more}") for script in matching]

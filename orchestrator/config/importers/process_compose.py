@@ -12,6 +12,8 @@ from typing import Any
 from orchestrator.config.importers.convert import (
     count,
     duration,
+    exits_of,
+    flag,
     for_shell,
     forms,
     names,
@@ -20,10 +22,11 @@ from orchestrator.config.importers.convert import (
     text_of,
     variables,
 )
+from orchestrator.config.importers.converted_table import ConvertedTable
 from orchestrator.config.importers.draft import Draft, DraftEntry
 from orchestrator.config.importers.yaml_document import YamlDocument, parse
 from orchestrator.model.errors import ConfigError
-from orchestrator.model.spec import name_fault
+from orchestrator.model.names import name_fault
 
 _CONDITIONS = {
     "process_started": "started",
@@ -34,7 +37,7 @@ _CONDITIONS = {
 }
 _LOGS = "output is in .orchestrate/logs; see `orchestrate logs`"
 _READ = frozenset(
-    """command entrypoint description disabled is_foreground environment working_dir availability depends_on
+    """command entrypoint description disabled is_foreground environment env_file working_dir availability depends_on
     readiness_probe liveness_probe ready_log_line shutdown namespace replicas vars is_daemon is_tty
     is_interactive""".split()
 )
@@ -53,6 +56,7 @@ _WHY = {
     "is_tui_disabled": "the merged stream is the default",
     "is_strict": "unknown keys are always errors",
 }
+_FLAGS = frozenset({"disable_ansi_colors", "is_elevated", "is_dotenv_disabled"})  # false is the default
 _SILENT = frozenset({"version"})
 _TOP = frozenset({"processes", "environment", "shell", "vars", "disable_env_expansion", *_SILENT})
 
@@ -60,12 +64,9 @@ _TOP = frozenset({"processes", "environment", "shell", "vars", "disable_env_expa
 def read(text: str, name: str) -> Draft:
     """Return the draft. Raises ConfigError if the file has no processes."""
     document = parse(text, name)
-    tree = document.tree
-    processes = tree.get("processes") if isinstance(tree, dict) else None
-    if not isinstance(processes, dict) or not processes:
-        raise ConfigError([f"cannot import {name}: it has no processes"])
+    processes, tree = document.tables("processes", name), document.tree
     draft = Draft(comments=[f"Converted from {name}."])
-    expands = tree.get("disable_env_expansion") is not True
+    expands = not flag(tree.get("disable_env_expansion"))
     for key in tree:
         if key not in _TOP and not str(key).startswith("x-"):
             draft.lose(document.line(key), key, _WHY.get(key, "no counterpart"))
@@ -105,7 +106,7 @@ def _convert_defaults(draft: Draft, document: YamlDocument, expands: bool) -> No
     draft.keys["defaults"] = defaults
 
 
-class _ProcessSection:
+class _ProcessSection(ConvertedTable):
     def __init__(
         self,
         document: YamlDocument,
@@ -115,25 +116,10 @@ class _ProcessSection:
         values: dict[str, Any],
         expands: bool,
     ) -> None:
-        self._document = document
-        self._draft = draft
-        self._name = name
+        super().__init__(document, draft, "processes", name)
         self._ours = ours
         self._values = values
         self._expands = expands
-        self.keys: dict[str, Any] = {}
-        self._comments: dict[str, str] = {}
-
-    def _lose(self, *key: str | int, text: str = "no counterpart") -> None:
-        path = ("processes", self._name, *key)
-        self._draft.lose(self._document.line(*path), ".".join(map(str, path)), text)
-
-    def _line(self, *key: str | int) -> int:
-        return self._document.line("processes", self._name, *key)
-
-    def _comment(self, key: str, ours: str) -> None:
-        if ours in self.keys and (comments := self._document.comment("processes", self._name, key)):
-            self._comments[ours] = "\n".join(comments)
 
     def _filled(self, value: Any, *key: str) -> str:
         """Return a text with its `{{.VAR}}` replaced."""
@@ -173,13 +159,13 @@ class _ProcessSection:
         if table.get("working_dir"):
             self.keys["cwd"] = self._text(table["working_dir"], "working_dir")
             self._comment("working_dir", "cwd")
-        for flag, why in (("disabled", "disabled"), ("is_foreground", "is_foreground")):
-            if table.get(flag) is True:
+        for key in ("disabled", "is_foreground"):
+            if flag(table.get(key)):
                 self.keys["autostart"] = False
-                self._comment(why, "autostart")
+                self._comment(key, "autostart")
         if table.get("schedule"):
             self.keys["autostart"] = False
-        if table.get("is_daemon") is True:
+        if flag(table.get("is_daemon")):
             self._lose("is_daemon", text="start it in the foreground: remove the option that makes it a daemon")
         namespace = text_of(table.get("namespace"))
         if namespace and namespace != "default":
@@ -194,22 +180,27 @@ class _ProcessSection:
         self._convert_shutdown(table)
         if (replicas := count(table.get("replicas"))) is not None and replicas > 1:
             self.keys["replicas"] = replicas
-        for key in table:
-            if key not in _READ and not str(key).startswith("x-"):
+        for key, value in table.items():
+            is_off = key in _FLAGS and flag(value) is False
+            if key not in _READ and not is_off and not str(key).startswith("x-"):
                 self._lose(key, text=_WHY.get(key, "no counterpart"))
-        comments = self._document.comment("processes", self._name)
+        comments = self._own_comments()
         if table.get("description"):
             comments += text_of(table["description"]).splitlines()
-        self._draft.entries.append(DraftEntry(ours, self.keys, comments, self._comments))
+        self._draft.entries.append(DraftEntry(ours, self.keys, comments, self.key_comments))
 
     def _convert_environment(self, table: dict[str, Any]) -> None:
         found, _ = variables(
             table.get("environment"),
             self._draft,
-            lambda *place: self._line("environment", *place),
+            lambda *place: self._place("environment", *place),
             f"processes.{self._name}.environment",
             expands=self._expands,
         )
+        if files := table.get("env_file"):
+            self.keys["env_file"] = [
+                self._text(file, "env_file") for file in (files if isinstance(files, list) else [files])
+            ]
         if found:
             self.keys["environment"] = {name: self._filled(text, "environment") for name, text in found.items()}
 
@@ -222,7 +213,9 @@ class _ProcessSection:
             if name not in self._ours:
                 self._lose("depends_on", name, text="no such process")
                 continue
-            word = text_of((how or {}).get("condition")) if isinstance(how, dict | None) else ""
+            how = how if isinstance(how, dict) else {}
+            self._lose_others(how, "condition", "depends_on", name)
+            word = text_of(how.get("condition"))
             found[self._ours[name]] = _CONDITIONS.get(word or "process_started", "")
             if not found[self._ours[name]]:
                 self._lose("depends_on", name, text=f"unknown condition {word!r}; waits until it has started")
@@ -244,6 +237,12 @@ class _ProcessSection:
             self.keys["alive"] = probe
             self._comment("liveness_probe", "alive")
 
+    def _lose_others(self, table: dict[str, Any], read: str, *path: str) -> None:
+        """Record the keys of a table that are not among those that are read."""
+        for key in table:
+            if key not in read.split() and not str(key).startswith("x-"):
+                self._lose(*path, key)
+
     def _probe(self, table: dict[str, Any], name: str) -> dict[str, Any]:
         probe = table.get(name)
         if not isinstance(probe, dict):
@@ -256,6 +255,8 @@ class _ProcessSection:
                 self._lose(name, "exec", "working_dir", text="put `cd DIR &&` before the command")
         elif isinstance(http, dict):
             self._convert_http(found, http, name)
+            if not found:  # and the reason is reported
+                return {}
         if not found:
             self._lose(name, text="has neither exec nor http_get")
             return {}
@@ -267,12 +268,19 @@ class _ProcessSection:
                 found[ours] = value
         if (failures := count(probe.get("failure_threshold"))) is not None and failures > 0:
             found["retries"] = failures
+        self._lose_others(
+            probe,
+            "exec http_get initial_delay_seconds period_seconds timeout_seconds success_threshold failure_threshold",
+            name,
+        )
         if (count(probe.get("success_threshold")) or 1) > 1:
             self._lose(name, "success_threshold", text="ready after one success")
         return found
 
     def _convert_http(self, found: dict[str, Any], http: dict[str, Any], name: str) -> None:
         port = self._text(http.get("port", http.get("num_port", "")), name, "http_get", "port")
+        if "{{" in port:  # reported as not known
+            return
         if port and not (port.isdecimal() and 0 < int(port) < 65536) and "$" not in port:
             self._lose(name, "http_get", "port", text=f"{port!r} is not a port")
             return
@@ -283,6 +291,7 @@ class _ProcessSection:
             self._lose(name, "http_get", "scheme", text=f"unknown scheme {scheme!r}")
             return
         found["http"] = f"{scheme}://{host}{port and ':' + port}{path if path.startswith('/') else '/' + path}"
+        self._lose_others(http, "host path scheme port num_port status_code headers", name, "http_get")
         status = http.get("status_code")
         if isinstance(status, int) and 100 <= status <= 599:
             found["status"] = status
@@ -296,28 +305,28 @@ class _ProcessSection:
         how = table.get("availability") if isinstance(table.get("availability"), dict) else {}
         assert isinstance(how, dict)
         word = text_of(how.get("restart", "no"))
-        if how.get("restart") is False:  # `restart: no` without quotes is false in YAML
+        if how.get("restart") is False:
             word = "no"
         policy = {"always": "always", "on_failure": "on-failure"}.get(word, "")
         plan: dict[str, Any] = {}
         if policy:
             most = count(how.get("max_restarts"))
-            plan["max"] = min(most + 1, 1000000) if most else "unlimited"  # `max` counts exits, not restarts
+            plan["max"] = exits_of(most) if most else "unlimited"
             if (pause := duration(how.get("backoff_seconds"))) is not None:
                 plan["backoff"] = [pause, pause]
             self.keys["restart"] = {"policy": policy, **plan}
             self._comment("availability", "restart")
         elif word not in ("no", "exit_on_failure", ""):
             self._lose("availability", "restart", text=f"unknown policy {word!r}")
-        if word == "exit_on_failure" or how.get("exit_on_end") is True:
+        if word == "exit_on_failure" or flag(how.get("exit_on_end")):
             self.keys["on_exit"] = "stop"
-            if word == "exit_on_failure" and how.get("exit_on_end") is not True:
+            if word == "exit_on_failure" and not flag(how.get("exit_on_end")):
                 self._lose("availability", "restart", text="the system stops whenever it exits, also with 0")
         else:
             self.keys["on_exit"] = "ignore"
-        for key in how:
-            if key not in ("restart", "max_restarts", "backoff_seconds", "exit_on_end", "exit_on_skipped"):
-                self._lose("availability", key)
+        if flag(how.get("exit_on_skipped")):
+            self._lose("availability", "exit_on_skipped", text="the system runs on if a dependency fails")
+        self._lose_others(how, "restart max_restarts backoff_seconds exit_on_end exit_on_skipped", "availability")
 
     def _convert_shutdown(self, table: dict[str, Any]) -> None:
         how = table.get("shutdown")
@@ -333,8 +342,9 @@ class _ProcessSection:
                 self._lose("shutdown", "signal", text=f"unknown signal {how['signal']!r}")
         if (timeout := duration(how.get("timeout_seconds"))) is not None:
             stop["timeout"] = timeout
-        if how.get("parent_only") is True or how.get("parent_only") == "yes":
+        if flag(how.get("parent_only")):
             stop["scope"] = "leader"
+        self._lose_others(how, "command signal timeout_seconds parent_only", "shutdown")
         if stop:
             self.keys["stop"] = stop
             self._comment("shutdown", "stop")

@@ -1,7 +1,7 @@
-"""What a directory looks like, to a first orchestrate.toml: Procfile, Django, Node, FastAPI, Flask, Celery, compose,
-Airflow. Pure.
+"""Derives a first orchestrate.toml from the files of a directory: Procfile, Django, Node, FastAPI, Flask, Celery,
+compose, Airflow. Pure.
 
-What cannot run on this machine is written as a comment, so that the definition is valid as it is.
+Components that cannot run on this machine are written as comments, so that the definition is valid.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CELERY_MODULES = ("celery_app.py", "celeryapp.py", "tasks.py", "worker.py", "ap
 
 
 def detect(nearby: Nearby) -> Draft:
-    """Return a definition of what the directory contains, or an example if that is nothing known."""
+    """Return a definition of what the directory contains, or an example if nothing is recognized."""
     draft = Draft(comments=list(ABOUT))
     if name := next((name for name in ("Procfile.dev", "Procfile") if name in nearby.names), ""):
         _add_procfile(draft, name, nearby)
@@ -241,7 +241,7 @@ def _comment_out(draft: Draft, nearby: Nearby) -> None:
         if fault := nearby.fault(entry.keys["command"]):
             entry.is_active = False
             entry.comments.append(f"Commented out: {fault}.")
-    if not draft.components:  # a step without components is of no use
+    if not draft.components:  # a step without components is useless
         for entry in draft.entries:
             entry.is_active = False
 

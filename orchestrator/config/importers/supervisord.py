@@ -10,17 +10,18 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.config.importers.convert import count, duration, names, signal_name, words_of
+from orchestrator.config.importers.convert import count, names, signal_name, words_of
 from orchestrator.config.importers.draft import Draft, DraftEntry, Nearby
 from orchestrator.config.importers.procfile import comments_above
 from orchestrator.config.interpolation import escape
 from orchestrator.model.errors import ConfigError
-from orchestrator.model.spec import name_fault
+from orchestrator.model.names import name_fault
 
 _SECTION = re.compile(r"\[([^\]]+)\]")
 _KEY = re.compile(r"([^:=\s][^:=]*?)\s*[:=]\s*(.*)")
 _COMMENT = re.compile(r"\s[;#].*$")
 _EXPANSION = re.compile(r"%\((?P<name>\w+)\)(?P<format>0?\d*[sd])|%%")
+_PLAIN = re.compile(r"[\w@%+=:,./-]+")
 _LOGS = "output is in .orchestrate/logs; see `orchestrate logs`"
 _OWN = {
     "supervisorctl": "use the commands of orchestrate, such as `orchestrate ps`",
@@ -36,7 +37,6 @@ _SILENT = {
     "process_name": ("%(program_name)s", "%(program_name)s_%(process_num)02d", "%(program_name)s_%(process_num)d"),
     "numprocs_start": ("0",),
     "killasgroup": ("true", "false"),
-    "startsecs": ("0", "1"),
 }
 _WHY = {
     "priority": "gives an order only; use `depends_on`",
@@ -69,8 +69,12 @@ class Section:
 
 
 def sections(text: str, name: str) -> list[Section]:
-    """Return the sections of an INI file as supervisord reads it. Raises ConfigError with the line of a fault."""
-    found: list[Section] = []
+    """Return the sections of an INI file as supervisord reads it: those of the same name are one, and later values win.
+
+    Raises ConfigError with the line of a fault.
+    """
+    found: dict[str, Section] = {}
+    section: Section | None = None
     lines = text.removeprefix("\ufeff").splitlines()
     key = ""
     for number, line in enumerate(lines, 1):
@@ -78,28 +82,31 @@ def sections(text: str, name: str) -> list[Section]:
         if not stripped or stripped[0] in ";#":
             continue
         content = _COMMENT.sub("", line).rstrip()
-        if line[0].isspace() and key:
-            found[-1].values[key] += "\n" + content.strip()
+        if line[0].isspace() and key and section:
+            section.values[key] += "\n" + content.strip()
             continue
         key = ""
         if match := _SECTION.match(content):
-            found.append(Section(match[1].strip(), number, comments_above(lines, number, ";#")))
-        elif (match := _KEY.fullmatch(content.strip())) and found:
+            label = ":".join(part.strip() for part in match[1].split(":", 1))
+            section = found.setdefault(label, Section(label, number, []))
+            section.comments += comments_above(lines, number, ";#")
+        elif (match := _KEY.fullmatch(content.strip())) and section:
             key = match[1].strip().lower()
-            found[-1].values[key] = match[2].strip()
-            found[-1].lines[key] = number
+            section.values[key] = match[2].strip()
+            section.lines[key] = number
             if comments := comments_above(lines, number, ";#"):
-                found[-1].key_comments[key] = comments
+                section.key_comments[key] = comments
         else:
             what = "a key before the first section" if match else "neither a [section] nor key=value"
             raise ConfigError([f"cannot read {name}:{number}: {what}"])
-    return found
+    return list(found.values())
 
 
 def read(text: str, name: str, nearby: Nearby) -> Draft:
     """Return the draft. Raises ConfigError if the file has no programs."""
     draft = Draft(comments=[f"Converted from {name}."])
     programs: list[Section] = []
+    systems: list[Section] = []
     groups: dict[str, list[str]] = {}
     for section in sections(text, name):
         kind, _, label = section.name.partition(":")
@@ -109,26 +116,38 @@ def read(text: str, name: str, nearby: Nearby) -> Draft:
             for program in section.values.get("programs", "").split(","):
                 groups.setdefault(program.strip(), []).append(label.strip())
         elif kind == "supervisord":
-            _convert_system(draft, section, nearby)
+            systems.append(section)
         elif kind == "include":
             files = section.values.get("files", "")
             draft.lose(section.line, "include", f"not followed; import {files} too" if files else "not followed")
         else:
             why = _OWN.get(kind, "no counterpart")
             draft.lose(section.line, section.name, why)
-    ours = names(program.name.partition(":")[2].strip() for program in programs)
+    for section in systems:
+        _convert_system(draft, section, nearby, all(map(_is_beside, programs)))
+    ours = names(program.name.partition(":")[2] for program in programs)
     for section in programs:
-        label = section.name.partition(":")[2].strip()
-        _Program(draft, nearby, section, label, ours[label]).convert(groups.get(label, []))
+        label = section.name.partition(":")[2]
+        one = _Program(draft, nearby, section, label, ours[label], is_beside=_is_beside(section))
+        one.convert(groups.get(label, []))
     if not draft.components:
-        raise ConfigError([f"cannot import {name}: it has no [program:NAME] with a command"])
+        faults = [loss for loss in draft.losses if loss.key.startswith("program:") and loss.key.endswith(".command")]
+        raise ConfigError(
+            [f"cannot import {name}:{loss.line}: {loss.key}: {loss.text}" for loss in faults]
+            or [f"cannot import {name}: it has no [program:NAME] with a command"]
+        )
     return draft
 
 
-def _convert_system(draft: Draft, section: Section, nearby: Nearby) -> None:
+def _is_beside(program: Section) -> bool:
+    """Return whether a program runs in the directory of the file, so that paths relative to that are right."""
+    return program.values.get("directory", "%(here)s").rstrip("/") in ("%(here)s", ".", "")
+
+
+def _convert_system(draft: Draft, section: Section, nearby: Nearby, is_beside: bool) -> None:
     for key, line in section.lines.items():
         if key == "environment":
-            one = _Program(draft, nearby, section, "supervisord", "")
+            one = _Program(draft, nearby, section, "supervisord", "", is_beside=is_beside)
             if found := one.variables():
                 draft.keys["defaults"] = {"environment": found}
         elif not (key == "nodaemon" and section.values[key] == "true"):
@@ -136,12 +155,16 @@ def _convert_system(draft: Draft, section: Section, nearby: Nearby) -> None:
 
 
 class _Program:
-    def __init__(self, draft: Draft, nearby: Nearby, section: Section, label: str, ours: str) -> None:
+    def __init__(
+        self, draft: Draft, nearby: Nearby, section: Section, label: str, ours: str, *, is_beside: bool
+    ) -> None:
         self._draft = draft
         self._nearby = nearby
         self._section = section
         self._label = label
         self._ours = ours
+        self._is_beside = is_beside
+        self._group = label
         self.keys: dict[str, Any] = {}
 
     def _lose(self, key: str, text: str = "no counterpart") -> None:
@@ -161,10 +184,11 @@ class _Program:
                 number = f"$((${{PS##*.}} - 1{self._first()}))"
                 width = match["format"].rstrip("sd")
                 return f"$(printf %{width}d {number})" if width else number
+            if name == "here":
+                return self._here(key, in_shell=in_shell)
             known = {
                 "program_name": self._label,
-                "group_name": self._label,
-                "here": escape(self._nearby.directory) if "directory" in self._section.values else ".",
+                "group_name": self._group,
                 "numprocs": self._section.values.get("numprocs", "1"),
             }
             if in_shell:
@@ -180,6 +204,14 @@ class _Program:
             at = match.end()
         return "".join(parts) + (text[at:] if in_shell else escape(text[at:]))
 
+    def _here(self, key: str, *, in_shell: bool) -> str:
+        """Return the directory of the file: `.` if it is the working directory too, which `cwd` starts from."""
+        if self._is_beside or key == "directory":
+            return "."
+        directory = self._nearby.directory
+        self._lose(key, f"%(here)s is written as {directory}, because the working directory is another one")
+        return directory if in_shell else escape(directory)
+
     def _first(self) -> str:
         start = self._section.values.get("numprocs_start", "0")
         return f" + {start}" if start.isdecimal() and int(start) else ""
@@ -187,6 +219,7 @@ class _Program:
     def convert(self, groups: list[str]) -> None:
         """Add the program as a component."""
         values = self._section.values
+        self._group = groups[0] if groups else self._label
         if self._ours != self._label:
             self._lose("", f"renamed to {self._ours}")
         if not self._convert_command(values.get("command", "")):
@@ -201,16 +234,19 @@ class _Program:
             self.keys["tags"] = tags
         self._convert_restart()
         self._convert_stop()
-        if (replicas := count(values.get("numprocs", "1"))) is not None and replicas != 1:
+        if (replicas := self._number("numprocs", 1)) != 1:
             self.keys["replicas"] = replicas
-        seconds = values.get("startsecs", "1")
-        if seconds.isdecimal() and int(seconds) > 1 and (delay := duration(int(seconds))) is not None:
-            self.keys["ready"] = {"delay": delay}
         self.keys["on_exit"] = "ignore"
         if found := self.variables():
             self.keys["environment"] = found
         self._lose_others()
-        ours_of = {"command": "command", "directory": "cwd", "autorestart": "restart", "stopsignal": "stop"}
+        ours_of = {
+            "command": "command",
+            "directory": "cwd",
+            "autorestart": "restart",
+            "startsecs": "ready",
+            "stopsignal": "stop",
+        }
         comments = {
             ours_of[key]: "\n".join(found)
             for key, found in self._section.key_comments.items()
@@ -223,9 +259,9 @@ class _Program:
         command = " ".join(command.split("\n"))
         words = words_of(command)
         if not words:
-            self._lose("command" if command else "", "not a command line" if command else "has no command")
+            self._lose("command" if command else "", "a quote has no end" if command else "has no command")
             return False
-        plain = _EXPANSION.sub("x", command)
+        plain = self._without_expansions(command)
         if "process_num" in command or "host_node_name" in command:
             self.keys["command"] = "exec " + " ".join(self._quoted(word) for word in words)
         elif words[:2] in (["sh", "-c"], ["/bin/sh", "-c"]) and len(words) == 3:
@@ -237,11 +273,17 @@ class _Program:
         return True
 
     def _quoted(self, word: str) -> str:
-        """Quote a word for the shell, with what stands for an expansion in double quotes."""
-        if re.fullmatch(r"[\w@%+=:,./-]+", _EXPANSION.sub("x", word)):
+        """Quote a word for the shell; write expansions in double quotes."""
+        if _PLAIN.fullmatch(self._without_expansions(word)):
             return self._expand(word, "command", in_shell=True)
         literal = re.sub(r'([\\"$`])', r"\\\1", word)
         return f'"{self._expand(literal, "command", in_shell=True)}"'
+
+    def _without_expansions(self, text: str) -> str:
+        """Return a text with harmless letters for its expansions, except for a directory that needs quotes."""
+        if not self._is_beside and not _PLAIN.fullmatch(self._nearby.directory):
+            text = text.replace("%(here)s", "' '")
+        return _EXPANSION.sub("x", text)
 
     def variables(self) -> dict[str, str]:
         """Return `environment`: NAME=value pairs, separated by commas, values in quotes or not."""
@@ -263,20 +305,33 @@ class _Program:
     def _convert_restart(self) -> None:
         values = self._section.values
         word = values.get("autorestart", "unexpected").lower()
-        plan: dict[str, Any] = {}
-        if (retries := count(values.get("startretries"))) is not None:
-            plan["max"] = retries or 1
-        if word in _TRUE:
-            policy = "always"
-        elif word in _FALSE:
-            policy = ""
-        else:
-            policy = "on-failure"
+        policy = "always" if word in _TRUE else "" if word in _FALSE else "on-failure"
+        delay = self._number("startsecs", 1, 86399)
+        retries = self._number("startretries", 3, 999999)
         if policy:
-            self.keys["restart"] = {"policy": policy, **plan} if plan else policy
+            # A run of `startsecs` and the pause before it end the backoff: supervisord has none after such a run.
+            self.keys["restart"] = {"policy": policy, "max": "unlimited", "within": delay + 1}
+            if delay:
+                self.keys["restart"]["same_exits"] = retries + 1
+            if delay and "startretries" in values:
+                self._lose("startretries", "counts only equal exits before it was ready once; all others are restarted")
+        elif delay and retries and "startretries" in values:
+            self._lose("startretries", "not restarted, also if it exits within startsecs")
+        if delay and (policy or delay != 1):
+            self.keys["ready"] = {"delay": delay}
         codes = [code.strip() for code in values.get("exitcodes", "0").split(",")]
         if codes != ["0"] and all(code.isdecimal() and int(code) < 256 for code in codes):
             self.keys["success_exit_codes"] = [int(code) for code in codes]
+        elif codes != ["0"]:
+            self._lose("exitcodes", "not a list of numbers from 0 to 255")
+
+    def _number(self, key: str, usual: int, most: int = 1000) -> int:
+        """Return the number of a key from 0 to `most`, or `usual`; record a value that is not one."""
+        text = self._section.values.get(key)
+        found = count(text, most)
+        if text is not None and found is None:
+            self._lose(key, f"{text!r} is not a number from 0 to {most}")
+        return usual if found is None else found
 
     def _convert_stop(self) -> None:
         values = self._section.values
@@ -286,9 +341,8 @@ class _Program:
                 stop["signal"] = name
             else:
                 self._lose("stopsignal", f"unknown signal {values['stopsignal']!r}")
-        wait = values.get("stopwaitsecs", "")
-        if wait.isdecimal() and (timeout := duration(int(wait))) is not None:
-            stop["timeout"] = timeout
+        if "stopwaitsecs" in values:
+            stop["timeout"] = self._number("stopwaitsecs", 10, 86400)
         if values.get("stopasgroup", "").lower() in _FALSE and "stopasgroup" in values:
             stop["scope"] = "leader"
         if stop:

@@ -1,4 +1,8 @@
-"""YAML to plain values whose lines and comments are known. Pure. The only file that imports PyYAML."""
+"""YAML to plain values whose lines and comments are known. Pure. The only file that imports PyYAML.
+
+Plain scalars mean what they mean to go-yaml v3, which docker compose and process-compose use: the core schema of YAML
+1.2. So `on`, `off`, `yes`, `no` and `1:30` are texts; PyYAML reads them as YAML 1.1 does.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +34,50 @@ class YamlDocument:
                 return line
         return 0
 
+    def tables(self, key: str, name: str) -> dict[str, Any]:
+        """Return the tables below a key of the file `name`. Raises ConfigError if there is none."""
+        found = self.tree.get(key) if isinstance(self.tree, dict) else None
+        if not isinstance(found, dict) or not found:
+            raise ConfigError([f"cannot import {name}: it has no {key}"])
+        return found
+
     def comment(self, *path: str | int) -> list[str]:
         """Return the comments of a key."""
         return list(self.comments.get(path, ()))
 
 
+_TAG = "tag:yaml.org,2002:"
+_PLAIN = (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(?:(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    ("merge", r"<<", "<"),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """Resolves plain scalars by `_PLAIN` only."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in _PLAIN:
+    _Loader.add_implicit_resolver(_TAG + _tag, re.compile(rf"(?:{_pattern})\Z"), list(_first))
+
+
+def _integer(text: str) -> int:
+    """Read an integer; one with a leading 0 is octal, as in go-yaml."""
+    digits = text.replace("_", "")
+    return int(digits, 8 if re.fullmatch(r"[-+]?0[0-7]+", digits) else 0)
+
+
 def parse(text: str, name: str) -> YamlDocument:
     """Read the first document of a file. Raises ConfigError with the line of a syntax error."""
-    loader = yaml.SafeLoader(text)
+    loader = _Loader(text)
     try:
         node = loader.get_node() if loader.check_node() else None
         found = YamlDocument(None)
@@ -84,12 +124,10 @@ class _YamlReader:
 
     def _scalar(self, node: yaml.Node) -> Any:
         assert isinstance(node, yaml.ScalarNode)
-        if node.tag in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:binary"):
+        if node.tag in (_TAG + "timestamp", _TAG + "binary") or node.tag.startswith("!"):  # a tag of the application
             return node.value
-        if re.fullmatch(r"\d+(?::[0-5]?\d)+", node.value):  # 22:22 is text, not a number in base 60
-            return node.value
-        if node.tag.startswith("!"):  # a tag of the application
-            return node.value
+        if node.tag == _TAG + "int":
+            return _integer(node.value)
         return self._loader.construct_object(node)
 
     def _record(self, key: yaml.Node, value: yaml.Node, path: Path) -> None:

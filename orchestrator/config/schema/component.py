@@ -1,19 +1,16 @@
-"""The keys of orchestrate.toml: one table for reading, for the JSON Schema and for what is told of a mistake.
+"""The keys of a component and of an initial step, for reading, for the JSON Schema and for messages about mistakes.
 
-A key is an entry here and a field of `definition.Member` (tests hold that). The probes are in `probekeys`.
+A key is an entry here and a field of `definition.ComponentDefinition`; tests check that. Probes are in `probes.py`, how
+a component is stopped and restarted in `stop_restart.py`, the keys of the whole system in `system.py`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.config.definition import EnvFile
-from orchestrator.config.durations import parse_duration
 from orchestrator.config.schema.fields import (
-    DAY,
-    SECONDS,
     SOON,
     ByType,
     Choice,
@@ -25,21 +22,17 @@ from orchestrator.config.schema.fields import (
     SchemaKey,
     Table,
     Text,
+    enum_words,
 )
 from orchestrator.config.schema.limits import IDENTITY
-from orchestrator.config.schema.probes import ALIVE, ARGV, FAILED, READY, WORDS, template
-from orchestrator.model import errors
+from orchestrator.config.schema.probes import ALIVE, FAILED, READY, WORDS, template
+from orchestrator.config.schema.stop_restart import RESTART, STOP
+from orchestrator.model.names import name_fault
 from orchestrator.model.prompt_rules import PromptAction, Rule
 from orchestrator.model.spec import (
     Condition,
     Dependency,
     OnExit,
-    RestartPlan,
-    RestartPolicy,
-    Scope,
-    StopPlan,
-    StopStep,
-    name_fault,
 )
 
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
@@ -48,22 +41,11 @@ _BASIC = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 COLORS = (*_BASIC, *(f"bright_{color}" for color in _BASIC))
 
 
-def _words(kind: Any, elsewhere: Mapping[str, str] | None = None, **aliases: Any) -> Choice:
-    return Choice({member.value: member for member in kind}, aliases, elsewhere or {})
-
-
 def _variable_fault(name: str) -> str:
     return "" if re.match(VARIABLE, name) else "a variable starts with a letter or underscore"
 
 
-def _signal(word: str | int) -> int:
-    number = errors.signal_number(str(word))
-    if number is None:
-        raise ValueError(f"{word!r} is not a signal; write TERM, INT, QUIT, HUP, USR1 …")
-    return number
-
-
-_TEXTS = ListOf(Text())
+TEXTS = ListOf(Text())
 _FILE = Made(
     Table(
         {
@@ -74,14 +56,13 @@ _FILE = Made(
     lambda read: EnvFile(**read),
 )
 _ONE_FILE = ByType({str: Made(Text(), EnvFile), dict: _FILE})
-_FILES = ByType(
+FILES = ByType(
     {
         list: ListOf(_ONE_FILE),
         str: Made(Text(), lambda text: (EnvFile(text),)),
         dict: Made(_FILE, lambda file: (file,)),
     }
 )
-_SIGNAL = Made(ByType({str: Text("the name of a signal"), int: Number(1, 64, whole=True)}), _signal)
 _COMMAND = ByType({str: Text("a command"), list: WORDS})
 _VALUE = Made(ByType({str: Text(empty=True), int: Number(-1e18, 1e18, whole=True), float: Number(-1e300, 1e300)}), str)
 _VARIABLES = MapOf(_VALUE, _variable_fault, VARIABLE)
@@ -100,140 +81,7 @@ def _shell(text: str) -> tuple[str, ...]:
 
 
 _SHELL = ByType({str: Made(Text("a shell"), _shell), list: WORDS})
-
-# Stop
-
-_STEPS = Made(
-    ListOf(ByType({str: Made(Text(), lambda text: _step(text)), int: SECONDS, float: SECONDS}), least=1),
-    lambda values: _steps(values),
-)
-
-
-def _step(text: str) -> int | float:
-    """Return the number of a signal, or the seconds of a duration with a unit."""
-    seconds = parse_duration(text)
-    if seconds is None:
-        return _signal(text)
-    if seconds > DAY:
-        raise ValueError(f"must be at most {DAY:g} seconds, not {text!r}")
-    return seconds
-
-
-def _steps(values: tuple[int | float, ...]) -> tuple[StopStep, ...]:
-    """Read TERM, 15.0, TERM, 3.0, KILL: signals are ints here, seconds floats."""
-    steps: list[StopStep] = []
-    for value in values:
-        if isinstance(value, int):
-            steps.append(StopStep(value, 0.0))
-        elif not steps or steps[-1].wait:
-            raise ValueError('must begin with a signal, and seconds follow a signal: ["TERM", 10, "KILL"]')
-        else:
-            steps[-1] = StopStep(steps[-1].signal, value)
-    return tuple(steps)
-
-
-AFTERWARDS = 2.0  # seconds from the signal to the kill, where keys or a command did not end it
-
-
-def _stop(read: dict[str, Any]) -> StopPlan:
-    usual = StopPlan()
-    scope = read.get("scope", usual.scope)
-    ways = [key for key in ("sequence", "keys", "command") if key in read]
-    if len(ways) > 1:
-        raise ValueError(f"has {' and '.join(ways)}; one of them says how it begins")
-    if "sequence" in read:
-        if "signal" in read or "timeout" in read:
-            raise ValueError("has a sequence, which says signal and timeout already")
-        return StopPlan(read["sequence"], scope)
-    step = StopStep(read.get("signal", usual.steps[0].signal), read.get("timeout", usual.steps[0].wait))
-    if not ways:
-        return StopPlan((step,), scope)
-    first = StopStep(0, step.wait, keys=read.get("keys", ""), command=read.get("command", ()))
-    return StopPlan((first, StopStep(step.signal, AFTERWARDS)), scope)
-
-
-STOP = Made(
-    Table(
-        {
-            "signal": SchemaKey(_SIGNAL, "The first signal (TERM)."),
-            "timeout": SchemaKey(SECONDS, "Seconds from the signal to the kill (10)."),
-            "scope": SchemaKey(
-                _words(Scope), "Which processes get the signal at once: leader, group (the default) or tree."
-            ),
-            "keys": SchemaKey(
-                Text("what is typed"), "Keys to type into its terminal first; the signal follows after the timeout."
-            ),
-            "command": SchemaKey(
-                ARGV, "A command that runs first, beside it, in its environment; the signal follows after the timeout."
-            ),
-            "sequence": SchemaKey(_STEPS, 'Signals and the seconds after each: ["TERM", 15, "TERM", 3, "KILL"].'),
-        }
-    ),
-    _stop,
-)
-
-# Restart
-
-_BACKOFF = ListOf(SECONDS, least=2)
-
-
-def _restart(read: dict[str, Any]) -> RestartPlan:
-    plain = {key: value for key, value in read.items() if key != "backoff"}
-    if "backoff" not in read:
-        return RestartPlan(**plain)
-    if len(read["backoff"]) != 2 or read["backoff"][0] > read["backoff"][1]:
-        raise ValueError("backoff must be two numbers of seconds, the first pause and the longest")
-    first, cap = read["backoff"]
-    return RestartPlan(**plain, first=first, cap=cap)
-
-
-_POLICY = _words(
-    RestartPolicy,
-    {
-        "unless-stopped": "'always' (what is stopped on request stays stopped)",
-        "on_failure": "'on-failure'",
-        "onfailure": "'on-failure'",
-        "exit_on_failure": 'on_exit = "stop"',
-    },
-    no=RestartPolicy.NEVER,
-)
-RESTART = ByType(
-    {
-        str: Made(_POLICY, RestartPlan),
-        dict: Made(
-            Table(
-                {
-                    "policy": SchemaKey(_POLICY, "When to restart: never (the default), on-failure, always."),
-                    "max": SchemaKey(
-                        ByType({int: Number(0, 1000000, whole=True), str: Choice({"unlimited": 0}, {})}),
-                        'Give up after this number of exits within `within` seconds (5); 0 or "unlimited": never.',
-                    ),
-                    "within": SchemaKey(SECONDS, "Seconds in which exits are counted for `max` (300)."),
-                    "same_exits": SchemaKey(
-                        Number(0, 1000000, whole=True),
-                        "Give up after this many equal exits in a row before it was ready (0: never, the default).",
-                    ),
-                    "backoff": SchemaKey(_BACKOFF, "The first and the longest pause, in seconds ([1, 60])."),
-                },
-                {
-                    "max_restarts": "'max'",
-                    "max_attempts": "'max'",
-                    "retries": "'max'",
-                    "condition": "'policy'",
-                    "restart": "'policy'",
-                    "window": "'within'",
-                    "delay": "'backoff'",
-                    "backoff_seconds": "'backoff'",
-                },
-            ),
-            _restart,
-        ),
-    }
-)
-
-# Dependencies
-
-_CONDITION = _words(
+_CONDITION = enum_words(
     Condition,
     {"healthy": "'ready'", "running": "'started'", "exited": "'completed'", "completed_successfully": "'succeeded'"},
     service_started=Condition.STARTED,
@@ -262,15 +110,13 @@ DEPENDS_ON = ByType(
             MapOf(ByType({str: Made(_CONDITION, lambda word: (word, False)), dict: _LONG}), lambda name: "", ".*"),
             lambda read: tuple(Dependency(name, *how) for name, how in read.items()),
         ),
-        list: Made(_TEXTS, lambda names: tuple(Dependency(name) for name in dict.fromkeys(names))),
+        list: Made(TEXTS, lambda names: tuple(Dependency(name) for name in dict.fromkeys(names))),
     }
 )
 
-# Prompts
-
 
 def prompt_pattern(text: str) -> str:
-    """Return a regular expression for a prompt that is one. Raises ValueError."""
+    """Return a valid regular expression for a prompt. Raises ValueError."""
     try:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
@@ -308,11 +154,8 @@ EXPECT = ListOf(
         _rule,
     )
 )
-
-# Members and the system
-
-# What docker compose, process-compose, mprocs, supervisord and systemd call it.
-_ELSEWHERE = {
+# The names in docker compose, process-compose, mprocs, supervisord and systemd.
+ELSEWHERE = {
     "env": "'environment'",
     "env_vars": "'environment'",
     "env_files": "'env_file'",
@@ -377,13 +220,6 @@ _ELSEWHERE = {
     "ports": "'port'",
     "image": 'command = "docker run … IMAGE"',
 }
-_SYSTEM_ELSEWHERE = {
-    **dict.fromkeys(
-        ("services", "service", "processes", "process", "procs", "programs", "program", "apps"), "[components.NAME]"
-    ),
-    "env": "'env_file', or 'environment' in [components.NAME]",
-    "environment": "'env_file', or 'environment' in [components.NAME]",
-}
 _COMMON = {
     "command": SchemaKey(
         _COMMAND, "A string for `sh -c`, unchanged; or a list, which runs without a shell.", required=True, stand_in=":"
@@ -392,7 +228,7 @@ _COMMON = {
         Text("a directory"), "Its working directory; relative to the file's directory, which is the default."
     ),
     "environment": SchemaKey(_VARIABLES, "Its variables; they override all others."),
-    "env_file": SchemaKey(_FILES, 'Its own .env files; { path = "…", required = false } may be missing.'),
+    "env_file": SchemaKey(FILES, 'Its own .env files; { path = "…", required = false } may be missing.'),
     "tty": SchemaKey(Flag(), "true: a terminal (the default); false: pipes, with standard error separate."),
     "stop": SchemaKey(STOP, "How it is stopped."),
     **IDENTITY,
@@ -408,7 +244,7 @@ _COMMON = {
     "shell": SchemaKey(
         _SHELL, 'Runs a command that is a string: "bash", or ["bash", "-euo", "pipefail", "-c"] (/bin/sh -c).'
     ),
-    "unset": SchemaKey(_TEXTS, "Variables of the shell and of .env files to remove: names, or patterns like AWS_*."),
+    "unset": SchemaKey(TEXTS, "Variables of the shell and of .env files to remove: names, or patterns like AWS_*."),
 }
 COMPONENT = Table(
     {
@@ -418,7 +254,7 @@ COMPONENT = Table(
             ListOf(Made(Text("a tag"), _tag)), "Its tags; `+backend` names all components with the tag backend."
         ),
         "autostart": SchemaKey(Flag(), "false: started only by name, or if a component that starts needs it (true)."),
-        "profiles": SchemaKey(_TEXTS, "Started only with one of these profiles, or by name."),
+        "profiles": SchemaKey(TEXTS, "Started only with one of these profiles, or by name."),
         "port": SchemaKey(
             ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "PORT of its first instance."
         ),
@@ -430,7 +266,7 @@ COMPONENT = Table(
         "alive": SchemaKey(ALIVE, "Its liveness, checked once it is ready; if a check fails, it is restarted."),
         "restart": SchemaKey(RESTART, "Whether it is restarted when it exits."),
         "on_exit": SchemaKey(
-            _words(OnExit),
+            enum_words(OnExit),
             "What its exit does to the system if it is not restarted: stop or ignore. Default: stop, or ignore"
             " if it is given up after restarts.",
         ),
@@ -440,61 +276,19 @@ COMPONENT = Table(
         "expect": SchemaKey(EXPECT, "What to do at a prompt."),
         "color": SchemaKey(Choice({color: color for color in COLORS}, {}), "The color of its prefix."),
         "start_after": SchemaKey(
-            _TEXTS,
+            TEXTS,
             "Components that start first, for speed: until they print what their log probes look for.",
         ),
-        "stop_before": SchemaKey(_TEXTS, "Components that do not stop before this one is down."),
+        "stop_before": SchemaKey(TEXTS, "Components that do not stop before this one is down."),
     },
-    _ELSEWHERE,
+    ELSEWHERE,
 )
 INIT = Table(
     {
         **_COMMON,
-        "for": SchemaKey(_TEXTS, "Components that need the step; it is skipped if none of them starts (all)."),
+        "for": SchemaKey(TEXTS, "Components that need the step; it is skipped if none of them starts (all)."),
         "unless": SchemaKey(_COMMAND, "A command; if it succeeds, the step is skipped."),
         "timeout": SchemaKey(SOON, "Seconds after which the step counts as failed."),
     },
-    {key: ours for key, ours in _ELSEWHERE.items() if ours.strip("'") in _COMMON},
-)
-AIRFLOW = Table(
-    {
-        "home": SchemaKey(
-            Text("a directory"), "AIRFLOW_HOME (the variable, else ~/airflow); relative to the file's directory."
-        ),
-        "airflow": SchemaKey(Text("a path"), "The airflow command, or its environment (the command on PATH)."),
-        "executor": SchemaKey(Text("an executor"), "[core] executor."),
-        "port": SchemaKey(
-            ByType({int: Number(1, 65535, whole=True), str: Text("a port")}), "The port of the web interface."
-        ),
-        "bind": SchemaKey(Text("an address"), "The address that the web interface listens on."),
-        "any_port": SchemaKey(Flag(), "Whether to use free ports instead of those that are in use (false)."),
-        "wait_for_database": SchemaKey(SECONDS, "Seconds to retry if the database does not answer (30)."),
-        "workers": SchemaKey(Number(0, 1000, whole=True), "Celery workers here, if CeleryExecutor runs the tasks (1)."),
-        "concurrency": SchemaKey(
-            Number(1, 10_000, whole=True), "Tasks that each worker runs at a time (as configured)."
-        ),
-        "queues": SchemaKey(_TEXTS, "Queues that the workers serve (as configured)."),
-        "worker_grace": SchemaKey(SECONDS, "Seconds for running tasks when a worker stops (60)."),
-        "flower": SchemaKey(Flag(), "Whether to start Flower, Celery's web interface (false)."),
-        "with": SchemaKey(_TEXTS, "Servers to start with Airflow: redis, postgresql."),
-        "only": SchemaKey(_TEXTS, "Start only these components of Airflow."),
-        "except": SchemaKey(_TEXTS, "All components of Airflow but these."),
-    }
-)
-_DEFAULTS = (
-    *("environment", "cwd", "shell", "unset", "stop", "restart", "color", "on_failure", "after_exit"),
-    *IDENTITY,
-)
-DEFAULTS = Table({key: COMPONENT.keys[key] for key in _DEFAULTS}, _ELSEWHERE)
-SYSTEM = Table(
-    {
-        "defaults": SchemaKey(
-            DEFAULTS, "Keys for all components and initial steps that do not have them; variables are merged."
-        ),
-        "env_file": SchemaKey(_FILES, '.env files for all; { path = "…", required = false } may be missing.'),
-        "init": SchemaKey(MapOf(INIT, name_fault, NAME), "Steps that run one after another before the components."),
-        "components": SchemaKey(MapOf(COMPONENT, name_fault, NAME), "The programs of the system."),
-        "airflow": SchemaKey(AIRFLOW, "Adds the components of Apache Airflow; tables with their names override them."),
-    },
-    _SYSTEM_ELSEWHERE,
+    {key: ours for key, ours in ELSEWHERE.items() if ours.strip("'") in _COMMON},
 )

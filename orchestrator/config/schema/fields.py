@@ -1,9 +1,9 @@
-"""What a value in a definition may look like: each shape reads one kind of value, and describes it as JSON Schema.
+"""The shapes of values in a definition: each reads one kind of value, and describes it as JSON Schema.
 
-A shape converts plain TOML values to those of the engine. A mistake is reported with the place of the value and
-never stops the reading of the others.
+A shape converts plain TOML values to those of the spec. A mistake is reported with the place of the value and never
+prevents the reading of other values.
 
-Shapes made of shapes: lists, tables with known keys and with names that the user gives. Pure.
+Some shapes consist of others: lists, tables with known keys, and tables with the user's names. Pure.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from typing import Any, NoReturn, Protocol
 
 from orchestrator.config.definition import Document, Path
 from orchestrator.config.diagnostics import Report, did_you_mean
-from orchestrator.config.durations import PATTERN, parse_duration
-from orchestrator.config.sizes import PATTERN as PATTERN_OF_SIZE
-from orchestrator.config.sizes import parse_size, write_size
+from orchestrator.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size, write_size
 
 Schema = dict[str, Any]
 
@@ -30,8 +28,8 @@ TYPES = {
 }
 
 
-class Fault(Exception):
-    """A value is not what it should be; it has been reported."""
+class InvalidValue(Exception):
+    """An invalid value, which has been reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +50,12 @@ class At:
         self.report.problem(self.document.place(self.path), f"{name}: {text}" if name else text)
 
     def fault(self, text: str) -> NoReturn:
-        """Report a problem here and give the value up."""
+        """Report a problem here and discard the value."""
         self.problem(text)
-        raise Fault
+        raise InvalidValue
 
     def mismatch(self, expected: str, value: object) -> NoReturn:
-        """Say what was expected and what there is."""
+        """Report what was expected and what was found."""
         shown = repr(value) if isinstance(value, str) and len(value) < 40 else TYPES.get(type(value), "a date or time")
         if isinstance(value, bool | int | float):
             shown = str(value).lower() if isinstance(value, bool) else f"{value!r:.40}"
@@ -68,7 +66,7 @@ class Shape(Protocol):
     """One kind of value."""
 
     def read(self, value: object, at: At) -> Any:
-        """Return what the value means; raises Fault, having reported it."""
+        """Return what the value means; raises InvalidValue, having reported it."""
 
     def schema(self) -> Schema:
         """Describe it as JSON Schema."""
@@ -76,7 +74,7 @@ class Shape(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text without NUL bytes; `meaning` says what of, `empty` whether it may be empty."""
+    """A text without NUL bytes; `meaning` is its role, `empty` says whether it may be empty."""
 
     meaning: str = "a string"
     empty: bool = False
@@ -111,7 +109,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number between two others, both included; a `whole` one, or any."""
+    """A number between two others, both included; with `whole`, an integer."""
 
     low: float
     high: float
@@ -119,7 +117,7 @@ class Number:
     unit: str = ""
 
     def read(self, value: object, at: At) -> Any:
-        """Return an int where it is a whole number, else a float."""
+        """Return an int if it is a whole number, else a float."""
         is_number = isinstance(value, int if self.whole else int | float) and not isinstance(value, bool)
         if not is_number or not self.low <= value <= self.high:  # type: ignore[operator]
             kind = "a whole number" if self.whole else "a number"
@@ -149,7 +147,7 @@ class Duration:
     def schema(self) -> Schema:
         """Describe it."""
         number = {"type": "number", "minimum": self.low, "maximum": self.high}
-        return {"anyOf": [number, {"type": "string", "pattern": PATTERN}]}
+        return {"anyOf": [number, {"type": "string", "pattern": DURATION_PATTERN}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +165,7 @@ class Size:
 
     def schema(self) -> Schema:
         """Describe it."""
-        return {"anyOf": [{"type": "integer", "minimum": self.low}, {"type": "string", "pattern": PATTERN_OF_SIZE}]}
+        return {"anyOf": [{"type": "integer", "minimum": self.low}, {"type": "string", "pattern": SIZE_PATTERN}]}
 
 
 DAY = 86400.0
@@ -177,15 +175,16 @@ SOON = Duration(0.01, DAY)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some words. `aliases` are words of other tools that are understood and not advertised, `elsewhere` those
-    that are not, each with the word to use instead."""
+    """One of several words. `aliases` are words of other tools that are accepted but not advertised, `elsewhere` those
+    that are rejected, each with the word to use instead. `or_else` is what may stand there besides a word."""
 
     words: Mapping[str, Any]
     aliases: Mapping[str, Any]
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    or_else: str = ""
 
     def read(self, value: object, at: At) -> Any:
-        """Return what the word stands for."""
+        """Return the value that the word means."""
         known = {**self.aliases, **self.words}
         if not isinstance(value, str):
             at.mismatch(self._expected, value)
@@ -200,7 +199,8 @@ class Choice:
 
     @property
     def _expected(self) -> str:
-        return " | ".join(f'"{word}"' for word in self.words)
+        words = " | ".join(f'"{word}"' for word in self.words)
+        return f"{words} or {self.or_else}" if self.or_else else words
 
     def schema(self) -> Schema:
         """Describe it."""
@@ -222,7 +222,7 @@ class ListOf:
             at.fault("is an empty list")
         read = _each(((i, v) for i, v in enumerate(value)), lambda i, v: self.element.read(v, at.child(i)))
         if len(read) < len(value):
-            raise Fault
+            raise InvalidValue
         return tuple(read.values())
 
     def schema(self) -> Schema:
@@ -235,7 +235,7 @@ class ListOf:
 class MapOf:
     """A table whose keys are names that the user gives; `name_fault` says what is wrong with one, or nothing.
 
-    `read` gives a value its name where it wants it.
+    `read` passes the name to a value that needs it.
     """
 
     element: Shape
@@ -243,7 +243,7 @@ class MapOf:
     pattern: str
 
     def read(self, value: object, at: At) -> dict[str, Any]:
-        """Return the elements that are right by their names."""
+        """Return the valid elements by their names."""
         if not isinstance(value, dict):
             at.mismatch("a table", value)
 
@@ -270,7 +270,7 @@ class ByType:
     shapes: Mapping[type, Shape]
 
     def read(self, value: object, at: At) -> Any:
-        """Return what the shape for its type makes of it."""
+        """Return the value as read by the shape for its type."""
         shape = self.shapes.get(type(value))
         if shape is None:
             at.mismatch(" or ".join(dict.fromkeys(TYPES[kind] for kind in self.shapes)), value)
@@ -283,20 +283,20 @@ class ByType:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What `make` makes of what `shape` has read; it may raise ValueError, whose text is the fault."""
+    """A value that `make` builds from one of `shape`; it may raise ValueError, whose text is the fault."""
 
     shape: Shape
     make: Callable[[Any], Any]
 
     def read(self, value: object, at: At) -> Any:
-        """Return what is made of it."""
+        """Return the built value."""
         before = len(at.report.problems)
         read = self.shape.read(value, at)
         try:
             return self.make(read)
         except ValueError as error:
-            if len(at.report.problems) > before:  # what it misses may be what was wrong
-                raise Fault from None
+            if len(at.report.problems) > before:  # the missing value may be an invalid one
+                raise InvalidValue from None
             at.fault(str(error))
 
     def schema(self) -> Schema:
@@ -306,8 +306,8 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class SchemaKey:
-    """One key of a table: its shape, and what it means, for the schema. Of a table in which a `required` key is missing
-    or wrong nothing is read, unless a `stand_in` for it lets the rest be looked at; it has been reported."""
+    """One key of a table: its shape, and what it means, for the schema. If a `required` key is missing or
+    invalid, that is reported and the table is discarded, unless a `stand_in` lets the rest be checked."""
 
     shape: Shape
     help: str
@@ -317,14 +317,14 @@ class SchemaKey:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with known keys, read into a dict of those that are there. `elsewhere` holds keys of other tools, each
-    with what is written instead."""
+    """A table with known keys, read into a dict of those that are set. `elsewhere` holds keys of other tools, each with
+    its replacement."""
 
     keys: Mapping[str, SchemaKey]
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, value: object, at: At) -> dict[str, Any]:
-        """Return the values by their keys; an unknown key is a fault, a wrong one too, but both keep the others."""
+        """Return the values by their keys; unknown and invalid keys are reported, but the others are kept."""
         if not isinstance(value, dict):
             at.mismatch("a table", value)
         for key in value:
@@ -338,7 +338,7 @@ class Table:
         for key, expected in self.keys.items():
             if expected.required and key not in read:
                 if expected.stand_in is None:
-                    raise Fault
+                    raise InvalidValue
                 read[key] = expected.stand_in
         return read
 
@@ -364,6 +364,11 @@ def _each(items: Any, read: Callable[[Any, Any], Any]) -> dict[Any, Any]:
     for key, value in items:
         try:
             found[key] = read(key, value)
-        except Fault:
+        except InvalidValue:
             continue
     return found
+
+
+def enum_words(kind: Any, elsewhere: Mapping[str, str] | None = None, **aliases: Any) -> Choice:
+    """Return the values of an enum, by their words; `elsewhere` has the words of other tools, `aliases` ours."""
+    return Choice({member.value: member for member in kind}, aliases, elsewhere or {})

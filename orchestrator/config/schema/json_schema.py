@@ -1,11 +1,11 @@
-"""The JSON Schema of orchestrate.toml, from the same table that reads it. `orchestrate.schema.json` beside this file is
-what this gives, for editors; tests hold that."""
+"""The JSON Schema of orchestrate.toml, from the same table that reads it. `orchestrate.schema.json` beside this file
+is its output, for editors; tests check that."""
 
 from __future__ import annotations
 
 import json
 
-from orchestrator.config.schema.component import SYSTEM
+from orchestrator.config.schema.system import SYSTEM
 
 ABOUT = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -16,5 +16,5 @@ ABOUT = {
 
 
 def text() -> str:
-    """Return the schema as a file has it."""
+    """Return the schema as the text of a file."""
     return json.dumps({**ABOUT, **SYSTEM.schema()}, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""The keys of orchestrate.toml that say as whom a component runs, and how much it may use."""
+"""The keys of orchestrate.toml for the user of a component and its resource limits."""
 
 from __future__ import annotations
 

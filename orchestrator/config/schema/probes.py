@@ -1,6 +1,6 @@
-"""The keys `ready` and `alive` of a component: what is asked, and how often.
+"""The keys `ready` and `alive` of a component: the probes, and how often they run.
 
-A new probe is one entry of PROBES. What is expanded later stays a text until then: a command, and an address
+A new probe is one entry of PROBES. Values that are expanded later stay texts until then: a command, and an address
 `HOST:PORT`, which is kept in `TcpProbe.host`.
 """
 
@@ -45,11 +45,11 @@ from orchestrator.model.spec import (
     split_unix_url,
 )
 
-_ALIVE = {"interval": 5.0, "timeout": 5.0, "retries": 3}  # where nothing else is said
+_ALIVE = {"interval": 5.0, "timeout": 5.0, "retries": 3}  # the defaults
 
 
 def pattern(text: str) -> str:
-    """Return a regular expression that is one. Raises ValueError."""
+    """Return a valid regular expression. Raises ValueError."""
     try:
         re.compile(text.encode("utf-8", "surrogateescape"))
     except (re.error, OverflowError, RecursionError) as error:
@@ -58,13 +58,13 @@ def pattern(text: str) -> str:
 
 
 def url(text: str) -> str:
-    """Return a URL that can be asked. Raises ValueError."""
+    """Return a valid URL for a probe. Raises ValueError."""
     if text.startswith("http+unix://"):
         split_unix_url(text)
         return text
     if not re.match(r"https?://[^/\s]", text):
         raise ValueError(f"must begin with http:// or https:// and a host, or with http+unix://, not {text!r:.40}")
-    from urllib.parse import urlsplit  # which a definition without such a probe does not pay for
+    from urllib.parse import urlsplit  # imported here, because only such probes need it
 
     try:
         port = urlsplit(text).port
@@ -76,7 +76,7 @@ def url(text: str) -> str:
 
 
 def template(check: Callable[[str], str]) -> Callable[[str], str]:
-    """Let a text with variables pass for now: what it says is known once they are expanded."""
+    """Accept a text with variables for now; it is checked once they are expanded."""
     return lambda text: text if is_template(text) else check(text)
 
 
@@ -100,7 +100,7 @@ def _address(value: str | int) -> str:
 
 
 def pointer(text: str) -> str:
-    """Return a JSON pointer (RFC 6901) that is one. Raises ValueError."""
+    """Return a valid JSON pointer (RFC 6901). Raises ValueError."""
     if not text.startswith("/") or re.search(r"~(?![01])", text):
         raise ValueError(f"must be a JSON pointer like /scheduler/status, not {text!r:.40}")
     return text
@@ -125,14 +125,14 @@ def _field_fault(name: str) -> str:
 _TEXT = Made(Text("a regular expression"), template(pattern))
 _FIELDS = r"^[^\s:]+$"
 WORDS = Made(ListOf(Text("an argument", empty=True), least=1), _program_first)
-ARGV = ByType(  # of what is run beside a component
+ARGV = ByType(  # of a command that runs beside a component
     {str: Made(Text("a command"), lambda text: (*SHELL, text)), list: WORDS}
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeKind:
-    """One probe: the shape of its key, what it means, the options that go with it, and how it is built."""
+    """One probe: the shape of its key, its meaning, its options, and its constructor."""
 
     shape: Shape
     help: str
@@ -236,7 +236,7 @@ OPTIONS = {
         "Number of failed probes in a row that fail the component (0: any number is allowed; alive 3).",
     ),
 }
-_FIELD_OF = {"header": "headers"}  # of the engine's probe, where it has another name
+_FIELD_OF = {"header": "headers"}  # fields of the probe class with another name than the key
 
 
 def _build(read: dict[str, Any], defaults: Mapping[str, Any]) -> tuple[Probe, ...]:
@@ -271,7 +271,7 @@ def _keys(wanted: Callable[[ProbeKind], bool]) -> dict[str, SchemaKey]:
     return {name: SchemaKey(kind.shape, kind.help) for name, kind in PROBES.items() if wanted(kind)}
 
 
-_ELSEWHERE = {  # what docker compose, process-compose and Kubernetes call it
+_ELSEWHERE = {  # the names in docker compose, process-compose and Kubernetes
     "test": "'exec'",
     "cmd": "'exec'",
     "command": "'exec'",

@@ -1,5 +1,5 @@
-"""The Airflow preset: finds an installed Airflow, learns the facts from its helper, and turns them into a plan.
+"""The Airflow preset: finds an installed Airflow, asks it for the facts, and turns them into the plan of a start.
 
-orchestrate never imports Airflow. `helper.py` is run by Airflow's own interpreter and reports `facts`; `plan` makes of
-them, without any I/O, what is to be run.
+orchestrate never imports Airflow. The programs in `inside` do: Airflow's own interpreter runs them. `facts` interprets
+what `inside/prepare.py` reports, and `components` makes the plan from these facts without any I/O.
 """

@@ -1,10 +1,9 @@
-"""The stamp: facts of an earlier start, with a fingerprint of all they depend on.
+"""The record of a start: the facts, and a fingerprint of everything that they depend on.
 
-Where everything still is as it was, the helper is not needed, and a start costs no Airflow process but the components
-themselves. What counts: the installation (the directory of its packages, by the time of its last change), the
-configuration files by content, the environment that Airflow reads, the revision of the schema, and on 2.x that the
-admin user is there; both are read from SQLite directly. For a database on a server the helper asks, under Airflow's
-interpreter but without Airflow: see `unchanged`.
+If the fingerprint still matches, the next start does not prepare Airflow, and runs no Airflow process but the
+components. The fingerprint has the modification time of the directory of packages, the content of the configuration
+files, the variables that Airflow reads, the revision of the schema, and on 2.x that the admin user exists. The last two
+are read from the SQLite file. For a database on a server, `inside/database_fingerprint.py` compares them.
 """
 
 from __future__ import annotations
@@ -12,22 +11,47 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.presets.airflow import facts as facts_module
+from orchestrator.presets.airflow import generated_secrets
 from orchestrator.presets.airflow.facts import Facts
 from orchestrator.presets.airflow.installation import Installation, site_packages
-from orchestrator.runtime.home import write_private
+from orchestrator.runtime.home import Home, write_private
 
 FORMAT = 5
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
+class FactsRecord(TypedDict):
+    """The content of the file; `write` describes it. Without a `fingerprint` no later start uses the facts."""
+
+    format: int
+    fingerprint: dict[str, str] | None
+    facts: dict[str, object]
+    url: str
+    components: Sequence[str]
+    command: str
+    changes: dict[str, str]
+    listen: str
+
+
+def facts_path(home: Home) -> Path:
+    """Return the path of the record of the last start."""
+    return home.state_dir / "airflow.json"
+
+
+def stamped_facts(home: Home, installation: Installation, environment: Mapping[str, str]) -> Facts | None:
+    """Return the facts of the last start, if they still hold and the secrets that it generated exist."""
+    facts = read(facts_path(home), installation, environment)
+    return facts if facts is not None and generated_secrets.are_there(home, facts) else None
+
+
 def read(path: Path, installation: Installation, environment: Mapping[str, str]) -> Facts | None:
-    """Return the stamped facts where they still hold; None where the helper has to look."""
+    """Return the facts of the record if they still hold; None if Airflow has to be prepared."""
     record = load(path)
     if record is None:
         return None
@@ -50,11 +74,13 @@ def write(
     url: str,
     components: tuple[str, ...],
     changes: Mapping[str, str] | None = None,
+    listen: str = "",
 ) -> None:
-    """Keep the facts, with `valid` also for the next start; of this start, where its web component is, what runs, and
-    what its components' environment has that ours had not (`changes`)."""
+    """Write the record. With `valid` it has a fingerprint, so that the next start may use the facts. `url` is that of
+    the web component, `changes` are variables that the components have and our environment had not, and `listen` is the
+    address for other hosts."""
     mark = fingerprint(facts, installation, environment) if valid and facts.stampable else None
-    content = {
+    content: FactsRecord = {
         "format": FORMAT,
         "fingerprint": mark,
         "facts": facts_module.to_json(facts),
@@ -62,23 +88,25 @@ def write(
         "components": components,
         "command": installation.command,
         "changes": dict(changes or {}),
+        "listen": listen,
     }
     scratch = path.with_suffix(".new")
     write_private(scratch, json.dumps(content, indent=1).encode() + b"\n")
     scratch.rename(path)
 
 
-def load(path: Path) -> dict[str, Any] | None:
-    """Return the record as it was written; None where there is none of this format."""
+def load(path: Path) -> FactsRecord | None:
+    """Return the record; None if there is none of this format."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and record.get("format") == FORMAT else None
+    is_ours = isinstance(record, dict) and record.get("format") == FORMAT
+    return cast(FactsRecord, record) if is_ours else None
 
 
 def fingerprint(facts: Facts, installation: Installation, environment: Mapping[str, str]) -> dict[str, str] | None:
-    """Return what the facts depend on; None where that cannot be told, and so never matches again."""
+    """Return a fingerprint of everything that the facts depend on; None if a part of it cannot be read."""
     packages = site_packages(installation.python)
     config = _content(facts.config_file)
     revision = schema_revision(facts)
@@ -103,7 +131,7 @@ def fingerprint(facts: Facts, installation: Installation, environment: Mapping[s
 
 
 def config_digest(path: str) -> str:
-    """Return a digest of a file's content; empty where there is none."""
+    """Return a digest of a file's content; empty if it cannot be read."""
     content = _content(path)
     return "" if content is None else hashlib.sha256(content).hexdigest()
 
@@ -116,8 +144,8 @@ def _content(path: str) -> bytes | None:
 
 
 def schema_revision(facts: Facts) -> str:
-    """Return the revision of the schema in the SQLite file, empty if it cannot be read. For a server it is that of the
-    record, which the helper compares with the server's."""
+    """Return the revision of the schema in the SQLite file, empty if it cannot be read. For a database on a server,
+    return the revision in the facts."""
     if not facts.sqlite_file:
         return facts.schema
     return ",".join(_query(facts, "SELECT version_num FROM alembic_version ORDER BY version_num"))
@@ -130,7 +158,7 @@ def _login_is_there(facts: Facts) -> bool:
 
 
 def _query(facts: Facts, statement: str) -> list[str]:
-    import sqlite3  # 10 ms that only this needs
+    import sqlite3  # takes 10 ms, and only this function needs it
 
     if not facts.sqlite_file or not Path(facts.sqlite_file).exists():
         return []

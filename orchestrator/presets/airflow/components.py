@@ -1,9 +1,9 @@
-"""From facts to a plan: which components Airflow has, how each is started, when it is ready, how it is stopped. Pure.
+"""Makes a plan from facts: Airflow's components, how each is started, when it is ready, how it is stopped. Pure.
 
-Readiness is tied to our own children: each has printed its own line, and then Airflow's health answer shows it healthy
-with a heartbeat that is younger than this start, so neither a stale row nor somebody else's port counts. On 3.x the
-web component's execution API is asked first of all: that call stalls the server for seconds, best while it has nothing
-else to answer and the others are still on their way.
+Readiness depends on our own processes: each has to print a line, and then Airflow's health endpoint has to show it
+healthy with a heartbeat newer than this start. So neither a stale row nor another program on the port counts. On 3.x
+the first probe calls the execution API. Its first call stalls the server for seconds, so it is made while the server
+has no other requests and the other components are starting.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from orchestrator.model.spec import (
     StopPlan,
     StopStep,
 )
-from orchestrator.presets.airflow import servers, workers
+from orchestrator.presets.airflow import paths, servers, workers
 from orchestrator.presets.airflow.facts import Facts
 from orchestrator.presets.airflow.network import (
     REFRESH,
@@ -41,9 +41,9 @@ from orchestrator.presets.airflow.network import (
     web_url,
 )
 from orchestrator.presets.airflow.servers import BackendServers
-from orchestrator.presets.airflow.workers import FLOWER, WORKER, Programs, Wanted
+from orchestrator.presets.airflow.workers import FLOWER, HOSTS, WORKER, Programs, Wanted
 
-COLOURS = {
+COLORS = {
     "webserver": "green",
     "api-server": "magenta",
     "scheduler": "blue",
@@ -56,20 +56,20 @@ STARTED = {
     "dag-processor": "Starting the Dag Processor Job",
 }
 HEALTH = {2: "/health", 3: "/api/v2/monitor/health"}
-# 3.x waits for running tasks at the first TERM, without end, and goes at the second.
+# On the first TERM, 3.x waits for running tasks without a limit; on the second it exits.
 STOP = StopPlan((StopStep(signal.SIGTERM, 15.0), StopStep(signal.SIGTERM, 3.0)), Scope.LEADER)
-# Airflow's components exit with 0 on TERM, whoever sent it: no exit that nobody asked for is a success.
+# Airflow's components exit with 0 on any TERM, so an exit that we did not request is a failure, also with status 0.
 RESTART = RestartPlan(RestartPolicy.ALWAYS, max=5, within=300.0, first=1.0, cap=30.0, same_exits=2)
 WARM_UP = 60.0  # seconds that the first call of the execution API may take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AirflowRequest:
-    """What the user asked for on the command line, and what was found. `command` is the airflow command, `directory`
-    where the components run, `private` a directory of ours for their files, `environment` what they start from,
-    `processors` how many there are for them. `task_call` is the program that calls the execution API as a task does.
-    `launcher` runs the command without gunicorn's control socket; empty if there is none. `own_hosts` are further names
-    of this machine."""
+    """The user's options and facts about this machine. `command` is the airflow command, `directory` the working
+    directory of components, `private` a directory for their pid files, `environment` that in which they start,
+    `processors` the number of processors. `task_call` calls the execution API as a task does. `launcher` runs the
+    command without gunicorn's control socket; it is empty if gunicorn has none. `own_hosts` are further names of this
+    machine."""
 
     command: str
     directory: str
@@ -92,15 +92,17 @@ def names(
     without: frozenset[str],
     wanted: Wanted = workers.DEFAULT,
     own_servers: frozenset[str] = frozenset(),
+    *,
+    listens: bool = False,
 ) -> tuple[str, ...]:
-    """Return the components to run, in the order of their start; `own_servers` are started with them. Raises
-    UsageError."""
+    """Return the components to run, in the order of their start, and `own_servers` first. `listens` says that there are
+    workers on other hosts. Raises UsageError."""
     there = [*(name for name in servers.NAMES if name in own_servers), "scheduler", facts.web]
     if facts.dag_processor:
         there.append("dag-processor")
     there.append("triggerer")
     if facts.celery:
-        there += workers.names(wanted)
+        there += (*workers.names(wanted), *((workers.HOSTS,) if listens else ()))
     elif facts.executor and servers.REDIS in own_servers:
         raise UsageError(
             f"cannot start redis for --with: {facts.executor} does not use it", "add --executor CeleryExecutor"
@@ -119,7 +121,7 @@ def names(
 
 
 def is_wished(name: str, only: frozenset[str], without: frozenset[str]) -> bool:
-    """Whether --only and --except leave this component."""
+    """Return whether --only and --except leave this component."""
     return (not only or name in only) and name not in without
 
 
@@ -140,7 +142,7 @@ def _airflow(
     if facts.major == 2 and request.launcher:
         others = complete.get("GUNICORN_CMD_ARGS", "")
         complete["GUNICORN_CMD_ARGS"] = f"{others} --no-control-socket".strip()
-    before_web = (facts.web,) if facts.major > 2 and facts.web in running else ()  # through which tasks report
+    before_web = (facts.web,) if facts.major > 2 and facts.web in running else ()  # tasks report to it
     more: list[ComponentSpec] = []
     if WORKER in running:
         more += (
@@ -151,6 +153,9 @@ def _airflow(
         )
     if FLOWER in running:
         more.append(workers.flower(facts, chosen, request.programs, request.directory, complete, RESTART, request.stop))
+    if HOSTS in running:
+        folder = paths.expanded(facts.dags_folder or f"{facts.home}/dags", request.directory)
+        more.append(workers.hosts(request.programs, folder, request.directory, complete, RESTART))
     core = tuple(
         ComponentSpec(
             name=name,
@@ -159,7 +164,7 @@ def _airflow(
             cwd=request.directory,
             environment={**complete, "PORT": str(chosen.web)} if name == facts.web else complete,
             source="the Airflow preset",
-            colour=COLOURS[name],
+            color=COLORS[name],
             stop_before=before_web if name == "scheduler" else (),
             start_after=_goes_after(facts, name, running, request.processors),
             ready=(
@@ -171,42 +176,42 @@ def _airflow(
             success=frozenset(),
         )
         for name in running
-        if name in COLOURS
+        if name in COLORS
     )
     return (*core, *more)
 
 
 def _goes_after(facts: Facts, name: str, running: tuple[str, ...], processors: int) -> tuple[str, ...]:
-    """Return whom a component lets go first.
+    """Return the component after which this one starts.
 
-    A start is nothing but computing, and the web component's takes the longest by far: more than the others' together
-    on 3.x. It gets a processor of its own, the others take turns on the rest.
+    Starting is limited by the processors. The web component takes longest, on 3.x longer than all others together. So
+    one processor is left to it, and the others start one after another on the rest.
     """
-    others = [other for other in running if other != facts.web and (other in COLOURS or other == WORKER)]
+    others = [other for other in running if other != facts.web and (other in COLORS or other == WORKER)]
     at_once = max(1, processors - (facts.web in running))
     return tuple(others[others.index(name) - at_once :][:1]) if name in others[at_once:] else ()
 
 
 def _command(facts: Facts, name: str, request: AirflowRequest) -> tuple[str, ...]:
-    if name == "webserver":  # its gunicorn is a process that reads GUNICORN_CMD_ARGS
+    if name == "webserver":  # it starts gunicorn as a process that reads GUNICORN_CMD_ARGS
         return (request.command, name, "--pid", pid_file(request.private))
     return (*(request.launcher if facts.major == 2 else ()), request.command, name)
 
 
 def pid_file(directory: str) -> str:
-    """Where our own gunicorn, of a 2.x webserver, keeps its pid."""
+    """Return the path of the pid file for gunicorn of a 2.x webserver."""
     return f"{directory}/airflow-webserver.pid"
 
 
 def probes(
     facts: Facts, name: str, running: tuple[str, ...], chosen: AirflowPorts, bind: str | None = None
 ) -> tuple[Probe, ...]:
-    """Return what has to hold before `name` is ready, when `running` are started together."""
+    """Return the probes that make `name` ready, if `running` are started together."""
     url = web_url(facts, chosen, bind, by_address=True)
     health = url + HEALTH[facts.major]
     found: list[Probe] = []
     if name == facts.web:
-        if facts.web_log_lines or facts.major == 2:  # gunicorn's own line does not depend on Airflow's logging
+        if facts.web_log_lines or facts.major == 2:  # Airflow's logging does not affect gunicorn's line
             pattern = rf"(Uvicorn running on|Listening at:) https?://\S*:{chosen.web}\b"
             found.append(LogProbe(pattern, f"that it listens on port {chosen.web}"))
         if facts.major > 2 and "scheduler" in running:
@@ -215,7 +220,7 @@ def probes(
     if facts.log_lines:
         found.append(LogProbe(STARTED[name], "about its start"))
     if facts.web in running:
-        # It is the web component's socket that answers for it.
+        # The web component answers for it, so the port belongs to another component.
         found.append(replace(_health(facts, health, (name,)), owner=Ownership.ANY))
     return tuple(found)
 
@@ -223,8 +228,8 @@ def probes(
 def _task_call(
     facts: Facts, running: tuple[str, ...], request: AirflowRequest, complete: Mapping[str, str]
 ) -> tuple[Probe, ...]:
-    """Return the probe for a scheduler's tasks. Without an api-server here it is a matter of the configuration: nothing
-    is known to answer at the default URL."""
+    """Return the probe that calls the execution API for a scheduler's tasks. Without an api-server here there is one
+    only if a URL is configured: at the default URL nothing may answer."""
     if facts.major == 2 or not (facts.web in running or facts.execution_api_url or facts.base_url):
         return ()
     url = execution_url(facts, complete)
@@ -233,7 +238,7 @@ def _task_call(
 
 
 def _health(facts: Facts, url: str, of: tuple[str, ...]) -> HttpProbe:
-    # 2.6 has no word on a dag-processor in its answer.
+    # The answer of 2.6 does not mention a dag-processor.
     keys = [n.replace("-", "_") for n in of if n != "dag-processor" or facts.major > 2]
     return HttpProbe(
         url,
@@ -245,7 +250,7 @@ def _health(facts: Facts, url: str, of: tuple[str, ...]) -> HttpProbe:
 def notes(
     facts: Facts, command: str, configured: AirflowPorts, chosen: AirflowPorts, *, worker_runs: bool = False
 ) -> tuple[str, ...]:
-    """Return what is said before the components start: what was found, and what we changed of it."""
+    """Return the lines that are printed before the components start: what was found, and what we changed."""
     lines = [f"Airflow {facts.version} ({command}), home {facts.home}, {facts.executor}, {facts.database}"]
     if facts.forced_executor:
         lines.append(f"Forcing executor to {facts.forced_executor}: {facts.forced_executor_reason}")
@@ -268,7 +273,8 @@ def notes(
 def banner(
     facts: Facts, running: tuple[str, ...], url: str, login: str, chosen: AirflowPorts | None = None
 ) -> tuple[str, ...]:
-    """Return what is said once everything is ready. `login` is a line about user and password, or empty."""
+    """Return the lines that are printed when everything is ready. `login` is a line about user and password, or
+    empty."""
     lines = ["", "Airflow is ready"]
     if facts.web in running:
         lines.append(f"{url}/")
@@ -278,15 +284,3 @@ def banner(
         lines.append(f"Flower: {flower_url(facts, chosen)}/")
     lines.append("Airflow Standalone is for development purposes only. Do not use this in production!")
     return (*lines, "")
-
-
-def login_line(facts: Facts, password: str, *, shown: bool) -> str:
-    """Say how to log in; `password` is empty where it is not known, and written out only where it is `shown`."""
-    match facts.login:
-        case "open":
-            return "No login is needed: every user is an admin"
-        case "json" | "text" if facts.user and password:
-            return f"Login with username: {facts.user}  password: {password if shown else f'in {facts.password_file}'}"
-        case "text":
-            return f"Login with username: {facts.user}  (its password is not known: it is not in {facts.password_file})"
-    return ""

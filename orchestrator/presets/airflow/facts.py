@@ -1,9 +1,8 @@
-"""What the helper reports about an installed and configured Airflow. Pure: JSON to a frozen dataclass and back.
+"""Facts about an installed and configured Airflow: a report of `inside/prepare.py` becomes a frozen dataclass. Pure.
 
-What the facts will most likely be, before Airflow is asked: so that a port that is taken is said at once. Pure.
-
-Environment over configuration file over Airflow's defaults, as Airflow has it. Where an option is given by a name of
-an earlier version, which later ones translate, nothing is foreseen.
+`foresee` predicts the facts without running Airflow, so that a taken port is reported at once. As in Airflow, variables
+take precedence over the configuration file, and that over defaults. If an option has a deprecated name, nothing is
+predicted.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from orchestrator.model.errors import ConfigError, OrchestrateError
 
@@ -21,25 +20,58 @@ EXECUTORS = {  # short names of --executor
     name.removesuffix("Executor").lower(): name
     for name in ("LocalExecutor", "SequentialExecutor", "CeleryExecutor", "KubernetesExecutor")
 }
-# What the web component is called, by major version, and the names that each version's components have.
+# The name of the web component, by major version, and the names of components of all versions.
 WEB = {2: "webserver", 3: "api-server"}
 NAMES = (
     *("scheduler", "webserver", "api-server", "dag-processor", "triggerer"),
-    *("worker", "flower", "redis", "postgresql"),
+    *("worker", "flower", "hosts", "redis", "postgresql"),
 )
+
+
+class AirflowReport(TypedDict, total=False):
+    """What `inside/prepare.py` reports, or `inside/worker_check.py` with less: JSON, not interpreted.
+
+    `options` are raw values by `section.key`. With `elsewhere`, a sensitive option comes from a command or a secrets
+    backend. The other keys have their meaning in `Facts`.
+    """
+
+    version: str
+    home: str
+    python: str
+    config_file: str
+    database: str
+    sqlite_file: str
+    elsewhere: bool
+    options: dict[str, str]
+    refresh_option: str
+    executor: str
+    forced_executor: str
+    forced_executor_reason: str
+    idle_executors: str
+    auth_manager: str
+    forced_auth_manager: str
+    forced_auth_manager_reason: str
+    login: str
+    user: str
+    password_file: str
+    generated: list[str]
+    unset_secrets: list[str]
+    key_fault: str
+    schema: str
+    url_digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Airflow as it is configured, before our own options. `home` is AIRFLOW_HOME.
 
-    `executor` is the class that will run, `forced_executor` the same where the configured one had to be replaced, and
-    why; `idle_executors` are others that need workers. `refresh_option` is that for new DAG files, if it is not
-    configured. `login` says where the password is: "json" or "text" in `password_file`, "open" (no login), "elsewhere".
-    `scheduler_health_port` is 0 where there is none. `log_lines` and `web_log_lines` say whether the components print
-    the lines by which their start is recognised. `generated` names the variables of secrets that are not configured, so
-    that ours are used. `stampable`: nothing that a later start needs comes from outside. `schema` is the revision in a
-    database on a server, `url_digest` a salted digest of its URL.
+    `executor` is the class that runs. If it replaces the configured one, `forced_executor` is the same, with the
+    reason. `idle_executors` are others that need workers. `refresh_option` is the option for the search for new DAG
+    files, empty if the user has set it. `login` says where the password is: "json" or "text" for the format of
+    `password_file`, "open" (no login), "elsewhere". `scheduler_health_port` is 0 if there is none. `log_lines` and
+    `web_log_lines` say whether the components print the lines that readiness depends on. `generated` names the
+    variables of generated secrets. `stampable` says that a later start may use these facts. `schema` is the revision of
+    a database on a server, `url_digest` a salted digest of its URL.
     """
 
     version: str
@@ -77,6 +109,8 @@ class Facts:
     user: str = ""
     password_file: str = ""
     generated: tuple[str, ...] = ()
+    unset_secrets: tuple[str, ...] = ()
+    key_fault: str = ""
     worker_log_lines: bool = True
     flower_host: str = ""
     flower_port: int = 5555
@@ -85,12 +119,13 @@ class Facts:
 
     @property
     def celery(self) -> bool:
-        """Whether Celery workers run the tasks."""
+        """Return whether Celery workers run the tasks."""
         return self.executor == "CeleryExecutor"
 
     @property
     def flower_address(self) -> str:
-        """The address that Flower listens on: only this machine's, unless a login is configured."""
+        """The address on which Flower listens: the loopback address, unless a login or another address is
+        configured."""
         exposed = self.flower_host in ("", "0.0.0.0", "::")
         return "127.0.0.1" if exposed and not self.flower_login else self.flower_host or "0.0.0.0"
 
@@ -105,12 +140,13 @@ class Facts:
         return WEB[self.major]
 
 
-def from_json(document: Any) -> Facts:
-    """Return the facts in a document of `to_json`. Raises OrchestrateError where it is not one."""
+def from_json(document: object) -> Facts:
+    """Return the facts in a document of `to_json`. Raises OrchestrateError for any other document."""
     known = {field.name for field in dataclasses.fields(Facts)}
+    content = document if isinstance(document, dict) else {}
     try:
-        return Facts(**{key: _frozen(value) for key, value in document.items() if key in known})
-    except (AttributeError, TypeError) as error:
+        return Facts(**{key: _frozen(value) for key, value in content.items() if key in known})
+    except TypeError as error:
         raise OrchestrateError(f"cannot read the facts about Airflow: {error}") from None
 
 
@@ -118,21 +154,21 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def to_json(facts: Facts) -> dict[str, Any]:
+def to_json(facts: Facts) -> dict[str, object]:
     """Return a document that `from_json` reads."""
     return dataclasses.asdict(facts)
 
 
 def parse(text: str) -> Facts:
-    """Return the facts in a report of the helper. Raises OrchestrateError."""
+    """Return the facts in a report of `inside/prepare.py`. Raises OrchestrateError."""
     try:
         return interpret(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OrchestrateError(f"cannot read the report about Airflow: {error!r}") from None
 
 
-def interpret(report: dict[str, Any]) -> Facts:
-    """Make facts of a report: raw options become ports, flags and paths."""
+def interpret(report: AirflowReport) -> Facts:
+    """Return the facts in a report: raw options become ports, flags and paths."""
     options = {key: value.partition("#")[0].strip() for key, value in report["options"].items()}
     major = int(report["version"].partition(".")[0])
     web = "webserver.web_server_" if major == 2 else "api."
@@ -143,11 +179,12 @@ def interpret(report: dict[str, Any]) -> Facts:
     if major == 2:
         webserver_config = options.get("webserver.config_file") or f"{report['home']}/webserver_config.py"
     else:
-        webserver_config = options.get("fab.config_file", "")  # there is none without the FAB provider
-    taken_over = {key: _frozen(report[key]) for key in _SAME if key in report}
+        webserver_config = options.get("fab.config_file", "")  # empty without the FAB provider
+    taken_over = {key: _frozen(value) for key, value in report.items() if key in _SAME}
     return Facts(
         **taken_over,
-        stampable=bool(report["sqlite_file"] or report.get("url_digest")) and not report["elsewhere"],
+        stampable=bool(report["sqlite_file"] or report.get("url_digest"))
+        and not (report["elsewhere"] or report.get("key_fault")),
         dag_processor=major > 2 or _flag(options, "scheduler.standalone_dag_processor"),
         host=options[f"{web}host"],
         port=_port(options, f"{web}port"),
@@ -174,7 +211,7 @@ def _given(options: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in options.items() if value}
 
 
-_OF_TASKS = (  # what a task's call of the execution API depends on, apart from the secret
+_OF_TASKS = (  # options, except the secret, that affect a task's call of the execution API
     *("api.ssl_cert", "api.ssl_ca_file", "api.client_ssl_cert", "api.client_ssl_key", "api.client_use_public_certs"),
     *("api_auth.jwt_issuer", "api_auth.jwt_kid", "api_auth.jwt_private_key_path", "api_auth.jwt_algorithm"),
     "execution_api.jwt_audience",
@@ -184,7 +221,8 @@ _SAME = (
     *("version", "home", "config_file", "python", "database", "sqlite_file", "executor", "auth_manager"),
     *("idle_executors", "forced_executor", "forced_executor_reason"),
     *("forced_auth_manager", "forced_auth_manager_reason"),
-    *("login", "user", "password_file", "generated", "schema", "url_digest", "refresh_option"),
+    *("login", "user", "password_file", "generated", "schema", "url_digest", "refresh_option", "key_fault"),
+    "unset_secrets",
 )
 
 
@@ -221,9 +259,9 @@ _DEFAULTS = {
 
 
 def foresee(version: str, home: str, environment: Mapping[str, str], config: str) -> Facts | None:
-    """Return facts of which hosts, ports and components can be relied on; None where they cannot be told.
+    """Return facts in which hosts, ports and components are right; None if these cannot be predicted.
 
-    `config` is the content of airflow.cfg, empty where there is none yet.
+    `config` is the content of airflow.cfg, empty if there is none yet.
     """
     major = version.partition(".")[0]
     if not major.isdigit() or int(major) not in WEB:
@@ -239,14 +277,25 @@ def foresee(version: str, home: str, environment: Mapping[str, str], config: str
         executor = (
             (_foresight_given("core.executor", environment, parser) or "").split(",")[0].rpartition(".")[2].strip()
         )
-        known = {"version": version, "home": home, "options": options}
-        return interpret({**_UNKNOWN, **known, "executor": executor if executor == "CeleryExecutor" else ""})
+        report: AirflowReport = {
+            "version": version,
+            "home": home,
+            "options": options,
+            "executor": executor if executor == "CeleryExecutor" else "",
+            **_UNKNOWN,
+        }
+        return interpret(report)
     except (configparser.Error, OrchestrateError):
         return None
 
 
-_UNKNOWN = {
-    **dict.fromkeys(("config_file", "python", "database", "sqlite_file", "executor", "auth_manager", "login"), ""),
+_UNKNOWN: AirflowReport = {
+    "config_file": "",
+    "python": "",
+    "database": "",
+    "sqlite_file": "",
+    "auth_manager": "",
+    "login": "",
     "elsewhere": True,
 }
 

@@ -1,24 +1,25 @@
-"""Secrets that Airflow's configuration does not have: the helper generates them once, and each start passes them on.
+"""Secrets that are not configured: the first start generates them, and each start passes them to the components.
 
-Without that each process invents its own `[api_auth] jwt_secret`, and every task of Airflow 3 fails with "Invalid auth
-token". They are in `.orchestrate/airflow-secrets.env` (0600), by the names of their environment variables. As variables
-they come before the configuration file, so only those that are not configured are passed.
+Otherwise each process generates its own `[api_auth] jwt_secret`, and every task of Airflow 3 fails with "Invalid auth
+token". They are in `.orchestrate/airflow-secrets.env` (0600), by the names of their environment variables. Variables
+take precedence over the configuration file, so a secret that is configured is not passed.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.presets.airflow.facts import Facts
 from orchestrator.runtime.home import Home
 
-FILE = "airflow-secrets.env"  # also in helper.py
+FILE = "airflow-secrets.env"  # also in inside/missing_secrets.py
 
 
 def path(home: Home) -> Path:
-    """Return where they are stored."""
+    """Return the path of the file with the secrets."""
     return home.state_dir / FILE
 
 
@@ -31,7 +32,7 @@ def read(home: Home, facts: Facts) -> dict[str, str]:
 
 
 def stored(home: Home) -> dict[str, str]:
-    """Return all variables in the file; none if it cannot be read."""
+    """Return all variables in the file; an empty dict if it cannot be read."""
     try:
         with open(os.open(path(home), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), encoding="utf-8") as file:
             lines = [line.strip().partition("=") for line in file if not line.startswith("#")]
@@ -41,7 +42,7 @@ def stored(home: Home) -> dict[str, str]:
 
 
 def are_there(home: Home, facts: Facts) -> bool:
-    """Whether the file has all that the facts name."""
+    """Return whether the file has all variables that the facts name."""
     try:
         read(home, facts)
     except OrchestrateError:
@@ -50,13 +51,17 @@ def are_there(home: Home, facts: Facts) -> bool:
 
 
 def in_words(facts: Facts, home: Home) -> str:
-    """Report in one line which secrets are generated ones; empty if none are."""
+    """Return a line about the generated secrets; empty if there are none."""
     if not facts.generated:
         return ""
-    options = []
-    for name in facts.generated:
+    return f"{options(facts.generated)} not configured: using generated values from {path(home)}"
+
+
+def options(variables: Sequence[str]) -> str:
+    """Return the options that these variables set, and a verb: `[api] secret_key and [core] fernet_key are`."""
+    words = []
+    for name in variables:
         section, key = name.removeprefix("AIRFLOW__").lower().split("__")
-        options.append(f"[{section}] {key}")
-    names = " and ".join(filter(None, (", ".join(options[:-1]), options[-1])))
-    verb = "is" if len(options) == 1 else "are"
-    return f"{names} {verb} not configured: using generated values from {path(home)}"
+        words.append(f"[{section}] {key}")
+    names = " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    return f"{names} {'is' if len(words) == 1 else 'are'}"

@@ -1,8 +1,8 @@
 """Finds an installed Airflow: its command, and the interpreter that runs it. Nothing is executed.
 
-The interpreter is read from the first lines of the command, which pip and uv write in one of two forms: `#!PYTHON`, or
-where that path is too long or has blanks in it, a shell line that executes it. A shim of pyenv or asdf names none; the
-`python` beside it is a shim too, and leads to the same place.
+The interpreter is read from the first lines of the command. pip and uv write `#!PYTHON`, or a shell line that executes
+PYTHON if that path is too long or contains blanks. A shim of pyenv or asdf names no interpreter; the `python` beside it
+is a shim of the same environment.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _BY_SHELL = re.compile(rb"""#!\s*/bin/sh\s*\n'''exec'\s+"?(/[^\n"]*python[^\s/"]
 
 
 class NotFoundError(OrchestrateError):
-    """There is no Airflow where one was looked for."""
+    """No Airflow was found."""
 
     status = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """`command` is the path of the airflow command, `python` of its interpreter."""
+    """An installed Airflow: the paths of its command and of the interpreter that runs it."""
 
     command: str
     python: str
 
 
 def find(named: str | None, search_path: str | None) -> Installation:
-    """Find Airflow: the command or environment that was named, else on PATH, else beside our own interpreter.
+    """Find Airflow: the named command or environment, else the command on PATH, else the one beside our interpreter.
 
     Raises NotFoundError.
     """
@@ -84,20 +84,20 @@ def _interpreter(command: str) -> str:
 
 
 def version(python: str) -> str:
-    """Return the version of the Airflow in an interpreter's environment; empty where it cannot be told."""
+    """Return the version of Airflow in an interpreter's environment; empty if unknown."""
     packages = site_packages(python)
     found = sorted(packages.glob("apache_airflow-*.dist-info")) if packages else []
     return found[0].name.removeprefix("apache_airflow-").removesuffix(".dist-info") if found else ""
 
 
 def is_older(version: str, than: str) -> bool:
-    """Whether a version precedes another one. False if one of them is not a version."""
+    """Return whether `version` is older than `than`. False if one of them is not a version."""
     first, second = _order(version), _order(than)
     return first is not None and second is not None and first < second
 
 
 def _order(version: str) -> tuple[tuple[int, ...], bool, str] | None:
-    """Return what versions are compared by: the release, and that a pre-release comes before it."""
+    """Return a key to compare versions by: a pre-release is older than its release."""
     match = re.match(r"(\d+(?:\.\d+)*)(.*)", version)
     if match is None:
         return None
@@ -113,8 +113,8 @@ def has_gunicorn_control_socket(python: str) -> bool:
 
 
 def site_packages(python: str) -> Path | None:
-    """Return the directory in which the interpreter of a virtual environment, or a plain one, has its packages and
-    Airflow among them; None where that is not where it is."""
+    """Return the directory of packages of an interpreter, in a virtual environment or not; None if Airflow is not in
+    it."""
     for prefix in (Path(python).parent.parent, Path(os.path.realpath(python)).parent.parent):
         for directory in sorted(prefix.glob("lib/python3*/site-packages")):
             if any(directory.glob("apache_airflow-*.dist-info")):

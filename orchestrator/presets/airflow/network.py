@@ -1,4 +1,4 @@
-"""Where Airflow listens, and the environment that makes all of it agree. Pure."""
+"""The addresses on which Airflow listens, and the environment by which all its processes use them. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 from orchestrator.presets.airflow.facts import Facts
 
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]", "": "127.0.0.1", "*": "127.0.0.1"}
-REFRESH = 10  # seconds after which a new DAG file is seen; Airflow's 300 are for thousands of files
+REFRESH = 10  # seconds between searches for new DAG files; Airflow's default of 300 suits thousands of files
 LOCAL = ("localhost", "127.0.0.1", "0.0.0.0", "::1")
 EXECUTION_API = "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
 _PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
 class Use(enum.Enum):
-    """What a port is for; each is a field of Ports."""
+    """What a port is used for; each value is a field of AirflowPorts."""
 
     WEB = "web"
     WORKER_LOG = "worker_log"
@@ -28,7 +28,7 @@ class Use(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class AirflowPorts:
-    """The ports that this start uses. `scheduler_health` is 0 where there is none."""
+    """The ports that this start uses. `scheduler_health` is 0 if there is none."""
 
     web: int
     worker_log: int
@@ -37,17 +37,17 @@ class AirflowPorts:
     flower: int = 5555
 
     def of(self, use: Use) -> int:
-        """Return the one for this use."""
+        """Return the port for this use."""
         port: int = getattr(self, use.value)
         return port
 
     def moved(self, others: Mapping[Use, int]) -> AirflowPorts:
-        """Return these, with others for some uses."""
+        """Return these ports with some of them replaced."""
         return replace(self, **{use.value: port for use, port in others.items()})
 
 
 def ports(facts: Facts, wanted: int | None) -> AirflowPorts:
-    """Return the ports as they are configured, `wanted` for the web component where it is not None."""
+    """Return the configured ports, with `wanted` for the web component unless it is None."""
     return AirflowPorts(
         facts.port if wanted is None else wanted,
         facts.worker_log_port,
@@ -58,7 +58,7 @@ def ports(facts: Facts, wanted: int | None) -> AirflowPorts:
 
 
 def in_words(use: Use, facts: Facts) -> str:
-    """Say what a port is for."""
+    """Return what a port is used for, in words."""
     return {
         Use.WEB: facts.web,
         Use.WORKER_LOG: f"the log server of {'worker' if facts.celery else 'scheduler'}",
@@ -71,7 +71,7 @@ def in_words(use: Use, facts: Facts) -> str:
 def listeners(
     facts: Facts, chosen: AirflowPorts, running: tuple[str, ...], bind: str | None
 ) -> dict[Use, tuple[str, int]]:
-    """Map each use to the address that will be listened on."""
+    """Map each use to the host and port on which a component will listen."""
     uses: dict[Use, tuple[str, int]] = {}
     if facts.web in running:
         uses[Use.WEB] = (bind or facts.host, chosen.web)
@@ -86,7 +86,7 @@ def listeners(
     return uses
 
 
-_VARIABLES = {  # of the ports that nothing has to agree with
+_VARIABLES = {  # of ports on which no other setting depends
     Use.WORKER_LOG: "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT",
     Use.TRIGGER_LOG: "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT",
     Use.SCHEDULER_HEALTH: "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT",
@@ -102,7 +102,7 @@ def environment(
     running: tuple[str, ...],
     own_hosts: frozenset[str] = frozenset(),
 ) -> dict[str, str]:
-    """Return the components' whole environment: what we override is in it, what we do not is left alone.
+    """Return the complete environment of the components: `base`, and the variables that we change.
 
     `running` are the components that we start, `own_hosts` further names of this machine.
     """
@@ -128,8 +128,8 @@ def environment(
 
 
 def _web_port(facts: Facts, chosen: AirflowPorts, url: str, *, here: bool) -> dict[str, str]:
-    """The web port and everything that has to agree with it: left alone, a 3.x task talks to port 8080 whatever
-    [api] port says, or through the reverse proxy of [api] base_url to an api-server that is `here`."""
+    """Return the variables for the web port and the URLs that contain it. Without them a 3.x task would call port 8080
+    whatever [api] port is, or call an api-server that is `here` through the reverse proxy of [api] base_url."""
     moved = chosen.web != facts.port
     changes: dict[str, str] = {}
     if moved:
@@ -146,21 +146,21 @@ def _web_port(facts: Facts, chosen: AirflowPorts, url: str, *, here: bool) -> di
 
 
 def execution_url(facts: Facts, complete: Mapping[str, str]) -> str:
-    """Return the URL of the execution API that tasks get in this environment, as Airflow makes it."""
+    """Return the URL of the execution API that tasks use in this environment, as Airflow derives it."""
     base = facts.base_url or "/"
     base = f"http://localhost:8080{base}" if base.startswith("/") else base
     return complete.get(EXECUTION_API) or facts.execution_api_url or f"{base.rstrip('/')}/execution/"
 
 
 def proxy(environment: Mapping[str, str]) -> str:
-    """Return the name of the variable by which a proxy is set; empty if none is."""
+    """Return the name of the variable that sets a proxy; empty if none does."""
     return next((name for name in _PROXIES if environment.get(name)), "")
 
 
 def _past_proxies(environment: Mapping[str, str], host: str) -> dict[str, str]:
-    """Return the variables with which `host` is reached directly, if a proxy is set and they do not say so already.
+    """Return the variables that exempt `host` from the proxy; empty without a proxy, or if `host` is exempt already.
 
-    Both spellings get all names: of two that differ, programs read one or the other.
+    Both spellings get all names, because programs read one or the other.
     """
     given = [name.strip() for key in ("no_proxy", "NO_PROXY") for name in environment.get(key, "").split(",")]
     known = list(dict.fromkeys(filter(None, given)))
@@ -171,7 +171,7 @@ def _past_proxies(environment: Mapping[str, str], host: str) -> dict[str, str]:
 
 
 def notes(facts: Facts, base: Mapping[str, str], complete: Mapping[str, str]) -> tuple[str, ...]:
-    """Report in a line each which settings of the network are others than configured; ports have lines of their own."""
+    """Return a line for each setting of the network that we changed, except ports."""
     lines = []
     url = execution_url(facts, complete)
     if facts.major > 2 and not facts.execution_api_url and facts.base_url and not _is_local(facts.base_url):
@@ -189,7 +189,7 @@ def _is_local(url: str) -> bool:
 
 
 def web_url(facts: Facts, chosen: AirflowPorts, bind: str | None = None, *, by_address: bool = False) -> str:
-    """Return the URL of the web component as this machine reaches it, without a slash at its end."""
+    """Return the URL of the web component as this machine reaches it, without a trailing slash."""
     host = facts.host if bind is None else bind
     reachable = ANY_HOST.get(host, f"[{host}]" if ":" in host and not host.startswith("[") else host)
     if reachable == "127.0.0.1" and not by_address:
@@ -199,7 +199,7 @@ def web_url(facts: Facts, chosen: AirflowPorts, bind: str | None = None, *, by_a
 
 
 def flower_url(facts: Facts, chosen: AirflowPorts) -> str:
-    """Return the URL of Flower as this machine reaches it, without a slash at its end."""
+    """Return the URL of Flower as this machine reaches it, without a trailing slash."""
     host = ANY_HOST.get(facts.flower_address, facts.flower_address)
     prefix = facts.flower_prefix.strip("/")
     return f"http://{host}:{chosen.flower}{'/' if prefix else ''}{prefix}"

@@ -1,8 +1,8 @@
-"""Relative paths in Airflow's settings, made absolute once, so that all processes resolve them the same way. Pure.
+"""Makes relative paths in Airflow's settings absolute, so that all processes resolve them in the same way. Pure.
 
-Airflow resolves a relative path in each process, against that process's directory: the helper, the components, a task
-and a command in a second terminal may differ, and a relative DAG folder then finds nothing. They are relative to the
-directory in which orchestrate was started, as with standalone.
+Each process of Airflow resolves a relative path in its own working directory. Components, tasks and commands in a
+second terminal may have different ones, and then do not find a relative DAG folder. Paths are relative to the directory
+in which orchestrate was started, as with standalone.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import re
 from collections.abc import Mapping
 
 OPTIONS = (("core", "dags_folder"), ("core", "plugins_folder"), ("logging", "base_log_folder"))
-DATABASES = (("database", "sql_alchemy_conn"), ("core", "sql_alchemy_conn"))  # the second until 2.2
+DATABASES = (("database", "sql_alchemy_conn"), ("core", "sql_alchemy_conn"))  # the second in versions up to 2.2
 _SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?:///)(?P<path>[^/:?][^?]*)(?P<rest>.*)", re.DOTALL)
-_LEFT_TO_AIRFLOW = re.compile(r"[/~]|.*[${%]", re.DOTALL)  # absolute, or Airflow expands it
+_LEFT_TO_AIRFLOW = re.compile(r"[/~]|.*[${%]", re.DOTALL)  # absolute, or expanded by Airflow
 
 
 def absolute(environment: Mapping[str, str], config: str, directory: str) -> dict[str, str]:
     """Return the variables that make relative paths in environment and configuration file absolute.
 
-    `config` is the content of airflow.cfg, `directory` what they are relative to.
+    `config` is the content of airflow.cfg; the paths are relative to `directory`.
     """
     parser = configparser.RawConfigParser(strict=False)
     try:
@@ -46,10 +46,15 @@ def absolute(environment: Mapping[str, str], config: str, directory: str) -> dic
 
 
 def path(value: str, directory: str) -> str:
-    """Return a path as an absolute one; unchanged if it is empty, or Airflow expands it."""
+    """Return the absolute path; `value` itself if it is empty or Airflow expands it."""
     if not value or _LEFT_TO_AIRFLOW.match(value):
         return value
     return os.path.normpath(os.path.join(directory, value))
+
+
+def expanded(value: str, directory: str) -> str:
+    """Return a path as Airflow resolves it: relative to `directory`, with `~` expanded."""
+    return os.path.join(directory, os.path.expanduser(value))
 
 
 def _database(url: str, directory: str) -> str:

@@ -1,8 +1,8 @@
-"""The programs of this package that Airflow's own interpreter runs, as files.
+"""The programs in `inside`, which Airflow's own interpreter runs, as command lines.
 
-They import each other, so all of them are in one directory: that of this package, or, if the package is in a zip file
-(orchestrate.pyz), a copy in the user's cache. The name of the copy has a digest of its content, so that versions do not
-disturb each other and a running system keeps its programs.
+They import each other, so all of them are in one directory: `inside`, or, if the package is in a zip file
+(orchestrate.pyz), a copy of it in the user's cache. The name of the copy has a digest of its content: each version
+has its own, and a running system keeps its programs.
 """
 
 from __future__ import annotations
@@ -15,24 +15,32 @@ from importlib import resources
 from pathlib import Path
 
 from orchestrator.model.errors import OrchestrateError
-from orchestrator.runtime.home import write_private
+from orchestrator.runtime.home import Home, write_private
 
 
-def path(name: str) -> str:
-    """Return the path of a program, such as `helper.py`. Raises OrchestrateError if it cannot be written."""
-    return str(_directory() / name)
+def command(python: str, program: str, *arguments: str) -> tuple[str, ...]:
+    """Return the command line of a program, such as `prepare`. Raises OrchestrateError if its file cannot be
+    written."""
+    return (python, str(_directory()), program, *arguments)
+
+
+def run_directory(home: Home) -> Path:
+    """Return the directory for pid files of programs. Create it if it is missing."""
+    directory = home.state_dir / "run"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return directory
 
 
 @functools.cache
 def _directory() -> Path:
-    here = Path(__file__).parent
+    here = Path(__file__).parent / "inside"
     return here if here.is_dir() else _copy(Path.home() / ".cache" / "orchestrate")
 
 
 def _copy(cache: Path) -> Path:
     files = {
         entry.name: entry.read_bytes()
-        for entry in resources.files(__package__).iterdir()
+        for entry in resources.files(__package__).joinpath("inside").iterdir()
         if entry.name.endswith(".py") and entry.is_file()
     }
     digest = hashlib.sha256()
@@ -53,7 +61,7 @@ def _copy(cache: Path) -> Path:
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all: another start may read it at this moment."""
+    """Write a file atomically: another start may be reading it."""
     if file.is_file() and file.read_bytes() == content:
         return
     scratch = file.with_name(f"{file.name}.{os.getpid()}")

@@ -1,22 +1,25 @@
-"""Notices that a component waits for input: it has been silent, and the kernel says that it wants some.
+"""Notices that a component waits for input: it has been silent, and the kernel shows that it reads its terminal.
 
-Whoever is blocked reading the terminal waits for input: at an unfinished line, after a question that is a whole line,
-in silence, or in a full-screen program such as a pager. An event loop also reads a terminal while it works, and some
-processes may not be looked at; for these the unfinished line must look like a prompt.
+A process that is blocked reading the terminal waits for input: at an unfinished line, after a question that is a whole
+line, in silence, or in a full-screen program such as a pager. An event loop also reads a terminal while it works, and
+some processes may not be inspected; for these the unfinished line must look like a prompt.
 
-The silence is looked at at LOOKS after the last output (a process may read only a while after it has asked), at every
-second of them if no line is unfinished; then no timer is left. A look costs 0.2 ms.
+The process is inspected at LOOKS after the last output (it may begin to read a while after the prompt), and only at
+every second of them if no line is unfinished; then no timer is left. A look costs 0.2 ms.
 
-Notices a prompt that other lines have overtaken: a debugger waits in one thread while others go on printing.
+The second detector notices a prompt that other lines have overtaken: a debugger waits in one thread while others
+continue printing.
 
-There is no silence to be measured, so the kernel is asked at most every PACE seconds, and only after output: whether a
-thread waits for the terminal that has not run since the look before. Who prints and reads keys in turn has run, so
-neither a progress bar nor a program that is raw while it prints is taken for one. What says that it is a prompt is a
-text that looks like one and that another has continued, and that a terminal under a line editor was an ordinary one
-before; where no such text is found, that the thread waits for nothing else while others print. After such a text the
-thread may also have run, if it has written nothing: prompt_toolkit, outside the main thread, looks twice a second for
-the terminal's size. A line editor may print the lines of others above its prompt, which it then draws again (IPython):
-that is known by the same prompt at the end of two looks.
+Silence cannot be measured then, so the kernel is asked at most every PACE seconds, and only after output: is there
+a thread that waits for the terminal and has not run since the last look? This excludes programs that alternate between
+printing and reading, such as a progress bar or a program that is raw while it prints. Two things mark a prompt:
+- a text that looks like one and was continued by other output, on a terminal that was an ordinary one before any line
+  editor took it; or,
+- without such a text, that the thread waits for nothing else while others print.
+
+After such a text the thread may also have run, if it has written nothing: prompt_toolkit, outside the main thread,
+checks the terminal's size twice a second. A line editor may print the lines of others above its prompt, which it then
+draws again (IPython): that is recognized by the same prompt at the end of two looks.
 """
 
 from __future__ import annotations
@@ -24,14 +27,14 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+from orchestrator.model.control import NO_PROMPT
 from orchestrator.process.input_wait import Reader, Sleeper
 from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.terminal.escapes import plain
 from orchestrator.terminal.row import replay
 
 LOOKS = (0.5, 1.0, 2.0, 4.0)  # seconds of silence
-TEXT_MAX = 4096  # bytes at the end of an unfinished line that are looked at
-NO_TEXT = "(no prompt)"  # stands for a prompt that has no text
+TEXT_MAX = 4096  # bytes at the end of an unfinished line that are examined
 
 _PROGRESS = re.compile(r"(?:…|\.\.\.|\d ?%\)?|\d+ ?/ ?\d+\]?|[\[|][#=\->. \u2500-\u25ff]*[\]|])$")
 _PROMPT = re.compile(r"[:?>)\]$#»›❯→λ]$")
@@ -57,17 +60,17 @@ class WatchedTerminal(Protocol):
         """The prompt that other lines have overtaken, or else the last line; empty under a full-screen program."""
 
     def expects(self, prompt: str) -> bool:
-        """Do what a rule says of this prompt; False where there is none."""
+        """Apply the rule for this prompt; return False if there is none."""
 
     def find_reader(self) -> Reader | None:
-        """Return who wants input, as far as the kernel reports it."""
+        """Return a process that waits for input, as far as the kernel reports it."""
 
     def prompted(self, prompt: str, *, on_line: bool = True) -> None:
-        """It waits for input, and no rule knows this prompt, which stands on the unfinished line or does not."""
+        """Report that it waits for input at a prompt without a rule. `on_line`: the prompt is the unfinished line."""
 
 
 class PromptWatch:
-    """Watches one incarnation. `waiting` is the prompt it waits at; empty while it does not."""
+    """Watches one run. `waiting` is the prompt it waits at; empty while it does not."""
 
     def __init__(self, loop: Loop, asked: WatchedTerminal) -> None:
         self.waiting = ""
@@ -77,7 +80,7 @@ class PromptWatch:
         self._silent_since = 0.0
         self._printed = False  # since then
         self._looks = 0
-        self._begin()  # it may wait without a word
+        self._begin()  # it may wait without any output
 
     def took(self, data: bytes) -> None:
         """Take note of a chunk of output."""
@@ -88,7 +91,7 @@ class PromptWatch:
             self._printed = True
 
     def typed(self) -> None:
-        """Take note that something was typed: what is asked next is another prompt, or the same one again."""
+        """Take note that something was typed: the next prompt is a new one, even with the same text."""
         self.waiting = ""
         self._begin()
 
@@ -130,13 +133,13 @@ class PromptWatch:
             self._looks += 1 if text else 2  # without a text it is less likely
             if self._looks < len(LOOKS):
                 self._arm()
-        elif text or prompt == NO_TEXT or not self._asked.expects(prompt):
+        elif text or prompt == NO_PROMPT or not self._asked.expects(prompt):
             self.waiting = prompt
             self._asked.prompted(prompt, on_line=bool(text))
 
 
 def text_of_prompt(unfinished: str, before: str, reader: Reader) -> str | None:
-    """Return the prompt at which `reader` waits, NO_TEXT if it has none; None if it does not wait at a prompt."""
+    """Return the prompt at which `reader` waits, NO_PROMPT if it has none; None if it does not wait at a prompt."""
     shown = unfinished.rstrip()
     is_progress = _PROGRESS.search(shown) is not None
     if shown and reader.blocked:
@@ -147,16 +150,16 @@ def text_of_prompt(unfinished: str, before: str, reader: Reader) -> str | None:
         return None
     if _QUESTION.search(before.rstrip()):
         return before
-    return NO_TEXT if reader.is_main else None
+    return NO_PROMPT if reader.is_main else None
 
 
 def prompt_text(unfinished: bytes) -> str:
-    """Return what stands on an unfinished line, without colours."""
+    """Return the text of an unfinished line, without colors."""
     return plain(replay(unfinished[-TEXT_MAX:])).decode("utf-8", "replace").rstrip("\0")
 
 
 def shortened(prompt: str, width: int = 60) -> str:
-    """Return a prompt for a message; of a long one the end, which begins with a whole word if that is possible."""
+    """Return a prompt for a message; if it is long, its end, which begins with a whole word if possible."""
     text = prompt.strip()
     if len(text) <= width:
         return text
@@ -167,22 +170,22 @@ def shortened(prompt: str, width: int = 60) -> str:
 
 def at(prompt: str) -> str:
     """Return ` at "PROMPT"` for a message; nothing if the prompt has no text."""
-    return "" if prompt == NO_TEXT else f' at "{shortened(prompt)}"'
+    return "" if prompt == NO_PROMPT else f' at "{shortened(prompt)}"'
 
 
 def waits(name: str, prompt: str) -> str:
-    """Say that a component waits for input, and how it is answered."""
+    """Return the message that a component waits for input, with the command to answer it."""
     return f"{name} is waiting for input{at(prompt)}; {how_to_answer(name)}"
 
 
 def how_to_answer(name: str) -> str:
-    """Say what to type."""
+    """Return the command to type."""
     return f"answer it with: orchestrate attach {name}"
 
 
 PACE = 0.5  # seconds between two looks
-BUSY_TEXT_MAX = 512  # bytes of an unfinished line beyond which it is no prompt
-PROMPT_MAX = 80  # characters at the beginning of a line in which a prompt is looked for
+BUSY_TEXT_MAX = 512  # bytes of an unfinished line beyond which it is not a prompt
+PROMPT_MAX = 80  # characters at the beginning of a line that may contain a prompt
 _ENDS_PROMPT = (b":", b"?", b">", b")", b"]", b"$", b"#")
 _PROMPT_END = re.compile(r"[\])}>:?$#] ?")
 _DEBUGGER = re.compile(r"(?:\((?:i?[Pp]db(?:\+\+)?|gdb|lldb|rdb:\d+)\)|ipdb>|>>>|In \[\d+\]:) ?")
@@ -193,7 +196,7 @@ class BusyTerminal(Protocol):
 
     @property
     def recent(self) -> bytes:
-        """The end of what it has printed."""
+        """The end of its output."""
 
     @property
     def unfinished(self) -> bytes:
@@ -207,17 +210,17 @@ class BusyTerminal(Protocol):
         """Whether a line editor or a password prompt has it."""
 
     def find_sleeper(self, before: Sleeper | None) -> Sleeper | None:
-        """Return who waits for input from it, if any; who did before is looked at first."""
+        """Return a thread that waits for input from it, if any; the thread of `before` is checked first."""
 
     def expects(self, prompt: str) -> bool:
-        """Do what a rule says of this prompt; False where there is none."""
+        """Apply the rule for this prompt; return False if there is none."""
 
     def prompted(self, prompt: str) -> None:
-        """It waits for input, and no rule knows this prompt."""
+        """Report that it waits for input at a prompt without a rule."""
 
 
 class BusyPromptWatch:
-    """Watches one incarnation. `waiting` is the prompt it waits at while others print; empty while it does not."""
+    """Watches one run. `waiting` is the prompt it waits at while other threads print; empty while it does not."""
 
     def __init__(self, loop: Loop, crowded: BusyTerminal) -> None:
         self.waiting = ""
@@ -226,7 +229,7 @@ class BusyPromptWatch:
         self._timer: Timer | None = None
         self._tail = b""  # the unfinished line, as long as it can be a prompt
         self._candidate = ""
-        self._standing = ""  # the prompt that stood on the unfinished line at the last look
+        self._standing = ""  # the prompt that was on the unfinished line at the last look
         self._sleeper: Sleeper | None = None
         self._mid_line = False
         self._printed = False  # since the last look
@@ -246,14 +249,14 @@ class BusyPromptWatch:
         self._mid_line = not data.endswith(b"\n")
         self._printed = True
         if self._timer is None:
-            self._arm()
+            self._timer = self._loop.call_in(PACE, self._look)
 
     def typed(self) -> None:
-        """Take note that something was typed: what waits now is news."""
+        """Take note that something was typed: the next wait is a new one."""
         self._forget()
 
     def told(self, prompt: str) -> None:
-        """Take note that what waits has been told; `prompt` is empty where nobody has to look."""
+        """Take note that the prompt was reported; `prompt` is empty if no user has to act."""
         self.waiting = prompt
         self._told = True
 
@@ -296,7 +299,7 @@ class BusyPromptWatch:
             self._forget()
         elif self._told:
             pass
-        elif before is None:  # look once more: whether it runs
+        elif before is None:  # look once more, to see whether it runs
             self._candidate = self._candidate or (_found(self._crowded.recent) if edited and self._was_plain else "")
             self._arm()
         elif self._is_prompt(before, self._sleeper, edited=edited, printed=printed):
@@ -304,7 +307,7 @@ class BusyPromptWatch:
         elif self._is_drawn_again(stood, self._sleeper) and self._was_plain and printed:
             self._candidate = stood
             self._tell()
-        elif printed:  # it ran: once more, but without new output not again and again, that would be polling
+        elif printed:  # it ran: look once more, but not repeatedly without new output, which would be polling
             self._arm()
 
     def _is_prompt(self, before: Sleeper, now: Sleeper, *, edited: bool, printed: bool) -> bool:
@@ -317,7 +320,7 @@ class BusyPromptWatch:
         return went_raw and printed and now.alone
 
     def _is_drawn_again(self, stood: str, now: Sleeper) -> bool:
-        """Whether the same prompt stands at two looks, of one that waits, or that is known to have timers."""
+        """Whether the same prompt was there at two looks, and the thread has no timeout or is a known debugger."""
         return bool(stood) and stood == self._standing and (not now.timed or _DEBUGGER.match(stood) is not None)
 
     def _forget(self) -> None:
@@ -327,7 +330,7 @@ class BusyPromptWatch:
 
     def _tell(self) -> None:
         if not self._candidate or not self._crowded.expects(self._candidate):
-            self._crowded.prompted(self._candidate or NO_TEXT)
+            self._crowded.prompted(self._candidate or NO_PROMPT)
 
 
 def _standing(unfinished: bytes) -> str:
@@ -337,8 +340,8 @@ def _standing(unfinished: bytes) -> str:
 
 
 def _found(recent: bytes) -> str:
-    """Return the last prompt in these lines: what stands before the text with which the line before or after it
-    begins, or is a debugger's; empty where there is none."""
+    """Return the last prompt in these lines: the text before a part that also begins the line before or after it, or a
+    debugger's prompt; empty if there is none."""
     lines = [_visible(line) for line in recent.splitlines()]
     for place in range(len(lines) - 1, -1, -1):
         line = lines[place]

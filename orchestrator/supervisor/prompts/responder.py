@@ -1,13 +1,13 @@
-"""What one incarnation asks at its terminal: noticed in silence or among other lines, answered by rule, or told.
+"""The prompts of one run: noticed in silence or among other lines, answered by rule, or reported.
 
-One notice a prompt. It is told neither to somebody who sits there already, nor again on the same line, nor when the
-same is asked unanswered.
+Each prompt is reported once: not while a writer is attached, not again on the same line, and not when the same prompt
+is repeated unanswered.
 
-Answers to prompts: where they are read, and how they are kept out of everything that is shown or logged.
+This file also reads the answers to prompts, and keeps them out of everything that is shown or logged.
 
-A terminal with ECHO on repeats what is typed, and so does a line editor; then what comes after the answer is dropped
-up to the end of the line, and a `…` stands there. (To take ECHO off from our side was rejected: the kernel echoes when
-it takes the bytes, not when we write them, and the component may set its terminal meanwhile.)
+A terminal with ECHO on repeats what is typed, and so does a line editor; then the output after the answer is replaced
+by `…` up to the end of the line. (Turning ECHO off from our side was rejected: the kernel echoes when it takes the
+bytes, not when we write them, and the component may set its terminal meanwhile.)
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from orchestrator.model.control import NO_PROMPT
 from orchestrator.model.masked import plain
 from orchestrator.model.prompt_rules import Expectations, PromptAction, Rule, RuleMatch
 from orchestrator.output.stream import Stream
@@ -26,7 +27,6 @@ from orchestrator.process.input_wait import Reader, Sleeper
 from orchestrator.runtime.loop import Loop
 from orchestrator.supervisor.instance import Instance
 from orchestrator.supervisor.prompts.detectors import (
-    NO_TEXT,
     BusyPromptWatch,
     PromptWatch,
     at,
@@ -42,7 +42,7 @@ class ResponderHost(Protocol):
 
     @property
     def is_attended(self) -> bool:
-        """Whether somebody is attached who can type."""
+        """Whether a writer is attached."""
 
     @property
     def is_full_screen(self) -> bool:
@@ -53,29 +53,32 @@ class ResponderHost(Protocol):
         """The text on the cursor's row, to the cursor."""
 
     def type(self, data: bytes) -> bool:
-        """Type into it; False where it does not take any more."""
+        """Type into it; return False if it accepts no more."""
 
     def tell(self, text: str, *, warns: bool = False) -> None:
-        """Say a line of our own in the merged stream."""
+        """Show an event line in the merged stream."""
+
+    def fail(self, instance: Instance, reason: str) -> None:
+        """Stop an instance that shows a prompt which a rule forbids."""
 
     def look_at_waiting(self) -> None:
         """Report if the prompt at which it waits is another one."""
 
 
 class PromptResponder:
-    """Lives as long as one incarnation's stream; `tree` returns the pids of its processes."""
+    """Lives as long as one run's stream; `tree` returns the pids of its processes."""
 
     def __init__(
-        self, member: Instance, stream: Stream, tree: Callable[[], Iterable[int]], loop: Loop, counter: ResponderHost
+        self, instance: Instance, stream: Stream, tree: Callable[[], Iterable[int]], loop: Loop, host: ResponderHost
     ) -> None:
-        self._member = member
+        self._instance = instance
         self._stream = stream
         self._tree = tree
         self._loop = loop
-        self._host = counter
-        self._expectations = Expectations(member.spec.expect)
+        self._host = host
+        self._expectations = Expectations(instance.spec.expect)
         self._mask: EchoMask | None = None
-        self._silent = PromptWatch(loop, weakref.proxy(self))  # in a cycle all this, and the stream with its last
+        self._silent = PromptWatch(loop, weakref.proxy(self))  # in a cycle these objects, and the stream with its last
         self._busy_watch = BusyPromptWatch(loop, weakref.proxy(self))  # lines, would stay until the next collection
         self._noticed = ""
         self._same_line = False
@@ -86,30 +89,31 @@ class PromptResponder:
         return self._silent.waiting or self._busy_watch.waiting
 
     def take(self, data: bytes) -> bytes:
-        """Take a chunk of output; return what of it may be shown and logged."""
+        """Take a chunk of output; return the part that may be shown and logged."""
         if self._mask is not None:
             data = self._mask.take(data, self._loop.now())
             if self._mask.done:
                 self._mask = None
         if b"\n" in data:
             self._same_line = False
-            self._expectations.end_line()
+            if self._instance.spec.expect:
+                self._expectations.end_line()
         self._silent.took(data)
         self._busy_watch.took(data)
         return data
 
     def typed(self) -> None:
-        """Something was typed: what is asked next is news."""
+        """Take note that something was typed: the next prompt is a new one."""
         self._noticed = ""
         self._silent.typed()
         self._busy_watch.typed()
 
     def close(self) -> None:
-        """The incarnation has ended."""
+        """Stop watching, because the run has ended."""
         self._silent.close()
         self._busy_watch.close()
 
-    # What the two watches ask (prompts.Asked, overtaken.Crowded)
+    # For the two detectors (detectors.WatchedTerminal, detectors.BusyTerminal)
 
     @property
     def unfinished(self) -> bytes:
@@ -118,7 +122,7 @@ class PromptResponder:
 
     @property
     def recent(self) -> bytes:
-        """The end of what it has printed."""
+        """The end of its output."""
         return self._stream.recent
 
     @property
@@ -135,7 +139,7 @@ class PromptResponder:
         return self._busy_watch.candidate or prompt_text(last)
 
     def find_reader(self) -> Reader | None:
-        """Return who wants input, as far as the kernel reports it."""
+        """Return a process that waits for input, as far as the kernel reports it."""
         return input_wait.find_reader(self._stream.master_fd, self._tree())
 
     @property
@@ -148,16 +152,16 @@ class PromptResponder:
         return input_wait.is_edited(self._stream.master_fd)
 
     def find_sleeper(self, before: Sleeper | None) -> Sleeper | None:
-        """Return who waits for input from the terminal, if any; who did before is looked at first."""
+        """Return a thread that waits for input from the terminal, if any; the thread of `before` is checked first."""
         return input_wait.find_sleeper(self._stream.master_fd, self._tree(), before)
 
     def expects(self, prompt: str) -> bool:
-        """Do what a rule says of this prompt; False where none matches."""
+        """Apply the rule for this prompt; return False if none matches."""
         turn, rule = self._expectations.meet(prompt, hidden=input_wait.is_hidden(self._stream.master_fd))
         if rule is None:
             return False
         self._busy_watch.told("")
-        name = self._member.name
+        name = self._instance.name
         if turn is RuleMatch.REFUSED:
             self._alert(f"{name} did not take the answer and asks again{at(prompt)}; {how_to_answer(name)}", prompt)
         elif turn is RuleMatch.ACT and rule.do is PromptAction.ALERT:
@@ -166,26 +170,26 @@ class PromptResponder:
             self._answer(rule, prompt)
         elif turn is RuleMatch.ACT and rule.do is PromptAction.FAIL:
             self._host.tell(f"{name} failed: it asks {shortened(prompt)}", warns=True)
-            self._member.fail(f"failed, because it asked {shortened(prompt)}")
+            self._host.fail(self._instance, f"failed, because it asked {shortened(prompt)}")
         return True
 
     def prompted(self, prompt: str, *, on_line: bool = True) -> None:
-        """It waits for input, and no rule knows this prompt."""
+        """Report that it waits for input at a prompt without a rule."""
         if not on_line and self._busy_watch.waiting:
-            return  # which has been told
+            return  # which was reported
         self._busy_watch.told(prompt)
         self._host.look_at_waiting()
-        news = prompt.strip() if on_line else NO_TEXT  # a server that reads commands prints many lines
+        news = prompt.strip() if on_line else NO_PROMPT  # a server that reads commands prints many lines
         if self._host.is_full_screen and self._stream.full_screen_reported:
             return  # that report names the command to type
         if not self._same_line and not self._host.is_attended and news != self._noticed:
             self._same_line, self._noticed = True, news
-            self._alert(waits(self._member.name, prompt), prompt)
+            self._alert(waits(self._instance.name, prompt), prompt)
 
     def _answer(self, rule: Rule, prompt: str) -> None:
-        name = self._member.name
+        name = self._instance.name
         try:
-            answer = answer_of(rule, self._member.spec.environment)
+            answer = answer_of(rule, self._instance.spec.environment)
         except NoAnswer as why:
             self._alert(f"cannot answer {name}{at(prompt)}: {why}; {how_to_answer(name)}", prompt)
             return
@@ -195,7 +199,7 @@ class PromptResponder:
         self._host.tell(f"answered {name} ({shortened(prompt)})")
 
     def _alert(self, text: str, prompt: str) -> None:
-        """Say that somebody has to look."""
+        """Report that the user has to act."""
         self._silent.waiting = prompt
         self._busy_watch.told(prompt)
         self._host.look_at_waiting()
@@ -210,7 +214,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class NoAnswer(Exception):
-    """There is none; the message says why."""
+    """The rule has no usable answer; the message says why."""
 
 
 def answer_of(rule: Rule, environment: Mapping[str, str]) -> bytes:
@@ -247,7 +251,7 @@ class EchoMask:
         self.done = False
 
     def take(self, data: bytes, now: float) -> bytes:
-        """Return what of a chunk may be shown."""
+        """Return the part of a chunk that may be shown."""
         if self.done or now >= self._until:
             self.done = True
             return data

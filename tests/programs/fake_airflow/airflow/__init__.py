@@ -1,4 +1,4 @@
-"""What the helper needs of Airflow, and components that behave as Airflow's do, within a second. Not Airflow's code.
+"""What the preparation needs of Airflow, and components that behave like Airflow's, in a second. Not Airflow's code.
 
 Set by the test: FAKE_VERSION; FAKE_BROKEN (the migration fails); FAKE_DYING (a component that exits with
 0 at once); FAKE_FLOOD (one that prints 500 lines shortly after the start);

@@ -1,1 +1,1 @@
-"""What the helper needs of alembic: a database always has the newest schema, or none."""
+"""What the preparation needs of alembic: a database always has the newest schema, or none."""

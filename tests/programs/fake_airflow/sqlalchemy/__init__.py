@@ -1,4 +1,4 @@
-"""What the helper needs of SQLAlchemy. Each database is the SQLite file that the fake Airflow writes."""
+"""What the preparation needs of SQLAlchemy. Each database is the SQLite file that the fake Airflow writes."""
 
 import os
 import sqlite3

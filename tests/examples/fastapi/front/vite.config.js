@@ -1,0 +1,3 @@
+export default {
+  server: { proxy: { "/api": process.env.API } },
+};
