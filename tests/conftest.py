@@ -139,14 +139,14 @@ def homes(tmp_path):
 
 
 @pytest.fixture
-def stand(tmp_path):
-    """As many stands of programs/out_stand.py as a test wants, each with logs of its own."""
-    from programs.out_stand import Stand
+def pipeline(tmp_path):
+    """Makes as many instances of programs/output_pipeline.py as a test needs, each with its own logs."""
+    from programs.output_pipeline import OutputPipeline
 
     made = []
 
     def make(*words, **options):
-        made.append(Stand(tmp_path / f"logs{len(made)}", *words, **options))
+        made.append(OutputPipeline(tmp_path / f"logs{len(made)}", *words, **options))
         return made[-1]
 
     yield make

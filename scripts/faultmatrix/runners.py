@@ -41,7 +41,7 @@ killasgroup=true
 STEPS = """[init.{name}]
 command = {command}
 """
-MEMBER = """[components.{name}]
+COMPONENT = """[components.{name}]
 command = {command}
 """
 RESTART = """restart = {policy = "always", backoff = [60, 60]}
@@ -79,9 +79,9 @@ def _write(path: Path, text: str) -> str:
 def _toml(directory: Path, scene: Scene) -> str:
     """Write an orchestrate.toml, whose first component is what the stage says; a JSON string is one of TOML's."""
     (first, command), *others = scene.components.items()
-    form = STEPS if scene.stage is Stage.STEP else MEMBER + RESTART
+    form = STEPS if scene.stage is Stage.STEP else COMPONENT + RESTART
     text = form.replace("{name}", first).replace("{command}", json.dumps(command))
-    text += "".join(MEMBER.format(name=name, command=json.dumps(command)) for name, command in others)
+    text += "".join(COMPONENT.format(name=name, command=json.dumps(command)) for name, command in others)
     return _write(directory / "orchestrate.toml", text)
 
 

@@ -53,7 +53,7 @@ def _one(name: str) -> str:
 _CLOCK = f"exec {shlex.join([*PYTHON, str(PROGRAMS / 'voices.py'), 'clock'])}"
 GO = "go"  # the flood begins once this file is there
 _FLOOD = f"until [ -e {GO} ]; do sleep 0.1; done; exec yes"
-_MEMBER = "echo ready; setsid sleep 600 & exec sleep 600"
+_COMPONENT = "echo ready; setsid sleep 600 & exec sleep 600"
 
 _ALL = {name: _one(name) for name in TREES}
 UP = Scene(_ALL, len(_ALL), unit="trees")
@@ -68,7 +68,7 @@ BACKOFF = Scene(
     {"leaver": _LEAVER, **{name: _one(name) for name in ("plain", "daemon", "deaf")}}, 4, stage=Stage.BACKOFF
 )
 BOMB = Scene({"bomb": _one("bomb"), "plain": _one("plain")}, 2)
-MANY = Scene({f"c{number}": _MEMBER for number in range(200)}, 200)
+MANY = Scene({f"c{number}": _COMPONENT for number in range(200)}, 200)
 MANY_LIMITED = replace(MANY, before=LIMITED)
 AS_FIRST = replace(UP, before=FIRST)
 AGAIN = Scene({"again": _one("plain")}, 1)  # the next start

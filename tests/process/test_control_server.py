@@ -37,7 +37,7 @@ from orchestrator.runtime.loop import Loop
 from orchestrator.runtime.unix_socket import PATH_MAX, short_path
 
 
-class Stand:
+class ServerUnderTest:
     """A server whose requests are answered by `answer`, or kept in `waiting` where that is None."""
 
     def __init__(self, path):
@@ -109,20 +109,20 @@ class Stand:
 
 
 @pytest.fixture
-def stand(tmp_path):
-    stand = Stand(tmp_path / "control.sock")
-    yield stand
-    assert stand.ask().rows == ({"verb": "ps"},), "after all that it does not answer any more"
-    stand.close()
+def server(tmp_path):
+    server = ServerUnderTest(tmp_path / "control.sock")
+    yield server
+    assert server.ask().rows == ({"verb": "ps"},), "after all that it does not answer any more"
+    server.close()
 
 
 def test_the_socket_is_its_users_alone_and_goes_with_the_server(tmp_path):
-    stand = Stand(tmp_path / "control.sock")
-    assert stat.S_IMODE(os.stat(stand.path).st_mode) == 0o600
-    stand.close()
-    assert not stand.path.exists()
+    server = ServerUnderTest(tmp_path / "control.sock")
+    assert stat.S_IMODE(os.stat(server.path).st_mode) == 0o600
+    server.close()
+    assert not server.path.exists()
     with pytest.raises(NotRunning):
-        Conversation(stand.path)
+        Conversation(server.path)
 
 
 def test_what_a_dead_supervisor_left_is_no_hindrance(tmp_path):
@@ -131,9 +131,9 @@ def test_what_a_dead_supervisor_left_is_no_hindrance(tmp_path):
     left.close()
     with pytest.raises(NotRunning):
         Conversation(tmp_path / "control.sock")
-    stand = Stand(tmp_path / "control.sock")
-    assert stand.ask().ok
-    stand.close()
+    server = ServerUnderTest(tmp_path / "control.sock")
+    assert server.ask().ok
+    server.close()
 
 
 def test_a_home_with_a_path_longer_than_a_socket_address(tmp_path):
@@ -141,23 +141,23 @@ def test_a_home_with_a_path_longer_than_a_socket_address(tmp_path):
     while len(str(long)) < 3 * PATH_MAX:
         long /= "a" * 50
     long.mkdir(parents=True)
-    stand = Stand(long / "control.sock")
+    server = ServerUnderTest(long / "control.sock")
     fds = len(os.listdir("/proc/self/fd"))
-    assert stand.ask().ok
-    stand.connections.pop().close()
+    assert server.ask().ok
+    server.connections.pop().close()
     assert len(os.listdir("/proc/self/fd")) == fds
-    stand.close()
+    server.close()
 
 
 @settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.binary(max_size=300).map(lambda data: data.replace(b"\n", b" ")))
-def test_garbage_is_answered_with_an_error(stand, data):
-    connection = stand.connect()
-    stand.tell(connection, data + b"\n")
-    reply, closed = stand.read(connection)
+def test_garbage_is_answered_with_an_error(server, data):
+    connection = server.connect()
+    server.tell(connection, data + b"\n")
+    reply, closed = server.read(connection)
     assert closed
     assert (decode_reply(reply).ok, decode_reply(reply).status) == (False, 2)
-    stand.connections.remove(connection)
+    server.connections.remove(connection)
     connection.close()
 
 
@@ -190,11 +190,11 @@ def test_a_reply_is_one_line_whatever_stands_in_it(error, rows):
 @pytest.mark.parametrize("line", [b'{"version": 2, "verb": "ps"}', b'{"version": 1, "verb": "fly"}', b"[" * 60000, b"1",
                                   b'{"version": 1, "verb": "ps", "names": "a"}', b'{"version": 1, "verb": ["\\ud800"]}',
                                   b'{"version": 1, "verb": "ps", "argument": 3}', b"9" * 60000])  # fmt: skip
-def test_what_is_no_request_is_said(stand, line):
-    connection = stand.connect()
-    stand.tell(connection, line + b"\n")
-    reply, closed = stand.read(connection)
-    assert (decode_reply(reply).ok, closed, stand.asked) == (False, True, [])
+def test_what_is_no_request_is_said(server, line):
+    connection = server.connect()
+    server.tell(connection, line + b"\n")
+    reply, closed = server.read(connection)
+    assert (decode_reply(reply).ok, closed, server.asked) == (False, True, [])
 
 
 @pytest.mark.parametrize(("verb", "names", "argument", "fault"), [
@@ -207,13 +207,13 @@ def test_what_is_no_request_is_said(stand, line):
     ("attach", ["web"], "24x80 dance", "unknown way to attach: '24x80 dance'"),
     ("fly", [], "", "unknown verb 'fly'"),
 ])  # fmt: skip
-def test_a_malformed_request_is_refused_in_one_line(stand, verb, names, argument, fault):
-    connection = stand.connect()
+def test_a_malformed_request_is_refused_in_one_line(server, verb, names, argument, fault):
+    connection = server.connect()
     fields = {"version": 1, "verb": verb, "names": names, "argument": argument}
-    stand.tell(connection, json.dumps(fields).encode() + b"\n")
-    reply = decode_reply(stand.read(connection)[0])
+    server.tell(connection, json.dumps(fields).encode() + b"\n")
+    reply = decode_reply(server.read(connection)[0])
     assert (reply.ok, reply.status, reply.error) == (False, 2, fault)
-    assert stand.asked == []
+    assert server.asked == []
 
 
 def test_another_version_is_refused_and_named():
@@ -248,37 +248,37 @@ def test_a_reply_of_another_version_is_read_as_far_as_possible():
     assert (row["states"], row["since"]) == ({}, None)
 
 
-def test_one_byte_at_a_time_is_a_request_too(stand):
-    connection = stand.connect()
+def test_one_byte_at_a_time_is_a_request_too(server):
+    connection = server.connect()
     for byte in WhyRequest(("web",)).encode():
-        stand.tell(connection, bytes([byte]))
-    assert stand.asked == [WhyRequest(("web",))]
+        server.tell(connection, bytes([byte]))
+    assert server.asked == [WhyRequest(("web",))]
 
 
-def test_a_line_of_100_megabytes_is_cut_off_early(stand):
-    connection = stand.connect()
+def test_a_line_of_100_megabytes_is_cut_off_early(server):
+    connection = server.connect()
     sent = 0
-    while stand.tell(connection, b"x" * (1 << 20)) and sent < 100:
+    while server.tell(connection, b"x" * (1 << 20)) and sent < 100:
         sent += 1
     assert sent < 3, "all of it was taken"
-    assert f"at most {REQUEST_MAX} bytes" in decode_reply(stand.read(connection)[0]).error
+    assert f"at most {REQUEST_MAX} bytes" in decode_reply(server.read(connection)[0]).error
 
 
-def test_who_sends_on_after_his_request_is_cut_off(stand):
-    stand.answer = lambda request: None
-    connection = stand.connect()
-    stand.tell(connection, WaitRequest().encode())
-    while stand.tell(connection, b"x" * REQUEST_MAX):
+def test_who_sends_on_after_his_request_is_cut_off(server):
+    server.answer = lambda request: None
+    connection = server.connect()
+    server.tell(connection, WaitRequest().encode())
+    while server.tell(connection, b"x" * REQUEST_MAX):
         pass
-    assert not stand.waiting[0].open
-    stand.answer = lambda request: Reply(rows=({"verb": request.verb.value},))
+    assert not server.waiting[0].open
+    server.answer = lambda request: Reply(rows=({"verb": request.verb.value},))
 
 
-def test_who_never_reads_is_cut_off_and_forgotten(stand):
-    answer, stand.answer = stand.answer, lambda request: None
+def test_who_never_reads_is_cut_off_and_forgotten(server):
+    answer, server.answer = server.answer, lambda request: None
     gone = []
-    stand.tell(stand.connect(), EventsRequest().encode())
-    (client,) = stand.waiting
+    server.tell(server.connect(), EventsRequest().encode())
+    (client,) = server.waiting
     client.on_close = lambda: gone.append(client)
     event, sent = Reply(rows=({"state": "ready" * 1000},), last=False), 0
     while client.open:
@@ -286,41 +286,41 @@ def test_who_never_reads_is_cut_off_and_forgotten(stand):
         sent += len(event.encode())
     assert REPLY_BACKLOG_MAX < sent < 10 * REPLY_BACKLOG_MAX
     assert gone == [client]
-    stand.answer = answer
+    server.answer = answer
 
 
-def test_who_vanishes_is_forgotten_and_may_be_answered_into_nothing(stand):
-    answer, stand.answer = stand.answer, lambda request: None
-    connection, gone = stand.connect(), []
-    stand.tell(connection, WaitRequest().encode())
-    stand.waiting[0].on_close = lambda: gone.append(1)
+def test_who_vanishes_is_forgotten_and_may_be_answered_into_nothing(server):
+    answer, server.answer = server.answer, lambda request: None
+    connection, gone = server.connect(), []
+    server.tell(connection, WaitRequest().encode())
+    server.waiting[0].on_close = lambda: gone.append(1)
     connection.close()
-    stand.waiting[0].send(Reply(last=False))
-    stand.turn()
-    stand.waiting[0].send(Reply())
+    server.waiting[0].send(Reply(last=False))
+    server.turn()
+    server.waiting[0].send(Reply())
     assert gone == [1]
-    stand.answer = answer
+    server.answer = answer
 
 
-def test_silent_clients_keep_nobody_out(stand):
-    silent = [stand.connect() for _ in range(CLIENTS_MAX + 20)]
-    assert stand.ask().ok
-    assert stand.read(silent[0]) == (b"", True)
-    assert stand.read(silent[-1]) == (b"", False)
+def test_silent_clients_keep_nobody_out(server):
+    silent = [server.connect() for _ in range(CLIENTS_MAX + 20)]
+    assert server.ask().ok
+    assert server.read(silent[0]) == (b"", True)
+    assert server.read(silent[-1]) == (b"", False)
 
 
-def test_of_too_many_that_wait_the_last_is_told(stand):
-    answer, stand.answer = stand.answer, lambda request: None
+def test_of_too_many_that_wait_the_last_is_told(server):
+    answer, server.answer = server.answer, lambda request: None
     for _ in range(CLIENTS_MAX):
-        stand.tell(stand.connect(), WaitRequest().encode())
-    reply, closed = stand.read(stand.connect())
+        server.tell(server.connect(), WaitRequest().encode())
+    reply, closed = server.read(server.connect())
     assert (decode_reply(reply).error, closed) == ("too many ask already", True)
-    stand.answer = answer
-    stand.connections.pop(0).close()
-    stand.turn()
+    server.answer = answer
+    server.connections.pop(0).close()
+    server.turn()
 
 
-def test_without_a_descriptor_it_turns_away_and_does_not_spin(stand):
+def test_without_a_descriptor_it_turns_away_and_does_not_spin(server):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.setblocking(False)
@@ -330,9 +330,9 @@ def test_without_a_descriptor_it_turns_away_and_does_not_spin(stand):
         with contextlib.suppress(OSError):
             while True:
                 taken.append(os.dup(0))
-        connection.connect(str(stand.path))
-        stand.turn()
-        assert stand.read(connection) == (b"", True)
+        connection.connect(str(server.path))
+        server.turn()
+        assert server.read(connection) == (b"", True)
     finally:
         for fd in taken:
             os.close(fd)
@@ -341,24 +341,24 @@ def test_without_a_descriptor_it_turns_away_and_does_not_spin(stand):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_another_user_is_refused_even_where_the_modes_let_him_in(stand):
-    for directory in (stand.path.parent, *stand.path.parent.parents):
+def test_another_user_is_refused_even_where_the_modes_let_him_in(server):
+    for directory in (server.path.parent, *server.path.parent.parents):
         os.chmod(directory, stat.S_IMODE(os.stat(directory).st_mode) | 0o011)
         if directory.name == "tmp" or directory.parent == directory:
             break
-    os.chmod(stand.path, 0o666)
+    os.chmod(server.path, 0o666)
     pid = os.fork()
     if pid == 0:
         try:
             os.setresgid(65534, 65534, 65534)
             os.setresuid(65534, 65534, 65534)
-            with Conversation(stand.path) as conversation:
+            with Conversation(server.path) as conversation:
                 (reply,) = conversation.ask(DownRequest())
             os._exit(0 if reply.error == "this system belongs to another user" and not reply.ok else 1)
         finally:
             os._exit(9)
-    stand.turn(1)
+    server.turn(1)
     while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        stand.turn(1)
+        server.turn(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert stand.asked == []
+    assert server.asked == []

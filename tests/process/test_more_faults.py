@@ -1,4 +1,4 @@
-"""Faults beyond those of test_faults.py: storms, bombs, odd processes, many components, every stage of a life."""
+"""Faults beyond those of test_faults.py: storms, bombs, odd processes, many components, every state of one."""
 
 import contextlib
 import os

@@ -77,11 +77,11 @@ def expanded(text):
 
 
 @pytest.mark.parametrize("case", PLAIN.values(), ids=PLAIN)
-def test_what_is_written_is_what_is_shown_and_logged(case, stand):
+def test_what_is_written_is_what_is_shown_and_logged(case, pipeline):
     written, rows, lines, log = case
-    terminal = stand().show(written)
+    terminal = pipeline().show(written)
     assert terminal.rows() == ([expanded(row) for row in rows] or [""])
-    pipe = stand("pipe").show(written)
+    pipe = pipeline("pipe").show(written)
     assert pipe.lines() == lines
     log = written if log is None else log
     assert terminal.log() == log
@@ -89,11 +89,11 @@ def test_what_is_written_is_what_is_shown_and_logged(case, stand):
 
 
 @pytest.mark.parametrize("case", REWRITTEN.values(), ids=REWRITTEN)
-def test_a_row_that_is_rewritten_ends_as_on_a_terminal_of_its_own(case, stand):
+def test_a_row_that_is_rewritten_ends_as_on_a_terminal_of_its_own(case, pipeline):
     written, rows = case
-    terminal = stand().show(written)
+    terminal = pipeline().show(written)
     assert terminal.rows() == [(OWN + row).rstrip() for row in rows]
-    pipe = stand("pipe").show(written)
+    pipe = pipeline("pipe").show(written)
     shown = [unicodedata.normalize("NFC", line.decode("utf-8", "replace")).rstrip() for line in pipe.lines()]
     assert shown == [row.rstrip() for row in rows]
     assert terminal.log() == written
@@ -101,21 +101,21 @@ def test_a_row_that_is_rewritten_ends_as_on_a_terminal_of_its_own(case, stand):
 
 
 @pytest.mark.parametrize("size", [0, 1, 4094, 4095, 4096, 4097, 8190, 65536, 1 << 20])
-def test_lines_of_any_length_stay_whole(size, stand):
+def test_lines_of_any_length_stay_whole(size, pipeline):
     written = b"x" * size + b"\n" + b"y" * size + b"\nend\n"
-    pipe = stand("pipe").show(written)
+    pipe = pipeline("pipe").show(written)
     assert pipe.lines() == [b"x" * size, b"y" * size, b"end"]
     assert pipe.log() == written
     if size < 10_000:
-        terminal = stand(columns=4200).show(written)
+        terminal = pipeline(columns=4200).show(written)
         assert "".join(terminal.rows()).count("y") == size
         assert terminal.rows()[-1] == OWN + "end"
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 7])
-def test_a_character_or_sequence_cut_by_a_read_is_put_together(step, stand):
+def test_a_character_or_sequence_cut_by_a_read_is_put_together(step, pipeline):
     written = "ä€😀日\x1b[38;2;1;2;3mred\x1b[0m\x1b]8;;http://x/\x1b\\link\x1b]8;;\x1b\\ end\n".encode()
-    terminal = stand()
+    terminal = pipeline()
     terminal.start()
     for position in range(0, len(written), step):
         terminal.feed(written[position : position + step])
@@ -125,8 +125,8 @@ def test_a_character_or_sequence_cut_by_a_read_is_put_together(step, stand):
     assert terminal.log() == written
 
 
-def test_a_cut_character_is_not_shown_as_a_broken_one_while_it_waits(stand):
-    terminal = stand()
+def test_a_cut_character_is_not_shown_as_a_broken_one_while_it_waits(pipeline):
+    terminal = pipeline()
     terminal.start()
     terminal.feed("10 €"[:-1].encode() + b"\xe2\x82")
     terminal.turn_until(lambda: "10" in terminal.rows()[0])
@@ -136,10 +136,10 @@ def test_a_cut_character_is_not_shown_as_a_broken_one_while_it_waits(stand):
     assert terminal.rows() == [OWN + "10 €"]
 
 
-def test_a_line_without_an_end_comes_in_marked_pieces_and_costs_no_memory(stand):
+def test_a_line_without_an_end_comes_in_marked_pieces_and_costs_no_memory(pipeline):
     """100 MB: the pieces put together are the line."""
     size = 100 * 1000 * 1000
-    pipe = stand("pipe")
+    pipe = pipeline("pipe")
     shown = 0
     stream = pipe.start()
     block = b"0123456789" * 6553
@@ -166,17 +166,17 @@ def test_a_line_without_an_end_comes_in_marked_pieces_and_costs_no_memory(stand)
     assert pipe.path.joinpath("web.log.1").exists(), "a log is rotated within a line that does not end"
 
 
-def test_the_pieces_of_a_line_are_the_line(stand):
+def test_the_pieces_of_a_line_are_the_line(pipeline):
     body = b"".join(b"%07d," % number for number in range(700_000))
-    pipe = stand("pipe").show(body + b"\n")
+    pipe = pipeline("pipe").show(body + b"\n")
     mark = "…".encode()
     assert b"".join(line.removeprefix(mark).removesuffix(mark) for line in pipe.lines()) == body
     assert pipe.log() == body + b"\n"
 
 
-def test_nothing_waits_where_nothing_is_written(stand):
+def test_nothing_waits_where_nothing_is_written(pipeline):
     """An idle component costs no turn of the loop."""
-    terminal = stand()
+    terminal = pipeline()
     terminal.start()
     terminal.feed(b"prompt> ")
     terminal.turn_until(lambda: "prompt" in terminal.rows()[0])
@@ -184,9 +184,9 @@ def test_nothing_waits_where_nothing_is_written(stand):
     assert select.select([terminal.components["web"][0].master_fd], [], [], 0)[0] == []
 
 
-def test_a_terminal_that_is_opened_again_is_read_again(stand, tmp_path):
+def test_a_terminal_that_is_opened_again_is_read_again(pipeline, tmp_path):
     """All its descriptors closed, then /dev/tty: as ssh asks for a password. EIO is not the end."""
-    pipe = stand("pipe")
+    pipe = pipeline("pipe")
     stream = pipe.start()
     name = os.ttyname(pipe.components["web"][1])
     pipe.feed(b"first\n")
@@ -205,73 +205,73 @@ def test_a_terminal_that_is_opened_again_is_read_again(stand, tmp_path):
     assert len(pipe.lines()[1]) == 100_010
 
 
-def test_what_is_collected_of_many_floods_is_all_there_and_in_order(stand):
+def test_what_is_collected_of_many_floods_is_all_there_and_in_order(pipeline):
     """Each turn reads a little of each of eight, which is looked at together with what the next turns read."""
     names = [f"f{number}" for number in range(8)]
-    stand = stand("pipe", names=names)
+    pipeline = pipeline("pipe", names=names)
     for name in names:
-        stand.start(name)
+        pipeline.start(name)
     floods = {name: b"".join(b"%s %06d\n" % (name.encode(), number) for number in range(20_000)) for name in names}
     for position in range(0, max(map(len, floods.values())), 4096):
         for name, flood in floods.items():
-            stand.feed(flood[position : position + 4096], name)
-    stand.turn_until(lambda: all(len(stand.lines(name)) == 20_000 for name in names))
-    stand.finish()
+            pipeline.feed(flood[position : position + 4096], name)
+    pipeline.turn_until(lambda: all(len(pipeline.lines(name)) == 20_000 for name in names))
+    pipeline.finish()
     for name, flood in floods.items():
-        assert stand.log(name) == flood
-        assert stand.lines(name) == flood.splitlines()
+        assert pipeline.log(name) == flood
+        assert pipeline.lines(name) == flood.splitlines()
 
 
-def test_what_is_collected_does_not_wait_for_more_than_a_moment(stand):
-    stand = stand("pipe")
-    stream = stand.start()
-    stand.multiplexer._are_several_ready = (
+def test_what_is_collected_does_not_wait_for_more_than_a_moment(pipeline):
+    pipeline = pipeline("pipe")
+    stream = pipeline.start()
+    pipeline.multiplexer._are_several_ready = (
         True  # as when many are ready in one turn: a full read is no reason to look yet
     )
-    stand.feed(b"x" * 4094 + b"\n")
-    stand.turn_until(lambda: stand.lines() == [b"x" * 4094])
-    assert stand.log() == b"x" * 4094 + b"\n"
+    pipeline.feed(b"x" * 4094 + b"\n")
+    pipeline.turn_until(lambda: pipeline.lines() == [b"x" * 4094])
+    assert pipeline.log() == b"x" * 4094 + b"\n"
     assert not stream.backlog
 
 
 @only_linux
-def test_each_of_several_is_read_four_times_in_a_turn(stand):
+def test_each_of_several_is_read_four_times_in_a_turn(pipeline):
     """Through pipes, whose reads give what is there: how much a pty has by then is its worker's business."""
-    stand = stand("pipe")
+    pipeline = pipeline("pipe")
     ends = [os.pipe(), os.pipe()]
     streams = []
     for number, (read_fd, write_fd) in enumerate(ends):
         fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, 1 << 20)
         os.write(write_fd, (b"x" * 99 + b"\n") * 5000)
-        streams.append(stand.take_over(f"web.{number}", read_fd))
-        stand.fds.append(write_fd)
-    stand.multiplexer._are_several_ready = True
-    stand.turn()
+        streams.append(pipeline.take_over(f"web.{number}", read_fd))
+        pipeline.fds.append(write_fd)
+    pipeline.multiplexer._are_several_ready = True
+    pipeline.turn()
     left = [struct.unpack("i", fcntl.ioctl(read_fd, termios.FIONREAD, b"1234"))[0] for read_fd, _ in ends]
     assert left == [500_000 - 4 * READ_SIZE] * 2
     for stream in streams:
-        stand.multiplexer.close(stream)
+        pipeline.multiplexer.close(stream)
 
 
-def test_one_of_a_crowd_may_end_before_it_has_been_read(stand):
-    stand = stand("pipe")
+def test_one_of_a_crowd_may_end_before_it_has_been_read(pipeline):
+    pipeline = pipeline("pipe")
     for name in ("web", "api"):
-        stand.start(name)
-        stand.feed(name.encode() * 1000 + b"\n", name)
-    stand.multiplexer._are_several_ready = True
-    stand.loop.call_in(0.0, lambda: stand.end("web"))
-    stand.turn()
-    stand.finish()
+        pipeline.start(name)
+        pipeline.feed(name.encode() * 1000 + b"\n", name)
+    pipeline.multiplexer._are_several_ready = True
+    pipeline.loop.call_in(0.0, lambda: pipeline.end("web"))
+    pipeline.turn()
+    pipeline.finish()
     for name in ("web", "api"):
-        assert stand.lines(name) == [name.encode() * 1000]
-        assert stand.log(name) == name.encode() * 1000 + b"\n"
+        assert pipeline.lines(name) == [name.encode() * 1000]
+        assert pipeline.log(name) == name.encode() * 1000 + b"\n"
 
 
 @only_linux
-def test_a_pipe_is_widened_and_never_narrowed(stand):
-    assert fcntl.fcntl(stand("pipe").read_fd, fcntl.F_GETPIPE_SZ) == HIGH_WATER
+def test_a_pipe_is_widened_and_never_narrowed(pipeline):
+    assert fcntl.fcntl(pipeline("pipe").read_fd, fcntl.F_GETPIPE_SZ) == HIGH_WATER
     read_fd, write_fd = os.pipe()
     fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, 2 * HIGH_WATER)
-    stand(write_fd)
+    pipeline(write_fd)
     assert fcntl.fcntl(read_fd, fcntl.F_GETPIPE_SZ) == 2 * HIGH_WATER
     os.close(read_fd)

@@ -10,7 +10,7 @@ import time
 import pytest
 from harness import pump, until, voice
 from lateness import in_time
-from programs.out_stand import Stand
+from programs.output_pipeline import OutputPipeline
 
 KERNEL = 80_000  # bytes between us and who reads a terminal, at most: its buffers are the kernel's
 NOTE = rb"did not keep up: skipped ([\d,]+) lines"
@@ -18,36 +18,36 @@ TICK = 0.01
 
 
 class Reader:
-    """Reads the stand's terminal at so many bytes a second (None: as fast as it goes), from now on."""
+    """Reads the pipeline's terminal at so many bytes a second (None: as fast as it goes), from now on."""
 
-    def __init__(self, stand, speed):
-        self.stand, self.speed, self.reads = stand, speed, True
+    def __init__(self, pipeline, speed):
+        self.pipeline, self.speed, self.reads = pipeline, speed, True
         if speed is not None:
-            stand.look_away()
-            stand.loop.call_in(TICK, self._read)
+            pipeline.look_away()
+            pipeline.loop.call_in(TICK, self._read)
 
     def _read(self):
         size = max(1, int(self.speed * TICK))
         while self.reads and size > 0:
             try:
-                data = os.read(self.stand.read_fd, min(size, 4096))
+                data = os.read(self.pipeline.read_fd, min(size, 4096))
             except BlockingIOError:
                 break
             size -= len(data)
-            self.stand.out += data
-        self.stand.loop.call_in(TICK, self._read)
+            self.pipeline.out += data
+        self.pipeline.loop.call_in(TICK, self._read)
 
 
 @pytest.fixture
-def stand(tmp_path):
-    stand = Stand(tmp_path / "logs", names=("web", "api", *map("flood-{}".format, range(8))))
-    stand.screen.shows_unfinished = False  # pyte would be slower than the slowest of these
-    yield stand
-    stand.close()
+def pipeline(tmp_path):
+    pipeline = OutputPipeline(tmp_path / "logs", names=("web", "api", *map("flood-{}".format, range(8))))
+    pipeline.screen.shows_unfinished = False  # pyte would be slower than the slowest of these
+    yield pipeline
+    pipeline.close()
 
 
-def lines_of(stand, name="web"):
-    text = re.sub(rb"\x1b\[[\d;]*m|\x1b\(B|\r", b"", bytes(stand.out))
+def lines_of(pipeline, name="web"):
+    text = re.sub(rb"\x1b\[[\d;]*m|\x1b\(B|\r", b"", bytes(pipeline.out))
     return re.findall(rb"^%s +\| (.*)$" % name.encode(), text, re.MULTILINE)
 
 
@@ -60,144 +60,144 @@ def text(lines):
 
 
 @pytest.mark.parametrize(("speed", "count"), [(50_000, 4000), (500_000, 20_000), (5_000_000, 50_000), (None, 100_000)])
-def test_a_terminal_that_reads_gets_every_line(speed, count, stand):
-    Reader(stand, speed)
-    stand.start()
-    stand.feed(text(numbered(count)))
-    stand.turn_until(lambda: b"line %d\r\n" % (count - 1) in stand.out[-200:])
-    assert lines_of(stand) == numbered(count)
-    assert b"did not keep up" not in stand.out
+def test_a_terminal_that_reads_gets_every_line(speed, count, pipeline):
+    Reader(pipeline, speed)
+    pipeline.start()
+    pipeline.feed(text(numbered(count)))
+    pipeline.turn_until(lambda: b"line %d\r\n" % (count - 1) in pipeline.out[-200:])
+    assert lines_of(pipeline) == numbered(count)
+    assert b"did not keep up" not in pipeline.out
 
 
 @pytest.mark.flaky(reason="eight floods and their reader need both processors")
 @pytest.mark.parametrize("speed", [300_000, None])
-def test_eight_floods_get_every_line_too(speed, stand):
-    Reader(stand, speed)
+def test_eight_floods_get_every_line_too(speed, pipeline):
+    Reader(pipeline, speed)
     names = [f"flood-{number}" for number in range(8)]
     for name in names:
-        stand.start(name)
+        pipeline.start(name)
     pieces = {name: memoryview(text(numbered(5000))) for name in names}
     while any(pieces.values()):
         for name in names:
-            slave = stand.components[name][1]
+            slave = pipeline.components[name][1]
             os.set_blocking(slave, False)
             try:
                 pieces[name] = pieces[name][os.write(slave, pieces[name][:4096]) :]
             except BlockingIOError:
                 continue
-        stand.turn()
-    stand.turn_until(lambda: all(b"line 4999" in lines_of(stand, name)[-1:] for name in names))
+        pipeline.turn()
+    pipeline.turn_until(lambda: all(b"line 4999" in lines_of(pipeline, name)[-1:] for name in names))
     for name in names:
-        assert lines_of(stand, name) == numbered(5000)
-    assert b"did not keep up" not in stand.out
+        assert lines_of(pipeline, name) == numbered(5000)
+    assert b"did not keep up" not in pipeline.out
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_to_stop_the_terminal_for_less_than_two_seconds_loses_nothing(seed, stand):
+def test_to_stop_the_terminal_for_less_than_two_seconds_loses_nothing(seed, pipeline):
     """^S and ^Q at any moment."""
     dice = random.Random(seed)
-    reader = Reader(stand, 3_000_000)
+    reader = Reader(pipeline, 3_000_000)
 
     def toggle():
         reader.reads = not reader.reads
-        stand.loop.call_in(
+        pipeline.loop.call_in(
             dice.uniform(3 * TICK, 0.05) if reader.reads else dice.choice([0.001, 0.01, 0.1, 1.0]), toggle
         )
 
-    stand.loop.call_in(0.02, toggle)
-    stand.start()
-    stand.feed(text(numbered(15_000)))
-    stand.turn_until(lambda: b"line 14999\r\n" in stand.out[-200:])
-    assert lines_of(stand) == numbered(15_000)
+    pipeline.loop.call_in(0.02, toggle)
+    pipeline.start()
+    pipeline.feed(text(numbered(15_000)))
+    pipeline.turn_until(lambda: b"line 14999\r\n" in pipeline.out[-200:])
+    assert lines_of(pipeline) == numbered(15_000)
 
 
-def test_a_terminal_that_has_stopped_for_two_seconds_slows_nobody_and_all_is_accounted_for(stand):
-    reader = Reader(stand, 10_000_000)
-    stand.start()
-    stand.start("api")
-    stand.feed(text(numbered(1000)))
-    stand.turn_until(lambda: b"line 999\r\n" in stand.out[-200:])
+def test_a_terminal_that_has_stopped_for_two_seconds_slows_nobody_and_all_is_accounted_for(pipeline):
+    reader = Reader(pipeline, 10_000_000)
+    pipeline.start()
+    pipeline.start("api")
+    pipeline.feed(text(numbered(1000)))
+    pipeline.turn_until(lambda: b"line 999\r\n" in pipeline.out[-200:])
     reader.reads = False
     began = time.monotonic()
-    stand.feed(text(numbered(10_000, b"stopped")))
+    pipeline.feed(text(numbered(10_000, b"stopped")))
     waited = time.monotonic() - began
     assert waited > 1.5, "as long as it may go on, the writer waits for it"
     in_time(waited, 4)
     began = time.monotonic()
-    stand.feed(text(numbered(100_000, b"more")))
+    pipeline.feed(text(numbered(100_000, b"more")))
     in_time(time.monotonic() - began, 4)
-    stand.feed(b"a few words\n", "api")
-    stand.turn_until(lambda: stand.log("api"))
+    pipeline.feed(b"a few words\n", "api")
+    pipeline.turn_until(lambda: pipeline.log("api"))
     reader.reads = True
-    stand.turn_until(lambda: re.search(NOTE, stand.out))
-    stand.feed(text(numbered(30_000, b"after")))
-    stand.turn_until(lambda: b"after 29999\r\n" in stand.out[-200:])
-    lines = lines_of(stand)
-    (skipped,) = re.findall(NOTE, stand.out)
+    pipeline.turn_until(lambda: re.search(NOTE, pipeline.out))
+    pipeline.feed(text(numbered(30_000, b"after")))
+    pipeline.turn_until(lambda: b"after 29999\r\n" in pipeline.out[-200:])
+    lines = lines_of(pipeline)
+    (skipped,) = re.findall(NOTE, pipeline.out)
     assert len(lines) + int(skipped.replace(b",", b"")) == 141_000
     assert [line for line in lines if line.startswith(b"after")] == numbered(30_000, b"after")
     assert b"more 99999" in lines, "of a flood that was skipped the end is kept"
-    assert lines_of(stand, "api") == [b"a few words"]
+    assert lines_of(pipeline, "api") == [b"a few words"]
 
 
-def test_when_the_process_itself_was_stopped_the_terminal_has_not_stalled(stand):
-    reader = Reader(stand, 10_000_000)
-    stand.start()
+def test_when_the_process_itself_was_stopped_the_terminal_has_not_stalled(pipeline):
+    reader = Reader(pipeline, 10_000_000)
+    pipeline.start()
     reader.reads = False
-    slave = stand.components["web"][1]
+    slave = pipeline.components["web"][1]
     os.set_blocking(slave, False)
-    while stand.console.waiting < 20_000:
+    while pipeline.console.waiting < 20_000:
         try:
             os.write(slave, b"x" * 70 + b"\n")
         except BlockingIOError:
             pass
-        stand.turn()
-    before = len(stand.out)
+        pipeline.turn()
+    before = len(pipeline.out)
     assert select.select([], [], [], 2.1) == ([], [], [])  # stopped, as by ^Z; the terminal has read meanwhile
-    while select.select([stand.read_fd], [], [], 0)[0]:
-        stand.out += os.read(stand.read_fd, 65536)
-    stand.turn_until(lambda: not stand.console.waiting or len(stand.out) > before + 1000)
+    while select.select([pipeline.read_fd], [], [], 0)[0]:
+        pipeline.out += os.read(pipeline.read_fd, 65536)
+    pipeline.turn_until(lambda: not pipeline.console.waiting or len(pipeline.out) > before + 1000)
     reader.reads = True
-    stand.feed(text(numbered(20_000)))
-    stand.turn_until(lambda: b"line 19999\r\n" in stand.out[-200:])
-    assert b"did not keep up" not in stand.out
+    pipeline.feed(text(numbered(20_000)))
+    pipeline.turn_until(lambda: b"line 19999\r\n" in pipeline.out[-200:])
+    assert b"did not keep up" not in pipeline.out
 
 
 @pytest.mark.parametrize("floods", [1, 8])
-def test_a_quiet_line_does_not_wait_behind_what_floods_have_printed(floods, stand):
+def test_a_quiet_line_does_not_wait_behind_what_floods_have_printed(floods, pipeline):
     """At 400 KB a second, 100 KB before it are a quarter of a second."""
-    Reader(stand, 400_000)
+    Reader(pipeline, 400_000)
     names = [f"flood-{number}" for number in range(floods)]
     for name in [*names, "web"]:
-        stand.start(name)
+        pipeline.start(name)
 
     def flood():
         for name in names:
-            slave = stand.components[name][1]
+            slave = pipeline.components[name][1]
             os.set_blocking(slave, False)
             try:
                 os.write(slave, b"x" * 70 + b"\n" + b"y" * 2000 + b"\n")
             except BlockingIOError:
                 continue
-        stand.loop.call_in(0.0005, flood)
+        pipeline.loop.call_in(0.0005, flood)
 
     flood()
-    stand.turn_until(lambda: len(stand.out) > 400_000)
+    pipeline.turn_until(lambda: len(pipeline.out) > 400_000)
     for number in range(5):
-        before = len(stand.out)
-        stand.feed(b"quiet %d\n" % number)
-        stand.turn_until(lambda number=number: b"quiet %d" % number in stand.out)
-        behind = stand.out.index(b"quiet %d" % number) - before
+        before = len(pipeline.out)
+        pipeline.feed(b"quiet %d\n" % number)
+        pipeline.turn_until(lambda number=number: b"quiet %d" % number in pipeline.out)
+        behind = pipeline.out.index(b"quiet %d" % number) - before
         assert behind < KERNEL + 20_000, behind
-    assert b"did not keep up" not in stand.out
+    assert b"did not keep up" not in pipeline.out
 
 
-def test_who_prints_much_at_once_and_is_quiet_then_is_quiet(stand):
-    reader = Reader(stand, 400_000)
+def test_who_prints_much_at_once_and_is_quiet_then_is_quiet(pipeline):
+    reader = Reader(pipeline, 400_000)
     for name in ("flood-0", "web"):
-        stand.start(name)
-    stand.feed(text(numbered(5000)), "web")  # 5000 lines: a flood as well
-    slave = stand.components["flood-0"][1]
+        pipeline.start(name)
+    pipeline.feed(text(numbered(5000)), "web")  # 5000 lines: a flood as well
+    slave = pipeline.components["flood-0"][1]
     os.set_blocking(slave, False)
 
     def flood():
@@ -205,28 +205,28 @@ def test_who_prints_much_at_once_and_is_quiet_then_is_quiet(stand):
             os.write(slave, b"y" * 2000 + b"\n")
         except BlockingIOError:
             pass
-        stand.loop.call_in(0.0005, flood)
+        pipeline.loop.call_in(0.0005, flood)
 
     flood()
-    stand.turn_until(lambda: b"line 4999" in stand.out)
-    before = len(stand.out)
-    stand.feed(b"quiet\n")
-    stand.turn_until(lambda: b"quiet" in stand.out)
-    assert stand.out.index(b"quiet") - before < KERNEL + 20_000
+    pipeline.turn_until(lambda: b"line 4999" in pipeline.out)
+    before = len(pipeline.out)
+    pipeline.feed(b"quiet\n")
+    pipeline.turn_until(lambda: b"quiet" in pipeline.out)
+    assert pipeline.out.index(b"quiet") - before < KERNEL + 20_000
     assert reader.reads
 
 
-def test_what_is_said_of_the_end_of_a_flood_comes_after_its_last_line(stand):
-    Reader(stand, 1_000_000)
-    stand.start()
-    stand.start("api")
-    stand.feed(text(numbered(20_000)))
-    stand.end()
-    stand.stage.tell("web ended")
-    stand.feed(b"later\n", "api")
-    stand.turn_until(lambda: b"later" in stand.out)
-    assert lines_of(stand) == numbered(20_000)
-    assert stand.out.index(b"line 19999\r\n") < stand.out.index(b"web ended") < stand.out.index(b"later")
+def test_what_is_said_of_the_end_of_a_flood_comes_after_its_last_line(pipeline):
+    Reader(pipeline, 1_000_000)
+    pipeline.start()
+    pipeline.start("api")
+    pipeline.feed(text(numbered(20_000)))
+    pipeline.end()
+    pipeline.presenter.tell("web ended")
+    pipeline.feed(b"later\n", "api")
+    pipeline.turn_until(lambda: b"later" in pipeline.out)
+    assert lines_of(pipeline) == numbered(20_000)
+    assert pipeline.out.index(b"line 19999\r\n") < pipeline.out.index(b"web ended") < pipeline.out.index(b"later")
 
 
 # The whole command

@@ -7,8 +7,8 @@ import pytest
 
 
 @pytest.mark.parametrize("sink", ["terminal", "pipe"])
-def test_rows_are_shown_once_a_second_at_most_and_into_a_pipe_only_in_the_end(sink, stand):
-    one = stand(sink)
+def test_rows_are_shown_once_a_second_at_most_and_into_a_pipe_only_in_the_end(sink, pipeline):
+    one = pipeline(sink)
     one.start()
     one.feed(b"first 0\r\nsecond 0\r\n")
     began, step = time.monotonic(), 0
@@ -28,8 +28,8 @@ def test_rows_are_shown_once_a_second_at_most_and_into_a_pipe_only_in_the_end(si
 
 
 @pytest.mark.parametrize("sink", ["terminal", "pipe"])
-def test_rows_that_rest_are_shown_and_then_nothing_waits(sink, stand):
-    one = stand(sink)
+def test_rows_that_rest_are_shown_and_then_nothing_waits(sink, pipeline):
+    one = pipeline(sink)
     one.start()
     one.feed(b"one\r\ntwo\r\n")
     one.turn_until(lambda: b"two" in one.out)
@@ -38,8 +38,8 @@ def test_rows_that_rest_are_shown_and_then_nothing_waits(sink, stand):
     assert one.loop._timeout() is None
 
 
-def test_who_waits_for_a_line_hears_of_one_that_is_written_over(stand):
-    one, seen = stand("pipe"), []
+def test_who_waits_for_a_line_hears_of_one_that_is_written_over(pipeline):
+    one, seen = pipeline("pipe"), []
     one.start().watcher = seen.append
     one.feed(b"one\r\ntwo\r\n\x1b[2A\rready\r\n\x1b[A\rgone\r\n")
     one.turn_until(lambda: b"ready" in b"".join(seen))

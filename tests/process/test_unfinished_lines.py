@@ -16,10 +16,10 @@ WEB = "web         | "
 API = "api         | "
 
 
-def test_a_prompt_is_shown_within_two_tenths_of_a_second(stand):
-    terminal = stand()
+def test_a_prompt_is_shown_within_two_tenths_of_a_second(pipeline):
+    terminal = pipeline()
     terminal.start()
-    terminal.stage.tell("warm")
+    terminal.presenter.tell("warm")
     terminal.feed(b"Password: ")
     seconds = terminal.turn_until(lambda: terminal.rows()[-1] == WEB + "Password:")
     in_time(seconds, 0.2)
@@ -28,8 +28,8 @@ def test_a_prompt_is_shown_within_two_tenths_of_a_second(stand):
     assert terminal.rows()[1:] == [WEB + "Password: ok", WEB + "next"]
 
 
-def test_nobody_writes_into_an_unfinished_line(stand):
-    terminal = stand()
+def test_nobody_writes_into_an_unfinished_line(pipeline):
+    terminal = pipeline()
     terminal.start("web")
     terminal.start("api")
     terminal.feed(b"one two", "web")
@@ -38,7 +38,7 @@ def test_nobody_writes_into_an_unfinished_line(stand):
     terminal.turn_until(lambda: terminal.rows() == [API + "other", WEB + "one two"])
     terminal.feed(b"> ", "api")
     terminal.turn_until(lambda: terminal.rows() == [API + "other", API + ">"])
-    terminal.stage.tell("ours")
+    terminal.presenter.tell("ours")
     terminal.feed(b" three\n", "web")
     terminal.turn_until(
         lambda: terminal.rows() == [API + "other", "orchestrate | ours", WEB + "one two three", API + ">"]
@@ -52,22 +52,22 @@ def test_nobody_writes_into_an_unfinished_line(stand):
     assert terminal.log("api") == b"other\n> \n"
 
 
-def test_an_unfinished_line_is_cut_to_the_width_and_whole_in_the_end(stand):
-    terminal = stand(columns=40)
+def test_an_unfinished_line_is_cut_to_the_width_and_whole_in_the_end(pipeline):
+    terminal = pipeline(columns=40)
     terminal.start()
     text = "日本 and a long question with \x1b[31mred\x1b[m words? "
     terminal.feed(text.encode())
     terminal.turn_until(lambda: "long" in terminal.rows()[0])
     assert len(terminal.rows()) == 1
-    terminal.stage.tell("x")
+    terminal.presenter.tell("x")
     terminal.turn_until(lambda: terminal.rows()[0] == "orchestrate | x")
     assert len(terminal.rows()) == 2
     terminal.finish()
     assert "".join(terminal.rows()[1:]) == WEB + "日本 and a long question with red words?"
 
 
-def test_into_a_pipe_an_unfinished_line_waits_for_its_end(stand):
-    pipe = stand("pipe")
+def test_into_a_pipe_an_unfinished_line_waits_for_its_end(pipeline):
+    pipe = pipeline("pipe")
     pipe.start("web")
     pipe.start("api")
     pipe.feed(b"one ", "web")
@@ -88,8 +88,8 @@ def states(terminal, text):
     [b"\r%d%%", b"\r\x1b[K%d%%", b"\x1b[1G\x1b[0K%d%%", b"\x1b[2K\r%d%%", b"%d%%\r"],
     ids=["CR", "erased", "npm", "pip", "CR after"],
 )
-def test_a_progress_bar_is_drawn_once_a_second_at_most_and_ends_right(form, stand):
-    terminal = stand()
+def test_a_progress_bar_is_drawn_once_a_second_at_most_and_ends_right(form, pipeline):
+    terminal = pipeline()
     terminal.start()
     began = time.monotonic()
     percent = 0
@@ -105,8 +105,8 @@ def test_a_progress_bar_is_drawn_once_a_second_at_most_and_ends_right(form, stan
     assert terminal.log() == b"".join(form % number for number in range(1, percent + 1)) + b"\n"
 
 
-def test_a_spinner_that_turns_for_hours_costs_nothing_and_goes_on(stand):
-    terminal = stand()
+def test_a_spinner_that_turns_for_hours_costs_nothing_and_goes_on(pipeline):
+    terminal = pipeline()
     stream = terminal.start()
     terminal.feed(b"working |" + b"\b/\b-\b\\\b|" * 50_000)
     assert len(stream.splitter.pending) < 20_000
@@ -117,21 +117,21 @@ def test_a_spinner_that_turns_for_hours_costs_nothing_and_goes_on(stand):
     assert terminal.rows() == [WEB + "working done"]
 
 
-def test_a_row_that_is_erased_at_the_end_leaves_no_line(stand):
-    terminal = stand().show(b"10%\r20%\r\x1b[K")
+def test_a_row_that_is_erased_at_the_end_leaves_no_line(pipeline):
+    terminal = pipeline().show(b"10%\r20%\r\x1b[K")
     assert terminal.rows() == [""]
-    assert stand("pipe").show(b"10%\r20%\r\x1b[K").lines() == []
+    assert pipeline("pipe").show(b"10%\r20%\r\x1b[K").lines() == []
 
 
-def test_a_file_gets_the_final_state_only(stand):
+def test_a_file_gets_the_final_state_only(pipeline):
     bar = b"".join(b"\r%3d%%|%-50s|" % (percent, b"#" * (percent // 2)) for percent in range(101))
-    pipe = stand("pipe").show(bar * 300 + b"\ndone\n")
+    pipe = pipeline("pipe").show(bar * 300 + b"\ndone\n")
     assert pipe.lines() == [b"100%|" + b"#" * 50 + b"|", b"done"]
     assert pipe.log() == bar * 300 + b"\ndone\n"
 
 
-def test_prompts_of_several_the_newest_stands(stand):
-    terminal = stand()
+def test_prompts_of_several_the_newest_stands(pipeline):
+    terminal = pipeline()
     for name in ("web", "api"):
         terminal.start(name)
     terminal.feed(b"first?", "web")
@@ -180,13 +180,13 @@ def run_real(one, command, **options):
     return one
 
 
-def test_curl(url, stand):
+def test_curl(url, pipeline):
     if not shutil.which("curl"):
         pytest.skip("no curl here")
-    pipe = run_real(stand("pipe"), ["curl", "-o", "/dev/null", url])
+    pipe = run_real(pipeline("pipe"), ["curl", "-o", "/dev/null", url])
     assert len(pipe.lines()) == 3, pipe.lines()
     assert re.match(rb"100 +1953k +100 +1953k", pipe.lines()[-1]), pipe.lines()
-    terminal = run_real(stand(columns=120), ["curl", "-#", "-o", "/dev/null", url])
+    terminal = run_real(pipeline(columns=120), ["curl", "-#", "-o", "/dev/null", url])
     assert terminal.rows() == [WEB + "#" * 72 + " 100.0%"] or re.fullmatch(r".*#+ 100\.0%", terminal.rows()[-1]), (
         terminal.rows()
     )
@@ -196,10 +196,10 @@ def test_curl(url, stand):
 TQDM = "import time, tqdm\nfor _ in tqdm.tqdm(range(3000), mininterval=0, ascii=True, ncols=60): pass\nprint('after')"
 
 
-def test_tqdm(stand):
+def test_tqdm(pipeline):
     pytest.importorskip("tqdm")
     for sink in ("terminal", "pipe"):
-        one = run_real(stand(sink), [sys.executable, "-c", TQDM])
+        one = run_real(pipeline(sink), [sys.executable, "-c", TQDM])
         shown = one.rows() if sink == "terminal" else [WEB + line.decode() for line in one.lines()]
         assert len(shown) == 2, shown
         assert re.search(r"100%\|#+\| 3000/3000 \[", shown[0])
@@ -207,7 +207,7 @@ def test_tqdm(stand):
         assert one.log().count(b"\r") > 100, "the log has every state"
 
 
-def test_pip(url, stand, tmp_path):
+def test_pip(url, pipeline, tmp_path):
     """A source distribution whose download draws a bar: rich erases and rewrites rows, and hides the cursor."""
     command = [
         sys.executable,
@@ -221,7 +221,7 @@ def test_pip(url, stand, tmp_path):
         str(tmp_path),
         f"{url}six-1.0.zip",
     ]
-    one = stand(columns=120)
+    one = pipeline(columns=120)
     one.start()
     slave = one.components["web"][1]
     process = subprocess.Popen(
@@ -240,7 +240,7 @@ def test_pip(url, stand, tmp_path):
     assert not re.search(r"^web +\| +\S+ [ \d.]+/2.0 MB.*\n.*/2.0 MB", shown, re.MULTILINE), shown
 
 
-def test_npm(stand, tmp_path):
+def test_npm(pipeline, tmp_path):
     """Its spinner knows neither CR nor BS: it goes back by CSI G."""
     if not shutil.which("npm"):
         pytest.skip("no npm here")
@@ -256,7 +256,7 @@ def test_npm(stand, tmp_path):
     command = ["npm", "install", "--no-audit", "--no-fund", "--offline", "./dep"]
     for sink in ("terminal", "pipe"):
         shutil.rmtree(tmp_path / "node_modules", ignore_errors=True)
-        one = run_real(stand(sink), command, cwd=tmp_path, env=environment)
+        one = run_real(pipeline(sink), command, cwd=tmp_path, env=environment)
         shown = one.rows() if sink == "terminal" else [(WEB + line.decode()).rstrip() for line in one.lines()]
         assert any(re.fullmatch(rf"{re.escape(WEB)}(added|changed|up to date).*", line) for line in shown), shown
         assert not any(re.fullmatch(r"[|/\\⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏-]+", line[len(WEB) :]) for line in shown), shown

@@ -550,24 +550,24 @@ def test_a_restart_is_told_to_who_is_attached_in_one_line(home, tmux):
         name="orchestrate.toml",
     )
     system = started(home, file="orchestrate.toml")
-    typist, viewer = tmux(), tmux()
-    attach(typist, home, "sh")
+    writer, viewer = tmux(), tmux()
+    attach(writer, home, "sh")
     attach(viewer, home, "sh", "--read-only")
-    for terminal in (typist, viewer):
+    for terminal in (writer, viewer):
         terminal.wait_for("^inner>")
-    typist.type("exit 7")
-    for terminal in (typist, viewer):
+    writer.type("exit 7")
+    for terminal in (writer, viewer):
         terminal.wait_for(
             r"^\[orchestrate: sh exited with status 7 after [\d.]+ s; started again \(pid \d+\)\]\ninner>"
         )
         assert terminal.screen().count("[orchestrate: ") == 2 + (terminal is viewer)
     restarted = Run([*command_under_test(), "restart", "-C", home.path, "sh"])
-    for terminal in (typist, viewer):
+    for terminal in (writer, viewer):
         terminal.wait_for(
             r"^\[orchestrate: sh was killed by SIGKILL after [\d.]+ s; started again \(pid \d+\)\]\ninner>"
         )
     assert restarted.wait() == 0, str(restarted)
-    typist.type("echo still the wri''ter")
+    writer.type("echo still the wri''ter")
     viewer.wait_for("^still the writer")
     viewer.keys("C-c")
     system.signal(signal.SIGQUIT)

@@ -14,7 +14,7 @@ import pytest
 from harness import PROGRAMS, PYTHON, Run, environment, until, voice
 from lateness import in_time
 from log_files import log_of
-from programs.out_stand import Stand
+from programs.output_pipeline import OutputPipeline
 
 MEGABYTES_64 = 64 << 20
 NOTE = rb"did not keep up: skipped ([\d,]+) lines \(([\d,]+) bytes\); \S+/logs has them"
@@ -60,17 +60,17 @@ def test_a_stalled_terminal_blocks_nobody_and_what_it_skipped_is_said(home):
 
 
 def test_what_a_slow_terminal_skips_is_the_flood_and_not_the_words_of_others(tmp_path):
-    stand = Stand(tmp_path / "logs")
-    stand.start("web")
-    stand.start("api")
-    stand.look_away()
-    stand.feed(b"flood\n" * 500_000, "web")
-    stand.feed(b"still here\n", "api")
-    stand.turn_until(lambda: stand.log("api"))
-    stand.look_back()
-    stand.turn_until(lambda: b"did not keep up" in stand.out)
-    assert b"still here" in stand.out
-    stand.close()
+    pipeline = OutputPipeline(tmp_path / "logs")
+    pipeline.start("web")
+    pipeline.start("api")
+    pipeline.look_away()
+    pipeline.feed(b"flood\n" * 500_000, "web")
+    pipeline.feed(b"still here\n", "api")
+    pipeline.turn_until(lambda: pipeline.log("api"))
+    pipeline.look_back()
+    pipeline.turn_until(lambda: b"did not keep up" in pipeline.out)
+    assert b"still here" in pipeline.out
+    pipeline.close()
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGQUIT])

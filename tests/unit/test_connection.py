@@ -10,7 +10,7 @@ from orchestrator.runtime.loop import Loop
 LONG = bytes(range(256)) * 8192
 
 
-class Stand:
+class ConnectionUnderTest:
     """A peer in a loop, `theirs` the other end, and what the peer's owner was told."""
 
     def __init__(self):
@@ -31,43 +31,43 @@ class Stand:
 
 
 @pytest.fixture
-def stand():
-    stand = Stand()
-    yield stand
-    stand.peer.close()
-    stand.theirs.close()
-    stand.loop.close()
+def tested():
+    tested = ConnectionUnderTest()
+    yield tested
+    tested.peer.close()
+    tested.theirs.close()
+    tested.loop.close()
 
 
-def test_what_he_does_not_take_at_once_follows_and_then_he_has_caught_up(stand):
-    stand.peer.send(LONG)
-    assert 0 < stand.peer.waiting < len(LONG)
-    assert stand.take(len(LONG)) == LONG
-    assert stand.told == ["caught up"]
+def test_what_he_does_not_take_at_once_follows_and_then_he_has_caught_up(tested):
+    tested.peer.send(LONG)
+    assert 0 < tested.peer.waiting < len(LONG)
+    assert tested.take(len(LONG)) == LONG
+    assert tested.told == ["caught up"]
 
 
-def test_the_end_waits_until_he_has_taken_everything(stand):
-    stand.peer.send(LONG)
-    stand.peer.end()
-    assert (stand.peer.open, stand.peer.hears) == (True, False)
-    assert stand.take(len(LONG)) == LONG
-    assert stand.theirs.recv(1) == b""
-    assert stand.told == ["gone"]
+def test_the_end_waits_until_he_has_taken_everything(tested):
+    tested.peer.send(LONG)
+    tested.peer.end()
+    assert (tested.peer.open, tested.peer.hears) == (True, False)
+    assert tested.take(len(LONG)) == LONG
+    assert tested.theirs.recv(1) == b""
+    assert tested.told == ["gone"]
 
 
-def test_his_going_is_told_once_after_what_he_said(stand):
-    stand.theirs.sendall(b"last words")
-    stand.theirs.close()
-    stand.loop.turn()
-    stand.loop.turn()
-    stand.peer.close()
-    assert stand.told == [b"last words", "gone"]
+def test_his_going_is_told_once_after_what_he_said(tested):
+    tested.theirs.sendall(b"last words")
+    tested.theirs.close()
+    tested.loop.turn()
+    tested.loop.turn()
+    tested.peer.close()
+    assert tested.told == [b"last words", "gone"]
 
 
-def test_a_connection_that_is_given_away_is_left_alone(stand):
-    connection = stand.peer.release()
-    assert not stand.peer.open
-    stand.theirs.sendall(b"x")
+def test_a_connection_that_is_given_away_is_left_alone(tested):
+    connection = tested.peer.release()
+    assert not tested.peer.open
+    tested.theirs.sendall(b"x")
     assert connection.recv(1) == b"x"
-    assert stand.told == []
+    assert tested.told == []
     connection.close()

@@ -1,4 +1,4 @@
-"""On which floor each room stands, and who alone may use what: read from the source of every file, by ast."""
+"""On which floor each package is, and who alone may use what: read from the source of every file, by ast."""
 
 import ast
 import re
@@ -26,7 +26,7 @@ FLOORS = {
 }
 ABOVE = 8  # __init__, __main__ and pytest_plugin of the package itself
 
-# Who alone may import what, as paths below the package; a room stands for all its files.
+# Who alone may import what, as paths below `orchestrator`; a package stands for all its files.
 ALONE = {
     "pexpect": {"process/launch.py"},
     "ptyprocess": set(),
@@ -47,13 +47,13 @@ FILES = [path.relative_to(PACKAGE).as_posix() for path in files()]
 FOREIGN = {file for file in FILES if file.startswith(FOREIGN_FOLDER)}
 
 
-def room_of(parts):
-    """The room of a module or file, given as its parts below the package; empty for the package's own files."""
+def package_of(parts):
+    """The package of a module or file, given as its parts below `orchestrator`; empty for files beside the packages."""
     return parts[0] if parts and parts[0] in FLOORS else ""
 
 
-def floor_of(room):
-    return FLOORS[room] if room else ABOVE
+def floor_of(package):
+    return FLOORS[package] if package else ABOVE
 
 
 def imports(file):
@@ -92,21 +92,21 @@ def names_used(path):
 
 
 def faults_of_import(file, name):
-    """Say what is wrong with `file` importing the module `name` of ours; empty where nothing is."""
+    """What is wrong with `file` importing our module `name`; empty if nothing is."""
     parts = name.split(".")
     if parts[0] != "orchestrator" or len(parts) < 2:
         return ""
-    here, there = room_of(Path(file).parts), room_of(parts[1:])
+    here, there = package_of(Path(file).parts), package_of(parts[1:])
     if not there:
-        return "" if parts[1] == "__version__" else f"{name} is no room"
+        return "" if parts[1] == "__version__" else f"{name} is in no package"
     if there != here and floor_of(there) >= floor_of(here):
         return f"{here} (floor {floor_of(here)}) imports {name} (floor {floor_of(there)})"
     return ""
 
 
-def test_every_room_has_a_floor():
-    rooms = {path.name for path in PACKAGE.iterdir() if any(path.rglob("*.py"))}
-    assert rooms <= FLOORS.keys()
+def test_every_package_has_a_floor():
+    packages = {path.name for path in PACKAGE.iterdir() if any(path.rglob("*.py"))}
+    assert packages <= FLOORS.keys()
 
 
 def test_imports_only_from_lower_floors():
@@ -201,7 +201,7 @@ def test_one_file_waits_and_kills():
 
 
 def test_the_model_knows_no_machine():
-    """No clock, no dice, no files: what the lowest floor decides follows from what it is given."""
+    """No clock, no random numbers, no files: what the lowest floor decides follows from its arguments."""
     machine = {"os", "sys", "io", "time", "random", "socket", "subprocess", "threading", "pathlib", "shutil", "logging"}
     files = [file for file in FILES if file.startswith("model/")]
     faults = [f"{file}:{line}: {name}" for file in files for line, name in imports(file) if name in machine]

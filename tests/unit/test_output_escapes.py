@@ -34,8 +34,8 @@ def written_with(text, fg="default", bg="default", bold=False, underscore=False)
     return [(character, fg, bg, bold, underscore) for character in text]
 
 
-def test_an_open_color_does_not_bleed_and_is_not_lost(stand):
-    terminal = stand()
+def test_an_open_color_does_not_bleed_and_is_not_lost(pipeline):
+    terminal = pipeline()
     terminal.start("web")
     terminal.start("api")
     terminal.feed(b"\x1b[31;1mone\n", "web")
@@ -50,8 +50,8 @@ def test_an_open_color_does_not_bleed_and_is_not_lost(stand):
     assert cells(terminal.pyte, 3) == written_with("four")
 
 
-def test_an_open_color_does_not_bleed_where_there_is_no_prefix_to_stop_it(stand):
-    terminal = stand(prefix=False)
+def test_an_open_color_does_not_bleed_where_there_is_no_prefix_to_stop_it(pipeline):
+    terminal = pipeline(prefix=False)
     terminal.start("web")
     terminal.start("api")
     terminal.feed(b"\x1b[41mone\n", "web")
@@ -74,8 +74,8 @@ def test_an_open_color_does_not_bleed_where_there_is_no_prefix_to_stop_it(stand)
         (b"\x1b[0;33;44m", {"fg": "brown", "bg": "blue"}),
     ],
 )
-def test_256_and_24_bit_colors_and_attributes_are_kept_over_line_ends(sequence, look, stand):
-    terminal = stand().show(sequence + b"one\ntwo\n" + b"\x1b[mthree\n")
+def test_256_and_24_bit_colors_and_attributes_are_kept_over_line_ends(sequence, look, pipeline):
+    terminal = pipeline().show(sequence + b"one\ntwo\n" + b"\x1b[mthree\n")
     assert cells(terminal.pyte, 0) == written_with("one", **look)
     assert cells(terminal.pyte, 1) == written_with("two", **look)
     assert cells(terminal.pyte, 2) == written_with("three")
@@ -114,14 +114,14 @@ def test_a_style_does_not_grow_however_long_nothing_is_reset():
     assert painted(line * 3) == (PREFIX + b"\x1b[36minfo\x1b[39m text\n") * 3
 
 
-def test_an_overlong_color_is_dropped_and_harms_nobody(stand):
-    terminal = stand().show(b"\x1b[" + b"1;" * 5000 + b"31mone\ntwo\n")
+def test_an_overlong_color_is_dropped_and_harms_nobody(pipeline):
+    terminal = pipeline().show(b"\x1b[" + b"1;" * 5000 + b"31mone\ntwo\n")
     assert cells(terminal.pyte, 0) == written_with("one")
     assert cells(terminal.pyte, 1) == written_with("two")
 
 
-def test_hyperlinks_pass_and_are_closed_at_the_line_end(stand):
-    terminal = stand().show(
+def test_hyperlinks_pass_and_are_closed_at_the_line_end(pipeline):
+    terminal = pipeline().show(
         b"\x1b]8;id=1;http://x/y\x1b\\link\nmore\x1b]8;;\x1b\\ after\x1b]8;;http://z\x07z\x1b]8;;\x07\n"
     )
     begin = b"\x1b]8;id=1;http://x/y\x1b\\"
@@ -129,21 +129,21 @@ def test_hyperlinks_pass_and_are_closed_at_the_line_end(stand):
     assert begin + b"more\x1b]8;;\x1b\\ after\x1b]8;;http://z\x07z\x1b]8;;\x07\r\n" in terminal.out
 
 
-def test_a_status_line_on_another_row_is_not_written_into_a_line(stand):
+def test_a_status_line_on_another_row_is_not_written_into_a_line(pipeline):
     """As apt draws it."""
     bar = b"\x1b7\x1b[24;0f\x1b[42m\x1b[30mProgress: [ 10%]\x1b[49m\x1b[39m [#...] \x1b8"
     written = b"Unpacking\n" + bar + b"Setting up\n" + bar + bar + b"\x1b7unsaved\x1b8 \x1b7\x1b[Hno way back\n"
-    terminal = stand().show(written)
+    terminal = pipeline().show(written)
     assert terminal.rows() == [
         f"web         | {text}" for text in ("Unpacking", "Setting up", " nsaved", "no way back")
     ]
-    assert stand("pipe").show(written).lines() == [b"Unpacking", b"Setting up", b" nsaved", b"no way back"]
+    assert pipeline("pipe").show(written).lines() == [b"Unpacking", b"Setting up", b" nsaved", b"no way back"]
     assert terminal.log() == written
 
 
 @pytest.mark.parametrize("inside", [b"\x18", b"\x9b2J", b"\r", b"\xc2\x9b2J", b"\x1a", b"\x00"])
-def test_no_control_hides_in_a_hyperlink(inside, stand):
-    terminal = stand().show(b"\x1b]8;;http://x" + inside + b"\x1b\\link\n")
+def test_no_control_hides_in_a_hyperlink(inside, pipeline):
+    terminal = pipeline().show(b"\x1b]8;;http://x" + inside + b"\x1b\\link\n")
     assert b"]8" not in terminal.out
     assert inside not in terminal.out.replace(b"\r\n", b"")
 
@@ -185,13 +185,13 @@ STRINGS = {
 
 
 @pytest.mark.parametrize("sequence", STRINGS.values(), ids=STRINGS)
-def test_no_other_sequence_reaches_the_screen_and_none_eats_text(sequence, stand):
+def test_no_other_sequence_reaches_the_screen_and_none_eats_text(sequence, pipeline):
     written = b"before" + sequence + b"\x1b[31mafter\x1b[m\nnext\n" + b"x" * 50 + sequence
-    terminal = stand().show(written)
+    terminal = pipeline().show(written)
     assert terminal.rows() == ["web         | beforeafter", "web         | next", "web         | " + "x" * 50]
     shown = LEFT.sub(b"", bytes(terminal.out).replace(b"\r\n", b"\n"))
     assert b"\x1b" not in shown.replace(b"\r\x1b[K", b"")
-    pipe = stand("pipe").show(written)
+    pipe = pipeline("pipe").show(written)
     assert pipe.lines() == [b"beforeafter", b"next", b"x" * 50]
     assert pipe.log() == written + b"\n"
     assert b"owned" not in terminal.out + pipe.out
@@ -213,41 +213,41 @@ MOVES = {
 
 
 @pytest.mark.parametrize(("sequence", "column"), MOVES.values(), ids=MOVES)
-def test_a_motion_to_another_row_reaches_no_screen_and_ends_the_line(sequence, column, stand):
+def test_a_motion_to_another_row_reaches_no_screen_and_ends_the_line(sequence, column, pipeline):
     written = b"before" + sequence + b"\x1b[31mafter\x1b[m\nnext\n" + b"x" * 50 + sequence
     shown = ["before", " " * column + "after", "next", "x" * 50]
-    terminal = stand().show(written)
+    terminal = pipeline().show(written)
     assert terminal.rows() == [f"web         | {text}" for text in shown]
     rest = LEFT.sub(b"", bytes(terminal.out).replace(b"\r\n", b"\n")).replace(b"\r\x1b[K", b"")
     assert not {b"\x1b"[0], b"\v"[0], b"\f"[0]} & set(rest)
-    pipe = stand("pipe").show(written)
+    pipe = pipeline("pipe").show(written)
     assert [line.decode() for line in pipe.lines()] == shown
     assert pipe.log() == written + b"\n"
 
 
-def test_a_clear_that_takes_back_blank_rows_shows_none(stand):
+def test_a_clear_that_takes_back_blank_rows_shows_none(pipeline):
     """As Vite begins: it fills the screen with rows, goes home, and erases what is below."""
     written = b"> vite\n" + b"\n" * 39 + b"\x1b[1;1H\x1b[0J\n  VITE ready\n\n  url\n"
     for sink in ("terminal", "pipe"):
-        one = stand(sink).show(written)
+        one = pipeline(sink).show(written)
         shown = one.rows() if sink == "terminal" else [f"web         | {line.decode()}" for line in one.lines()]
         texts = ("> vite", "  VITE ready", "", "  url")
         assert [row.rstrip() for row in shown] == [f"web         | {text}".rstrip() for text in texts]
         assert one.log() == written
 
 
-def test_blank_rows_that_nothing_takes_back_are_shown_after_a_moment(stand):
-    terminal = stand()
+def test_blank_rows_that_nothing_takes_back_are_shown_after_a_moment(pipeline):
+    terminal = pipeline()
     terminal.start()
     terminal.feed(b"one\n\n\n")
     terminal.turn_until(lambda: terminal.rows() == ["web         | one", "web         |", "web         |"])
     assert terminal.loop._timeout() is None
 
 
-def test_a_full_screen_program_is_reported_once_and_what_it_draws_is_not_shown(stand):
+def test_a_full_screen_program_is_reported_once_and_what_it_draws_is_not_shown(pipeline):
     written = b"row 1\x1b[?1049h\x1b[2J\x1b[1;1Hval 1\x1b[2;1Hrow 2\r\nval 2\x1b[?1049lafter\n"
     for sink in ("terminal", "pipe"):
-        one = stand(sink)
+        one = pipeline(sink)
         one.start()
         one.feed(written * 2)
         one.feed(b"end\n")
@@ -260,10 +260,10 @@ def test_a_full_screen_program_is_reported_once_and_what_it_draws_is_not_shown(s
         assert one.log() == written * 2 + b"end\n"
 
 
-def test_line_drawing_and_repeated_characters_are_shown_as_they_look(stand):
+def test_line_drawing_and_repeated_characters_are_shown_as_they_look(pipeline):
     written = b"\x1b(0lqqk\x1b(B\nx\x1b[3b|\n\x1b)0a\x0emj\x0fq\n"
     for sink in ("terminal", "pipe"):
-        one = stand(sink).show(written)
+        one = pipeline(sink).show(written)
         shown = one.rows() if sink == "terminal" else [f"web         | {line.decode()}" for line in one.lines()]
         assert shown == [f"web         | {text}" for text in ("┌──┐", "xxxx|", "a└┘q")]
 

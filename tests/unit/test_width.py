@@ -46,10 +46,10 @@ def test_tabs_are_expanded_for_a_terminal_only(line):
             assert b"\t" in PrefixPainter(b"web | ", style).paint(line + b"\n")
 
 
-def test_in_a_terminal_and_a_pipe(stand):
+def test_in_a_terminal_and_a_pipe(pipeline):
     written = b"a\tX\nabc\tX\n\x1b[32mab\x1b[m\tX\n"
-    assert [row.index("X") for row in stand().show(written).rows()] == [len("web         | ") + 8] * 3
+    assert [row.index("X") for row in pipeline().show(written).rows()] == [len("web         | ") + 8] * 3
     for style in (None, PrefixStyle.COLORS):
-        one = stand("pipe", style=style).show(written)
+        one = pipeline("pipe", style=style).show(written)
         assert bytes(one.out).count(b"\t") == 3
         assert one.log() == written

@@ -38,13 +38,13 @@ class ViewerHost(Protocol):
 class Viewer:
     """Owns the socket."""
 
-    def __init__(self, connection: socket.socket, terminal: ClientTerminal, loop: Loop, room: ViewerHost) -> None:
+    def __init__(self, connection: socket.socket, terminal: ClientTerminal, loop: Loop, host: ViewerHost) -> None:
         self.terminal = terminal
         self.rows, self.columns = terminal.rows, terminal.columns
         self.skipped = 0
-        self._viewer_host = room
+        self._viewer_host = host
         self._reader = FrameReader()
-        self._peer = Connection(connection, loop, self._take, lambda: room.left(self), self._caught_up)
+        self._peer = Connection(connection, loop, self._take, lambda: host.left(self), self._caught_up)
 
     def show(self, output: bytes) -> None:
         """Queue output for it."""

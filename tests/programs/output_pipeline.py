@@ -1,4 +1,4 @@
-"""A stand for the output path, in this process: real ptys on both sides, the real multiplexer, screen, console and
+"""The output path in this process: real ptys on both sides, the real multiplexer, screen, console and
 logs; nothing is patched.
 
 `feed` writes a component's bytes into its pty, `turn_until` turns the loop until a fact holds; the terminal is read
@@ -45,8 +45,8 @@ def palette_of_a_terminal():
     return Palette("xterm-256color", True)
 
 
-class Stand:
-    """`sink` is "terminal" (pyte reads it), "pipe" (collected in `out`), or a descriptor that nobody reads."""
+class OutputPipeline:
+    """`sink` is "terminal" (pyte reads it), "pipe" (collected in `out`), or a descriptor that is not read."""
 
     def __init__(self, path, sink="terminal", *, names=("web", "api"), columns=80, rows=24, style=None, **how):
         self.path, self.out, self.broken = path, bytearray(), []
@@ -70,7 +70,7 @@ class Stand:
         self.console = Console(self.loop, write_fd, self.broken.append)
         palette = palette_of_a_terminal()
         self.screen = MergedScreen(self.console, palette.cut if sink == "terminal" else None)
-        self.stage = Presenter(self.screen, Presentation(style, logs=path, **how), names, lambda: palette.wrap)
+        self.presenter = Presenter(self.screen, Presentation(style, logs=path, **how), names, lambda: palette.wrap)
         self.multiplexer = Multiplexer(self.loop, self.screen)
         self.components = {}
 
@@ -83,7 +83,7 @@ class Stand:
 
     def take_over(self, name, master):
         component = ComponentSpec(name=name, argv=("true",), cwd="/", environment={}, source="here")
-        return self.multiplexer.open(self.stage.stream(component, name, master))
+        return self.multiplexer.open(self.presenter.stream(component, name, master))
 
     def feed(self, data, name="web"):
         """Write, as the component does; the loop turns whenever its pty is full."""
