@@ -11,7 +11,7 @@ from pathlib import Path
 import hypothesis
 import lateness
 import pytest
-from examples import examples
+from examples import examples, is_in_part
 
 save_coverage = None
 if "COVERAGE_RCFILE" in os.environ:  # by scripts/test --coverage: the workers of xdist too
@@ -39,10 +39,13 @@ SLOW = set(
 )
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker("slow")
+    if left_out := [item for item in items if not is_in_part(item.nodeid)]:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if is_in_part(item.nodeid)]
 
 
 def pytest_configure(config):

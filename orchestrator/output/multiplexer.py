@@ -247,7 +247,8 @@ class Multiplexer:
             splitter.piece = b""
             stream.recent = piece[-RECENT:]
             self._put(stream, stream.painter.paint_piece(piece) if stream.visible else b"", more)
-        self._unfinished_lines.follow(stream, began=bool(whole))
+        if not splitter.passes or stream.unfinished.since or stream.unfinished.standing_timer is not None:
+            self._unfinished_lines.follow(stream, began=bool(whole))  # nothing to do for whole lines after whole lines
 
     @staticmethod
     def _report_full_screen(stream: Stream) -> None:

@@ -14,7 +14,7 @@ import harness
 PROFILED = Path(__file__).parent.parent / "programs" / "profiled.py"
 
 # One line: multiplexer; the attached terminal, prompts and queries, which see it first; log and index; painter; screen.
-LINE_CALLS, LINE_FILES = 35, 14
+LINE_CALLS, LINE_FILES = 35, 13
 # One state change, from the event to the decision what follows: functions, not properties. Actions, listeners and
 # messages are walks of their own.
 CHANGE_FUNCTIONS, CHANGE_FILES = 15, 5
