@@ -5,7 +5,6 @@ The first report comes after 2 s, further ones every 5 s, until no instance is s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 
 from orchestrator.model.names import listed
@@ -44,7 +43,7 @@ def in_words(stopping: Iterable[Instance], now: float, hurry: str = "") -> str:
     and `hurry` says how to kill them at once; by default, with a command."""
     by_time: dict[int, list[str]] = {}
     for instance in stopping:
-        by_time.setdefault(max(0, math.ceil(instance.kill_at - now)), []).append(instance.name)
+        by_time.setdefault(max(0, round(instance.kill_at - now)), []).append(instance.name)
     parts = []
     for seconds, names in sorted(by_time.items()):
         those = "it" if len(names) == 1 else "them"
