@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cli import links
 from orchestrator.model import errors
-from orchestrator.model.errors import NOT_READY_STATUS
+from orchestrator.model.errors import FAILED_STATUS, NOT_READY_STATUS
 from orchestrator.model.lifecycle import State
 from orchestrator.terminal import hyperlinks
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STANDS = b"\0"
 LATE = b"\1"  # it runs, and is not ready in time
+HOPELESS = b"\2"  # it runs, and something has failed that would have to be ready
 SETTLED = 0.5  # seconds without a change after which a start counts: `sh -c` starts, and only then finds no command
 
 
@@ -52,7 +53,7 @@ class StartupReporter:
         supervisor.listen(self._changed, ListenerOrder.STARTUP)
         self._timer = supervisor.loop.call_in(SETTLED, self._look)  # in case nothing starts
         if self._awaited:
-            supervisor.loop.call_in(self._awaited, lambda: self._leave(LATE))
+            supervisor.loop.call_in(self._awaited, self._be_late)
 
     def _tell(self, text: str) -> None:
         if self._link_host:
@@ -60,22 +61,34 @@ class StartupReporter:
         self._write("".join(f"orchestrate: {line}\n" for line in text.split("\n")).encode("utf-8", "replace"))
 
     def _changed(self, instance: Instance, before: State) -> None:
-        if self._supervisor is not None:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._supervisor.loop.call_in(SETTLED, self._look)
+        if self._supervisor is None:
+            return
+        if self._timer is not None:
+            if instance.run.number > 1:
+                return  # a component that restarts again and again would postpone the look forever
+            self._timer.cancel()
+        self._timer = self._supervisor.loop.call_in(SETTLED, self._look)
 
     def _look(self) -> None:
-        supervisor = self._supervisor
+        supervisor, self._timer = self._supervisor, None
         if supervisor is None or supervisor.is_stopping or not supervisor.registry.all_begun:
             return
-        if self._awaited is None or supervisor.startup.is_ready:
+        from orchestrator.control import waiters  # loaded already
+
+        if self._awaited is not None and (failed := waiters.without_hope(supervisor.registry)):
+            self._leave(HOPELESS, f"cannot become ready: {'; '.join(failed)}; the system keeps running")
+        elif self._awaited is None or supervisor.startup.is_ready:
             self._leave(STANDS)
 
-    def _leave(self, how: bytes) -> None:
+    def _be_late(self) -> None:
+        self._leave(LATE, f"not ready within {self._awaited:g} s; the system keeps running")
+
+    def _leave(self, how: bytes, reason: str = "") -> None:
         supervisor = self._supervisor
         if supervisor is None or supervisor.is_stopping:
             return
+        if reason:
+            self._tell(reason)
         self._supervisor = supervisor.on_report = None
         _signal_on_parent_death(0, self._parent)
         self._write(how)
@@ -100,9 +113,9 @@ def run(options: StartOptions, job: Callable[[StartupReporter | None], int]) -> 
     if pid:
         os.close(write_fd)
         end = _copy(read_fd)
-        if end == LATE:
-            print(f"orchestrate: not ready within {options.wait:g} s; it runs on", file=sys.stderr)
-            return NOT_READY_STATUS
+        if end in (LATE, HOPELESS):
+            print("hint: see `orchestrate why`", file=sys.stderr)
+            return NOT_READY_STATUS if end == LATE else FAILED_STATUS
         return 0 if end else _status_of(pid)
     os.close(read_fd)
     os.setsid()
@@ -124,10 +137,10 @@ def _signal_on_parent_death(number: int, parent: int) -> None:
 
 
 def _copy(fd: int) -> bytes:
-    """Copy to standard error until the other side is up, is late, or closes the pipe; return which, empty for
-    closed."""
+    """Copy to standard error until the other side is up, is late, has failed, or closes the pipe; return which, empty
+    for closed."""
     while data := os.read(fd, 65536):
-        end = data[-1:] if data[-1:] in (STANDS, LATE) else b""
+        end = data[-1:] if data[-1:] in (STANDS, LATE, HOPELESS) else b""
         sys.stderr.buffer.write(data[: len(data) - len(end)])
         sys.stderr.buffer.flush()
         if end:

@@ -197,14 +197,21 @@ def _may_end_hope(registry: Registry, changed: Instance) -> bool:
     return _is_never_ready(registry, changed) or registry.has_dependents(changed)
 
 
+def without_hope(registry: Registry) -> list[str]:
+    """Return why some instances never will be ready, in words: those that have failed for good or cannot start. One
+    that was stopped on request is not among them."""
+    return [_why_never_ready(registry, m) for m in registry.instances if _is_hopeless(registry, m)]
+
+
 def _is_never_ready(registry: Registry, instance: Instance) -> bool:
+    stopped = instance.state in AT_REST and instance.asked and not instance.due
+    return stopped or _is_hopeless(registry, instance)
+
+
+def _is_hopeless(registry: Registry, instance: Instance) -> bool:
     if instance.state not in AT_REST:
         return False
-    return (
-        bool(registry.unstartable_reason(instance))
-        if instance.due
-        else instance.asked or not registry.is_done(instance)
-    )
+    return bool(registry.unstartable_reason(instance)) if instance.due else not registry.is_done(instance)
 
 
 def _why_never_ready(registry: Registry, instance: Instance) -> str:

@@ -43,6 +43,28 @@ def test_a_failure_at_the_start_reaches_the_terminal_with_the_last_words_and_the
     here.ask("status", status=3)
 
 
+RESTARTED = "command = 'exit 7'\nrestart = { policy = 'always', max = %s, backoff = [0.1, 0.1] }\n"
+ALWAYS = RESTARTED % "'unlimited'"
+
+
+def test_a_component_that_restarts_again_and_again_does_not_hold_it_up(here):
+    here.write(f"[components.web]\ncommand = '{STAY}'\n[components.bad]\n{ALWAYS}")
+    here.ask("up", "-d")
+    here.ask("down")
+
+
+def test_it_does_not_wait_for_what_has_failed_for_good(here):
+    here.write(
+        f"[components.db]\ncommand = '{STAY}'\n"
+        f"[components.web]\ncommand = '{STAY}'\ndepends_on = {{ bad = 'ready' }}\n"
+        f"[components.bad]\nready = {{ log = 'up' }}\n{RESTARTED % 2}"
+    )
+    said = here.ask("up", "-d", "--wait", status=1)
+    assert "cannot become ready: web is not started: it needs bad ready, which exited with status 7" in said
+    assert "; the system keeps running\nhint: see `orchestrate why`" in said
+    here.ask("down")
+
+
 def test_a_home_that_is_held_and_a_wrong_definition_are_told(here):
     (here.path / "Procfile").write_text(f"web: {STAY}\n")
     assert here.run("up", "-d").wait() == 0

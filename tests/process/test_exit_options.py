@@ -57,7 +57,7 @@ def test_detached_and_late_it_runs_on(home):
     )
     run = home.up("-d", "--wait=0.8", file="orchestrate.toml")
     assert run.wait() == 4
-    assert "not ready within 0.8 s; it runs on" in run.err.decode()
+    assert "not ready within 0.8 s; the system keeps running" in run.err.decode()
     down(home)
 
 
