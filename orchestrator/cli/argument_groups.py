@@ -179,8 +179,8 @@ def life() -> Parser:
         "--wait",
         metavar="SECONDS",
         type=seconds,
-        help="stop and exit with 4 unless all are ready within SECONDS (default: no limit); with -d, return when all are"
-        " ready, and leave the system running if they are not",
+        help="stop and exit with 4 unless all are ready within SECONDS (default: no limit); with -d, return when all"
+        " are ready, and leave the system running if they are not",
     )
     return options
 

@@ -26,6 +26,29 @@ _NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what argparse accepts as a value
 # The texts above are English, so argparse must not translate its own. To look for translations, for each text again,
 # takes 40 % of the time that the parser of all commands takes.
 vars(argparse)["_"] = str
+# The commands and options of foreman, honcho, overmind, docker compose and supervisor that have another name here.
+_COMMANDS_ELSEWHERE = {
+    "connect": "orchestrate attach NAME",
+    "echo": "orchestrate attach",
+    "exec": "orchestrate run NAME -- COMMAND",
+    "fg": "orchestrate attach NAME",
+    "log": "orchestrate logs",
+    "quit": "orchestrate down",
+    "shutdown": "orchestrate down",
+    "tail": "orchestrate logs -f NAME",
+    "top": "orchestrate ps -w",
+}
+_OPTIONS_ELSEWHERE = {
+    "--abort-on-container-exit": "--on-exit stop",
+    "--can-die": "--can-end NAMES",
+    "--concurrency": "-m NAME=N",
+    "--daemonize": "-d",
+    "--env-file": "-e FILE",
+    "--project-directory": "-C DIR",
+    "--scale": "-m NAME=N",
+    "--wait-timeout": "--wait SECONDS",
+    "-D": "-d",
+}
 
 
 class Group(enum.Enum):
@@ -102,9 +125,15 @@ class Parser(argparse.ArgumentParser):
         for word, action in self.options_in(args or ()):
             if action is None:
                 name = word.partition("=")[0]
-                near = did_you_mean(name, self._option_string_actions).removeprefix("; ")
+                near = self._near_option(name)
                 raise UsageError(f"unrecognized option {name!r}", near or f"see `{self.prog} --help`")
         return super().parse_known_args(args if args is None else self._arguments_first(args), namespace)
+
+    def _near_option(self, name: str) -> str:
+        ours = _OPTIONS_ELSEWHERE.get(name, "")
+        if ours.partition(" ")[0] in self._option_string_actions:
+            return f"did you mean `{ours}`?"
+        return did_you_mean(name, self._option_string_actions).removeprefix("; ")
 
     def _arguments_first(self, words: Sequence[str]) -> list[str]:
         """Return the words with all options, and their values, after the arguments.
@@ -161,14 +190,17 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in (action.choices or ()):
             known = list(action.choices or ())
+            is_ours = " " not in self.prog
             near = did_you_mean(value, known)
+            if is_ours and value in _COMMANDS_ELSEWHERE:
+                near = f"did you mean `{_COMMANDS_ELSEWHERE[value]}`?"
             if not near and len(value) == 2:  # one letter of two: `uo` for `up`
                 near = did_you_mean(value, [name for name in known if len(name) == 2], 0.5)
             raise NoCommandError(
                 f"unknown command {value!r}",
                 near.removeprefix("; ") or f"see `{self.prog} --help`",
                 word=value,
-                within=" " in self.prog,
+                within=not is_ours,
             )
         if action.choices is not None and value not in action.choices:
             known = [str(one) for one in action.choices if one not in _OF_SCRIPTS]

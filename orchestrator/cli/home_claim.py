@@ -59,7 +59,7 @@ def _who_holds(home: Home) -> tuple[str, str]:
 def _commands(home: Home) -> str:
     """Return the commands that can be typed here for the system that holds a home."""
     where = "" if home.directory == Path.cwd() else f" --home {shlex.quote(str(home.directory))}"
-    verbs = {"attach": "to watch it", "ps": "to list it", "restart": "to restart its components", "down": "to end it"}
+    verbs = {"attach": "to watch it", "ps": "to list it", "restart": "to restart its components", "down": "to stop it"}
     return ", ".join(f"`orchestrate {verb}{where}` {what}" for verb, what in verbs.items())
 
 

@@ -120,8 +120,13 @@ def _check_directory(path: Path, verb: str) -> None:
 def _with_prefix(base: Path, text: str) -> File:
     """Read `FILE` or `NAME=FILE`. A file that exists and whose name contains `=` is read as FILE."""
     prefix, sign, path = text.partition("=")
-    if sign and path and not name_fault(prefix) and not (base / text).exists():
+    if not sign or not path or (base / text).exists():
+        return File(text)
+    fault = name_fault(prefix)
+    if not fault:
         return File(path, prefix)
+    if (base / path).is_file():
+        raise UsageError(f"invalid name {prefix!r}: {fault}", f"write `-f NAME={path}`")
     return File(text)
 
 

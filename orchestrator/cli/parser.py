@@ -207,7 +207,7 @@ def _waits(words: list[str]) -> list[str]:
     found: list[str] = []
     for word in words:
         if found and found[-1] == "--wait":
-            is_time = word.replace(".", "", 1).isdecimal() or parse_duration(word) is not None
+            is_time = word.removeprefix("-").replace(".", "", 1).isdecimal() or parse_duration(word) is not None
             found[-1:] = [f"--wait={word}"] if is_time else ["--wait=0", word]
         else:
             found.append(word)

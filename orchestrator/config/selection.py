@@ -131,7 +131,7 @@ def _by_profile(components: Sequence[ComponentDefinition], profiles: Sequence[st
     known = dict.fromkeys(profile for component in components for profile in component.profiles)
     for profile in profiles:
         if profile not in known and profile != ALL_PROFILES:
-            there = f"there are: {', '.join(known)}" if known else "no component names any"
+            there = f"there are: {', '.join(known)}" if known else "no component has a profile"
             raise UsageError(f"unknown profile {profile!r}", did_you_mean(profile, known).removeprefix("; ") or there)
     wanted = set(known if ALL_PROFILES in profiles else profiles)
     return {component.name for component in components if not component.profiles or wanted & set(component.profiles)}

@@ -269,9 +269,8 @@ class RequestHandler:
 
     def _wait(self, request: WaitRequest, instances: list[Instance], requester: Requester) -> None:
         if request.awaited is Awaited.EXIT:
-            self._keep(
-                requester, request, waiters.ended(instances, self._history.row) if request.names else lambda _: None
-            )
+            look = waiters.ended(self._supervisor.registry, instances, self._history.row)
+            self._keep(requester, request, look if request.names else lambda _: None)
         else:
             registry = self._supervisor.registry
             self._keep(requester, request, waiters.ready(registry, request.names, self._history.row))
@@ -282,7 +281,9 @@ class RequestHandler:
             return refusal(f"{name!r} is not a signal", USAGE_STATUS)
         there = [m for m in instances if m.pid and m.runs]
         if not there:
-            return refusal(f"cannot send {errors.signal_name(number)}: none of these runs")
+            names = [m.name for m in instances]
+            verb = "are" if names[1:] else "is"
+            return refusal(f"cannot send {errors.signal_name(number)}: {listed(names)} {verb} not running")
         self._supervisor.observer.decided(Verb.SIGNAL, there)
         for instance in there:
             instance.send(Signal(number))

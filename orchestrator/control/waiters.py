@@ -142,13 +142,16 @@ def both(one: Look, other: Look) -> Look:
     return look
 
 
-def ended(instances: Iterable[Instance], describe: Describe) -> Look:
-    """Wait until all of them are at rest and will not be restarted. The status is the first one's exit code."""
+def ended(registry: Registry, instances: Iterable[Instance], describe: Describe) -> Look:
+    """Wait until all of them are at rest and will not be restarted. The status is the first one's exit code. One that
+    cannot start never will exit."""
     pending = Pending(instances)
 
     def look(changed: Instance | None = None) -> Reply[Row] | None:
-        if pending.any(lambda m: m.state not in AT_REST or m.due):
+        if pending.any(lambda m: m.state not in AT_REST or (m.due and not registry.unstartable_reason(m))):
             return None
+        if never := [m for m in pending.instances if m.due]:
+            return Reply(False, "; ".join(_why_never_ready(registry, m) for m in never), FAILED_STATUS)
         codes = [errors.as_code(m.status) for m in pending.instances if m.status is not None]
         return Reply(status=codes[0] if codes else 0, rows=tuple(map(describe, pending.instances)))
 

@@ -103,6 +103,7 @@ def test_a_wrong_name_and_a_directory_get_a_hint(here):
     (here.path / "sub").mkdir()
     (here.path / "sub" / "Procfile").write_text("web: true\n")
     assert message(here, "-f", "sub")[1] == "hint: use `-f sub/Procfile`"
+    assert message(here, "-f", "a b=sub/Procfile")[0].startswith("orchestrate: invalid name 'a b': a name starts with")
     assert message(here, "-f", "sub/Profile")[1] == "hint: did you mean 'Procfile'?"
     (here.path / ".env").write_text("\nPROCFILE=Profile\n")
     assert message(here)[0] == "orchestrate: cannot read Profile: no such file (from PROCFILE in .env:2)"
@@ -192,6 +193,8 @@ def test_names_tell_procfiles_apart_and_each_has_its_directory_and_variables(two
         assert f"{name}.server  | {two.path}/{name}\n" in out
         assert f"{name}.server  | {name}all\n" in out
     assert (two.path / ".orchestrate").exists()
+    checked = two.output("check", *words)
+    assert checked == "api/Procfile, web/Procfile are valid: 2 components: api.server, web.server\n"
     assert "api.server" in two.output("check", *words, "api.*")
 
 

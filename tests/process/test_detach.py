@@ -28,6 +28,10 @@ def test_detached_it_stands_without_the_terminal_until_down(here):
     up.close_fd(up.terminal_fd)  # the terminal goes: no hang-up reaches it
     assert "web" in here.ask("ps")
     assert "ready" in (here.path / ".orchestrate" / "logs" / "web.log").read_text()
+    assert here.ask("start").startswith("web is already running (pid ")
+    here.ask("stop")
+    assert "cannot send SIGHUP: web is not running" in here.ask("signal", "HUP", "web", status=1)
+    assert here.ask("start").startswith("web started (pid ")
     here.ask("down")
     assert up.survivors(1) == []
 
@@ -62,6 +66,7 @@ def test_it_does_not_wait_for_what_has_failed_for_good(here):
     said = here.ask("up", "-d", "--wait", status=1)
     assert "cannot become ready: web is not started: it needs bad ready, which exited with status 7" in said
     assert "; the system keeps running\nhint: see `orchestrate why`" in said
+    assert "web is not started" in here.ask("wait", "--exit", "web", status=1)
     here.ask("down")
 
 

@@ -17,6 +17,12 @@ def here(tmp_path):
     ("words", "message"),
     [
         (["restrat", "web"], "unknown command 'restrat'\nhint: did you mean 'restart'?"),
+        (["connect", "web"], "unknown command 'connect'\nhint: did you mean `orchestrate attach NAME`?"),
+        (["up", "--scale", "web=2"], "unrecognized option '--scale'\nhint: did you mean `-m NAME=N`?"),
+        (
+            ["up", "--wait", "-1"],
+            "invalid --wait '-1': expected seconds up to 86400, or 5s, 1m30s\nhint: see `orchestrate up --help`",
+        ),
         (["uo"], "unknown command 'uo'\nhint: did you mean 'up'?"),
         (
             ["scale", "web=x"],
@@ -36,6 +42,10 @@ def test_a_wrong_command_is_blamed_where_there_is_no_definition(tmp_path):
     empty = Directory(tmp_path)
     assert "unknown command 'restrat'\nhint: did you mean" in empty.output("restrat", status=2)
     assert empty.output("quux", status=2) == "orchestrate: unknown command 'quux'\nhint: see `orchestrate --help`\n"
+
+
+def test_a_command_to_run_that_is_a_misspelled_component_gets_a_hint(here):
+    assert here.output("run", "wbe", status=127).endswith("wbe: no such file or directory\nhint: did you mean 'web'?\n")
 
 
 @pytest.mark.parametrize("command", [["ps"], ["up"], ["airflow", "info"]])

@@ -385,7 +385,7 @@ def test_rules_that_are_none_are_refused(home):
         "prompt = 'a', answer_env = 'NOT_SET'",
     )
     assert system.wait() == 2
-    for words in ("is not a valid regular expression", "prompt", "does one thing: do, answer_env or answer_file"):
+    for words in ("is not a valid regular expression", "prompt", "can have only one of do, answer_env and answer_file"):
         assert words in system.messages
 
 

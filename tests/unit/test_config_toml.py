@@ -192,7 +192,7 @@ WEB = '[components.web]\ncommand = "x"\n'
         (WEB + "expected = {}", "f.toml:3: components.web.expected: unknown key"),
         (
             WEB + "alive = {}",
-            "f.toml:3: components.web.alive: says nothing to ask; there are: tcp, unix, file, http, exec",
+            "f.toml:3: components.web.alive: has no probe; there are: tcp, unix, file, http, exec",
         ),
         (WEB + 'ready = { tcp = "a:b" }', "f.toml:3: components.web.ready.tcp: must be HOST:PORT or PORT, not 'a:b'"),
         (
@@ -206,7 +206,7 @@ WEB = '[components.web]\ncommand = "x"\n'
         (WEB + "ready = { tcp = 1, body = 'x' }", "f.toml:3: components.web.ready: body goes with http only"),
         (
             WEB + "stop = { keys = 'q', command = 'x' }",
-            "f.toml:3: components.web.stop: has keys and command; one of",
+            "f.toml:3: components.web.stop: can have only one of keys and command",
         ),
         (
             WEB + "tty = false\nstop = { keys = 'q' }",
@@ -234,11 +234,14 @@ WEB = '[components.web]\ncommand = "x"\n'
         (WEB + 'stop = { signal = "TRM" }', "f.toml:3: components.web.stop.signal: 'TRM' is not a signal"),
         (WEB + 'stop = { signal = "SIG_IGN" }', "f.toml:3: components.web.stop.signal: 'SIG_IGN' is not a signal"),
         (WEB + "stop = { sequence = [5] }", "f.toml:3: components.web.stop.sequence: must begin with a signal"),
-        (WEB + 'stop = { sequence = ["INT"], timeout = 3 }', "f.toml:3: components.web.stop: has a sequence, which"),
+        (
+            WEB + 'stop = { sequence = ["INT"], timeout = 3 }',
+            "f.toml:3: components.web.stop: cannot have signal or timeout beside",
+        ),
         (WEB + "restart = { backoff = [9, 1] }", "f.toml:3: components.web.restart: backoff must be two numbers"),
         (
             WEB + "ready = { }",
-            "f.toml:3: components.web.ready: says nothing to wait for; there are: log, prompt, notify, delay, tcp",
+            "f.toml:3: components.web.ready: has no probe; there are: log, prompt, notify, delay, tcp",
         ),
         (
             WEB + "ready = { http = 'http://x/', status = '6xx' }",

@@ -31,7 +31,7 @@ def conditions(found):
         waiters.started(found, found.instances, describe),
         waiters.started_again(found, found.instances, describe),
         waiters.stopped(found.instances, describe),
-        waiters.ended(found.instances, describe),
+        waiters.ended(found, found.instances, describe),
         waiters.ready(found, (), describe),
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.cli import planning, settings, sources
+from orchestrator.cli import location, planning, settings, sources
 from orchestrator.cli.options import LocationOptions, PlanOptions, PresetOptions
 
 NAMES_MAX = 50  # names that are listed
@@ -29,7 +29,9 @@ def run(options: CheckOptions) -> int:
     names = ", ".join(component.name for component in system.components[:NAMES_MAX])
     if (more := len(system.components) - NAMES_MAX) > 0:
         names += f" and {more} more"
-    print(f"{system.title} is valid: {steps}{_count(len(system.components))}: {names}")
+    files = location.locate(options.location).files
+    what = f"{', '.join(file.path for file in files)} are" if files[1:] else f"{system.title} is"
+    print(f"{what} valid: {steps}{_count(len(system.components))}: {names}")
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,10 +65,12 @@ def kill(options: RemoteOptions) -> int:
     return change(options, KillRequest(options.names), "killed")
 
 
-def change(options: RemoteOptions, request: Request[RunRow], done: str) -> int:
-    """Send a request that changes components, and print `done` for each instance."""
+def change(options: RemoteOptions, request: Request[RunRow], done: str, already: str = "") -> int:
+    """Send a request that changes components, and print `done` for each instance, or `already` for one whose run began
+    before the request."""
     from orchestrator.cli import client
 
+    asked_at = time.time()
     try:
         rows = client.ask(options.location, request).rows
     except client.RequestRefused as error:
@@ -79,7 +82,8 @@ def change(options: RemoteOptions, request: Request[RunRow], done: str) -> int:
         return 0
     for row in rows:
         pid = f" (pid {row['pid']})" if row["pid"] else ""
-        print(f"{row['instance']} {done}{pid}")
+        is_older = row["pid"] is not None and (row["started"] or asked_at) < asked_at
+        print(f"{row['instance']} {already if already and is_older else done}{pid}")
     return 0
 
 

@@ -13,8 +13,10 @@ from orchestrator.cli.options import LocationOptions, PlanOptions
 from orchestrator.cli.settings import CommandSettings
 from orchestrator.cli.sources import Sources
 from orchestrator.config.definition import SHELL
+from orchestrator.config.diagnostics import did_you_mean
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.masked import plain
+from orchestrator.model.names import listed
 from orchestrator.model.spec import Attributes
 from orchestrator.process import launch
 
@@ -43,7 +45,14 @@ def run(options: RunOptions) -> int:
         argv, cwd, attributes = argv or spec.argv, spec.cwd, spec.attributes
     planning.tell(read.report.notes)
     environment = at_terminal(here, {key: plain(variable.value) for key, variable in variables.items()})
-    execute(argv, cwd, environment, attributes)
+    try:
+        execute(argv, cwd, environment, attributes)
+    except OrchestrateError as error:
+        if name is not None or not options.words or error.status != NOT_FOUND:
+            raise
+        known = [component.name for component in read.definition.components]
+        hint = did_you_mean(argv[0], known).removeprefix("; ") or (known and f"components are: {listed(known)}") or ""
+        raise OrchestrateError(error.message, hint, NOT_FOUND) from None
 
 
 def at_terminal(here: CommandSettings, environment: dict[str, str]) -> dict[str, str]:

@@ -174,7 +174,7 @@ def start(options: UpOptions) -> int:
         return run(options)
     try:
         asked = RemoteOptions(options.location, options.plan.names, options.start.json)
-        return remote.change(asked, StartRequest(asked.names), "started")
+        return remote.change(asked, StartRequest(asked.names), "started", "is already running")
     except NotRunningError:
         if options.location.preset:
             raise

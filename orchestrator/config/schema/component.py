@@ -127,7 +127,7 @@ def prompt_pattern(text: str) -> str:
 def _rule(read: dict[str, Any]) -> Rule:
     answers = [key for key in ("answer_env", "answer_file") if key in read]
     if len(answers) == 2 or (answers and "do" in read):
-        raise ValueError("does one thing: do, answer_env or answer_file")
+        raise ValueError("can have only one of do, answer_env and answer_file")
     return Rule(do=PromptAction.ANSWER if answers else read.pop("do", PromptAction.ALERT), **read)
 
 

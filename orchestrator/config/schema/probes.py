@@ -256,14 +256,14 @@ def _build(read: dict[str, Any], defaults: Mapping[str, Any]) -> tuple[Probe, ..
 
 def _ready(read: dict[str, Any]) -> tuple[Probe, ...]:
     if not any(name in read for name in PROBES):
-        raise ValueError(f"says nothing to wait for; there are: {', '.join(PROBES)}")
+        raise ValueError(f"has no probe; there are: {', '.join(PROBES)}")
     return _build(read, {})
 
 
 def _alive(read: dict[str, Any]) -> tuple[AskedProbe, ...]:
     asked = [name for name, kind in PROBES.items() if kind.options & _TIMES]
     if not any(name in read for name in asked):
-        raise ValueError(f"says nothing to ask; there are: {', '.join(asked)}")
+        raise ValueError(f"has no probe; there are: {', '.join(asked)}")
     return tuple(probe for probe in _build(read, _ALIVE) if isinstance(probe, AskedProbe))
 
 

@@ -74,10 +74,10 @@ def _stop(read: dict[str, Any]) -> StopPlan:
     scope = read.get("scope", usual.scope)
     ways = [key for key in ("sequence", "keys", "command") if key in read]
     if len(ways) > 1:
-        raise ValueError(f"has {' and '.join(ways)}; one of them says how it begins")
+        raise ValueError(f"can have only one of {' and '.join(ways)}")
     if "sequence" in read:
         if "signal" in read or "timeout" in read:
-            raise ValueError("has a sequence, which says signal and timeout already")
+            raise ValueError("cannot have signal or timeout beside sequence")
         return StopPlan(read["sequence"], scope)
     step = StopStep(read.get("signal", usual.steps[0].signal), read.get("timeout", usual.steps[0].wait))
     if not ways:
@@ -147,7 +147,8 @@ RESTART = ByType(
                     "within": SchemaKey(SECONDS, "Seconds in which exits are counted for `max` (300)."),
                     "same_exits": SchemaKey(
                         Number(0, 1000000, whole=True),
-                        "Give up after this many equal exits in a row before it was ready (0: never, the default).",
+                        "Give up after this many equal exits in a row before `ready` has passed (0: never, the default)."
+                        " Without `ready` it has no effect.",
                     ),
                     "backoff": SchemaKey(_BACKOFF, "The first and the longest pause, in seconds ([1, 60])."),
                 },
