@@ -204,15 +204,34 @@ def older_half_of(directory: Path, number: int) -> Path:
     return directory / f"{number:06d}.old.jsonl"
 
 
-def read(directory: Path, number: int) -> StartRecord:
-    """Read the record of a start. Raises RecordError if it cannot be read or has another format."""
+def read(
+    directory: Path, number: int, choose: Callable[[list[bytes]], list[bytes]] = lambda lines: lines
+) -> StartRecord:
+    """Read the record of a start: the lines of each file that `choose` returns. Raises RecordError if it cannot be read
+    or has another format."""
     lines: list[bytes] = []
     paths = [path for path in (older_half_of(directory, number), path_of(directory, number)) if path.exists()]
     for path in paths:
-        lines += _content(path).split(b"\n")
+        lines += choose(_content(path).split(b"\n"))
     if not paths:
         raise RecordError(f"cannot read the record of start {number}: no such file")
     return decode(number, lines, str(paths[-1]))
+
+
+def read_outline(directory: Path, number: int) -> StartRecord:
+    """Read the record of a start without changes and probes, except the last lines. A full record has 20,000 of them,
+    which take most of a second. Raises RecordError as `read` does."""
+    return read(directory, number, _outline)
+
+
+def _outline(lines: list[bytes]) -> list[bytes]:
+    kept = [line for line in lines[:-ENDING] if not any(kind in line for kind in _FREQUENT)]
+    return kept + lines[-ENDING:]
+
+
+ENDING = 4  # lines at the end of a file that an outline has: the last one may be empty, cut off or damaged
+# Quotation marks in texts are escaped, so a text does not contain these.
+_FREQUENT = tuple(f'"kind":"{kind.value}"'.encode() for kind in (RecordKind.CHANGE, RecordKind.PROBE))
 
 
 def _content(path: Path) -> bytes:

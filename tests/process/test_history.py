@@ -249,6 +249,18 @@ def test_a_full_disk_loses_events_and_says_how_many(tmp_path):
     assert "no space left on device" in lost[0]
 
 
+def test_an_outline_has_all_but_changes_and_probes_and_the_last_lines(tmp_path):
+    recorder = Recorder(tmp_path, {}, lost=print)
+    for number in range(20):
+        recorder.append(RecordKind.CHANGE, instance="web", lines=('"kind":"end"', str(number)))
+        recorder.append(RecordKind.REQUEST, verb='"kind":"change"')
+    recorder.append(RecordKind.END, reason="with status 0")
+    recorder.close()
+    whole, outline = record.read(tmp_path, 1), record.read_outline(tmp_path, 1)
+    kept = [event for event in whole.events if event.kind is not RecordKind.CHANGE or event.number == 40]
+    assert list(outline.events) == kept
+
+
 def test_a_line_that_is_cut_off_takes_no_other_with_it(tmp_path, monkeypatch):
     """A disk that fills up takes the beginning of a line."""
     lost = []

@@ -9,7 +9,7 @@ from orchestrator.cli import client, history_reports, system_lookup
 from orchestrator.cli.options import LocationOptions
 from orchestrator.history import inputs, record
 from orchestrator.history.causes import Causes
-from orchestrator.history.record import RecordError, RecordKind
+from orchestrator.history.record import RecordError, RecordKind, StartRecord
 from orchestrator.history.wording import duration
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.runtime.home import Home
@@ -46,7 +46,8 @@ def run(options: HistoryOptions) -> int:
     home = system_lookup.find(options.location).home
     if options.diff is not None:
         return _diff(home, options.diff, json=options.json)
-    rows = [_row(home, number) for number in record.numbers(home.history)]
+    current = history_reports.current(home) if system_lookup.is_running(home) else None
+    rows = [_row(home, number, current) for number in record.numbers(home.history)]
     if not rows:
         history_reports.read(home)  # raises if nothing is recorded
     if options.json:
@@ -68,15 +69,15 @@ def _short(home: str, path: str) -> str:
     return path.removeprefix(f"{home}/")
 
 
-def _row(home: Home, number: int) -> HistoryRow:
+def _row(home: Home, number: int, current: StartRecord | None) -> HistoryRow:
+    """Return the row of a start; `current` is the record of the running system, which is not read again."""
+    runs = current is not None and current.number == number
     try:
-        found = record.read(home.history, number)
+        found = current if current is not None and runs else record.read_outline(home.history, number)
     except RecordError as error:
         return {"start": number, "began": None, "lasted": None, "ready_after": None, "end": str(error), "status": None,
                 "title": None, "definitions": None, "home": None}  # fmt: skip
     first, ready, end = found.first(RecordKind.START), found.first(RecordKind.READY), found.first(RecordKind.END)
-    current = history_reports.current(home) if system_lookup.is_running(home) else None
-    runs = current is not None and current.number == number
     last = max((event.uptime for event in found.events), default=None)
     title, paths, directory = (found.facts.get(key) for key in ("title", "definitions", "home"))
     return {
