@@ -226,6 +226,9 @@ def _wait_arguments(command: Parser) -> None:
     )
 
 
+ANSWER_MIN = 0.5  # seconds to get an answer that is known already: with a limit of 0 the socket would not block at all
+
+
 class NotYetError(OrchestrateError):
     """The components are not ready, or have not exited, in time."""
 
@@ -248,7 +251,8 @@ def wait(options: WaitOptions) -> int:
 
     request = WaitRequest(options.remote.names, Awaited(options.awaited))
     try:
-        reply = client.ask(options.remote.location, request, options.limit)
+        limit = None if options.limit is None else max(options.limit, ANSWER_MIN)
+        reply = client.ask(options.remote.location, request, limit)
     except TimeoutError:
         words = ", ".join(options.remote.names) or "the system"
         raise NotYetError(
