@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -125,4 +124,10 @@ def clock(seconds: float | None) -> str:
 
 def printable(text: str) -> str:
     """Return text that the terminal can show in any locale and that cannot control it, because components wrote it."""
-    return os.fsencode(escapes.printable_lines(text)).decode(sys.stdout.encoding or "utf-8", "replace")
+    encoding = sys.stdout.encoding or "utf-8"
+    text = escapes.printable_lines(text)
+    try:
+        data = text.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError:  # a character that the locale does not have
+        data = text.encode("utf-8", "replace").decode("utf-8").encode(encoding, "replace")
+    return data.decode(encoding, "replace").encode(encoding, "replace").decode(encoding)

@@ -1,5 +1,7 @@
 """What may reach the merged screen: exact bytes for each class of sequence, and nothing else from any bytes at all."""
 
+import contextlib
+import io
 import re
 
 import pyte
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lateness import cheap
 
+from orchestrator.cli import client
 from orchestrator.terminal.escapes import drop_loose_joiners, keep_colors, no_escapes, open_link, open_style, plain
 
 LINK = b"\x1b]8;id=1;https://example.org/a?b=c;d\x1b\\"
@@ -311,3 +314,14 @@ def test_a_megabyte_takes_no_more_than_a_moment(unit):
         drop_loose_joiners,
     ):
         cheap(function, line)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("utf-8", "é 日 � ? →"), ("ascii", "? ? ? ? ?"), ("latin-1", "é ? ? ? ?")]
+)
+def test_any_text_can_be_printed_in_any_locale(encoding, shown):
+    out = io.TextIOWrapper(io.BytesIO(), encoding)
+    with contextlib.redirect_stdout(out):
+        for one, expected in zip("é 日 \udcff \ud800 →".split(), shown.split(), strict=True):
+            print(client.printable(one), file=out)  # raises UnicodeEncodeError if it cannot
+            assert one == "\udcff" or client.printable(one) == expected
