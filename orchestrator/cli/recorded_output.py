@@ -13,7 +13,7 @@ from orchestrator.config.times import parse_time
 from orchestrator.history import replay
 from orchestrator.history.replay import Recording
 from orchestrator.model.errors import OrchestrateError, UsageError
-from orchestrator.output import log_reader
+from orchestrator.output import labels, log_reader
 from orchestrator.runtime.home import Home
 
 CRASH = "crash"
@@ -50,7 +50,7 @@ def of(options: RecordingOptions) -> RecordedInstance:
 
 
 def _instance(directory: Path, name: str) -> str:
-    known = log_reader.instances(directory)
+    known = list(dict.fromkeys([*log_reader.instances(directory), *labels.read(directory)]))  # some print nothing
     found = next((one for one in (name, name.removesuffix(".1"), f"{name}.1") if one in known), None)
     if found is None:
         raise OrchestrateError(f"cannot find a log of {name!r}", f"there are: {', '.join(known) or 'none'}")

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 from orchestrator.output.log_file import STAMP_WIDTH, stamp
+from orchestrator.runtime.home import write_private
 
+ENDING = ".runs"
 KEPT = 50  # runs, once there are more than SIZE holds
 SIZE = 4096  # bytes
 _LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -24,7 +26,7 @@ def begin(directory: Path, instance: str) -> None:
     try:
         if path.exists() and path.stat().st_size > SIZE:
             new = path.with_name(f"{path.name}.new")
-            new.write_bytes(b"".join(line + b"\n" for line in starts(directory, instance)[-KEPT:]))
+            write_private(new, b"".join(line + b"\n" for line in starts(directory, instance)[-KEPT:]))
             new.replace(path)
         fd = os.open(path, flags, 0o600)
         try:
@@ -45,4 +47,4 @@ def starts(directory: Path, instance: str) -> list[bytes]:
 
 
 def _path(directory: Path, instance: str) -> Path:
-    return directory / f"{instance}.runs"
+    return directory / f"{instance}{ENDING}"

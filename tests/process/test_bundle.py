@@ -131,14 +131,19 @@ def test_a_bundle_of_a_running_system_says_that_it_runs(tmp_path):
     here, there = Directory(tmp_path / "here"), Directory(tmp_path / "there")
     here.path.mkdir()
     there.path.mkdir()
-    here.write(component("web", "read x"))
+    here.write(component("web", "read x") + component("two", "echo $$; read x"))
     here.output("up", "-d", "--wait")
+    pid = json.loads(here.output("ps", "two", "--json"))["pid"]
+    here.output("restart", "two")
     here.output("bundle", str(there.path / "b.zip"))
     here.output("down")
     assert b"web" in archive.read(there.path / "b.zip")["answers/times.txt"]
     for words in (("--times",), ("--mermaid",), ()):
         assert "web" in there.output("open", "b.zip", "graph", *words)
-    _, row = there.output("open", "b.zip", "ps").splitlines()
+    assert there.output("open", "b.zip", "logs", "--previous", "two") == f"two | {pid}\n"
+    assert there.output("open", "b.zip", "logs", "web") == ""  # it has printed nothing
+    assert "web: it has not printed anything" in there.output("open", "b.zip", "screen", "web", status=1)
+    _, row, _ = there.output("open", "b.zip", "ps").splitlines()
     assert re.fullmatch(r"web +running .* -", row), row
     why = there.run("open", "b.zip", "why")
     assert why.wait() == 0, str(why)

@@ -296,6 +296,7 @@ def test_runs_are_kept_and_bounded(tmp_path):
     assert 50 <= len(found) < 400
     (tmp_path / "web.runs").write_bytes(b"nonsense\n" + found[-1] + b"\n")
     assert run_starts.starts(tmp_path, "web") == [found[-1]]
+    assert (tmp_path / "web.runs").stat().st_mode & 0o777 == 0o600
     assert run_starts.starts(tmp_path, "api") == []
     run_starts.begin(tmp_path / "nowhere", "web")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -29,7 +30,7 @@ from orchestrator.history.record import RecordKind
 from orchestrator.history.replay import Piece, Recording
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.masked import plain
-from orchestrator.output import log_index, log_reader
+from orchestrator.output import labels, log_index, log_reader, run_starts
 from orchestrator.output.log_file import stamp
 from orchestrator.presets.airflow import generated_secrets
 from orchestrator.process import tree
@@ -193,11 +194,15 @@ def _history(home: Home, since: float, *, is_running: bool) -> dict[str, bytes]:
 
 def _logs(directory: Path, since: float, masker: Masker, notes: list[str], *, is_running: bool) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
+    with contextlib.suppress(OSError):
+        found[f"{LOGS}/{labels.FILE}"] = (directory / labels.FILE).read_bytes()
     for name in log_reader.instances(directory):
         pieces = masker.pieces(_last(list(replay.pieces_of(directory, name)), since))
         log, index = replay.encoded(pieces, stamp)
         found[f"{LOGS}/{name}.log"] = log
         found[f"{LOGS}/{name}{log_index.ENDING}"] = index
+        if begun := run_starts.starts(directory, name):
+            found[f"{LOGS}/{name}{run_starts.ENDING}"] = b"".join(line + b"\n" for line in begun)
         try:
             found.update(_screens(name, Recording(tuple(pieces)), is_running=is_running))
         except OrchestrateError as error:  # no pyte
