@@ -14,10 +14,13 @@ from orchestrator.history import inputs, record
 from orchestrator.history.causes import Causes, Chain, Step
 from orchestrator.history.record import RecordedEvent, RecordError, RecordKind, StartRecord
 from orchestrator.history.wording import Words
+from orchestrator.model.control import PsRequest
 from orchestrator.model.errors import OrchestrateError, UsageError
+from orchestrator.model.names import is_meant
 from orchestrator.runtime.home import Home
 
 if TYPE_CHECKING:
+    from orchestrator.cli.system_lookup import FoundSystem
     from orchestrator.model.control import InstanceRow
 
 CHANGES_MAX = 8
@@ -136,6 +139,21 @@ def chosen(causes: Causes, found: StartRecord, names: Iterable[str]) -> list[str
     return list(dict.fromkeys(result)) if names else list(known)
 
 
+def only_recorded(system: FoundSystem, found: StartRecord | None, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that mean no instance of the running system, but one in its record: an initial step, or an
+    instance that a scale-down removed."""
+    if found is None:
+        return ()
+    causes = Causes(found, words(found))
+    there = [(row["instance"], row["component"]) for row in client.ask_system(system, PsRequest()).rows]
+    return tuple(
+        name
+        for name in names
+        if not any(is_meant((name,), one, ()) for one in there)
+        and any(causes.is_meant((name,), one) for one in causes.instances)
+    )
+
+
 def print_chain(chain: Chain, said: set[str] | None = None) -> None:
     """Print each sentence on a line, with the output that belongs to it. Stop at a sentence in `said`, which an earlier
     chain has printed."""
@@ -154,20 +172,20 @@ def chain_as_json(chain: Chain) -> list[dict[str, object]]:
     return [{"text": step.text, "lines": list(step.lines), "time": step.time} for step in chain]
 
 
-def rows(causes: Causes, found: StartRecord, names: Iterable[str]) -> list[InstanceRow]:
-    """Return the rows of `ps` for the instances of a start that has exited."""
-    copied = found.first(RecordKind.COPY) is not None
+def rows(causes: Causes, found: StartRecord, names: Iterable[str], *, runs: bool = False) -> list[InstanceRow]:
+    """Return the rows of `ps` for the instances in a record; `runs` says that it is the record of a running system."""
+    runs = runs or found.first(RecordKind.COPY) is not None
     ended = found.first(RecordKind.END) is not None
-    return [_row(causes, name, copied, ended or copied) for name in chosen(causes, found, names)]
+    return [_row(causes, name, runs, ended or runs) for name in chosen(causes, found, names)]
 
 
-def _row(causes: Causes, name: str, copied: bool, ended: bool) -> InstanceRow:
+def _row(causes: Causes, name: str, runs: bool, ended: bool) -> InstanceRow:
     last, exited = causes.last(name), causes.last_exit(name)
     lost = last is not None and not ended and last.phase not in ("down", "failed")
     return {
         "instance": name,
         "component": causes.component_of(name),
-        "state": "stopped" if lost or last is None else last.state if copied and last.state else _state(last),
+        "state": "stopped" if lost or last is None else last.state if runs and last.state else _state(last),
         "restarts_in": None,
         "pid": None,
         "guardian": None,

@@ -82,6 +82,14 @@ def test_the_record_follows_an_instance_to_its_new_name(system):
     system.ask("scale", "web=2")
     system.ask("scale", "web=1")
     assert recorded() == [("db", "running"), ("web", "running"), ("web.2", "stopped")]
+    gone = r"^web\.2 stopped at \S+ because 'orchestrate scale web=1 .*' was run by "
+    assert re.search(rf"\Adb is running\n(?s:.*)\n\n{gone[1:]}", system.ask("why", "web.2", "db"), re.M)
+    (row,) = map(json.loads, system.ask("why", "web.2", "--json").splitlines())
+    assert (row["instance"], row["state"]) == ("web.2", "stopped")
+    assert re.search(gone, row["chain"][0]["text"])
+    (row,) = map(json.loads, system.ask("ps", "-a", "web.2", "--json").splitlines())
+    assert row["last_exit"] == "killed by SIGTERM"
+    assert "unknown component 'web.3'" in system.ask("why", "web.3", status=2)
     system.ask("scale", "web=2")
     system.ask("down")
     assert recorded() == [("db", "stopped"), ("web.1", "stopped"), ("web.2", "stopped")]

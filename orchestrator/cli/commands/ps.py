@@ -53,7 +53,7 @@ def _show(options: PsOptions, system: FoundSystem, before: dict[int, tuple[float
     if options.remote.json:
         client.print_json(rows)
         return
-    text = client.table(HEADS, [_fields(row) for row in rows])
+    text = client.printable(client.table(HEADS, [_fields(row) for row in rows]))
     if options.watch and sys.stdout.isatty():
         text = HOME + text.replace("\n", CLEAR_LINE + "\n") + CLEAR_LINE + CLEAR_REST
     print(text, flush=True)
@@ -71,19 +71,26 @@ def _all(system: FoundSystem, names: tuple[str, ...]) -> tuple[InstanceRow, ...]
 
     home = system.home
     try:
-        rows = _running(system, names)
+        record = history_reports.current(home)
+        try:
+            rows = _running(system, names)
+        except client.RequestRefused:
+            recorded = history_reports.only_recorded(system, record, names)
+            if not recorded:
+                raise
+            live = tuple(name for name in names if name not in recorded)
+            rows = _running(system, live) if live else ()
     except NotRunningError:
         if not history_reports.is_recorded(home):
             raise
         found = history_reports.read(home)
         history_reports.note(home, found)
         return tuple(history_reports.rows(Causes(found, history_reports.words(found)), found, names))
-    record = history_reports.current(home)
     if record is None:
         return rows
     known = {row["instance"] for row in rows}
     causes = Causes(record, history_reports.words(record))
-    older = history_reports.rows(causes, record, ())
+    older = history_reports.rows(causes, record, (), runs=True)
     named = [row for row in older if not names or causes.is_meant(names, row["instance"])]
     return (*rows, *(row for row in named if row["instance"] not in known))
 

@@ -14,6 +14,7 @@ from orchestrator.model.errors import NotRunningError
 from orchestrator.runtime.home import Home
 
 if TYPE_CHECKING:
+    from orchestrator.cli.system_lookup import FoundSystem
     from orchestrator.model.control import WhyRow
 
 FINE = ("running", "ready", "completed", "stopped")
@@ -36,8 +37,9 @@ def run(options: WhyOptions) -> int:
     if options.start is not None:
         _of_the_past(options, home, history_reports.read(home, options.start))
         return 0
+    recorded: tuple[str, ...] = ()
     try:
-        rows = client.ask_system(system, WhyRequest(options.remote.names)).rows
+        rows, recorded = _asked(system, options.remote.names)
     except NotRunningError:
         if not history_reports.is_recorded(home):
             raise
@@ -49,32 +51,56 @@ def run(options: WhyOptions) -> int:
         from orchestrator.cli import airflow_faults  # imports the preset, which only systems with Airflow need
 
         rows = airflow_faults.looked_at(home, rows)
-    _of_the_present(options, home, rows, history_reports.current(home))
+    _of_the_present(options, home, rows, history_reports.current(home), recorded)
     return 0
 
 
 # While it runs
 
 
-def _of_the_present(options: WhyOptions, home: Home, rows: tuple[WhyRow, ...], found: StartRecord | None) -> None:
+def _asked(system: FoundSystem, names: tuple[str, ...]) -> tuple[tuple[WhyRow, ...], tuple[str, ...]]:
+    """Return the rows of the running instances with these names, and the names that only the record has."""
+    try:
+        return client.ask_system(system, WhyRequest(names)).rows, ()
+    except client.RequestRefused:
+        recorded = history_reports.only_recorded(system, history_reports.current(system.home), names)
+        if not recorded:
+            raise
+    live = tuple(name for name in names if name not in recorded)
+    return client.ask_system(system, WhyRequest(live)).rows if live else (), recorded
+
+
+def _of_the_present(
+    options: WhyOptions, home: Home, rows: tuple[WhyRow, ...], found: StartRecord | None, recorded: tuple[str, ...]
+) -> None:
+    """Print the causes; `recorded` are names of which only the record has instances."""
     causes = Causes(found, history_reports.words(found)) if found is not None else None
     shown = [row for row in rows if options.remote.names or _is_wrong(row, causes)]
     chains = {row["instance"]: _chain(row, causes) + _changes(home, found, causes, row["instance"]) for row in shown}
     stopping = causes.why_stopped() if causes is not None and not options.remote.names else ()
+    gone = history_reports.rows(causes, found, recorded, runs=True) if causes and found and recorded else []
+    ended = {row["instance"]: causes.why(row["instance"]) for row in gone} if causes else {}
     if options.remote.json:
         client.print_json(
             tuple({**row, "chain": history_reports.chain_as_json(chains[row["instance"]])} for row in shown)
         )
+        client.print_json(
+            tuple({**row, "chain": history_reports.chain_as_json(ended[row["instance"]])} for row in gone)
+        )
         return
     said: set[str] = set()
     history_reports.print_chain(stopping, said)
-    if not shown and not stopping:
+    if not shown and not stopping and not ended:
         count = f"all {len(rows)} components are" if len(rows) > 1 else "the only component is"
         print(f"{count} in the desired state; `orchestrate why NAME` explains one")
     for index, row in enumerate(shown):
         if index or stopping:
             print()
         _print(row, chains[row["instance"]], said)
+    for index, chain in enumerate(ended.values()):
+        if index or shown:
+            print()
+        history_reports.print_chain(chain, said)
 
 
 def _is_wrong(row: WhyRow, causes: Causes | None) -> bool:
