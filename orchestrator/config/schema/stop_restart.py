@@ -147,8 +147,8 @@ RESTART = ByType(
                     "within": SchemaKey(SECONDS, "Seconds in which exits are counted for `max` (300)."),
                     "same_exits": SchemaKey(
                         Number(0, 1000000, whole=True),
-                        "Give up after this many equal exits in a row before `ready` has passed (0: never, the default)."
-                        " Without `ready` it has no effect.",
+                        "Give up after this many equal exits in a row before `ready` has passed (0: never, the"
+                        " default). Without `ready` it has no effect.",
                     ),
                     "backoff": SchemaKey(_BACKOFF, "The first and the longest pause, in seconds ([1, 60])."),
                 },
