@@ -117,7 +117,7 @@ def matching(
 
 def _tagged(tag: str, tags: Mapping[str, Collection[str]]) -> set[str]:
     if tag not in tags:
-        there = f"there are: {', '.join(tags)}" if tags else "no component has any"
+        there = f"there are: {', '.join(tags)}" if tags else "no component has a tag"
         raise UsageError(f"unknown tag {tag!r}", did_you_mean(tag, tags).removeprefix("; ") or there)
     return set(tags[tag])
 
