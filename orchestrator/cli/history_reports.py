@@ -131,6 +131,11 @@ def chosen(causes: Causes, found: StartRecord, names: Iterable[str]) -> list[str
     for name in names:
         here = [one for one in known if causes.is_meant((name,), one)]
         if not here:
+            if step := causes.fatal_step():
+                raise UsageError(
+                    f"no component was started in start {found.number}: its initial step {step} failed",
+                    f"see `orchestrate why {step}`",
+                )
             raise UsageError(
                 f"unknown component {name!r} in the record of start {found.number}",
                 f"there are: {', '.join(known) or 'none'}",

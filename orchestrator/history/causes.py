@@ -94,6 +94,13 @@ class Causes:
         tags = next((list_or_empty(one.get("tags")) for one in entries if one.get("name") == instance), [])
         return is_meant(names, (instance, self.component_of(instance)), list(map(str, tags)))
 
+    def fatal_step(self) -> str:
+        """Return the initial step whose failure kept all components from starting, which the record then does not
+        name; empty if there is none."""
+        steps = list_or_empty(self._record.facts.get("steps"))
+        only_steps = all(name in steps for name in self.instances)
+        return self.culprit if only_steps and self.culprit in steps else ""
+
     def is_restart_requested(self, instance: str) -> bool:
         """Whether the last run began because of a request, here or for an instance that it follows."""
         last = self.last(instance)

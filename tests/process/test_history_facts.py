@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from definitions import STAY, Directory, component
+from definitions import STAY, Directory, component, step
 from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.history import git
+from orchestrator.history import git, record
 from orchestrator.history.inputs import Describer, InputSources, differences, key_of, program_of
 from orchestrator.model.spec import ComponentSpec, Condition, Dependency, OnExit
+from orchestrator.runtime.home import Home
 
 
 @dataclass(frozen=True)
@@ -241,6 +242,16 @@ def test_history_lists_starts_and_tells_what_changed(tmp_path):
     assert re.search(r"^since the last good start \(1\): \S*\.env line 2 MODE changed$", why, re.M), why
     assert "no earlier start became ready" in here.output("history", "--diff", "1", status=1)
     assert "expected 1 to 2" in here.output("history", "--diff", "7", status=2)
+    record.path_of(Home(here.path).history, 2).write_bytes(b"garbage\n")
+    assert "start 2: its record is empty or damaged" in here.output("history", "--diff", status=1)
+
+
+def test_after_a_failed_step_why_names_it_for_a_component(tmp_path):
+    here = Directory(tmp_path).write(step("migrate", "exit 3") + component("db", STAY))
+    assert here.up().wait() == 3
+    told = here.output("why", "db", status=2)
+    assert "no component was started in start 1: its initial step migrate failed\nhint: see" in told
+    assert here.output("why", "migrate").startswith("migrate failed at ")
 
 
 def test_history_of_a_home_without_one(tmp_path):

@@ -100,6 +100,10 @@ def _fields(row: HistoryRow) -> tuple[str, ...]:
 
 def _diff(home: Home, start: int, *, json: bool) -> int:
     found = history_reports.read(home, start)
+    if not found.facts:
+        raise OrchestrateError(
+            f"cannot compare start {found.number}: its record is empty or damaged", "see `orchestrate history`"
+        )
     good = history_reports.last_good(home, found.number)
     if good is None:
         raise OrchestrateError(
