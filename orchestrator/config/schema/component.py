@@ -143,8 +143,8 @@ EXPECT = ListOf(
                 ),
                 "do": SchemaKey(
                     Choice({do.value: do for do in (PromptAction.ALERT, PromptAction.READY, PromptAction.FAIL)}, {}),
-                    "alert (the default): report it; ready: the component is ready, if the probes of its `ready` have passed"
-                    " too; fail: it has failed.",
+                    "alert (the default): report it; ready: the component is ready, if the probes of its `ready` have"
+                    " passed too; fail: it has failed.",
                 ),
                 "answer_env": SchemaKey(
                     Text("a variable"), "Type the value of this variable of the component, and Enter."
