@@ -6,6 +6,7 @@ import os
 import pwd
 import sys
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,14 @@ from orchestrator.history.wording import Words
 from orchestrator.model.control import PsRequest
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.names import is_meant
-from orchestrator.runtime.home import Home
+from orchestrator.runtime.home import Home, running
 
 if TYPE_CHECKING:
     from orchestrator.cli.system_lookup import FoundSystem
     from orchestrator.model.control import InstanceRow
 
 CHANGES_MAX = 8
+CLOCK_ERROR = 2.0  # seconds by which the start of a process and of its record may differ
 
 
 def words(found: StartRecord) -> Words:
@@ -179,7 +181,7 @@ def chain_as_json(chain: Chain) -> list[dict[str, object]]:
 
 def rows(causes: Causes, found: StartRecord, names: Iterable[str], *, runs: bool = False) -> list[InstanceRow]:
     """Return the rows of `ps` for the instances in a record; `runs` says that it is the record of a running system."""
-    runs = runs or found.first(RecordKind.COPY) is not None
+    runs = runs or found.first(RecordKind.COPY) is not None or bool(unreachable(found))
     ended = found.first(RecordKind.END) is not None
     return [_row(causes, name, runs, ended or runs) for name in chosen(causes, found, names)]
 
@@ -223,10 +225,28 @@ def end_of(found: StartRecord) -> str:
         return f"running at {client.clock(copy.time)}"
     if not found.events:
         return "unknown: its record is empty or damaged"
+    if pid := unreachable(found):
+        return f"running without its control socket (pid {pid})"
     last = found.events[-1]
     restarted = found.facts.get("host") == os.uname().nodename and found.facts.get("boot") not in (None, "", boot_id())
     what = "the machine stopped" if restarted else "the supervisor was killed"
     return f"{what} after {client.clock(last.time)}"
+
+
+def unreachable(found: StartRecord) -> int:
+    """Return the pid of the supervisor of a start if it runs, though commands do not reach it, because its socket was
+    removed; else 0."""
+    pid, began = found.facts.get("pid"), found.first(RecordKind.START)
+    is_over = found.first(RecordKind.END) or found.first(RecordKind.COPY)
+    if is_over or began is None or not isinstance(pid, int) or found.facts.get("boot") != boot_id():
+        return 0
+    if Home(Path(str(found.facts.get("home")))).control_path.exists():
+        return 0
+    process = running(pid)
+    if process is None or not any("orchestrat" in word for word in process.command):
+        return 0
+    is_older = datetime.fromisoformat(process.started).timestamp() <= began.time + CLOCK_ERROR
+    return pid if is_older else 0  # a younger process has got the same pid
 
 
 def boot_id() -> str:
@@ -244,6 +264,8 @@ def note(home: Home, found: StartRecord) -> None:
     what = f"the record of start {found.number}{at}"
     if home.bundle:
         text = f"this is from {what} in the bundle {home.bundle}"
+    elif pid := unreachable(found):
+        text = f"the system in {home.directory} does not answer (pid {pid}); this is from {what}"
     else:
         text = f"no system is running in {home.directory}; this is from {what}"
     print(links.linked(client.printable(f"orchestrate: {text}"), sys.stderr), file=sys.stderr, flush=True)

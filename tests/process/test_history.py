@@ -309,6 +309,20 @@ def test_a_read_only_home_costs_the_record_alone(here):
         subprocess.run(["umount", "-R", "-l", str(place)], check=True)
 
 
+def test_a_removed_socket_is_no_killed_supervisor(here):
+    run = here.begin(component("web", STAY), "web")
+    assert here.why("--start", "-1") == "the system is running\n"
+    (here.path / ".orchestrate" / "control.sock").unlink()
+    pid = rf"\(pid {run.pid}\)"
+    line = rf"the system is running {pid}, but its control socket was removed.*; `kill {run.pid}` stops it\n"
+    assert re.fullmatch(line, here.why())
+    assert f" running without its control socket (pid {run.pid}) " in here.output("history")
+    assert re.search("^web +running ", here.output("ps", "-a"), re.M)
+    run.kill_with_guardians()
+    run.end()
+    assert here.why().startswith("the system did not exit cleanly: the supervisor was killed after ")
+
+
 def test_a_home_copied_elsewhere_and_damaged_still_answers(here, tmp_path_factory):
     run = here.begin(CRASHING, "db", "web")
     here.crash(run)

@@ -183,6 +183,9 @@ def _system(home: Home, causes: Causes, found: StartRecord) -> Chain:
     if not found.events:
         return (Step(f"nothing is known of start {found.number}: its record is empty or damaged"),)
     chain = causes.why_stopped()
+    if pid := history_reports.unreachable(found):
+        lost = f"the system is running (pid {pid}), but its control socket was removed, so commands do not reach it"
+        return (Step(f"{lost}; `kill {pid}` stops it"), *chain)
     if _is_cut(home, found):
         chain = (Step(f"the system did not exit cleanly: {history_reports.end_of(found)}"), *chain)
     copy = found.first(RecordKind.COPY)
@@ -193,7 +196,8 @@ def _system(home: Home, causes: Causes, found: StartRecord) -> Chain:
 
 def _is_cut(home: Home, found: StartRecord) -> bool:
     """Return whether the record has no end, because the supervisor was killed."""
-    return not (found.first(RecordKind.END) or found.first(RecordKind.COPY) or _runs(home, found))
+    is_over = found.first(RecordKind.END) or found.first(RecordKind.COPY)
+    return not (is_over or _runs(home, found) or history_reports.unreachable(found))
 
 
 def _runs(home: Home, found: StartRecord) -> bool:
