@@ -376,6 +376,14 @@ def test_new_dag_files_are_looked_for_every_10_seconds_unless_that_is_configured
     assert variable not in environment(facts(version))
 
 
+def test_tasks_wait_for_the_api_server_of_this_start_unless_that_is_configured():
+    variable, option = "AIRFLOW__WORKERS__EXECUTION_API_RETRIES", "workers.execution_api_retries"
+    found = facts("3.3.2", retries_option=option)
+    assert environment(found)[variable] == "10"
+    assert variable not in environment(found, without=frozenset({"api-server"})), "it is elsewhere, and runs"
+    assert variable not in environment(facts("3.3.2"))
+
+
 def test_ports_that_were_chosen_are_said():
     lines = airflow_components.notes(facts("2.6.3"), "/v/bin/airflow", moved(), moved(web=9090, trigger_log=9091))
     assert lines == (

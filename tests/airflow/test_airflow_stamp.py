@@ -246,6 +246,27 @@ def test_whether_somebody_chose_how_often_dag_files_are_looked_for(tmp_path, con
     assert configuration.refresh_option(3, str(path), environment) == expected
 
 
+RETRIES = "[workers]\nexecution_api_retries = "
+
+
+@pytest.mark.parametrize(
+    ("config", "environment", "unset"),
+    [
+        ("", {}, True),
+        (GENERATED + RETRIES + "5\n", {}, True),
+        (GENERATED + RETRIES + "3\n", {}, False),
+        (RETRIES + "5\n", {}, False),
+        ("", {"AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "5"}, False),
+    ],
+)
+def test_whether_somebody_chose_how_often_a_task_tries(tmp_path, config, environment, unset):
+    path = tmp_path / "airflow.cfg"
+    path.write_text(config)
+    expected = "workers.execution_api_retries" if unset else ""
+    assert configuration.retries_option(3, str(path), environment) == expected
+    assert configuration.retries_option(2, str(path), environment) == ""
+
+
 class Manager:
     def __init__(self, role="Admin", accepts=True):
         self.added, self._role, self._accepts = [], role, accepts

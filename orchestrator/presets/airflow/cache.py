@@ -59,7 +59,8 @@ def read(path: Path, installation: Installation, environment: Mapping[str, str])
         facts = facts_module.from_json(record["facts"])
     except (KeyError, OrchestrateError):
         return None
-    if not facts.stampable or record.get("fingerprint") != fingerprint(facts, installation, environment):
+    is_whole = record["facts"].keys() == facts_module.to_json(facts).keys()  # not of another version of orchestrate
+    if not (is_whole and facts.stampable) or record.get("fingerprint") != fingerprint(facts, installation, environment):
         return None
     return facts
 

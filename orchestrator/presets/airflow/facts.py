@@ -44,6 +44,7 @@ class AirflowReport(TypedDict, total=False):
     elsewhere: bool
     options: dict[str, str]
     refresh_option: str
+    retries_option: str
     executor: str
     forced_executor: str
     forced_executor_reason: str
@@ -67,11 +68,12 @@ class Facts:
 
     `executor` is the class that runs. If it replaces the configured one, `forced_executor` is the same, with the
     reason. `idle_executors` are others that need workers. `refresh_option` is the option for the search for new DAG
-    files, empty if the user has set it. `login` says where the password is: "json" or "text" for the format of
-    `password_file`, "open" (no login), "elsewhere". `scheduler_health_port` is 0 if there is none. `log_lines` and
-    `web_log_lines` say whether the components print the lines that readiness depends on. `generated` names the
-    variables of generated secrets. `stampable` says that a later start may use these facts. `schema` is the revision of
-    a database on a server, `url_digest` a salted digest of its URL.
+    files, `retries_option` that for a task's calls of the api-server; both are empty if the user has set them. `login`
+    says where the password is: "json" or "text" for the format of `password_file`, "open" (no login), "elsewhere".
+    `scheduler_health_port` is 0 if there is none. `log_lines` and `web_log_lines` say whether the components print the
+    lines that readiness depends on. `generated` names the variables of generated secrets. `stampable` says that a later
+    start may use these facts. `schema` is the revision of a database on a server, `url_digest` a salted digest of its
+    URL.
     """
 
     version: str
@@ -103,6 +105,7 @@ class Facts:
     forced_executor_reason: str = ""
     idle_executors: str = ""
     refresh_option: str = ""
+    retries_option: str = ""
     forced_auth_manager: str = ""
     forced_auth_manager_reason: str = ""
     webserver_config: str = ""
@@ -222,6 +225,7 @@ _SAME = (
     *("idle_executors", "forced_executor", "forced_executor_reason"),
     *("forced_auth_manager", "forced_auth_manager_reason"),
     *("login", "user", "password_file", "generated", "schema", "url_digest", "refresh_option", "key_fault"),
+    "retries_option",
     "unset_secrets",
 )
 

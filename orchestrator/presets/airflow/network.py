@@ -11,6 +11,10 @@ from orchestrator.presets.airflow.facts import Facts
 
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]", "": "127.0.0.1", "*": "127.0.0.1"}
 REFRESH = 10  # seconds between searches for new DAG files; Airflow's default of 300 suits thousands of files
+# How often a task tries to reach the api-server, with growing pauses: for about two minutes. The default of 5 tries
+# takes about 10 s, but on a slow machine the api-server listens 20 s after the scheduler has started the first task,
+# and after an exit it takes as long until it is back.
+API_RETRIES = 10
 LOCAL = ("localhost", "127.0.0.1", "0.0.0.0", "::1")
 EXECUTION_API = "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
 _PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
@@ -111,7 +115,9 @@ def environment(
     if facts.forced_executor:
         result["AIRFLOW__CORE__EXECUTOR"] = facts.forced_executor
     if facts.refresh_option:
-        result[f"AIRFLOW__{facts.refresh_option.replace('.', '__')}".upper()] = str(REFRESH)
+        result[_variable(facts.refresh_option)] = str(REFRESH)
+    if facts.web in running:
+        result.update(task_retries(facts))
     if facts.forced_auth_manager:
         result["AIRFLOW__CORE__AUTH_MANAGER"] = facts.forced_auth_manager
     if bind is not None:
@@ -125,6 +131,16 @@ def environment(
     if facts.major > 2 and host in {*LOCAL, *own_hosts, urlsplit(url).hostname}:
         result.update(_past_proxies(result, host))
     return result
+
+
+def task_retries(facts: Facts) -> dict[str, str]:
+    """Return the variable that lets tasks wait for the api-server; nothing if that is configured."""
+    return {_variable(facts.retries_option): str(API_RETRIES)} if facts.retries_option else {}
+
+
+def _variable(option: str) -> str:
+    """Return the name of the environment variable for an option, `section.key`."""
+    return f"AIRFLOW__{option.replace('.', '__')}".upper()
 
 
 def _web_port(facts: Facts, chosen: AirflowPorts, url: str, *, here: bool) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.spec import ComponentSpec, StartPlan, StopPlan, SystemSpec
-from orchestrator.presets.airflow import base_environment, cache, preconditions, preparation, programs, workers
+from orchestrator.presets.airflow import base_environment, cache, network, preconditions, preparation, programs, workers
 from orchestrator.presets.airflow import components as airflow_components
 from orchestrator.presets.airflow import installation as airflow_installation
 from orchestrator.presets.airflow.facts import Facts
@@ -74,6 +74,7 @@ class WorkerPreset:
             facts = replace(facts, database="", sqlite_file="")  # a worker reaches it through the execution API
         if self.only_check:
             return StartPlan(())
+        environment = {**environment, **network.task_retries(facts)}
         components = self._components(home, facts, environment, self.wanted)
         cache.write(
             cache.facts_path(home),

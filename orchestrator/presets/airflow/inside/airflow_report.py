@@ -36,6 +36,7 @@ class PreparationReport(TypedDict, total=False):
     elsewhere: bool
     options: dict[str, str]
     refresh_option: str
+    retries_option: str
     executor: str
     forced_executor: str
     forced_executor_reason: str
@@ -73,6 +74,7 @@ def collect(conf: Any) -> PreparationReport:
         "elsewhere": configuration.from_elsewhere(conf, config_file, os.environ),
         "options": {name: conf.get(*name.split("."), fallback="") or "" for name in names},
         "refresh_option": configuration.refresh_option(major, config_file, os.environ),
+        "retries_option": configuration.retries_option(major, config_file, os.environ),
         "login": "elsewhere",
     }
     report.update(executors.executor_facts(conf, major))

@@ -6,13 +6,15 @@ import configparser
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .diagnosis import Unusable
 
 REFRESH = (("scheduler", "dag_dir_list_interval"), ("dag_processor", "refresh_interval"))  # 2.x, and since 3.0
 REFRESH_DEFAULT = "300"
+RETRIES = ("workers", "execution_api_retries")  # since 3.0
+RETRIES_DEFAULT = "5"
 MANY_OPTIONS = 100  # a file written by Airflow has several hundred
 
 
@@ -78,17 +80,29 @@ def is_given(conf: Any, parser: configparser.RawConfigParser, section: str, key:
 
 
 def refresh_option(major: int, config_file: str, environ: Mapping[str, str]) -> str:
-    """Return the option that sets how often Airflow looks for new DAG files, as `section.key`; empty if it is set.
+    """Return the option that sets how often Airflow looks for new DAG files, as `section.key`; empty if it is set."""
+    options = REFRESH[: 1 if major == 2 else 2]
+    return ".".join(options[-1]) if _are_unset(options, REFRESH_DEFAULT, config_file, environ) else ""
+
+
+def retries_option(major: int, config_file: str, environ: Mapping[str, str]) -> str:
+    """Return the option that sets how often a task tries to reach the api-server, as `section.key`; empty if it is set,
+    or does not exist (2.x)."""
+    is_unset = major > 2 and _are_unset((RETRIES,), RETRIES_DEFAULT, config_file, environ)
+    return ".".join(RETRIES) if is_unset else ""
+
+
+def _are_unset(options: Sequence[tuple[str, str]], default: str, config_file: str, environ: Mapping[str, str]) -> bool:
+    """Return whether none of these options is set.
 
     A file that Airflow wrote contains the default, so there the default does not count. In a file with few options,
     which the user wrote, it does.
     """
-    options = REFRESH[: 1 if major == 2 else 2]
     parser = configparser.RawConfigParser(strict=False)
     parser.read(config_file)
     generated = sum(map(len, map(parser.options, parser.sections()))) >= MANY_OPTIONS
     for option in options:
         value = parser.get(*option, fallback="").strip()
-        if environ.get(variable(*option)) or (value and not (generated and value == REFRESH_DEFAULT)):
-            return ""
-    return ".".join(options[-1])
+        if environ.get(variable(*option)) or (value and not (generated and value == default)):
+            return False
+    return True
