@@ -1,11 +1,16 @@
 """An SMTP server that accepts every mail and prints it."""
 
+import contextlib
 import os
 import socketserver
 
 
 class Handler(socketserver.StreamRequestHandler):
     def handle(self):
+        with contextlib.suppress(ConnectionError):  # a readiness probe connects and leaves
+            self.converse()
+
+    def converse(self):
         self.say("220 mail sink")
         for line in iter(self.rfile.readline, b""):
             verb = line.split(None, 1)[0].upper() if line.strip() else b""
