@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 STANDS = b"\0"
 LATE = b"\1"  # it runs, and is not ready in time
-HOPELESS = b"\2"  # it runs, and something has failed that would have to be ready
+NEVER_READY = b"\2"  # it runs, and something has failed that would have to be ready
 SETTLED = 0.5  # seconds without a change after which a start counts: `sh -c` starts, and only then finds no command
 
 
@@ -75,8 +75,8 @@ class StartupReporter:
             return
         from orchestrator.control import waiters  # loaded already
 
-        if self._awaited is not None and (failed := waiters.without_hope(supervisor.registry)):
-            self._leave(HOPELESS, f"cannot become ready: {'; '.join(failed)}; the system keeps running")
+        if self._awaited is not None and (failed := waiters.never_ready(supervisor.registry)):
+            self._leave(NEVER_READY, f"cannot become ready: {'; '.join(failed)}; the system keeps running")
         elif self._awaited is None or supervisor.startup.is_ready:
             self._leave(STANDS)
 
@@ -113,7 +113,7 @@ def run(options: StartOptions, job: Callable[[StartupReporter | None], int]) -> 
     if pid:
         os.close(write_fd)
         end = _copy(read_fd)
-        if end in (LATE, HOPELESS):
+        if end in (LATE, NEVER_READY):
             print("hint: see `orchestrate why`", file=sys.stderr)
             return NOT_READY_STATUS if end == LATE else FAILED_STATUS
         return 0 if end else _status_of(pid)
@@ -140,7 +140,7 @@ def _copy(fd: int) -> bytes:
     """Copy to standard error until the other side is up, is late, has failed, or closes the pipe; return which, empty
     for closed."""
     while data := os.read(fd, 65536):
-        end = data[-1:] if data[-1:] in (STANDS, LATE, HOPELESS) else b""
+        end = data[-1:] if data[-1:] in (STANDS, LATE, NEVER_READY) else b""
         sys.stderr.buffer.write(data[: len(data) - len(end)])
         sys.stderr.buffer.flush()
         if end:

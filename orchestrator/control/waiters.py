@@ -176,8 +176,8 @@ def ready(registry: Registry, names: Collection[str], describe: Describe) -> Loo
             if gone := [name for name in names if not registry.named(name)]:
                 return Reply(False, f"{listed(gone)} was removed by a scale-down", FAILED_STATUS)
             pending, seen, changed = Pending(registry.all_named(names)), registry.membership, None
-        hopeful = changed is not None and not _may_end_hope(registry, changed)
-        if hopeful and pending.any(is_pending) and not _is_never_ready(registry, pending.last):
+        may_become_ready = changed is not None and not _may_rule_out_readiness(registry, changed)
+        if may_become_ready and pending.any(is_pending) and not _is_never_ready(registry, pending.last):
             return None
         there = [m for m in pending.instances if not m.surplus]
         never = [m for m in there if _is_never_ready(registry, m)]
@@ -193,25 +193,25 @@ def ready(registry: Registry, names: Collection[str], describe: Describe) -> Loo
     return look
 
 
-def _may_end_hope(registry: Registry, changed: Instance) -> bool:
+def _may_rule_out_readiness(registry: Registry, changed: Instance) -> bool:
     """Return whether, because of this change, some instance may never be ready any more."""
     if changed.state not in AT_REST:
         return False
     return _is_never_ready(registry, changed) or registry.has_dependents(changed)
 
 
-def without_hope(registry: Registry) -> list[str]:
+def never_ready(registry: Registry) -> list[str]:
     """Return why some instances never will be ready, in words: those that have failed for good or cannot start. One
     that was stopped on request is not among them."""
-    return [_why_never_ready(registry, m) for m in registry.instances if _is_hopeless(registry, m)]
+    return [_why_never_ready(registry, m) for m in registry.instances if _has_failed_for_good(registry, m)]
 
 
 def _is_never_ready(registry: Registry, instance: Instance) -> bool:
     stopped = instance.state in AT_REST and instance.asked and not instance.due
-    return stopped or _is_hopeless(registry, instance)
+    return stopped or _has_failed_for_good(registry, instance)
 
 
-def _is_hopeless(registry: Registry, instance: Instance) -> bool:
+def _has_failed_for_good(registry: Registry, instance: Instance) -> bool:
     if instance.state not in AT_REST:
         return False
     return bool(registry.unstartable_reason(instance)) if instance.due else not registry.is_done(instance)

@@ -140,11 +140,11 @@ class _Node:
         "blockers",
         "dependents",
         "firsts",
-        "hopeless",
         "is_leaving",
         "is_needed",
         "is_never",
         "needs",
+        "never_met",
         "rank",
         "releases",
         "spec",
@@ -163,7 +163,7 @@ class _Node:
         self.firsts: list[_Node] = []  # those that it lets start first
         self.after: list[_Node] = []  # those that let this one start first
         self.unmet: set[int] = set()  # indexes of the needs that it waits for
-        self.hopeless: set[int] = set()  # indexes of the needs that will never be met
+        self.never_met: set[int] = set()  # indexes of the needs that will never be met
         self.is_needed = False  # another one may stop only before it
         self.is_never = False  # it is to be started and never can be
         self.blockers = 0  # how many have to stop before it
@@ -174,7 +174,7 @@ class _Node:
 
     @property
     def can_never_start(self) -> bool:
-        return self.view.is_due and self.view.state in AT_REST and bool(self.hopeless)
+        return self.view.is_due and self.view.state in AT_REST and bool(self.never_met)
 
     @property
     def goes_first(self) -> bool:
@@ -186,13 +186,13 @@ class _Node:
     def look_at(self, index: int, dependency: Dependency, other: _Node) -> bool:
         """Evaluate whether a need is met, or never will be. Return whether that has changed."""
         is_met = other.view.has_reached(dependency.condition)
-        is_hopeless = not is_met and dependency.required and (other.is_never or other.view.has_failed)
+        is_never_met = not is_met and dependency.required and (other.is_never or other.view.has_failed)
         is_spared = not is_met and not dependency.required and (other.is_never or other.view.is_resting)
         is_unmet = not is_met and not is_spared
-        if (index in self.unmet, index in self.hopeless) == (is_unmet, is_hopeless):
+        if (index in self.unmet, index in self.never_met) == (is_unmet, is_never_met):
             return False
         (self.unmet.add if is_unmet else self.unmet.discard)(index)
-        (self.hopeless.add if is_hopeless else self.hopeless.discard)(index)
+        (self.never_met.add if is_never_met else self.never_met.discard)(index)
         return True
 
 
@@ -258,7 +258,7 @@ class Schedule:
             other.after.remove(gone)
         for index, _, other in gone.dependents:
             other.unmet.discard(index)
-            other.hopeless.discard(index)
+            other.never_met.discard(index)
             self._evaluate(other)
         for other in gone.after:
             other.firsts.remove(gone)
@@ -326,7 +326,7 @@ class Schedule:
     def obstacle(self, name: str) -> Dependency | None:
         """Return the first dependency because of which the instance can never start; None if it can."""
         node = self._nodes[name]
-        return node.needs[min(node.hopeless)][0] if node.is_never else None
+        return node.needs[min(node.never_met)][0] if node.is_never else None
 
     # Neighbors
 

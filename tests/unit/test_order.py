@@ -186,8 +186,8 @@ def is_never(needs, views, name):
     for dependency in needs[name]:
         other = views[dependency.name]
         is_over = rested(other) and other.has_exited and not other.is_asked
-        is_hopeless = is_over or is_never(needs, views, dependency.name)
-        if dependency.required and not is_met(needs, views, dependency) and is_hopeless:
+        is_never_met = is_over or is_never(needs, views, dependency.name)
+        if dependency.required and not is_met(needs, views, dependency) and is_never_met:
             return True
     return False
 
