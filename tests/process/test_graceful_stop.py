@@ -291,7 +291,7 @@ def test_another_process_leads_the_session_of_a_terminal(place):
 
 @pytest.mark.parametrize("way", ["down", "restart"])
 def test_a_stop_that_takes_long_says_what_it_waits_for(place, way):
-    run = place.up(component("web", worker(place.path, "web", 60), "stop = { timeout = 3.5 }"))
+    run = place.up(component("web", worker(place.path, "web", 60), "stop = { timeout = 4 }"))
     asked = place.run("restart", "web") if way == "restart" else place.run("down")
     assert asked.wait() == 0
     line = r"waiting for web to stop; killing it in 2 s \(`orchestrate kill web` to kill now\)"
