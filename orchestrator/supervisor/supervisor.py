@@ -192,8 +192,8 @@ class Supervisor:
     def run_aside(
         self, instance: Instance, argv: tuple[str, ...], timeout: float, then: Callable[[bool, str], None]
     ) -> None:
-        """Run a command in the tree of a running instance, with its environment. `then` is told whether it exited with
-        0 within `timeout` seconds, and its last line; never if the tree ends first."""
+        """Run a command in the tree of a running instance, with its environment. `then` is called with whether
+        it exited with 0 within `timeout` seconds, and its last line; it is not called if the tree ends first."""
         self._launcher.probes.run_aside(instance, argv, timeout, then)
 
     def _rename(self, instance: Instance, before: str) -> None:
