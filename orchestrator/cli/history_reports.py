@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from orchestrator.runtime.home import Home, running
 
 if TYPE_CHECKING:
     from orchestrator.cli.system_lookup import FoundSystem
-    from orchestrator.model.control import InstanceRow
+    from orchestrator.model.control import InstanceRow, Request, RowT
 
 CHANGES_MAX = 8
 CLOCK_ERROR = 2.0  # seconds by which the start of a process and of its record may differ
@@ -146,7 +146,22 @@ def chosen(causes: Causes, found: StartRecord, names: Iterable[str]) -> list[str
     return list(dict.fromkeys(result)) if names else list(known)
 
 
-def only_recorded(system: FoundSystem, found: StartRecord | None, names: Iterable[str]) -> tuple[str, ...]:
+def ask(
+    system: FoundSystem, names: tuple[str, ...], request: Callable[[tuple[str, ...]], Request[RowT]]
+) -> tuple[tuple[RowT, ...], tuple[str, ...]]:
+    """Send the request for these names. Return the rows of the running instances, and the names that only the record
+    has. Raises what client.ask_system raises."""
+    try:
+        return client.ask_system(system, request(names)).rows, ()
+    except client.RequestRefused:
+        recorded = _only_recorded(system, current(system.home), names)
+        if not recorded:
+            raise
+    live = tuple(name for name in names if name not in recorded)
+    return client.ask_system(system, request(live)).rows if live else (), recorded
+
+
+def _only_recorded(system: FoundSystem, found: StartRecord | None, names: Iterable[str]) -> tuple[str, ...]:
     """Return the names that mean no instance of the running system, but one in its record: an initial step, or an
     instance that a scale-down removed."""
     if found is None:

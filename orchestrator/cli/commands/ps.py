@@ -72,14 +72,7 @@ def _all(system: FoundSystem, names: tuple[str, ...]) -> tuple[InstanceRow, ...]
     home = system.home
     try:
         record = history_reports.current(home)
-        try:
-            rows = _running(system, names)
-        except client.RequestRefused:
-            recorded = history_reports.only_recorded(system, record, names)
-            if not recorded:
-                raise
-            live = tuple(name for name in names if name not in recorded)
-            rows = _running(system, live) if live else ()
+        rows, _ = history_reports.ask(system, names, PsRequest)
     except NotRunningError:
         if not history_reports.is_recorded(home):
             raise

@@ -14,7 +14,6 @@ from orchestrator.model.errors import NotRunningError
 from orchestrator.runtime.home import Home
 
 if TYPE_CHECKING:
-    from orchestrator.cli.system_lookup import FoundSystem
     from orchestrator.model.control import WhyRow
 
 FINE = ("running", "ready", "completed", "stopped")
@@ -39,7 +38,7 @@ def run(options: WhyOptions) -> int:
         return 0
     recorded: tuple[str, ...] = ()
     try:
-        rows, recorded = _asked(system, options.remote.names)
+        rows, recorded = history_reports.ask(system, options.remote.names, WhyRequest)
     except NotRunningError:
         if not history_reports.is_recorded(home):
             raise
@@ -56,18 +55,6 @@ def run(options: WhyOptions) -> int:
 
 
 # While it runs
-
-
-def _asked(system: FoundSystem, names: tuple[str, ...]) -> tuple[tuple[WhyRow, ...], tuple[str, ...]]:
-    """Return the rows of the running instances with these names, and the names that only the record has."""
-    try:
-        return client.ask_system(system, WhyRequest(names)).rows, ()
-    except client.RequestRefused:
-        recorded = history_reports.only_recorded(system, history_reports.current(system.home), names)
-        if not recorded:
-            raise
-    live = tuple(name for name in names if name not in recorded)
-    return client.ask_system(system, WhyRequest(live)).rows if live else (), recorded
 
 
 def _of_the_present(
