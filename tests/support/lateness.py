@@ -16,6 +16,7 @@ TRIES = 3
 CHEAP = 2.0 if IS_WHOLE else 0.5  # seconds of CPU, for a whole flood or for a tenth of it
 if "COVERAGE_RCFILE" in os.environ:
     CHEAP *= 10  # to measure the coverage costs more than the flood
+FIXED_WORK = 0.020  # seconds of CPU that it takes on an idle machine
 LATE = pytest.StashKey[bool]()
 _tried_again = []
 
@@ -31,11 +32,29 @@ def in_time(seconds, limit):
 
 
 def cheap(function, *arguments):
-    """Hold a call to the seconds of CPU that what is linear never takes here; what it returns."""
+    """Hold a call to the seconds of CPU that what is linear never takes here; what it returns.
+
+    Other work shares caches and cores, and another Python may be slower: then a fixed piece of work takes longer too,
+    and the limit with it.
+    """
+    before = _measured(_fixed_work)[1]
+    result, seconds = _measured(function, *arguments)
+    after = _measured(_fixed_work)[1]
+    in_time(seconds, CHEAP * max(1.0, before / FIXED_WORK, after / FIXED_WORK))
+    return result
+
+
+def _measured(function, *arguments):
+    """Call it; what it returns, and its seconds of CPU."""
     begun = time.process_time()
     result = function(*arguments)
-    in_time(time.process_time() - begun, CHEAP)
-    return result
+    return result, time.process_time() - begun
+
+
+def _fixed_work():
+    """Cut and join small pieces, as code for lines does."""
+    for _ in range(150):
+        b"".join(piece[:1] for piece in bytes(1000).split(b"\0"))
 
 
 @pytest.hookimpl(hookwrapper=True)
