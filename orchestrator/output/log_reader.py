@@ -11,6 +11,7 @@ or removed.
 from __future__ import annotations
 
 import heapq
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +22,9 @@ from pathlib import Path
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)(!?) ")
 _OLDER = re.compile(r"(?P<name>.+)\.log(?:\.(?P<age>\d{1,6}))?")
 _BLOCK = 1 << 18
+_FIRST_BLOCK = 1 << 14  # at the end of a log
 _FIELDS = re.compile(rb"(?:" + _STAMP.pattern + rb")?(.*)\n")
+_NEXT = re.compile(rb"\n(?=" + _STAMP.pattern + rb")")
 READ_LINE_MAX = 1 << 21  # bytes of a line that are held; a longer one comes in pieces
 
 
@@ -67,13 +70,12 @@ class _Part:
 class LogReader:
     """One instance's log. Lines that were there at the beginning are history; later ones are news.
 
-    `missed` turns true when files were rotated away before they could be read. `has_earlier` is whether `last` has left
-    out lines.
+    `missed` turns true when files were rotated away before they could be read.
     """
 
     def __init__(self, directory: Path, instance: str, oldest: int) -> None:
         """`oldest` is the number of its oldest file. Raises OSError."""
-        self.missed = self.has_earlier = False
+        self.missed = False
         self._path = directory / f"{instance}.log"
         self.instance = instance
         self._parts = self._open_newer_than(None, oldest)
@@ -137,26 +139,49 @@ class LogReader:
 
     def last(self, count: int, *, whole: bool) -> list[Line]:
         """Return the last `count` lines there were; `whole` as for `history`."""
-        blocks: list[bytes] = []
-        ends = 0
-        for part in reversed(self._parts):
+        return list(itertools.islice(self.backwards(whole=whole), count))[::-1]
+
+    def backwards(self, *, whole: bool) -> Iterator[Line]:
+        """Yield the lines there were, the newest first. No more is read than is taken."""
+        for batch in self._batches_backwards(whole=whole):
+            for stamp, mark, text in reversed(batch):
+                yield Line(stamp, self.instance, text, is_error=bool(mark))
+
+    def _batches_backwards(self, *, whole: bool) -> Iterator[list[Fields]]:
+        self._rest = b""
+        begun = b""  # the end of a line whose beginning, or timestamp, is in an earlier block
+        newest: tuple[bytes, bool] | None = None
+        ended = False
+        for block, is_first in self._blocks_backwards():
+            data = block + begun
+            if not ended and (b"\n" in block or is_first):
+                end = data.rfind(b"\n") + 1
+                if whole:
+                    self._rest, data = data[end:], data[:end]
+                elif data[end:]:
+                    data += b"\n"
+                ended = True
+            found = _NEXT.search(data) if ended and not is_first else None
+            start = found.end() if found else 0 if is_first else len(data)
+            begun, data = data[:start], data[start:]
+            if data:
+                self._stamp, self._is_error = b"", False
+                batch = self._fields(data)
+                newest = newest or (self._stamp, self._is_error)
+                self._stamp, self._is_error = newest  # the news continue there
+                yield batch
+
+    def _blocks_backwards(self) -> Iterator[tuple[bytes, bool]]:
+        """Yield blocks from the end, and whether nothing is before them. The first ones are small: of many logs, few
+        lines of each are wanted."""
+        step, parts = min(_FIRST_BLOCK, _BLOCK), [part for part in self._parts if part.size]
+        for part in reversed(parts):
             position = part.size
-            while position > 0 and ends <= count:
-                step = min(_BLOCK, position)
-                position -= step
-                blocks.append(os.pread(part.fd, step, position))
-                ends += blocks[-1].count(b"\n")
-            if ends > count:
-                break
-        lines = b"".join(reversed(blocks)).split(b"\n")
-        rest = lines.pop()
-        if whole:
-            self._rest = rest
-        elif rest:
-            lines.append(rest)
-        self._stamp = b""
-        self.has_earlier = len(lines) > count
-        return [self._parse(raw) for raw in lines[len(lines) - min(count, len(lines)) :]]
+            while position > 0:
+                size = min(step, position)
+                position -= size
+                yield os.pread(part.fd, size, position), position == 0 and part is parts[0]
+                step = min(2 * step, _BLOCK)
 
     def news(self) -> Iterator[Line]:
         """Yield what was written since the last call, over any number of rotations."""
@@ -293,6 +318,12 @@ class Logs:
     def last(self, count: int, *, whole: bool) -> Iterator[Line]:
         """Yield the last `count` lines there were of each instance, by time."""
         return merge(reader.last(count, whole=whole) for reader in self.readers.values())
+
+    def last_of_all(self, count: int, *, whole: bool) -> list[Line]:
+        """Return the last `count` lines there were of all instances together, by time."""
+        streams = [reader.backwards(whole=whole) for reader in reversed(self.readers.values())]
+        newest = heapq.merge(*streams, key=lambda line: line.stamp, reverse=True)
+        return list(itertools.islice(newest, count))[::-1]
 
     def news(self) -> list[Line]:
         """Return what was written since the last call, by time."""

@@ -6,7 +6,6 @@ If more is written than a person could read, lines are skipped and the pane cont
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Collection
 from pathlib import Path
 
@@ -17,10 +16,9 @@ from orchestrator.terminal.escapes import RESET, keep_colors
 from orchestrator.terminal.row import replay, rewrites
 from orchestrator.terminal.sgr import NO_SGR
 from orchestrator.terminal.width import expand_tabs, padded, width
-from orchestrator.ui.pane import LINES_MAX
 from orchestrator.ui.styled_text import colored
 
-FIRST = 500  # lines of each instance that are read at first
+FIRST = 500  # lines that are read at first
 FOLLOWED_MAX = 1 << 17  # bytes written since the last read, beyond which lines are skipped
 SKIPPED = b"\x1b[33m-- lines skipped here; the log has them --\x1b[m"
 
@@ -41,21 +39,18 @@ class LogLines:
         self._rows = Rows()
         self._sizes = self._present_sizes()
         self.count = FIRST
-        self._is_cut = False  # whether `last` has left out lines of several instances
+        self.has_earlier = False  # whether `last` has left out lines
 
     def last(self, count: int = FIRST) -> list[bytes]:
-        """Return the last `count` lines of each instance, at most LINES_MAX. `news` returns those that are written
-        later."""
+        """Return the last `count` lines. `news` returns those that are written later."""
         self.close()
         self._logs = self._open()
         self._rows = Rows()
         self._sizes = self._present_sizes()
         self.count = count
-        lines = deque(self._logs.last(count, whole=True), LINES_MAX + 1)
-        self._is_cut = len(lines) > LINES_MAX
-        if self._is_cut:
-            lines.popleft()
-        return [self._shown(line) for line in self._rows.take(lines)]
+        lines = self._logs.last_of_all(count + 1, whole=True)
+        self.has_earlier = len(lines) > count
+        return [self._shown(line) for line in self._rows.take(lines[-count:])]
 
     def news(self) -> tuple[bool, list[bytes]]:
         """Return the lines that were written since the last call. The flag says that lines were skipped, and these
@@ -67,11 +62,6 @@ class LogLines:
         if grown > FOLLOWED_MAX:
             return True, [SKIPPED, *self.last(FIRST)]
         return False, [self._shown(line) for line in self._rows.take(self._logs.news())]
-
-    @property
-    def has_earlier(self) -> bool:
-        """Whether the last call of `last` has left out lines before those that it returned."""
-        return self._is_cut or any(reader.has_earlier for reader in self._logs.readers.values())
 
     @property
     def unfinished(self) -> tuple[bytes, ...]:

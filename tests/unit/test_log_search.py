@@ -1,5 +1,6 @@
 """The search in logs finds exactly the lines that match among all as they are shown."""
 
+import os
 import re
 import tempfile
 from contextlib import contextmanager
@@ -87,6 +88,30 @@ def test_a_search_finds_what_all_lines_as_shown_have(lines, pattern, whole, is_l
             expected = all_lines(logs, re.compile(pattern), in_time, whole=whole)
         with opened(files) as logs:
             assert searched(logs, re.compile(pattern), in_time, whole=whole) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.tuples(LINES, LINES, LINES), st.booleans(), st.integers(1, 60), st.sampled_from([4, 64, 1 << 18]))
+def test_the_last_lines_are_the_end_of_all_lines(lines, whole, count, block):
+    files = dict(zip(("web.log.1", "web.log", "api.log"), map(file_of, lines), strict=True))
+    with mock.patch.object(log_reader, "_BLOCK", block), opened(files) as logs:
+        for reader in logs.readers.values():
+            expected = list(reader.history(0.0, whole=whole))[-count:], reader.unfinished
+            assert reader.last(count, whole=whole) == expected[0]
+            assert reader.unfinished == expected[1] or not whole
+    in_order = (file_of(sorted((stamp, mark or b" ", text) for stamp, mark, text in one)) for one in lines)
+    files = dict(zip(("web.log", "api.log", "db.log"), in_order, strict=True))
+    with mock.patch.object(log_reader, "_BLOCK", block), opened(files) as logs:
+        assert logs.last_of_all(count, whole=whole) == list(logs.history(0.0, whole=whole))[-count:]
+
+
+def test_of_many_logs_little_is_read_for_the_last_lines():
+    lines = [(b"2026-01-31T10:00:00.%06dZ" % n, b" ", b"line %d" % n) for n in range(5000)]
+    with opened({f"c{number}.log": file_of(lines) + b"\n" for number in range(8)}) as logs:
+        with mock.patch.object(log_reader.os, "pread", side_effect=os.pread) as reads:
+            found = logs.last_of_all(16, whole=True)
+        assert [line.text for line in found] == [b"line %d" % n for n in (4998, 4999) for _ in range(8)]
+        assert reads.call_count == 8
 
 
 @pytest.mark.parametrize("text", [b"line %d", b"\x1b[32mline\x1b[m %d", b"line %d\r"])
