@@ -143,7 +143,9 @@ def _supervise(
             supervisor.terminal.open_view()
 
     try:
-        if here.view.full_screen and (why := _why_no_view(here, fd)):
+        if here.view.full_screen and reporter is not None:
+            print("orchestrate: the view is not opened with -d; open it with: orchestrate ui", file=sys.stderr)
+        elif here.view.full_screen and (why := _why_no_view(here, fd)):
             print(f"orchestrate: {why}; showing the merged stream", file=sys.stderr, flush=True)
         if reporter is None and console.kind is OutputKind.TERMINAL and _is_same_terminal(KEYS_FD, fd):
             supervisor.terminal.take(

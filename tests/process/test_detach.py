@@ -36,6 +36,14 @@ def test_detached_it_stands_without_the_terminal_until_down(here):
     assert up.survivors(1) == []
 
 
+def test_with_ui_it_reports_that_the_view_is_not_opened(here):
+    here.write(f"[components.web]\ncommand = '{STAY}'\n")
+    said = here.ask("up", "-d", "--ui")
+    assert "orchestrate: the view is not opened with -d; open it with: orchestrate ui\n" in said
+    assert "merged stream" not in said
+    here.ask("down")
+
+
 def test_a_failure_at_the_start_reaches_the_terminal_with_the_last_words_and_the_status(here):
     (here.path / "Procfile").write_text(f"web: {STAY}\nbad: echo my last words; exit 4\n")
     up = here.run("up", "-d")
