@@ -247,5 +247,5 @@ def which_system(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 def report(parser: argparse.ArgumentParser) -> None:
     """Add the options of most commands for a running system: the output format, and which system is meant."""
-    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line; times are UTC in ISO 8601")
     which_system(parser)

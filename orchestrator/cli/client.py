@@ -20,7 +20,7 @@ from orchestrator.terminal.width import padded, width
 if TYPE_CHECKING:
     from orchestrator.model.control import Row
 
-_TIMES = frozenset(("time", "since", "started", "ready_since", "ended"))
+_TIMES = frozenset(("time", "since", "started", "ready_since", "ended", "began"))
 
 
 class RequestRefused(OrchestrateError):

@@ -156,7 +156,9 @@ def add_screens(add: Add) -> None:
         help="print the screen at TIME: 14:02:11, 5m (ago), -30s (before the last output), or crash (the last exit)",
     )
     screen.add_argument("--plain", action="store_true", help="print no colors")
-    screen.add_argument("--json", action="store_true", help="print rows, styles, cursor and title as JSON")
+    screen.add_argument(
+        "--json", action="store_true", help="print time (UTC, ISO 8601), rows, styles, cursor and title as JSON"
+    )
     replay = add(
         "replay",
         "replay a component's terminal",

@@ -114,7 +114,7 @@ def build(words: Collection[str] | None = None) -> Parser:
     output_parser.add_bundles(add_remote, add)
     remote.add_commands(add_remote)
     ls = add("ls", "list your running systems in all directories", group=Group.LOOK)
-    ls.add_argument("--json", action="store_true", help="print one JSON object per line")
+    ls.add_argument("--json", action="store_true", help="print one JSON object per line; times are UTC in ISO 8601")
 
     definition_parser.add_writers(add)
     reads = argument_groups.place(starts=False)

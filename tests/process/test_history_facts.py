@@ -216,6 +216,9 @@ def test_any_index_is_read_or_ignored(tmp_path_factory, tail, version, count):
 # The command
 
 
+ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
 def test_history_lists_starts_and_tells_what_changed(tmp_path):
     here = Directory(tmp_path)
     check = "case $MODE in bad) echo no; exit 3;; esac"
@@ -234,6 +237,7 @@ def test_history_lists_starts_and_tells_what_changed(tmp_path):
     assert "exited with status 3" in lines[1]
     rows = [json.loads(line) for line in here.output("history", "--json").splitlines()]
     assert (rows[0]["ready_after"] is not None, rows[1]["ready_after"], rows[1]["status"]) == (True, None, 3)
+    assert ISO.fullmatch(rows[0]["began"])
     changed = ".env line 2 MODE changed"
     diff = here.output("history", "--diff")
     assert diff.startswith("start 2, which did not become ready, compared with start 1")

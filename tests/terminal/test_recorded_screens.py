@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 
@@ -152,6 +153,7 @@ def test_screens_of_a_real_system(tmp_path):
     found = json.loads(here.output("screen", "web", "--at", "crash", "--json"))
     assert found["styles"][0] == [[0, "last words", {"fg": "2"}]]
     assert (found["alternate"], found["columns"]) == (True, 120)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", found["time"])
     run.stop()
     assert here.output("screen", "web", "--at", "-1d", status=1).startswith(
         "orchestrate: cannot show the screen at -1d"

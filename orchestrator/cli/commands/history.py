@@ -28,7 +28,7 @@ class HistoryOptions:
 
 
 class HistoryRow(TypedDict):
-    """A start. Times are seconds since the epoch, `lasted` and `ready_after` seconds."""
+    """A start. `began` is seconds since the epoch (ISO 8601 in JSON), `lasted` and `ready_after` are seconds."""
 
     start: int
     began: float | None

@@ -27,7 +27,7 @@ class SystemRow(TypedDict):
     home: str
     title: str
     pid: int
-    started: str
+    started: float
     airflow_home: str
     state: str | None
     ready: int | None
@@ -59,7 +59,7 @@ def _row(entry: SystemListEntry) -> SystemRow:
         "home": entry.home,
         "title": entry.title,
         "pid": entry.pid,
-        "started": entry.started,
+        "started": datetime.fromisoformat(entry.started).timestamp(),
         "airflow_home": entry.airflow_home,
         "state": status["state"] if status is not None else None,
         "ready": status["ready"] if status is not None else None,
@@ -79,6 +79,5 @@ def _status(entry: SystemListEntry) -> StatusRow | None:
 
 def _fields(row: SystemRow) -> tuple[str, ...]:
     ready = "" if row["ready"] is None else f"{row['ready']} of {row['components']}"
-    since = client.clock(datetime.fromisoformat(row["started"]).timestamp())
     home, title = client.printable(row["home"]), client.printable(row["title"])
-    return home, title, row["state"] or "no answer", ready, str(row["pid"]), since
+    return home, title, row["state"] or "no answer", ready, str(row["pid"]), client.clock(row["started"])

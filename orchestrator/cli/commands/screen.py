@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 
-from orchestrator.cli import recorded_output
+from orchestrator.cli import client, recorded_output
 from orchestrator.cli.recorded_output import RecordingOptions
 from orchestrator.terminal import screen_cells
 
@@ -28,8 +27,7 @@ def run(options: ScreenOptions) -> int:
     count = recorded_output.moment(found, options.at, "--at") if options.at else recording.last
     screen = recording.screen_after(count).screen()
     if options.json:
-        shown = {"time": recording.pieces[count - 1].time, **screen_cells.as_json(screen)}
-        print(json.dumps(shown), flush=True)
+        client.print_json(({"time": recording.pieces[count - 1].time or None, **screen_cells.as_json(screen)},))
     else:
         write(screen.text() if options.plain or not sys.stdout.isatty() else screen.ansi())
     return 0
