@@ -12,7 +12,7 @@ from orchestrator.cli.options import LocationOptions
 from orchestrator.cli.system_lookup import FoundSystem
 from orchestrator.control.client import Conversation, NotRunning
 from orchestrator.model.control import MalformedRequest, Reply, Request, RowT
-from orchestrator.model.errors import FAILED_STATUS, NotRunningError, OrchestrateError
+from orchestrator.model.errors import FAILED_STATUS, NotRunningError, OrchestrateError, UnreachableError
 from orchestrator.process import procfs
 from orchestrator.terminal import escapes
 from orchestrator.terminal.width import padded, width
@@ -32,7 +32,9 @@ class RequestRefused(OrchestrateError):
 
 
 def not_running(system: FoundSystem) -> NotRunningError:
-    """Return the error of a command that finds no system in this home."""
+    """Return the error of a command that finds no system in this home, or one that it cannot reach."""
+    if pid := system_lookup.unreachable_pid(system.home):
+        return UnreachableError(system.home.directory, pid)
     what = "Airflow" if system.options.preset else "system"
     return NotRunningError(system.home.directory, system_lookup.others(), what)
 

@@ -6,11 +6,10 @@ import os
 import pwd
 import sys
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import client, links
+from orchestrator.cli import client, links, system_lookup
 from orchestrator.history import inputs, record
 from orchestrator.history.causes import Causes, Chain, Step
 from orchestrator.history.record import RecordedEvent, RecordError, RecordKind, StartRecord
@@ -18,14 +17,13 @@ from orchestrator.history.wording import Words
 from orchestrator.model.control import PsRequest
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.names import is_meant
-from orchestrator.runtime.home import Home, running
+from orchestrator.runtime.home import Home
 
 if TYPE_CHECKING:
     from orchestrator.cli.system_lookup import FoundSystem
     from orchestrator.model.control import InstanceRow, Request, RowT
 
 CHANGES_MAX = 8
-CLOCK_ERROR = 2.0  # seconds by which the start of a process and of its record may differ
 
 
 def words(found: StartRecord) -> Words:
@@ -251,17 +249,14 @@ def end_of(found: StartRecord) -> str:
 def unreachable(found: StartRecord) -> int:
     """Return the pid of the supervisor of a start if it runs, though commands do not reach it, because its socket was
     removed; else 0."""
-    pid, began = found.facts.get("pid"), found.first(RecordKind.START)
+    pid = found.facts.get("pid")
     is_over = found.first(RecordKind.END) or found.first(RecordKind.COPY)
-    if is_over or began is None or not isinstance(pid, int) or found.facts.get("boot") != boot_id():
+    if is_over or not isinstance(pid, int) or found.facts.get("boot") != boot_id():
         return 0
-    if Home(Path(str(found.facts.get("home")))).control_path.exists():
-        return 0
-    process = running(pid)
-    if process is None or not any("orchestrat" in word for word in process.command):
-        return 0
-    is_older = datetime.fromisoformat(process.started).timestamp() <= began.time + CLOCK_ERROR
-    return pid if is_older else 0  # a younger process has got the same pid
+    from orchestrator.runtime.lock import has_open  # imports filelock, which a complete record does not need
+
+    home = Home(Path(str(found.facts.get("home"))))
+    return pid if has_open(home.lock_path, pid) and not system_lookup.is_running(home) else 0
 
 
 def boot_id() -> str:

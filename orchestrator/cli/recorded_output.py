@@ -61,7 +61,8 @@ def moment(found: RecordedInstance, text: str, option: str) -> int:
     """Return the number of pieces up to a time. Raises UsageError, OrchestrateError."""
     recording = found.recording
     if text == CRASH:
-        count = recording.until_exit(is_running=system_lookup.is_running(found.home))
+        runs = system_lookup.is_running(found.home) or bool(system_lookup.unreachable_pid(found.home))
+        count = recording.until_exit(is_running=runs)
         if not count:
             raise OrchestrateError("cannot show the screen at the last exit: no exit is recorded")
         return count

@@ -61,6 +61,8 @@ def _of_directory(options: LocationOptions, home: Home) -> FoundSystem:
         if where.is_inherited:
             _say(f"using the system in {home.directory}")
         return own
+    if unreachable_pid(home):
+        return own
     why = f"no system is running in {home.directory}"
     if (named := settings.variable("AIRFLOW_HOME")) and (found := _running_airflow(airflow_home(named))):
         return _use(options, found, why)
@@ -116,6 +118,18 @@ def is_running(home: Home) -> bool:
     except OSError:  # it listens, and refuses this user
         return True
     return True
+
+
+def unreachable_pid(home: Home) -> int:
+    """Return the pid of a supervisor that runs in this home though commands do not reach it, because its socket was
+    removed, perhaps with everything beside it; else 0."""
+    if is_running(home):
+        return 0
+    from orchestrator.runtime.lock import has_open, holder  # imports filelock
+
+    listed = [entry.pid for entry in settings.system_list().running() if _is_same(entry.home, home.directory)]
+    pids = [*listed, holder(home.lock_path) or 0]
+    return next((pid for pid in pids if pid and has_open(home.lock_path, pid)), 0)
 
 
 def others() -> str:

@@ -70,6 +70,17 @@ class NotRunningError(OrchestrateError):
         )
 
 
+class UnreachableError(NotRunningError):
+    """A system is running in a home, and no command reaches it. `pid` is that of its supervisor."""
+
+    status = FAILED_STATUS
+
+    def __init__(self, directory: object, pid: int) -> None:
+        message = f"cannot reach the system in {directory} (pid {pid}): its control socket was removed"
+        super(NotRunningError, self).__init__(message, f"run `orchestrate down` or `kill {pid}` to stop it")
+        self.pid = pid
+
+
 class HeldError(OrchestrateError):
     """Another orchestrate holds the home."""
 

@@ -65,6 +65,25 @@ class InstanceLock:
         return True
 
 
+def has_open(path: Path, pid: int) -> bool:
+    """Return whether a process has the lock file at `path` open, though that file, or its directory, may have been
+    removed or renamed since: /proc/locks does not show which file that was, but the links in /proc/PID/fd do."""
+    place = Path(os.path.realpath(path.parent.parent))
+    try:
+        with os.scandir(f"/proc/{pid}/fd") as fds:
+            return any(_is_at(place, path.name, fd.path) for fd in fds)
+    except OSError:
+        return False
+
+
+def _is_at(place: Path, name: str, fd: str) -> bool:
+    try:
+        target = Path(os.readlink(fd).removesuffix(" (deleted)"))
+    except OSError:
+        return False
+    return target.name == name and target.parent.parent == place
+
+
 def holder(path: Path) -> int | None:
     """Return the pid that holds the flock on `path`; None if the lock is free or the kernel does not say."""
     try:

@@ -1,6 +1,7 @@
 """The system list: the homes on which this user's systems run, one small file each in the user's runtime directory.
 
-An entry is a hint, never a fact: it counts only while the recorded process lives and the lock on its home is held.
+An entry is a hint, never a fact: it counts only while the recorded process lives and the lock on its home is held,
+even if the files in the home were removed.
 If the list cannot be written, only commands that look up a system are affected.
 """
 
@@ -15,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestrator.runtime.home import Home, running, write_private
-from orchestrator.runtime.lock import Lock, holder
+from orchestrator.runtime.lock import Lock, has_open, holder
 
 VERSION = 1
 NAME = "orchestrate"
@@ -93,7 +94,8 @@ def is_running(entry: SystemListEntry) -> bool:
     now = running(entry.pid)
     if os.path.exists("/proc/self/stat") and now is None:
         return False
-    return is_held(Home(Path(entry.home)).lock_path, entry.pid)
+    lock = Home(Path(entry.home)).lock_path
+    return is_held(lock, entry.pid) or has_open(lock, entry.pid)
 
 
 def is_held(path: Path, pid: int) -> bool:

@@ -323,6 +323,24 @@ def test_a_removed_socket_is_no_killed_supervisor(here):
     assert here.why().startswith("the system did not exit cleanly: the supervisor was killed after ")
 
 
+@pytest.mark.parametrize("what", ["control.sock", "."])
+def test_commands_that_cannot_reach_a_running_system_say_so_and_down_stops_it(what, here):
+    run = here.begin(component("web", STAY), "web")
+    pid, path = run.pid, here.path / ".orchestrate" / what
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    cannot = f"cannot reach the system in {here.path} (pid {pid}): its control socket was removed"
+    for words in (("status",), ("ps",), ("start",), ("wait",)):
+        said = here.output(*words, status=1)
+        assert said == f"orchestrate: {cannot}\nhint: run `orchestrate down` or `kill {pid}` to stop it\n"
+    rows = [json.loads(line) for line in here.output("ls", "--json").splitlines()]
+    (row,) = (row for row in rows if row["home"] == str(here.path))
+    assert (row["pid"], row["state"]) == (pid, None)
+    down = here.run("down")
+    assert (down.wait(), down.err.decode()) == (0, f"orchestrate: {cannot}; sending SIGTERM to it\n")
+    assert (run.wait(), run.survivors(2)) == (-signal.SIGTERM, [])
+    assert "no system is running in" in here.output("status", status=3)
+
+
 def test_a_home_copied_elsewhere_and_damaged_still_answers(here, tmp_path_factory):
     run = here.begin(CRASHING, "db", "web")
     here.crash(run)

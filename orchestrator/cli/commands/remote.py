@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cli import argument_groups, argument_types
 from orchestrator.cli.arguments import Add, Group, Parser
-from orchestrator.model.errors import NOT_READY_STATUS, OrchestrateError, UsageError
+from orchestrator.model.errors import NOT_READY_STATUS, OrchestrateError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.cli.options import LocationOptions, RemoteOptions
     from orchestrator.model.control import EndRow, EventRow, Request, RunRow, StatusRow
+    from orchestrator.runtime.home import Home
 
 
 def add_commands(add: Add) -> None:
@@ -97,15 +98,35 @@ def down(options: RemoteOptions) -> int:
     from orchestrator.process.tree import wait_for
     from orchestrator.runtime.loop import Loop
 
-    with client.converse(system_lookup.find(options.location)) as conversation:
-        pid = conversation.pid
-        for _ in client.replies(conversation, DownRequest()):
-            pass
+    system = system_lookup.find(options.location)
+    pid: int | None
+    try:
+        with client.converse(system) as conversation:
+            pid = conversation.pid
+            for _ in client.replies(conversation, DownRequest()):
+                pass
+    except UnreachableError as error:
+        pid = error.pid
+        _terminate(system.home, error)
     if pid is not None and sys.platform == "linux":
         wait_for(pid, Loop(), RETRY)
     if options.json:
         client.print_json(({"state": "stopped", "pid": pid},))
     return 0
+
+
+def _terminate(home: Home, error: UnreachableError) -> None:
+    """Stop a system that cannot be asked to stop. Print what is done."""
+    from signal import SIGTERM
+
+    from orchestrator.process import procfs, tree
+    from orchestrator.runtime.lock import has_open
+
+    start = procfs.start_time(error.pid)
+    if not has_open(home.lock_path, error.pid):  # its pid may belong to another process by now
+        return
+    print(f"orchestrate: {error.message}; sending SIGTERM to it", file=sys.stderr, flush=True)
+    tree.send_exact(error.pid, start, SIGTERM)
 
 
 def _scale_arguments(command: Parser) -> None:

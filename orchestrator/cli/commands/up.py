@@ -21,7 +21,7 @@ from orchestrator.cli.sources import MissingFileError, Sources
 from orchestrator.config import selection
 from orchestrator.config.definition import SHELL
 from orchestrator.config.redaction import mask
-from orchestrator.model.errors import NotRunningError, UsageError
+from orchestrator.model.errors import NotRunningError, UnreachableError, UsageError
 from orchestrator.model.spec import ComponentSpec, SystemSpec
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def start(options: UpOptions) -> int:
     try:
         asked = RemoteOptions(options.location, options.plan.names, options.start.json)
         return remote.change(asked, StartRequest(asked.names), "started", "is already running")
-    except NotRunningError:
-        if options.location.preset:
+    except NotRunningError as error:
+        if options.location.preset or isinstance(error, UnreachableError):
             raise
         return run(options)
