@@ -48,10 +48,11 @@ def plan(options: PlanOptions, sources: Sources) -> tuple[Resolved, list[str]]:
 
 def _check_names(options: PlanOptions, definition: Definition, chosen: list[Selected]) -> None:
     """Raise UsageError if an option names something that the definition does not have."""
-    known = dict.fromkeys((*(m.name for m in (*definition.components, *definition.init)), *_instances(chosen)))
+    names = [m.name for m in (*definition.components, *definition.init)]
+    known = dict.fromkeys((*names, *_instances(chosen)))
     tags = selection.tagged((*definition.components, *definition.init))
-    for names in (options.quiet, options.no_tty):
-        selection.matching(split(names), known, tags)
+    for patterns in (options.quiet, options.no_tty):
+        selection.matching(split(patterns), known, tags, names)
 
 
 def _instances(chosen: list[Selected]) -> list[str]:

@@ -99,9 +99,13 @@ def tagged(components: Iterable[ComponentDefinition | ComponentSpec]) -> dict[st
 
 
 def matching(
-    patterns: Iterable[str], known: Collection[str], tags: Mapping[str, Collection[str]] | None = None
+    patterns: Iterable[str],
+    known: Collection[str],
+    tags: Mapping[str, Collection[str]] | None = None,
+    listed: Collection[str] | None = None,
 ) -> set[str]:
-    """Return the known names that names, globs and `+tags` match. Raises UsageError for one without a match."""
+    """Return the known names that names, globs and `+tags` match. Raises UsageError for one without a match, with a
+    hint that has the `listed` names; all without those."""
     found: set[str] = set()
     for pattern in patterns:
         if pattern.startswith("+"):
@@ -109,7 +113,8 @@ def matching(
             continue
         names = {pattern} if pattern in known else set(fnmatch.filter(known, pattern))
         if not names:
-            hint = did_you_mean(pattern, known).removeprefix("; ") or f"there are: {', '.join(known)}"
+            there = f"there are: {', '.join(known if listed is None else listed)}"
+            hint = did_you_mean(pattern, known).removeprefix("; ") or there
             raise UsageError(f"unknown component {pattern!r}", hint)
         found |= names
     return found

@@ -111,9 +111,8 @@ def path_in_words(path: tuple[Times, ...]) -> str:
     return f"critical path: {' → '.join(words)}"
 
 
-def as_text(all_times: tuple[Times, ...]) -> str:
-    """Return a table, with a mark on the critical path, which follows in one line."""
-    path = critical_path(all_times)
+def as_text(all_times: tuple[Times, ...], path: tuple[Times, ...]) -> str:
+    """Return a table of some instances, with a mark on those of the critical path, which follows in one line."""
     lines: list[tuple[str, ...]] = [HEADS]
     for times in all_times:
         waited = ", ".join(f"{name} ({condition})" for name, condition in times.needs)
@@ -131,9 +130,8 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} s"
 
 
-def as_mermaid(all_times: tuple[Times, ...]) -> str:
+def as_mermaid(all_times: tuple[Times, ...], path: tuple[Times, ...]) -> str:
     """Return a Mermaid flowchart with times; the critical path has thick arrows and the class `critical`."""
-    path = critical_path(all_times)
     ids = {times.name: f"n{number}" for number, times in enumerate(all_times)}
     lines = ["flowchart LR"]
     for times in all_times:
@@ -144,17 +142,16 @@ def as_mermaid(all_times: tuple[Times, ...]) -> str:
             if name in ids:
                 arrow = "==>" if times in path and name == times.gate else "-->"
                 lines.append(f"    {ids[name]} {arrow}|{condition}| {ids[times.name]}")
-    if path:
+    if critical := [times for times in path if times.name in ids]:
         lines.append("    classDef critical stroke-width:3px")
-        lines.append(f"    class {','.join(ids[times.name] for times in path)} critical")
+        lines.append(f"    class {','.join(ids[times.name] for times in critical)} critical")
     return "\n".join(lines) + "\n"
 
 
-def as_svg(all_times: tuple[Times, ...]) -> str:
+def as_svg(all_times: tuple[Times, ...], path: tuple[Times, ...]) -> str:
     """Return a chart: a bar for each instance from its start to its readiness, those of the critical path dark."""
     from html import escape  # the supervisor, which imports this file, never draws
 
-    path = critical_path(all_times)
     whole = max((t.ready or t.ended or t.up or t.started or 0.0 for t in all_times), default=0.0) or 1.0
     left = _MARGIN * 2 + _LETTER * max((width(times.name) for times in all_times), default=0)
     right, height = _LETTER * 20, _MARGIN * 2 + _ROW * (len(all_times) + 1)

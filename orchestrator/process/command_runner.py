@@ -37,7 +37,7 @@ class _Running:
     output: bytes = b""
     timer: Timer | None = None
     told: bool = False
-    is_hook: bool = False
+    with_status: bool = False
 
 
 class CommandRunner:
@@ -49,17 +49,23 @@ class CommandRunner:
         self._by_pid: dict[int, _Running] = {}
 
     def start(
-        self, argv: tuple[str, ...], timeout: float, then: Then, environment: Mapping[str, str] | None = None
+        self,
+        argv: tuple[str, ...],
+        timeout: float,
+        then: Then,
+        environment: Mapping[str, str] | None = None,
+        *,
+        with_status: bool = False,
     ) -> None:
         """Run `argv`; a hook has additional variables. `then` is called once: whether it exited with 0 within `timeout`
-        seconds, and its last line or the fault; for a failed hook also its status."""
+        seconds, and its last line or the fault; `with_status` also its status before its last line."""
         try:
             process = _spawn(argv, self._launch, environment or {})
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             then(False, f"{(getattr(error, 'strerror', None) or str(error)).lower()}: {argv[0]}")
             return
         assert process.stdout is not None
-        running = _Running(process, process.stdout.fileno(), then, is_hook=environment is not None)
+        running = _Running(process, process.stdout.fileno(), then, with_status=with_status)
         os.set_blocking(running.output_fd, False)
         self._by_pid[process.pid] = running
         self._loop.add(running.output_fd, READ, lambda _: self._read(running))
@@ -74,7 +80,7 @@ class CommandRunner:
         self._read(running)
         self._close(running)
         line, words = _last_line(running.output), errors.in_words(status)
-        self._tell(running, status == 0, f"{words}: {line}" if line and running.is_hook else line or words)
+        self._tell(running, status == 0, f"{words}: {line}" if line and running.with_status else line or words)
 
     def _time_out(self, running: _Running, timeout: float) -> None:
         tree.send_group(running.process.pid, signal.SIGKILL)

@@ -221,11 +221,7 @@ class Guardian:
             case Signal(number) if self._tree is not None and not self._stop_driver.leader_gone:
                 self._tree.signal_group(number)
             case Execute(key, argv, timeout):
-                self._run(argv, timeout, lambda well, text: self._send(Answer(key, well, text)))
-
-    def _run(self, argv: tuple[str, ...], timeout: float, then: Callable[[bool, str], None]) -> None:
-        """Run a command in the tree; call `then` with whether it succeeded and the last line that it printed."""
-        self._commands().start(argv, timeout, then)
+                self._commands().start(argv, timeout, lambda well, text: self._send(Answer(key, well, text)))
 
     def _commands(self) -> CommandRunner:
         if self._runner is None:
@@ -330,7 +326,7 @@ class Guardian:
             case TypeKeys(keys):
                 self._type(keys)
             case RunCommand(argv, timeout):
-                self._run(argv, timeout, self._remark)
+                self._commands().start(argv, timeout, self._remark, with_status=True)
             case SendRest(number):
                 self._tree.send_rest(number)
             case KillTree():

@@ -71,7 +71,7 @@ class HookRunner:
     def _next(self) -> None:
         while self._waiting:
             self._name, argv, environment = self._waiting.popleft()
-            self._runner.start(argv, HOOK_TIMEOUT, self._end, environment)
+            self._runner.start(argv, HOOK_TIMEOUT, self._end, environment, with_status=True)
             if self._name:
                 return
         self._finished()

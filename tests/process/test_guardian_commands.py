@@ -109,7 +109,7 @@ def test_a_stop_command_that_fails_is_told_and_the_next_step_follows(guard):  # 
     steps = (StopStep(0, 0.3, command=("/bin/sh", "-c", "echo cannot; exit 1")), StopStep(signal.SIGHUP, 30.0))
     guarded = guard(HUP_SAYS, stop=StopPlan(steps)).started(b"ready")
     guarded.channel.send(Stop())
-    assert guarded.next() == Remark("the stop command of web failed: cannot")
+    assert guarded.next() == Remark("the stop command of web failed: exited with status 1: cannot")
     assert guarded.next() == LeaderExited(3, asked=True)
 
 

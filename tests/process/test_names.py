@@ -91,6 +91,7 @@ def test_commands_on_a_running_system_and_on_its_record(here):
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
+        (["up", "--quiet", "nope"], "unknown component 'nope'", "there are: web, api, db, mail"),
         (["up", "--quiet", "wbe"], "unknown component 'wbe'", "did you mean 'web'?"),
         (["up", "--no-tty", "+fornt"], "unknown tag 'fornt'", "did you mean 'front'?"),
         (["up", "--can-end", "+x"], "unknown tag 'x'", "there are: front, back, store, extra"),

@@ -35,7 +35,7 @@ def times():
 
 
 def test_the_table_marks_what_decided():
-    assert as_text(times()).splitlines() == [
+    assert as_text(times(), critical_path(times())).splitlines() == [
         "  NAME     STARTED  UP     READY  WAITED FOR",
         "* migrate  0.0 s    0.1 s  1.0 s  -",
         "* db       1.0 s    1.2 s  6.0 s  migrate (succeeded)",
@@ -47,20 +47,31 @@ def test_the_table_marks_what_decided():
 
 
 def test_diagrams():
-    lines = as_mermaid(times()).splitlines()
+    lines = as_mermaid(times(), critical_path(times())).splitlines()
     assert "    n1 ==>|ready| n3" in lines
     assert "    n2 -->|started| n3" in lines
     assert lines[-1] == "    class n0,n1,n3 critical"
-    root = ElementTree.fromstring(as_svg(times()))
+    root = ElementTree.fromstring(as_svg(times(), critical_path(times())))
     assert len(root.findall("{*}rect")) == 5  # one is the background
     assert root.findall("{*}text")[-1].text.startswith("critical path: migrate")
+
+
+def test_some_rows_have_the_critical_path_of_all():
+    path = critical_path(times())
+    cache, db = (tuple(one for one in times() if one.name == name) for name in ("cache", "db"))
+    line = "critical path: migrate 1.0 s → db 5.0 s → web 1.5 s"
+    assert as_text(cache, path).splitlines()[1:] == ["  cache  1.0 s    1.1 s  1.1 s  migrate (succeeded)", line]
+    assert as_text(db, path).splitlines()[1:] == ["* db    1.0 s    1.2 s  6.0 s  migrate (succeeded)", line]
+    assert "critical" not in as_mermaid(cache, path)
+    assert as_mermaid(db, path).splitlines()[-1] == "    class n0 critical"
+    assert line in as_svg(cache, path)
 
 
 def test_of_a_record_that_lost_its_beginning():
     assert of_record(StartRecord(1, ())) == ()
     assert critical_path(()) == ()
     assert path_in_words(()) == ""
-    assert as_text(()).splitlines() == ["  NAME  STARTED  UP  READY  WAITED FOR"]
+    assert as_text((), ()).splitlines() == ["  NAME  STARTED  UP  READY  WAITED FOR"]
 
 
 def test_of_a_real_start(tmp_path):

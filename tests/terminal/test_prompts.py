@@ -354,7 +354,8 @@ def test_a_prompt_can_mean_a_failure(home):
     rule = "prompt = 'Repair', do = 'fail'"
     system = with_rules(home, code, rule, more="restart = { policy = 'on-failure', max = 2, backoff = [0.1, 0.1] }\n")
     assert system.wait() == 1
-    assert system.text.count("orchestrate | web failed: it asks Repair?") == 2
+    assert len(re.findall("^orchestrate .*Repair", system.text, re.M)) == 2  # one line for each run
+    assert system.text.count("orchestrate | web failed, because it asked Repair?\n") == 2
     assert "giving up on web" in system.text
 
 

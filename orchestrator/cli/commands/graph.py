@@ -43,13 +43,14 @@ def run(options: GraphOptions) -> int:
 def _times(options: GraphOptions) -> int:
     found = history_reports.read(system_lookup.find(options.location).home, options.start or -1)
     times = start_times.of_record(found)
+    path = start_times.critical_path(times)  # of the start, whichever instances are shown
     if options.plan.names:
         names = history_reports.chosen(Causes(found, history_reports.words(found)), found, options.plan.names)
         times = tuple(one for one in times if one.name in names)
     draw = {"text": start_times.as_text, "mermaid": start_times.as_mermaid, "svg": start_times.as_svg}
     if options.shape not in draw:
         raise UsageError("invalid --dot: --times has no Graphviz diagram", "use --mermaid or --svg")
-    print(client.printable(draw[options.shape](times)), end="")
+    print(client.printable(draw[options.shape](times, path)), end="")
     return 0
 
 

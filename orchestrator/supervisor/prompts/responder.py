@@ -169,7 +169,6 @@ class PromptResponder:
         elif turn is RuleMatch.ACT and rule.do is PromptAction.ANSWER:
             self._answer(rule, prompt)
         elif turn is RuleMatch.ACT and rule.do is PromptAction.FAIL:
-            self._host.tell(f"{name} failed: it asks {shortened(prompt)}", warns=True)
             self._host.fail(self._instance, f"failed, because it asked {shortened(prompt)}")
         return True
 
