@@ -307,7 +307,17 @@ class StartRecording(Observer):
 
     @_harmless
     def signaled(self, received: Received) -> None:
-        """Record a signal, and the process that sent it."""
+        """Record a signal that stops the system, and the process that sent it."""
+        self._signal = self._record_signal(received)
+
+    @_harmless
+    def passed_on(self, received: Received, instances: Collection[Instance]) -> None:
+        """Record a signal that these instances get too: it may end them."""
+        event = self._record_signal(received)
+        for instance in instances:
+            self._signals[instance.key] = received.number, event
+
+    def _record_signal(self, received: Received) -> int:
         number, tty = received.number, procfs.terminal_of(os.getpid())
         words = errors.signal_name(number)
         if received.is_of_kernel and number in _TYPED:
@@ -317,7 +327,7 @@ class StartRecording(Observer):
         elif not received.pid:
             words = f"{words} ({_SENDER})"
         sender = _origin((received.pid, received.uid), None) if received.pid else None
-        self._signal = self._append(RecordKind.SIGNAL, status=number, reason=words, origin=sender)
+        return self._append(RecordKind.SIGNAL, status=number, reason=words, origin=sender)
 
     @_harmless
     def stopping(self, culprit: Instance | None, reason: str) -> None:

@@ -52,7 +52,10 @@ class Observer:
         """An instance has a new name, because its component was scaled; `before` is the old one."""
 
     def signaled(self, received: Received) -> None:
-        """The supervisor got a signal."""
+        """The supervisor got a signal that stops the system."""
+
+    def passed_on(self, received: Received, instances: Collection[Instance]) -> None:
+        """The supervisor got a signal, which these instances get now."""
 
     def stopping(self, culprit: Instance | None, reason: str) -> None:
         """The system begins to stop: because of an instance, or for a reason in words, or because of the request or

@@ -2,8 +2,9 @@
 
 INT, TERM and HUP stop. A second INT, half a second after the first and after the stop began, skips the grace period
 (npm and ssh deliver one Ctrl-C twice); the first never does, even if the stop began by itself. QUIT has no grace period
-from the start. The first signal determines the exit status. WINCH resizes; CHLD says that a child ended. While the
-terminal's keys are ours, TSTP (Ctrl-Z) gives the terminal back before it suspends us.
+from the start. The first signal determines the exit status. USR1 and USR2 go to the components, as foreman, tini and
+dumb-init pass them on. WINCH resizes; CHLD says that a child ended. While the terminal's keys are ours, TSTP (Ctrl-Z)
+gives the terminal back before it suspends us.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from orchestrator.runtime.signal_fd import Received, SignalFd
 SECOND_INTERRUPT = 0.5
 QUIT_STATUS = 128 + signal.SIGQUIT
 _OF_THE_KERNEL = (signal.SIGCHLD, signal.SIGALRM, signal.SIGWINCH)
+_PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StoppableSystem(Protocol):
@@ -32,6 +34,9 @@ class StoppableSystem(Protocol):
 
     def kill(self) -> None:
         """Skip the rest of the grace periods."""
+
+    def pass_on(self, received: Received) -> None:
+        """Send a signal to the components."""
 
     def reap(self) -> None:
         """Reap the children that have ended."""
@@ -70,11 +75,12 @@ class SignalHandler:
         self.was_interrupted = False  # by an INT, before the stop or during it
         self._ignores_hang_up = False
         stopping = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, *([signal.SIGHUP] if hang_up_stops else ())]
+        read = [*stopping, *(number for number in _PASSED_ON if not signals.inherited_ignored(number))]
         # Handlers too: for signals that arrive before they are blocked, or are raised for this thread alone.
-        self._signals = signals.SignalPipe([*stopping, signal.SIGCHLD, signal.SIGWINCH])
+        self._signals = signals.SignalPipe([*read, signal.SIGCHLD, signal.SIGWINCH])
         loop.add(self._signals.read_fd, READ, lambda _: self._on_signals())
         with contextlib.suppress(OSError, AttributeError):  # no signalfd: the sender remains unknown
-            signal_fd = SignalFd(stopping)
+            signal_fd = SignalFd(read)
             loop.add(signal_fd.read_fd, READ, lambda _: self._act_on(signal_fd.read()))
 
     def _on_signals(self) -> None:
@@ -85,13 +91,15 @@ class SignalHandler:
             number = one.number
             if number == signal.SIGHUP and self._ignores_hang_up:
                 continue
-            if number not in _OF_THE_KERNEL:
+            if number not in (*_OF_THE_KERNEL, *_PASSED_ON):
                 self._told(one)
             match number:
                 case signal.SIGCHLD | signal.SIGALRM:
                     pass
                 case signal.SIGWINCH:
                     self._system.resize()
+                case signal.SIGUSR1 | signal.SIGUSR2:
+                    self._system.pass_on(one)
                 case signal.SIGTSTP:
                     self._system.suspend()
                 case signal.SIGCONT:

@@ -10,8 +10,10 @@ import collections
 import time
 from collections.abc import Callable, Collection
 
+from orchestrator.model import errors
 from orchestrator.model.errors import NOT_READY_STATUS
 from orchestrator.model.lifecycle import Event, ImpossibleEvent, State
+from orchestrator.model.messages import Signal
 from orchestrator.model.names import listed
 from orchestrator.model.outcome import ExitPolicy, Outcome
 from orchestrator.model.spec import StartPlan, SystemSpec
@@ -20,6 +22,7 @@ from orchestrator.output.presenter import Presenter, Tone
 from orchestrator.process import tree
 from orchestrator.runtime.home import Home
 from orchestrator.runtime.loop import Loop
+from orchestrator.runtime.signal_fd import Received
 from orchestrator.supervisor import announcements
 from orchestrator.supervisor.change_requests import ChangeRequests
 from orchestrator.supervisor.exits import Exits, is_given_up
@@ -374,6 +377,15 @@ class Supervisor:
         self._launcher.lost_guardians.kill()
 
     # Events
+
+    def pass_on(self, received: Received) -> None:
+        """Send a signal to every running component."""
+        there = [m for m in self.registry.instances if m.pid and m.runs]
+        self.observer.passed_on(received, there)
+        what = f"sent to {listed(m.name for m in there)}" if there else "no component is running"
+        self.tell(f"{errors.signal_name(received.number)} received; {what}")
+        for instance in there:
+            instance.send(Signal(received.number))
 
     def reap(self) -> None:
         """Reap the children that have ended."""

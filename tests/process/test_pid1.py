@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import pytest
+from definitions import Directory
 from harness import PROGRAMS, PYTHON, Run, children, describe, stat_of, tree, until
 from lateness import in_time
 
@@ -37,6 +38,25 @@ def test_a_signal_stops_it_with_128_and_its_number(number, home):
     assert run.wait() == 128 + number, str(run)
     assert run.survivors(1) == []
     in_time(run.exited_at - since, 4)
+
+
+@pytest.mark.parametrize("before", [[], UNSHARE], ids=["child", "PID 1"])
+def test_usr1_goes_to_the_components_and_is_the_reason_of_an_exit(before, home):
+    """As foreman, tini and dumb-init pass it on."""
+    trap = 'trap "echo heard" USR1; echo ready; while :; do sleep 0.1; done'
+    home.write(first=trap, second=trap, other="echo ready; exec sleep 1000")
+    run = home.up("--color", "never", "--can-end", "other", before=before)
+    run.wait_ready("first", "second", "other")
+    supervisor = init_of(run) if before else run.pid
+    os.kill(supervisor, signal.SIGUSR1)
+    run.wait_for(r"^orchestrate \| SIGUSR1 received; sent to first, second, other$")
+    run.wait_for(r"^first +\| heard$")
+    run.wait_for(r"^second +\| heard$")
+    run.wait_for(r"^orchestrate \| other killed by SIGUSR1 ")
+    os.kill(supervisor, signal.SIGTERM)
+    run.wait()
+    assert run.survivors(1) == []
+    assert "because the supervisor received SIGUSR1" in Directory(home.path).output("why", "other")
 
 
 def test_the_status_of_a_component_is_passed_on(home):
