@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from orchestrator.config import loading, toml
 from orchestrator.config.definition import merge
 from orchestrator.config.diagnostics import Place, Report
-from orchestrator.config.importers import formats
+from orchestrator.config.importers import formats, script_patterns
 from orchestrator.config.importers.convert import duration, for_shell, forms, positive
 from orchestrator.config.importers.draft import Draft, DraftEntry, Nearby, render, usable_name
 from orchestrator.config.interpolation import expand
@@ -320,6 +320,63 @@ def started(command, **scripts):
     return found, keys, [loss.text.partition(":")[0] for loss in draft.losses if loss.key == "scripts.dev"]
 
 
+def test_a_script_that_another_one_starts_is_not_left_out_as_well():
+    draft = convert(
+        json.dumps({"scripts": {"dev": "concurrently -k 'npm:api -- -x' 'npm:no:*'", "api": "x"}}), "package.json"
+    )
+    assert [loss.text for loss in draft.losses] == ["no script matches 'no:*'"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("lint:*", ["js", "ts", "fix:js"]),
+        ("lint:*(!fix)", ["js", "ts"]),
+        ("lint:*(!t|[)", ["js", "ts", "fix:js"]),  # not a regular expression
+        ("lint:*:js", ["fix"]),
+        ("lint*", [":js", ":ts", ":fix:js"]),
+        ("none*", []),
+    ],
+)
+def test_a_pattern_of_concurrently(pattern, found):
+    scripts = ["lint:js", "lint:ts", "lint:fix:js", "lin"]
+    assert [rest for _, rest in script_patterns.of_concurrently(pattern, scripts)] == found
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("t:a", ["t:a"]),
+        ("a", []),
+        ("t:*", ["t:a", "t:b"]),
+        ("t:**", ["t:a", "t:a:c", "t:a:d", "t:b"]),
+        ("t:**:*", ["t:a", "t:a:c", "t:a:d", "t:b"]),
+        ("**:c", ["t:a:c"]),
+        ("t:{b,a:c}", ["t:a:c", "t:b"]),
+        ("{t,u}:{a,b}", ["t:a", "t:b", "u:b"]),
+        ("t:!(a)", ["t:b"]),
+        ("!(t):*", ["u:b", "u:bb"]),
+        ("u:?(b)b", ["u:b", "u:bb"]),
+        ("u:+(b)", ["u:b", "u:bb"]),
+        ("u:b?", ["u:bb"]),
+        ("t:[!a]", ["t:b"]),
+        ("!t:**", []),
+        ("t:[", []),
+    ],
+)
+def test_a_pattern_of_npm_run_all(pattern, found):
+    scripts = ["t:a", "t:a:c", "t:a:d", "t:b", "u:b", "u:bb"]
+    assert script_patterns.of_npm_run_all(pattern, scripts) == found
+
+
+@pytest.mark.timeout(20)
+@settings(deadline=None)
+@given(st.text(st.sampled_from("ab:*!?+@()[]{},|\\-"), max_size=40))
+def test_any_pattern_of_scripts_has_an_answer(pattern):
+    for find in (script_patterns.of_concurrently, script_patterns.of_npm_run_all):
+        find(pattern, ["a", "a:b", "ab:ba:aa"])
+
+
 ONLY_FAILURES = ["stops the others only if one fails; here they stop also if one exits with 0"]
 
 
@@ -357,6 +414,10 @@ def test_an_option_of_concurrently(options, keys, lost):
         ("'npm:w:*' b", {"w-1": "npm run w:1", "w-2": "npm run w:2", "b": "b"}),
         ("-n x,y 'npm:w:*' b", {"x1": "npm run w:1", "x2": "npm run w:2", "y": "b"}),
         ("'npm:w:1 -- --port 2' npm:none", {"w-1": "npm run w:1 -- --port 2", "none": "npm run none"}),
+        ("'npm run w:*' b", {"w-1": "npm run w:1", "w-2": "npm run w:2", "b": "b"}),
+        ("'A=1 npm run w:* -- -q' b", {"w-1": "A=1 npm run w:1 -- -q", "w-2": "A=1 npm run w:2 -- -q", "b": "b"}),
+        ("-n w:* 'pnpm run w:*'", {"w-1": "pnpm run w:1", "w-2": "pnpm run w:2"}),
+        ("yarn:w:1 'node:w:2'", {"w-1": "yarn run w:1", "w-2": "node --run w:2"}),
     ],
 )
 def test_the_commands_of_concurrently(words, parts):

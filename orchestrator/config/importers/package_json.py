@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.config.importers import script_patterns
 from orchestrator.config.importers.convert import exits_of, signal_name
 from orchestrator.config.importers.draft import Draft, DraftEntry, Nearby, usable_name
 from orchestrator.model.errors import ConfigError
@@ -21,7 +22,8 @@ from orchestrator.model.errors import ConfigError
 MAIN = ("dev", "start", "serve", "develop")  # scripts that start everything, the first of them wins
 _RUNNING = re.compile(r"(?:dev|start|serve|develop|watch|worker|storybook)(?:[:.-].*)?|.*[:.-](?:dev|watch|serve)")
 _LOCKS = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lockb": "bun", "bun.lock": "bun"}
-_PACKAGE = re.compile(r"(?:npx\s+)?(?:npm|pnpm|yarn|bun)(?:\s+run)?\s+(?P<script>[\w:.@/-]+)")
+_PACKAGE = re.compile(r"(?:npx\s+)?(?P<manager>npm|pnpm|yarn|bun)(?:\s+run)?\s+(?P<script>[\w:.@/-]+)")
+_CALL = re.compile(r"(?:(?:npm|pnpm|yarn|bun) run|node --run) (?P<script>\S+)")
 
 
 def read(text: str, name: str, nearby: Nearby) -> Draft:
@@ -35,21 +37,21 @@ def read(text: str, name: str, nearby: Nearby) -> Draft:
     if parts:
         for label, command in parts:
             call = _PACKAGE.fullmatch(command)
-            if call and call["script"] in scripts:
+            if call and call["script"] in scripts and call["manager"] == "npm":
                 command = f"{runner} run {call['script']}"
             keys: dict[str, Any] = {"command": command, **started_at_once.keys}
             draft.entries.append(DraftEntry(usable_name(label, _names(draft)), keys))
         for why in started_at_once.lost:
             draft.lose(_line(text, main), f"scripts.{main}", why)
         draft.entries[0].comments.append(f"Script {main}: {scripts[main]}")
-    started = {command for _, command in parts}
+    started = {call["script"] for _, command in parts if (call := _CALL.search(command))}
     for script in scripts:
         keeps_running = _RUNNING.fullmatch(script) is not None
         if not keeps_running and _watches(scripts[script]):
             keeps_running = True
         if script == main and parts:
             continue
-        if f"npm run {script}" in started:
+        if script in started:
             continue
         if not keeps_running:
             draft.lose(_line(text, script), f"scripts.{script}", "exits by itself; run it when you need it")
@@ -230,7 +232,7 @@ def _concurrently(words: list[str], scripts: Mapping[str, str]) -> _Parts:
     names = options["names"].split(options.get("name-separator", ",")) if "names" in options else []
     names += [""] * (len(commands) - len(names))
     for command, name in zip(commands, names, strict=False):
-        found.parts += _named_parts(command, name.strip(), scripts, len(found.parts) + 1)
+        found.parts += _named_parts(found, command, name.strip(), scripts)
     _convert_restart(found, options)
     _convert_kill(found, options)
     on_failure = options.get("kill-others-on-fail", "false") != "false"
@@ -239,21 +241,29 @@ def _concurrently(words: list[str], scripts: Mapping[str, str]) -> _Parts:
     return found
 
 
-def _named_parts(command: str, name: str, scripts: Mapping[str, str], number: int) -> list[tuple[str, str]]:
+_SHORTCUT = re.compile(r"(?P<manager>npm|yarn|pnpm|bun|node):(?P<script>\S+)(?P<more>.*)", re.DOTALL)
+_PATTERN = re.compile(
+    r"(?P<before>.*?\b(?:(?:npm|yarn|pnpm|bun) run|node --run)) (?P<script>\S*\*\S*)(?P<more>.*)", re.DOTALL
+)
+
+
+def _named_parts(found: _Parts, command: str, name: str, scripts: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the parts of one command of concurrently: several for a pattern such as `npm:watch:*`."""
-    if match := re.fullmatch(r"(?:npm|yarn|pnpm|bun):(?P<script>\S+)(?P<more>\s.*)?", command, re.DOTALL):
-        script, more = match["script"], match["more"] or ""
-        before, star, after = script.partition("*")
-        if not star:
-            return [(name or script, f"npm run {script}{more}")]
-        pattern = re.compile(f"{re.escape(before)}(.*?){re.escape(after)}", re.DOTALL)
-        matches = [one for script in scripts if (one := pattern.fullmatch(script))]
-        return [(name + one[1] if name else one[0], f"npm run {one[0]}{more}") for one in matches]
+    if match := _SHORTCUT.fullmatch(command):
+        run = "node --run" if match["manager"] == "node" else f"{match['manager']} run"
+        name, command = name or match["script"], f"{run} {match['script']}{match['more']}"
+    if match := _PATTERN.fullmatch(command):
+        before, pattern, more = match.groups()
+        prefix = "" if name == pattern else name
+        matching = script_patterns.of_concurrently(pattern, scripts)
+        if not matching:
+            found.lost.append(f"no script matches {pattern!r}")
+        return [(prefix + rest if prefix else script, f"{before} {script}{more}") for script, rest in matching]
     call = _PACKAGE.fullmatch(command)
     label = name or (call["script"] if call else re.split(r"[\s/]+", command.strip())[0])
     if call and call["script"] in scripts:
-        command = f"npm run {call['script']}"
-    return [(label or f"part-{number}", command)]
+        command = f"{call['manager']} run {call['script']}"
+    return [(label or f"part-{len(found.parts) + 1}", command)]
 
 
 def _convert_restart(found: _Parts, options: Mapping[str, str]) -> None:
@@ -333,11 +343,9 @@ def _run_all(words: list[str], scripts: Mapping[str, str], is_parallel: bool) ->
 
 
 def _run_all_parts(value: str, scripts: Mapping[str, str], found: _Parts) -> list[tuple[str, str]]:
-    """Return the scripts that a pattern of npm-run-all matches: `*` stops at a colon, `**` does not."""
+    """Return the scripts that a pattern of npm-run-all matches, each with the arguments after the pattern."""
     pattern, space, more = value.partition(" ")
-    pieces = re.split(r"(\*\*?)", pattern)
-    wanted = re.compile("".join({"*": "[^:]*", "**": ".*"}.get(piece, re.escape(piece)) for piece in pieces))
-    matching = [script for script in scripts if wanted.fullmatch(script)]
+    matching = script_patterns.of_npm_run_all(pattern, scripts)
     if not matching:
         found.lost.append(f"no script matches {pattern!r}")
     return [(script, f"npm run {script}{space}{more}") for script in matching]
