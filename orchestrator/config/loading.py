@@ -13,11 +13,12 @@ from orchestrator.config.schema.system import DEFAULTS, SYSTEM
 
 def read(document: Document, title: str, report: Report) -> Definition:
     """Return the valid parts of the document; all mistakes go to `report`."""
-    document = _with_defaults(document)
+    written, document = document, _with_defaults(document)
     try:
         values = SYSTEM.read(document.tree, At(document, report))
     except InvalidValue:
         values = {}
+    _check_restarts(written, values.get("components", {}), report)
     init, components = (_components(document, section, values.get(section, {})) for section in ("init", "components"))
     _check_sections(document, report)
     files = values.get("env_file")
@@ -102,6 +103,7 @@ def _names(document: Document, section: str) -> list[str]:
     return list(table) if isinstance(table, dict) else []
 
 
+_LIMITS = ("max", "within", "same_exits", "backoff")
 _FIELDS = {"for": "needed_by"}  # fields whose keys are keywords of Python
 
 
@@ -117,6 +119,24 @@ def _components(document: Document, section: str, tables: dict[str, dict[str, An
         fields = {_FIELDS.get(key, key): value for key, value in values.items()}
         components.append(ComponentDefinition(name=name, place=document.place(root), places=places, **fields))
     return tuple(components)
+
+
+def _check_restarts(document: Document, components: dict[str, dict[str, Any]], report: Report) -> None:
+    """Report limits of restarts that have no effect, because nothing restarts the component. Those of [defaults] are
+    not among them, because other components may have `alive`."""
+    tables = document.tree.get("components")
+    for name, table in tables.items() if isinstance(tables, dict) else ():
+        restart = table.get("restart") if isinstance(table, dict) else None
+        read = components.get(name, {})  # with [defaults], without what is invalid
+        if not isinstance(restart, dict) or "policy" in restart or "restart" not in read or "alive" in read:
+            continue
+        if keys := [key for key in _LIMITS if key in restart]:
+            what = f"{' and '.join(keys)} {'have' if keys[1:] else 'has'}"
+            report.problem(
+                document.place(("components", name, "restart", keys[0])),
+                f"components.{name}.restart: {what} no effect without a policy or `alive`;"
+                ' add policy = "on-failure" or "always"',
+            )
 
 
 def _check_sections(document: Document, report: Report) -> None:

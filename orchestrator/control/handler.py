@@ -175,11 +175,14 @@ class RequestHandler:
         found = {name: registry.named(name) for name in request.names}
         for name, instances in found.items():
             if not instances:
-                if self._supervisor.scaling.is_scaled_to_none(name):
+                if removed := self._supervisor.scaling.components(name):
                     if request.verb is Verb.SCALE:
                         continue
+                    verb = "were" if removed[1:] else "was"
                     raise LookupError(
-                        with_hint(f"{name} was scaled to 0 instances", f"run `orchestrate scale {name}=1`")
+                        with_hint(
+                            f"{listed(removed)} {verb} scaled to 0 instances", f"run `orchestrate scale {name}=1`"
+                        )
                     )
                 raise LookupError(self._unknown(name))
         return found[request.names[0]] if len(request.names) == 1 else self._found(request.names)
@@ -196,7 +199,7 @@ class RequestHandler:
         """Add components that were left out at the start. Raises LookupError if one is wrong."""
         supervisor = self._supervisor
         for name in names:
-            if not supervisor.registry.named(name) and not supervisor.scaling.is_scaled_to_none(name):
+            if not supervisor.registry.named(name) and not supervisor.scaling.components(name):
                 try:
                     supervisor.add((name,))
                 except ConfigError as error:
@@ -244,10 +247,7 @@ class RequestHandler:
 
     def _scale(self, request: ScaleRequest, requester: Requester) -> None:
         supervisor, count = self._supervisor, request.count
-        name = request.names[0]
-        names = [name]
-        if name.startswith("+"):
-            names = list(dict.fromkeys(m.spec.component for m in supervisor.registry.named(name)))
+        names = supervisor.scaling.components(request.names[0]) or [request.names[0]]
         wanted, surplus = [], []
         try:
             for name in names:

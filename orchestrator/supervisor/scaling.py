@@ -13,6 +13,7 @@ from typing import Protocol
 
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.model.lifecycle import AT_REST
+from orchestrator.model.names import is_meant
 from orchestrator.model.spec import ComponentSpec
 from orchestrator.supervisor.instance import Instance
 from orchestrator.supervisor.registry import Registry
@@ -95,14 +96,21 @@ class Scaling:
         self._name(instance.spec.component)
         return True
 
-    def is_scaled_to_none(self, name: str) -> bool:
-        """Whether this is a component all of whose instances were removed."""
+    def components(self, name: str) -> list[str]:
+        """Return the components that a name, a pattern or `+TAG` means, also those all of whose instances were
+        removed."""
+        specs = {m.spec.component: m.spec for m in self._registry.instances}
+        for component in filter(self._is_scaled_to_none, self._removed):
+            specs[component] = next(iter(self._removed[component].values()))
+        return [component for component, spec in specs.items() if is_meant((name,), (component,), spec.tags)]
+
+    def _is_scaled_to_none(self, name: str) -> bool:
         return name in self._removed and not self._siblings(name)
 
     @property
     def has_removed_all(self) -> bool:
         """Whether there is a component without instances."""
-        return any(map(self.is_scaled_to_none, self._removed))
+        return any(map(self._is_scaled_to_none, self._removed))
 
     def _siblings(self, name: str) -> list[Instance]:
         return [m for m in self._registry.instances if m.spec.component == name]

@@ -158,6 +158,19 @@ def test_to_none_and_back(system):
     assert states(system) == {"db": "running", "web": "running"}
 
 
+def test_a_tag_or_pattern_means_components_without_instances_too(home):
+    tagged = SYSTEM.replace("command =", 'tags = ["all"]\ncommand =')
+    home.write(tagged, name="orchestrate.toml")
+    with running(home) as system:
+        assert system.ask("scale", "web=0") == "web stopped\n"
+        assert "web.1 started\nweb.2 started\n" in system.ask("scale", "+all=2")
+        assert system.ask("scale", "*=0").count(" stopped\n") == 4
+        for name in ("+all", "*"):
+            refused = system.ask("restart", name, status=2)
+            assert refused.endswith(f" were scaled to 0 instances\nhint: run `orchestrate scale {name}=1`\n")
+        assert set(system.ask("scale", "+all=1").split()) == {"db", "web", "started"}
+
+
 def test_a_system_scaled_to_none_goes_on(system):
     system.ask("scale", "web=0", "db=0")
     system.ask("wait", "--ready")

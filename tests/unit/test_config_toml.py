@@ -63,6 +63,19 @@ def problems(*texts):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "[components.web]\nrestart = { max = 3 }\nalive = { tcp = 80 }",
+        "[components.web]\n[defaults]\nrestart = { max = 3 }",
+        "[components.web]\nrestart = { max = 3, policy = 'never' }",
+        "[components.web]\nrestart = {}",
+    ],
+)
+def test_limits_of_restarts_that_may_have_an_effect(text):
+    assert problems(text.replace("web]", "web]\ncommand = 'run'")) == []
+
+
+@pytest.mark.parametrize(
     ("text", "field", "value"),
     [
         ("", "command", "run"),
@@ -79,9 +92,9 @@ def problems(*texts):
             StopPlan((StopStep(signal.SIGTERM, 1.5), StopStep(signal.SIGKILL, 0.0))),
         ),
         (
-            'restart = { within = "1h", backoff = ["500ms", "1m"] }',
+            'restart = { policy = "always", within = "1h", backoff = ["500ms", "1m"] }',
             "restart",
-            RestartPlan(within=3600.0, first=0.5, cap=60.0),
+            RestartPlan(RestartPolicy.ALWAYS, within=3600.0, first=0.5, cap=60.0),
         ),
         (
             'ready = { tcp = 80, interval = "2s", timeout = "1m" }',
@@ -237,6 +250,14 @@ WEB = '[components.web]\ncommand = "x"\n'
         (
             WEB + 'stop = { sequence = ["INT"], timeout = 3 }',
             "f.toml:3: components.web.stop: cannot have signal or timeout beside",
+        ),
+        (
+            WEB + "restart = { max = 3 }",
+            "f.toml:3: components.web.restart: max has no effect without a policy or `alive`; add policy",
+        ),
+        (
+            "[defaults]\nrestart = 'always'\n" + WEB + "[components.web.restart]\nwithin = 3\nbackoff = [1, 2]",
+            "f.toml:6: components.web.restart: within and backoff have no effect without a policy or `alive`; add",
         ),
         (WEB + "restart = { backoff = [9, 1] }", "f.toml:3: components.web.restart: backoff must be two numbers"),
         (
