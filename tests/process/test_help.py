@@ -65,6 +65,8 @@ def whole(where, key, text):
         text = f'http = "http://127.0.0.1/", {text}' if key in OF_HTTP else text
         text = f"tcp = 80, {text}" if key in OF_ANY - {"about"} else text
         text = f'exec = "true", {text}' if key == "about" else text
+    elif where == "restart":
+        text = text if key == "policy" else f'policy = "always", {text}'
     elif where == "expect":
         text = text if key == "prompt" else f'prompt = "x", {text}'
         return f"{X}{Y}expect = [{{ {text} }}]\n"
