@@ -38,12 +38,34 @@ def begin(directory: Path, instance: str) -> None:
 
 
 def starts(directory: Path, instance: str) -> list[bytes]:
-    """Return the timestamps of its runs' beginnings, the oldest first. They compare as those of lines do."""
+    """Return the timestamps of its runs' beginnings, the first run first, also if the clock was set back since."""
     try:
         lines = _path(directory, instance).read_bytes().splitlines()
     except OSError:
         return []
-    return sorted(line for line in lines if len(line) == STAMP_WIDTH - 1 and _LINE.fullmatch(line))
+    return [line for line in lines if len(line) == STAMP_WIDTH - 1 and _LINE.fullmatch(line)]
+
+
+class RunCounter:
+    """Counts the runs of one instance while its log is read: pass it the timestamp of each line, in their order.
+
+    A line belongs to the next run once its timestamp has reached the beginning of that. If the clock was set back
+    between two runs, those of the earlier run have reached it too: then it must also be before the earlier beginning.
+    """
+
+    def __init__(self, begun: list[bytes]) -> None:
+        self._begun = begun
+        self._count = 0
+
+    def run_of(self, stamp: bytes) -> int:
+        """Return the number of the run, from 1, that a line belongs to; 0 if it is from before the first one."""
+        while self._count < len(self._begun) and self._has_begun(self._count, stamp):
+            self._count += 1
+        return self._count
+
+    def _has_begun(self, index: int, stamp: bytes) -> bool:
+        begin, before = self._begun[index], self._begun[max(0, index - 1)]
+        return begin <= stamp and (before <= begin or stamp < before)
 
 
 def _path(directory: Path, instance: str) -> Path:

@@ -288,6 +288,23 @@ def test_the_run_before_the_current_one(home, directory):
     assert refused.wait() == 2
 
 
+@pytest.mark.parametrize(
+    ("begun", "lines"),
+    [
+        ((100, 800, 500), ["two"]),
+        ((100, 800), ["one", "more"]),
+        ((100, 800, 500, 450), []),  # the third printed nothing
+        ((900, 100, 800, 500), ["two"]),
+    ],
+)
+def test_the_run_before_the_current_one_though_the_clock_was_set_back(home, directory, begun, lines):
+    write(directory / "web.log", (at(90), "one"), (at(80), "more"), (at(700), "two"), (at(400), "three"))
+    (directory / "web.runs").write_text("".join(f"{at(seconds)}\n" for seconds in begun))
+    assert printed(home, "--previous") == [f"web | {line}" for line in lines]
+    assert printed(home, "--previous", "--grep", "^[a-z]") == [f"web | {line}" for line in lines]
+    assert printed(home, "--previous", "-n", "1") == [f"web | {line}" for line in lines[-1:]]
+
+
 def test_runs_are_kept_and_bounded(tmp_path):
     for _ in range(400):
         run_starts.begin(tmp_path, "web")

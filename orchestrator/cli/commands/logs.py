@@ -174,19 +174,18 @@ def _is_in(has_time: InTime | None) -> Keep:
 
 
 def _in_previous_run(directory: Path, instances: list[str], in_time: InTime | None) -> InTime:
-    """Return whether a line was written by the run before the current one, or before the last one."""
-    times: dict[str, tuple[bytes, bytes]] = {}
-    for instance in instances:
-        begun = run_starts.starts(directory, instance)
-        if len(begun) > 1:
-            times[instance] = begun[-2], begun[-1]
-    if not times:
+    """Return whether a line was written by the run before the current one, or before the last one. It must be called
+    once for each line, in their order."""
+    begun = {instance: run_starts.starts(directory, instance) for instance in instances}
+    counters = {instance: run_starts.RunCounter(times) for instance, times in begun.items() if len(times) > 1}
+    if not counters:
         which = f" of {', '.join(instances)}" if instances else ""
         raise OrchestrateError(f"cannot print the previous run{which}: there was only one run")
 
     def keep(instance: str, stamp: bytes) -> bool:
-        first, last = times.get(instance, (b"", b""))
-        return first <= stamp < last and (in_time is None or in_time(instance, stamp))
+        counter = counters.get(instance)
+        is_previous = counter is not None and counter.run_of(stamp) == len(begun[instance]) - 1
+        return is_previous and (in_time is None or in_time(instance, stamp))
 
     return keep
 
