@@ -5,9 +5,11 @@ The order is for speed and safety: refuse first, then fork; drawing code is impo
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -81,14 +83,15 @@ def run_made(
         raise OrchestrateError("cannot start: /proc is not mounted", "mount it: mount -t proc proc /proc")
     home = Home(directory)
     lock = home_claim.take(home)
-    try:
-        home_claim.wait_for_old_trees(home)
-        home_claim.settle(home, here)
-        system, plan = make(home)
-        outcome = _supervise(system, home, here, plan, fd, reporter, supply, airflow_home, sources, watch)
-        home.forget_holder()
-    finally:
-        lock.release()
+    with contextlib.ExitStack() as unlocked:
+        try:
+            home_claim.wait_for_old_trees(home)
+            home_claim.settle(home, here)
+            system, plan = make(home)
+            outcome = _supervise(system, home, here, plan, fd, reporter, supply, airflow_home, sources, watch, unlocked)
+            home.forget_holder()
+        finally:
+            lock.release()
     if outcome.signal and os.getpid() != 1:
         signals.die_of(outcome.signal)
     return outcome.code
@@ -105,7 +108,9 @@ def _supervise(
     airflow_home: str,
     sources: Callable[[], InputSources] | None,
     watch: Callable[[Supervisor, Home], None] | None,
+    unlocked: contextlib.ExitStack,
 ) -> Outcome:
+    """Run the system; what has to follow once the home is free is left in `unlocked`."""
     from orchestrator.model.outcome import ExitPolicy
     from orchestrator.output.console import Console, OutputKind
     from orchestrator.supervisor.supervisor import Supervisor
@@ -161,6 +166,35 @@ def _supervise(
         supervisor.terminal.end_view()
         console.drain(PIPE_DRAIN_TIMEOUT if console.kind is not OutputKind.TERMINAL else TERMINAL_PATIENCE)
         supervisor.terminal.give_back()
+        if console.waiting or console.given_up:
+            unlocked.callback(_wait_for_reader, supervisor, console, home, here)
+
+
+def _wait_for_reader(supervisor: Supervisor, console: Console, home: Home, here: CommandSettings) -> None:
+    """Write to a pipe what it has not accepted yet. If the system ended by itself, its reader (`less`) has all the time
+    that it takes, as from any program, until a signal ends the wait; otherwise report what is lost."""
+    from orchestrator.output.console import OutputKind
+
+    if console.kind is OutputKind.TERMINAL:
+        return
+    if supervisor.is_over and not supervisor.was_asked_to_stop:
+        console.drain(None)
+    else:
+        console.give_up()
+    if console.given_up:
+        log = log_directory(home, here)
+        where = f"; {log} has them" if log else ""
+        _print_if_possible(
+            f"orchestrate: nobody reads standard output: {console.given_up:,} bytes did not reach it{where}"
+        )
+
+
+def _print_if_possible(line: str) -> None:
+    """Print a line to standard error, unless that is not read either."""
+    poll = select.poll()
+    poll.register(2, select.POLLOUT)
+    if poll.poll(0):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _why_no_view(here: CommandSettings, fd: int) -> str:

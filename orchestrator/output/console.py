@@ -85,6 +85,7 @@ class Console:
         self._stall_timer: Timer | None = None
         self._skip_at = TERMINAL_MAX if self.kind is OutputKind.TERMINAL else None
         self._skipping = False
+        self.given_up = 0  # bytes that were dropped although there was a reader
         self.skipped_note: Callable[[int, int], bytes] = lambda lines, size: b""
         self._fd, self._owned = _reopen(fd, self.kind)
         self._careful = not self._owned and self.kind is not OutputKind.FILE
@@ -157,12 +158,15 @@ class Console:
         self._write_out()
         return bool(last) and not self._broken and self._backlog.last_has_begun
 
-    def drain(self, timeout: float) -> None:
-        """Wait until everything is written, as long as something is accepted every `timeout` seconds. For a terminal,
-        the time before the call counts too: a stalled terminal causes no delay."""
+    def drain(self, timeout: float | None) -> None:
+        """Wait until everything is written, as long as something is accepted every `timeout` seconds (None: however
+        long that takes). For a terminal, the time before the call counts too: a stalled terminal causes no delay."""
         self.flush()
         began = 0.0 if self.kind is OutputKind.TERMINAL else self._loop.now()
         while self._backlog.size:
+            if timeout is None:
+                self._loop.turn()
+                continue
             until = max(began, self._progress_at) + timeout
             timer = self._loop.call_at(until, self._try_again)
             self._loop.turn()
@@ -191,6 +195,7 @@ class Console:
 
     def give_up(self) -> None:
         """Drop what waits, and end a `drain`."""
+        self.given_up += 0 if self._broken else self._backlog.size
         self._backlog.clear()
         self._watch(False)
         self._forget_stall_timer()

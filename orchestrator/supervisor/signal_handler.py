@@ -29,6 +29,10 @@ _PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2)
 class StoppableSystem(Protocol):
     """The system that signals act on."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether everything has ended; only output may still wait for its reader."""
+
     def stop(self, outcome: Outcome) -> None:
         """Stop the system; do nothing if a stop is in progress."""
 
@@ -127,7 +131,10 @@ class SignalHandler:
     def _stop_by(self, number: int, outcome: Outcome) -> None:
         is_first = not self.was_interrupted
         self.was_interrupted |= number == signal.SIGINT
-        if self._since is None:
+        if self._since is not None and self._system.is_over:
+            if number != signal.SIGINT or self._loop.now() - self._since >= SECOND_INTERRUPT:
+                self._system.kill()
+        elif self._since is None:
             self._system.tell(
                 f"{errors.signal_name(number)} received", over_echo=number in (signal.SIGINT, signal.SIGQUIT)
             )

@@ -74,7 +74,8 @@ class Supervisor:
         self._outcome: Outcome | None = None
         self._stopped_any = False  # whether the stop began on request, or with components to stop
         self.is_stopping = False
-        self._finished = False
+        self.is_over = False  # everything has ended; only output may still wait for its reader
+        self.was_asked_to_stop = False
         self._exits = Exits(self.registry, self.streams, exit_policy.exit_code_from, self.tell)
         self.startup = Startup(loop, presenter, self.registry, self.waiting, self.tell)
         self._stop_progress = StopProgress(loop, lambda: self.registry.stopping, self._report_stop)
@@ -92,7 +93,7 @@ class Supervisor:
         tree.become_subreaper()
         self._start_next()
         self.loop.call_in(0.0, begun)
-        while not self._finished:
+        while not self.is_over:
             self.loop.turn()
         self._launcher.probes.close()
         return self._final_outcome
@@ -339,6 +340,7 @@ class Supervisor:
         self.is_stopping = True
         self.change_requests.stop_all()
         self._outcome = outcome
+        self.was_asked_to_stop = outcome is not None and not reason
         self._signal_handler.stop_began()
         self.terminal.stopping()
         self.startup.end()
@@ -354,10 +356,10 @@ class Supervisor:
         self._finish_if_over()
 
     def _finish_if_over(self) -> None:
-        if self._finished or self.registry.schedule.running:
+        if self.is_over or self.registry.schedule.running:
             return
         if not self.registry.any_running and not self._launcher.lost_guardians:
-            self._finished = True
+            self.is_over = True
             if self.startup.is_ready or self._stopped_any or not self._final_outcome.code:
                 self.tell("Complete")
 
@@ -370,7 +372,7 @@ class Supervisor:
 
     def kill(self) -> None:
         """Kill everything that is left, without a grace period; if nothing is, stop waiting for the terminal."""
-        if self._finished:
+        if self.is_over:
             self._presenter.screen.console.give_up()
         for instance in self.registry.everyone:
             self.handle(instance, Event.KILL)

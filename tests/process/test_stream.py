@@ -3,6 +3,7 @@
 And what a component finds around it.
 """
 
+import fcntl
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from facts import LIBC_SIGNALS, PATIENCE
-from harness import environment, pump, tree, until, voice
+from harness import environment, plain, pump, tree, until, voice
 from lateness import in_time
 
 LINE = re.compile(rb"^([\w.-]+) *\| ?(.*)$")
@@ -275,15 +276,54 @@ def test_a_stalled_terminal_stalls_no_component(home):
     run.stop()
 
 
-def test_a_slow_reader_of_a_pipe_gets_every_line(home):
+@pytest.fixture
+def unread(home):
+    """A system that has ended by itself, while nobody reads the pipe to which it wrote 20,000 lines."""
     run = home.write(web=voice("burst"), other=tree("plain")).up()
     run.wait_for(r"^web +\| line 0$")
     run.look_away(run.out_fd)
     run.wait_stalled(run.out_fd)
-    assert home.up().wait() == 75, "it ended although nobody had read what there is"
-    run.look_back(run.out_fd)
-    assert run.wait() == 1
-    assert lines_of(run, "web") == [b"line %d" % number for number in range(20_000)]
+    assert until(lambda: lock_is_free(home), 2 * PATIENCE), run
+    return run
+
+
+def lock_is_free(home):
+    with open(home.lock, "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def test_a_slow_reader_of_a_pipe_gets_every_line_after_the_end_too(home, unread):
+    assert unread.returncode is None, unread
+    unread.look_back(unread.out_fd)
+    assert unread.wait() == 1
+    assert lines_of(unread, "web") == [b"line %d" % number for number in range(20_000)]
+    assert unread.text.endswith("orchestrate | Complete\n")
+
+
+def test_a_signal_ends_the_wait_for_a_reader_and_what_is_lost_is_reported(home, unread):
+    unread.signal(signal.SIGTERM)
+    assert unread.wait() == 1
+    lost = re.search(
+        r"^orchestrate: nobody reads standard output: ([\d,]+) bytes did not reach it; (\S+) has them$",
+        plain(unread.err),
+        re.M,
+    )
+    assert int(lost[1].replace(",", "")) > 100_000
+    assert Path(lost[2], "web.log").exists()
+
+
+def test_a_requested_stop_waits_for_a_reader_but_briefly(home):
+    run = home.write(web="seq 100000; sleep 1000").up()
+    run.wait_for(r"^web +\| 1$")
+    run.look_away(run.out_fd)
+    run.wait_stalled(run.out_fd)
+    run.signal(signal.SIGTERM)
+    assert run.wait() == -signal.SIGTERM
+    assert "nobody reads standard output" in plain(run.err)
 
 
 def test_nohup_keeps_the_system_through_a_hang_up(home):
