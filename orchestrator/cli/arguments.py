@@ -26,7 +26,8 @@ _NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what argparse accepts as a value
 # The texts above are English, so argparse must not translate its own. To look for translations, for each text again,
 # takes 40 % of the time that the parser of all commands takes.
 vars(argparse)["_"] = str
-# The commands and options of foreman, honcho, overmind, docker compose and supervisor that have another name here.
+# The commands and options of foreman, honcho, overmind, concurrently, docker compose and supervisor that have another
+# name here.
 _COMMANDS_ELSEWHERE = {
     "connect": "orchestrate attach NAME",
     "echo": "orchestrate attach",
@@ -40,14 +41,35 @@ _COMMANDS_ELSEWHERE = {
 }
 _OPTIONS_ELSEWHERE = {
     "--abort-on-container-exit": "--on-exit stop",
+    "--any-can-die": "--on-exit ignore",
+    "--app-root": "-C DIR",
     "--can-die": "--can-end NAMES",
     "--concurrency": "-m NAME=N",
     "--daemonize": "-d",
     "--env-file": "-e FILE",
+    "--ignored-processes": "-x NAMES",
+    "--kill-others": "--on-exit stop",
+    "--no-color": "--color never",
+    "--no-colour": "--color never",
+    "--processes": "-l NAMES",
+    "--procfile": "-f FILE",
     "--project-directory": "-C DIR",
     "--scale": "-m NAME=N",
     "--wait-timeout": "--wait SECONDS",
     "-D": "-d",
+    "-V": "--version",
+    "-c": "-m NAME=N` or `--can-end NAMES",  # of honcho and forego, of overmind
+    "-v": "--version",
+}
+_NO_TIME = "leave it out: lines have no time without `--timestamps`"
+# Options of `up` there that are keys here, or the default.
+_HINTS_ELSEWHERE = {
+    "--auto-restart": """write `restart = "always"` in orchestrate.toml""",
+    "--no-prefix-time": _NO_TIME,
+    "--no-timestamp": _NO_TIME,
+    "--port-step": "write `port = 5010` in orchestrate.toml",
+    "--shell": """write `shell = "bash"` in orchestrate.toml""",
+    "--stop-signals": """write `stop = { signal = "INT" }` in orchestrate.toml""",
 }
 
 
@@ -133,6 +155,8 @@ class Parser(argparse.ArgumentParser):
         ours = _OPTIONS_ELSEWHERE.get(name, "")
         if ours.partition(" ")[0] in self._option_string_actions:
             return f"did you mean `{ours}`?"
+        if name in _HINTS_ELSEWHERE and "--can-end" in self._option_string_actions:
+            return _HINTS_ELSEWHERE[name]
         return did_you_mean(name, self._option_string_actions).removeprefix("; ")
 
     def _arguments_first(self, words: Sequence[str]) -> list[str]:

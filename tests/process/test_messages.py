@@ -19,6 +19,16 @@ def here(tmp_path):
         (["restrat", "web"], "unknown command 'restrat'\nhint: did you mean 'restart'?"),
         (["connect", "web"], "unknown command 'connect'\nhint: did you mean `orchestrate attach NAME`?"),
         (["up", "--scale", "web=2"], "unrecognized option '--scale'\nhint: did you mean `-m NAME=N`?"),
+        (["start", "-c", "web=2"], "unrecognized option '-c'\nhint: did you mean `-m NAME=N` or `--can-end NAMES`?"),
+        (["-v"], "unrecognized option '-v'\nhint: did you mean `--version`?"),
+        (
+            ["start", "--no-timestamp"],
+            "unrecognized option '--no-timestamp'\nhint: leave it out: lines have no time without `--timestamps`",
+        ),
+        (
+            ["up", "--auto-restart", "web"],
+            "unrecognized option '--auto-restart'\nhint: write `restart = \"always\"` in orchestrate.toml",
+        ),
         (
             ["up", "--wait", "-1"],
             "invalid --wait '-1': expected seconds up to 86400, or 5s, 1m30s\nhint: see `orchestrate up --help`",
@@ -36,6 +46,21 @@ def here(tmp_path):
 )
 def test_the_wrong_word_is_blamed(words, message, here):
     assert here.output(*words, status=2) == f"orchestrate: {message}\n"
+
+
+def test_a_path_in_the_place_of_a_name_gets_the_option(here):
+    """hivemind takes a Procfile, and `foreman start -d` a directory."""
+    (here.path / "Procfile.dev").write_text("web: true\n")
+    for name in ("web", "app"):
+        (here.path / name).mkdir()
+    told = "orchestrate: unknown component 'app'\nhint: did you mean `-C app`?\n"
+    assert here.output("start", "-d", "app", status=2) == told
+    assert here.output("up", "web", "app", status=2) == told
+    told = "'Procfile.dev'\nhint: did you mean `-f Procfile.dev`?\n"
+    assert here.output("Procfile.dev", status=2) == f"orchestrate: unknown command or component {told}"
+    assert here.output("web", "quux", status=2).endswith("unknown component 'quux'\nhint: there are: web, db\n")
+    (here.path / "orchestrate.toml").unlink()
+    assert here.output("Procfile.dev", status=2) == f"orchestrate: unknown command {told}"
 
 
 def test_a_wrong_command_is_blamed_where_there_is_no_definition(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -50,6 +51,7 @@ def run(options: UpOptions) -> int:
         read = sources.read(options.location, here)
         resolved, notes = planning.plan(options.plan, read)
     except (UsageError, MissingFileError) as error:
+        _check_path(options, error)
         _check_mistyped_command(options, read, error)
         raise
     planning.tell(notes)
@@ -88,6 +90,22 @@ def _in_words(spec: ComponentSpec, system: SystemSpec) -> str:
     if spec.depends_on:
         details.append("after " + ", ".join(f"{d.name} ({d.condition.value})" for d in spec.depends_on))
     return "\n".join([*words, f"    {'; '.join(details)}"])
+
+
+def _check_path(options: UpOptions, error: UsageError | MissingFileError) -> None:
+    """Raise UsageError if the first word that is unknown is a path: hivemind takes a Procfile, `foreman -d` a
+    directory."""
+    first = options.no_command.word if options.no_command else ""
+    is_missing = isinstance(error, MissingFileError)
+    for word in planning.split(options.plan.names):
+        option = "-C" if os.path.isdir(word) else "-f" if os.path.isfile(word) else ""
+        if option and (error.message == f"unknown component {word!r}" or (word == first and is_missing)):
+            hint = f"did you mean `{option} {shlex.quote(word)}`?"
+            if word != first:
+                raise UsageError(error.message, hint) from None
+            if is_missing:
+                raise UsageError(f"unknown command {word!r}", hint) from None
+            raise UsageError(f"unknown command or component {word!r}", hint) from None
 
 
 def _check_mistyped_command(options: UpOptions, read: Sources | None, error: UsageError | MissingFileError) -> None:
