@@ -306,6 +306,7 @@ def test_templates_of_process_compose():
     text = "vars: {A: 1}\nprocesses:\n  a: {command: 'run {{.A}} {{ .B }}', vars: {B: two}}\n  b: {command: '{{.C}}'}\n"
     assert [keys["command"] for keys in components(text, "process-compose.yaml").values()] == ["run 1 two", "{{.C}}"]
     assert losses(text, "process-compose.yaml") == ["4: processes.b.command"]
+    assert losses("processes: {a: {command: 'x $PC_PROC_NAME'}}", "process-compose.yaml") == ["1: processes.a.command"]
     text = "disable_env_expansion: true\nprocesses: {a: {command: 'x $$ $A', environment: ['B=$C']}}"
     (keys,) = components(text, "process-compose.yaml").values()
     assert (keys["command"], keys["environment"]) == ("x $$ $A", {"B": "$$C"})
@@ -524,6 +525,17 @@ def test_the_limit_of_supervisord_counts_starts_that_fail(keys, restart, ready, 
     found, keys_lost = program(f"command=x\n{keys}\n")
     assert (found.get("restart"), found.get("ready")) == (restart, ready)
     assert keys_lost == [f"program:p.{key}" for key in lost]
+
+
+def test_a_word_of_supervisord_may_have_capitals_and_is_reported_if_unknown():
+    text = "[program:a]\ncommand=x\nautostart=No\nautorestart=TRUE\nredirect_stderr=True\nstopasgroup=OFF\n"
+    (keys,) = components(text, "supervisord.conf").values()
+    assert (keys["autostart"], keys["restart"]["policy"], keys["stop"]) == (False, "always", {"scope": "leader"})
+    assert losses(text, "supervisord.conf") == []
+    text = "[program:a]\ncommand=x\nautostart=%(ENV_A)s\nautorestart=%(ENV_B)s\nstopasgroup=%(ENV_C)s\n"
+    assert losses(text, "supervisord.conf") == [
+        "3: program:a.autostart", "4: program:a.autorestart", "5: program:a.stopasgroup"
+    ]  # fmt: skip
 
 
 def test_sections_of_the_same_name_are_one():

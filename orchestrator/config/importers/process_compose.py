@@ -134,6 +134,8 @@ class _ProcessSection(ConvertedTable):
 
     def _shell_line(self, value: Any, *key: str) -> str:
         text = self._filled(value, *key)
+        if "PC_PROC_NAME" in text:
+            self._lose(*key, text="PC_PROC_NAME: use ORCHESTRATE_COMPONENT")
         if "PC_REPLICA_NUM" in text:
             self._lose(*key, text="PC_REPLICA_NUM: use PS, which is NAME.1, NAME.2 and so on")
         return for_shell(text) if self._expands else text

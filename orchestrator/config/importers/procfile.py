@@ -157,9 +157,11 @@ def _draft(
         defaults["cwd"] = root
     if shell := options.get("shell"):
         defaults["shell"] = shell.value
+    if starts_others:  # overmind
+        defaults["stop"] = {"signal": "INT"}
     if timeout := options.get("timeout"):
         if (seconds := duration(timeout.value)) is not None:
-            defaults["stop"] = {"timeout": seconds}
+            defaults["stop"] = {**defaults.get("stop", {}), "timeout": seconds}
             for entry in draft.entries:
                 if "stop" in entry.keys:  # replaces that of [defaults]
                     entry.keys["stop"]["timeout"] = seconds

@@ -22,6 +22,7 @@ _KEY = re.compile(r"([^:=\s][^:=]*?)\s*[:=]\s*(.*)")
 _COMMENT = re.compile(r"\s[;#].*$")
 _EXPANSION = re.compile(r"%\((?P<name>\w+)\)(?P<format>0?\d*[sd])|%%")
 _PLAIN = re.compile(r"[\w@%+=:,./-]+")
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _LOGS = "output is in .orchestrate/logs; see `orchestrate logs`"
 _OWN = {
     "supervisorctl": "use the commands of orchestrate, such as `orchestrate ps`",
@@ -33,10 +34,10 @@ _SILENT = {
     "stderr_logfile": ("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2", "NONE", "AUTO"),
     "stdout_logfile_maxbytes": ("0",),
     "stderr_logfile_maxbytes": ("0",),
-    "redirect_stderr": ("true", "false"),
+    "redirect_stderr": (*_TRUE, *_FALSE),
     "process_name": ("%(program_name)s", "%(program_name)s_%(process_num)02d", "%(program_name)s_%(process_num)d"),
     "numprocs_start": ("0",),
-    "killasgroup": ("true", "false"),
+    "killasgroup": (*_TRUE, *_FALSE),
 }
 _WHY = {
     "priority": "gives an order only; use `depends_on`",
@@ -53,7 +54,6 @@ _READ = frozenset(
     """command directory environment autostart autorestart exitcodes startretries startsecs stopsignal stopwaitsecs
     stopasgroup numprocs umask""".split()
 )
-_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 @dataclass(slots=True)
@@ -150,7 +150,7 @@ def _convert_system(draft: Draft, section: Section, nearby: Nearby, is_beside: b
             one = _Program(draft, nearby, section, "supervisord", "", is_beside=is_beside)
             if found := one.variables():
                 draft.keys["defaults"] = {"environment": found}
-        elif not (key == "nodaemon" and section.values[key] == "true"):
+        elif not (key == "nodaemon" and section.values[key].lower() in _TRUE):
             draft.lose(line, f"{section.name}.{key}", _WHY.get(key, "no counterpart"))
 
 
@@ -226,7 +226,7 @@ class _Program:
             return
         if directory := values.get("directory"):
             self.keys["cwd"] = self._expand(directory, "directory", in_shell=False)
-        if values.get("autostart", "true").lower() in _FALSE:
+        if self._word("autostart", "true", (*_TRUE, *_FALSE)) in _FALSE:
             self.keys["autostart"] = False
         if umask := values.get("umask"):
             self.keys["umask"] = umask
@@ -304,7 +304,7 @@ class _Program:
 
     def _convert_restart(self) -> None:
         values = self._section.values
-        word = values.get("autorestart", "unexpected").lower()
+        word = self._word("autorestart", "unexpected", (*_TRUE, *_FALSE, "unexpected"))
         policy = "always" if word in _TRUE else "" if word in _FALSE else "on-failure"
         delay = self._number("startsecs", 1, 86399)
         retries = self._number("startretries", 3, 999999)
@@ -325,6 +325,14 @@ class _Program:
         elif codes != ["0"]:
             self._lose("exitcodes", "not a list of numbers from 0 to 255")
 
+    def _word(self, key: str, usual: str, known: tuple[str, ...]) -> str:
+        """Return the word of a key, or `usual`; record a value that is not known."""
+        text = self._section.values.get(key, usual)
+        if text.lower() in known:
+            return text.lower()
+        self._lose(key, f"{text!r} is not {'true, false or unexpected' if usual in known[-1:] else 'true or false'}")
+        return usual
+
     def _number(self, key: str, usual: int, most: int = 1000) -> int:
         """Return the number of a key from 0 to `most`, or `usual`; record a value that is not one."""
         text = self._section.values.get(key)
@@ -343,14 +351,14 @@ class _Program:
                 self._lose("stopsignal", f"unknown signal {values['stopsignal']!r}")
         if "stopwaitsecs" in values:
             stop["timeout"] = self._number("stopwaitsecs", 10, 86400)
-        if values.get("stopasgroup", "").lower() in _FALSE and "stopasgroup" in values:
+        if "stopasgroup" in values and self._word("stopasgroup", "false", (*_TRUE, *_FALSE)) in _FALSE:
             stop["scope"] = "leader"
         if stop:
             self.keys["stop"] = stop
 
     def _lose_others(self) -> None:
         for key, value in self._section.values.items():
-            if key in _READ or value in _SILENT.get(key, ()):
+            if key in _READ or {value, value.lower()} & {*_SILENT.get(key, ())}:
                 continue
             why = _LOGS if "logfile" in key or key.startswith(("stdout_", "stderr_")) else _WHY.get(key)
             self._lose(key, why or "no counterpart")
