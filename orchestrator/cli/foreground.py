@@ -9,7 +9,6 @@ import contextlib
 import datetime
 import functools
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable
@@ -185,15 +184,15 @@ def _wait_for_reader(supervisor: Supervisor, console: Console, home: Home, here:
         log = log_directory(home, here)
         where = f"; {log} has them" if log else ""
         _print_if_possible(
-            f"orchestrate: nobody reads standard output: {console.given_up:,} bytes did not reach it{where}"
+            f"orchestrate: standard output is not read: {console.given_up:,} bytes did not reach it{where}"
         )
 
 
 def _print_if_possible(line: str) -> None:
     """Print a line to standard error, unless that is not read either."""
-    poll = select.poll()
-    poll.register(2, select.POLLOUT)
-    if poll.poll(0):
+    from orchestrator.output.console import accepts
+
+    if accepts(sys.stderr.fileno()):
         print(line, file=sys.stderr, flush=True)
 
 

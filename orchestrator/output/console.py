@@ -303,9 +303,7 @@ class Console:
         """Write to a descriptor that is not ours and may block; return how much it took."""
         done = 0
         while done < len(view):
-            poll = select.poll()
-            poll.register(self._fd, select.POLLOUT)
-            if not poll.poll(0):
+            if not accepts(self._fd):
                 break
             try:
                 done += write(self._fd, bytes(view[done : done + SMALL]))
@@ -358,6 +356,13 @@ def _widen(fd: int) -> None:
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, HIGH_WATER)
     except (AttributeError, OSError):  # macOS has no such call
         pass
+
+
+def accepts(fd: int) -> bool:
+    """Return whether a write would be accepted now."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 WRITE_TIMEOUT = 0.02  # seconds

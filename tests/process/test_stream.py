@@ -308,7 +308,7 @@ def test_a_signal_ends_the_wait_for_a_reader_and_what_is_lost_is_reported(home, 
     unread.signal(signal.SIGTERM)
     assert unread.wait() == 1
     lost = re.search(
-        r"^orchestrate: nobody reads standard output: ([\d,]+) bytes did not reach it; (\S+) has them$",
+        r"^orchestrate: standard output is not read: ([\d,]+) bytes did not reach it; (\S+) has them$",
         plain(unread.err),
         re.M,
     )
@@ -323,7 +323,7 @@ def test_a_requested_stop_waits_for_a_reader_but_briefly(home):
     run.wait_stalled(run.out_fd)
     run.signal(signal.SIGTERM)
     assert run.wait() == -signal.SIGTERM
-    assert "nobody reads standard output" in plain(run.err)
+    assert "standard output is not read" in plain(run.err)
 
 
 def test_nohup_keeps_the_system_through_a_hang_up(home):
