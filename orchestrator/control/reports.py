@@ -173,6 +173,8 @@ def reason_of(instance: Instance, waits_for: list[str], never: str, probe: str) 
             return f"{name} is {state.value}{again}{answer}"
         case Status.STOPPING if not instance.asked:
             return f"{name} is stopping: {end or 'its guardian was lost'}; what is left of it is being stopped"
+        case Status.STOPPING if instance.due:
+            return f"{name} is stopping; it starts again once it is down"
         case Status.STOPPING:
             return f"{name} is stopping, as requested"
         case Status.RESTARTING:

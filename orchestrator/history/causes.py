@@ -211,14 +211,22 @@ class Causes:
         if exited is None:
             return (Step(head, time=last.time),)
         if state == "waiting":
-            return (*self._waits(name), Step(f"{name} {exited.exit} at {self._words.at(exited)}", time=exited.time))
+            return (*self._waits(name), *self._stopped(name, exited))[:DEPTH]
         clause, more = self._exit_clause(name, exited, frozenset(), with_time=exited is not last)
-        if (exited.is_requested and exited.link is not Link.NONE) or exited.link is Link.REQUEST:
+        if _has_cause(exited):
             return (Step(f"{head} because {clause}", time=last.time), *more)[:DEPTH]
         again = f" (run {exited.run})" if exited.run > 1 else ""
         soon = f"; it starts again in {exited.pause:.1f} s" if last.phase == "backoff" else ""
         step = Step(f"{head}: {clause}{again}{soon}", time=last.time)
         return (step, *self._given_up(name, last), *self._output(name, exited), *more)[:DEPTH]
+
+    def _stopped(self, name: str, exited: RecordedEvent) -> Chain:
+        """Return how the last run ended of an instance that is to start again."""
+        clause, more = self._exit_clause(name, exited, frozenset(), with_time=False)
+        how = f"stopped at {self._words.at(exited)} because {clause}"
+        if not _has_cause(exited):
+            how = f"{exited.exit} at {self._words.at(exited)}"
+        return (Step(f"{name} {how}", time=exited.time), *more)
 
     def _given_up(self, name: str, last: RecordedEvent) -> Chain:
         """Return that an instance is not restarted anymore, and while the system runs how to start it."""
@@ -268,14 +276,14 @@ class Causes:
         return self._record.first(RecordKind.END) is not None
 
     def _waits(self, name: str, seen: tuple[str, ...] = ()) -> Chain:
-        """Return what an instance waits for that was never started."""
-        needs = dict(self._components()).get(name)
-        if needs is None:
-            return (Step(f"{name} was never started"),)
-        found = self._wait_clause(name, needs, seen)
+        """Return what an instance waits for that was never started, or is to start again."""
+        began = self.last(name) is not None
+        found = self._wait_clause(name, dict(self._components()).get(name) or [], seen)
         if not found:
-            return (Step(f"{name} was never started"),)
-        verb = "was never started: it waited for" if self._is_over else "waits for"
+            return () if began else (Step(f"{name} was never started"),)
+        verb = "waits for"
+        if self._is_over:
+            verb = "waited for" if began else "was never started: it waited for"
         return (Step(f"{name} {verb} {found}"),)
 
     def _wait_clause(self, name: str, needs: list[StartFacts], seen: tuple[str, ...]) -> str:
@@ -297,6 +305,8 @@ class Causes:
                 exited = self.last_exit(other)
                 how = f": {exited.exit}" if exited is not None else ""
                 further = f", which {as_verb(last.state or last.phase)} at {self._words.at(last)}{how}"
+            elif last is not None and last.phase in STOPPING:
+                further = f", which has been stopping since {self._words.at(last)}"
             clauses.append(f"{other} ({condition}){further}")
         return " and for ".join(clauses)
 
@@ -329,6 +339,11 @@ class Causes:
                 return (Step(f"{head} because {stop.reason}" if stop.reason else head, time=stop.time),)
 
 
+def _has_cause(exited: RecordedEvent) -> bool:
+    """Return whether a request or another instance caused an exit."""
+    return (exited.is_requested and exited.link is not Link.NONE) or exited.link is Link.REQUEST
+
+
 def _is_unexplained(exited: RecordedEvent) -> bool:
     return re.fullmatch(r"was killed by SIG\w+", exited.exit) is not None and exited.link in (Link.NONE, Link.EXIT)
 
@@ -336,7 +351,9 @@ def _is_unexplained(exited: RecordedEvent) -> bool:
 def _has_reached(last: RecordedEvent, condition: str) -> bool:
     match condition:
         case "started":
-            return last.phase != "starting" or last.pid > 0
+            if last.phase in AT_REST:
+                return bool(last.run) and last.state != "waiting"
+            return last.phase in ("up", "ready") or (last.phase == "starting" and last.pid > 0)
         case "ready":
             return last.phase == "ready"
         case "succeeded":

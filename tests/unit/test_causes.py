@@ -217,6 +217,20 @@ def test_what_an_instance_waits_for(history):
     ]
 
 
+def test_what_an_instance_waits_for_that_is_to_start_again(history):
+    history.start("db")
+    history.start("web")
+    asked = history.add(RecordKind.REQUEST, verb="restart", names=("db",), origin=ALICE)
+    history.exit("web", "down", "waiting", cause=asked, link=Link.FOLLOW, by="db", exit="was killed by SIGTERM",
+                 is_requested=True)  # fmt: skip
+    history.change("db", "stopping", "ready", cause=asked, link=Link.REQUEST)
+    assert history.why("web") == [
+        "web waits for db (ready), which has been stopping since 14:02:11",
+        "web stopped at 14:02:10 because db restarted (depends_on, restart = true)",
+        "db restarts because 'orchestrate restart db' was run by alice (pid 4711, pts/3, tmux pane %7)",
+    ]
+
+
 def test_a_chain_ends_where_the_record_does(history):
     history.start("web", 2, cause=99, link=Link.FOLLOW, by="db")
     assert history.why("web") == ["web restarted at 14:02:02 because db restarted (depends_on, restart = true)"]
