@@ -119,9 +119,19 @@ class QuietTerminal:
                 _restore(self._fd, self._saved)
         self._entered = False
 
+    def restart_output(self) -> None:
+        """Let the terminal accept output again if Ctrl-S has stopped it. Does nothing in the background.
+
+        Fact (tty_io.c, Linux): TCOON alone only ends a stop by TCOOFF.
+        """
+        if self._entered and self.is_in_front:
+            with contextlib.suppress(termios.error), _not_stopped():  # hung up
+                termios.tcflow(self._fd, termios.TCOOFF)
+                termios.tcflow(self._fd, termios.TCOON)
+
     def rescue(self) -> None:
-        """Do the same in a process of another session, after the owner was killed. Do nothing if the modes are not
-        those that the owner had set, because then another process has changed them since."""
+        """Restore the modes in a process of another session, after the owner was killed. Do nothing if the modes are
+        not those that the owner had set, because then another process has changed them since."""
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:  # hung up

@@ -46,7 +46,7 @@ class Commands:
             "s": do.stop_or_start,
             "K": do.kill,
             "w": do.why,
-            "t": self._content.show_terminal,
+            "t": self._show_terminal,
             "l": lambda: self._show_lines(Shown.LOG),
             "m": lambda: self._show_lines(Shown.MERGED),
             "e": self._content.show_events,
@@ -105,10 +105,17 @@ class Commands:
         if self._content.shown is what:
             self._view.focus_on_pane = True
 
+    def _show_terminal(self) -> None:
+        """Show the terminal; on a narrow screen instead of the list."""
+        self._content.show_terminal()
+        if not self._view.drawing.layout.pane_columns:
+            self._view.focus_on_pane = True
+
     def _copy(self) -> None:
         from orchestrator.ui.pane import text_of
 
-        self._view.copy(text_of(self._content.last_rows))
+        is_shown = self._view.drawing.layout.pane_columns
+        self._view.copy(text_of(self._content.last_rows) if is_shown else "")
 
     def _mouse(self) -> None:
         self._view.mouse = not self._view.mouse

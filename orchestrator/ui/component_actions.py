@@ -35,6 +35,9 @@ class ComponentActions:
         row = self._view.list.current
         if row is None:
             self._view.status.say("no component is selected")
+        elif row["instance"] not in self._view.list.names:
+            self._view.status.say(f"{row['instance']} is hidden by the filter; Esc shows all", is_error=True)
+            return None
         return row
 
     def attach(self) -> None:

@@ -120,7 +120,8 @@ class ComponentList:
         """Move the selection down by `by` rows."""
         names = self.names
         if names:
-            at = names.index(self.selected) if self.selected in names else 0
+            outside = -1 if by > 0 else len(names)  # the filter hides the selected one since its state has changed
+            at = names.index(self.selected) if self.selected in names else outside
             self.selected = names[max(0, min(len(names) - 1, at + by))]
 
     def select_number(self, number: int) -> None:

@@ -144,7 +144,7 @@ class Navigation:
         if mouse.what == "press":
             if layout.list_columns and layout.pane_columns:
                 view.focus_on_pane = on_pane
-            if not on_pane and view.list.select_line(line - 1):
+            if not on_pane and line > 0 and view.list.select_line(line - 1):  # row 0 has the heads of the columns
                 self._content.select_changed()
         else:
             by = WHEEL if mouse.what == "wheel up" else -WHEEL

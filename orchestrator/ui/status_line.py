@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestrator.terminal.width import width
 from orchestrator.ui.keys import Paste, Press
 from orchestrator.ui.styled_text import BOLD, DIM, RED, REVERSE, YELLOW, Row, cut, padded, width_of
 
@@ -99,7 +100,8 @@ class StatusLine:
     def draw(self, columns: int, *, keys: tuple[tuple[str, str], ...], waiting: tuple[str, ...] = ()) -> Row:
         """Return the row; `waiting` are instances that wait for input."""
         if self.prompt is not None:
-            return padded([(f" {self.prompt}", BOLD), (self.typed, b""), (" ", REVERSE)], columns)
+            room = columns - width(self.prompt) - 2
+            return padded([(f" {self.prompt}", BOLD), (_end_of(self.typed, room), b""), (" ", REVERSE)], columns)
         if self.question:
             return padded([(f" {self.question}", YELLOW + BOLD)], columns)
         if self.message:
@@ -116,6 +118,16 @@ class StatusLine:
                 break
             row += more
         return padded(row, columns)
+
+
+def _end_of(text: str, columns: int) -> str:
+    """Return the end of a text that is being typed, if it has no room for all."""
+    if width(text) <= columns:
+        return text
+    text = text[-columns:]
+    while width(text) >= columns:
+        text = text[1:]
+    return "…" + text
 
 
 def _key(key: str, what: str) -> Row:

@@ -94,12 +94,17 @@ class View:
         self.sampler.close()
         self.commands.close()
         self.content.close()
-        self.display.leave()
-        self._terminal.leave()
+        self._release_terminal()
         self.link.close()
         if self._signals is not None:
             self.loop.remove(self._signals.read_fd)
             self._signals.close()
+
+    def _release_terminal(self) -> None:
+        """Restore the screen and the modes, also after Ctrl-S, which would keep them until Ctrl-Q."""
+        self._terminal.restart_output()
+        self.display.leave()
+        self._terminal.leave()
 
     def _visible_rows(self) -> list[ShownRow]:
         names = self.list.visible(self.drawing.last_height)
@@ -154,8 +159,7 @@ class View:
 
     def _suspend(self) -> None:
         """Restore the terminal, then suspend this process. SIGCONT resumes it."""
-        self.display.leave()
-        self._terminal.leave()
+        self._release_terminal()
         signal.raise_signal(signal.SIGSTOP)
 
     def _resume(self) -> None:
@@ -166,8 +170,7 @@ class View:
     def with_terminal(self, job: Callable[[], str]) -> str:
         """Run `job`, which uses the terminal with its own loop and signals; return its result."""
         assert self._signals is not None
-        self.display.leave()
-        self._terminal.leave()
+        self._release_terminal()
         self.loop.remove(self._signals.read_fd)
         self._signals.close()
         try:

@@ -122,6 +122,10 @@ def test_a_narrow_screen_shows_one_of_both(system, home, tmux):
         *[""] * 4,
         " ask waits for input: p  ? help  q quit  Enter attach",
     ]
+    terminal.keys("t")
+    terminal.wait_for("^ready to serve")
+    terminal.keys("Tab", "y")
+    terminal.wait_for("^ there is nothing to copy$")
     terminal.keys("?")
     terminal.wait_for("^  j k ↓ ↑ +select, or scroll if the pane has the$\n^ +focus$")
     terminal.keys("Escape", "w")
@@ -208,6 +212,13 @@ def test_keys_change_the_system_and_say_what_they_did(system, home, tmux):
     terminal.type("working")
     terminal.wait_for(r"^ match 1 of 1 for 'working', from the end")
     terminal.keys("Tab", "/")
+    terminal.type("none like it")
+    terminal.wait_for("^ nothing matches; Esc shows all")
+    terminal.keys("r")
+    terminal.wait_for("^ [a-z]+ is hidden by the filter; Esc shows all$")
+    terminal.keys("Escape")
+    terminal.wait_for(r"^  NAME  ")
+    terminal.keys("/")
     terminal.type("ask")
     terminal.wait_for(r"^  /ask ")
     terminal.keys("Escape")
@@ -243,6 +254,21 @@ def test_a_signal_leaves_the_terminal_in_order(system, home, tmux, number):
     assert flags(terminal) == before
     modes = terminal("display-message", "-p", "-t", "main", "#{alternate_on} #{mouse_any_flag} #{cursor_flag}")
     assert modes == "0 0 1\n"
+
+
+def test_after_ctrl_s_the_terminal_is_restored_too(home, tmux):
+    home.write("web: while :; do echo tick; sleep 0.1; done\n")
+    run = started(home)
+    terminal = tmux()
+    before = flags(terminal)
+    type_ui(terminal, home)
+    terminal.wait_for("│tick$")
+    terminal.keys("C-s", "j", "q")
+    assert terminal.status() == 0
+    assert flags(terminal) == before
+    modes = terminal("display-message", "-p", "-t", "main", "#{alternate_on} #{mouse_any_flag} #{cursor_flag}")
+    assert modes == "0 0 1\n"
+    run.stop()
 
 
 def test_stopped_and_continued(system, home, tmux):

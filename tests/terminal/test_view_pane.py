@@ -125,6 +125,11 @@ def test_the_mouse_selects_and_scrolls_until_it_is_turned_off(home, tmux):
     terminal.wait_for("^ the view uses the mouse")
     mouse(terminal, 0, 5, 5)
     terminal.wait_for("^▌. db ")
+    mouse(terminal, 0, 5, 2)  # the heads of the columns
+    mouse(terminal, 0, 5, 1)
+    terminal.keys("x")
+    terminal.wait_for("^ no command on 'x'")
+    assert "▌● db" in terminal.screen()
     terminal.keys("q")
     assert terminal.status() == 0
     assert terminal("display-message", "-p", "-t", "main", "#{mouse_any_flag}") == "0\n"

@@ -152,6 +152,13 @@ def test_filter_failed_first_and_groups():
     shown.set_filter("back fail")
     assert shown.names == ["job"]
     assert shown.selected == "job"
+    shown.update(row("job", tags=["back"]))  # it was restarted, and the filter hides it
+    assert shown.names == []
+    shown.set_filter("back")
+    shown.set_filter("")
+    shown.selected, shown.filter_text = "job", "web"
+    shown.move(1)
+    assert shown.selected == "web"
     shown.set_filter("nothing like it")
     assert "nothing matches; Esc shows all" in lines(shown)[1]
 
@@ -216,6 +223,13 @@ def test_a_narrow_status_line_keeps_help_and_quit():
     assert plain(status.draw(50, keys=LIST_KEYS, waiting=("ask", "vim"))) == (
         " 2 components wait for input: p  ? help  q quit"
     )
+    status.read_text("search: ", lambda text: None)
+    for typed in ("0123456789", "名前" * 6):
+        status.type(Paste(typed))
+    assert plain(status.draw(30, keys=LIST_KEYS)) == " search: …前名前名前名前名前"
+    status.type(Paste("x" * 100_000))
+    assert plain(status.draw(30, keys=LIST_KEYS)) == " search: …" + "x" * 19
+    status.type(Press("escape"))
     status.say("web\nrestarted")
     assert plain(status.draw(30, keys=LIST_KEYS)) == " web restarted"
 
