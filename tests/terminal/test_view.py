@@ -369,6 +369,17 @@ def test_the_end_of_the_system_ends_the_view(home, tmux):
     assert terminal.status() == 0
 
 
+def test_a_killed_supervisor_is_named_as_the_cause(home, tmux):
+    home.write("web: exec sleep 1000\n")
+    run = started(home)
+    terminal = tmux()
+    type_ui(terminal, home)
+    terminal.wait_for("● web")
+    run.signal(signal.SIGKILL)
+    terminal.wait_for("^orchestrate: the system has exited: the supervisor was killed after [0-9:]+$")
+    assert terminal.status() == 0
+
+
 def test_ctrl_c_in_a_component_that_ends_the_system_is_named_as_the_cause(home, tmux):
     home.write("web: exec sleep 1000\n")
     started(home)

@@ -81,14 +81,19 @@ def _run_alone(options: UiOptions) -> int:
 
 
 def _cause(home: Home) -> str:
-    """Return why the system stopped, from its record, which may have no reason; then it is empty."""
+    """Return why the system stopped or that the supervisor was killed, from the record; empty if it has no reason."""
     from orchestrator.cli import history_reports
     from orchestrator.history.causes import Causes
+    from orchestrator.history.record import RecordKind
 
     try:
         found = history_reports.read(home)
     except OrchestrateError:
         return ""
+    if found.first(RecordKind.END) is None and not (
+        system_lookup.is_running(home) or history_reports.unreachable(found)
+    ):
+        return f": {history_reports.end_of(found)}"
     begin = "the system stopped"
     texts = (step.text for step in Causes(found, history_reports.words(found)).why_stopped())
     why = next((text for text in texts if text.startswith(begin)), "")
