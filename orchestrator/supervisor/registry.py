@@ -30,7 +30,6 @@ class Registry:
         self._schedule = Schedule()
         self._is_stale = False
         self._firsts: frozenset[str] = frozenset()  # those that others start after
-        self._rank: dict[Instance, int] = {}
         self._unready_at = 0
         self._culprit: Instance | None = None
         self._others: list[Instance] = []
@@ -68,7 +67,6 @@ class Registry:
 
     def _recount(self) -> None:
         self.membership += 1
-        self._rank = {instance: number for number, instance in enumerate(self.instances)}
         self._firsts = frozenset(name for m in self.instances for name in m.spec.start_after)
 
     @property
@@ -126,10 +124,12 @@ class Registry:
         return None if action is None else (self._by_key[action[0]], action[1])
 
     def newly_unstartable(self) -> dict[str, str]:
-        """Of the instances that wait to be started, those that never can be, and why; each is returned once."""
-        fresh = sorted(self.schedule.never - self._told, key=lambda key: self._rank[self._by_key[key]])
+        """Of the instances that wait to be started, those that never can be, and why; each is returned once, after
+        what it depends on."""
+        fresh = self.schedule.never - self._told
         self._told.update(fresh)
-        return {self._by_key[key].name: self.unstartable_reason(self._by_key[key]) for key in fresh}
+        instances = self.in_start_order(self._by_key[key] for key in fresh) if fresh else []
+        return {instance.name: self.unstartable_reason(instance) for instance in instances}
 
     def unstartable_reason(self, instance: Instance) -> str:
         """Why it waits to be started and never can be; empty if it can, or does not wait."""
