@@ -123,12 +123,18 @@ def _components(document: Document, section: str, tables: dict[str, dict[str, An
 
 def _check_restarts(document: Document, components: dict[str, dict[str, Any]], report: Report) -> None:
     """Report limits of restarts that have no effect, because nothing restarts the component. Those of [defaults] are
-    not among them, because other components may have `alive`."""
+    not among them, because other components may have `alive`; nor are those of a preset's component (one without a
+    command of its own), which has a policy."""
     tables = document.tree.get("components")
     for name, table in tables.items() if isinstance(tables, dict) else ():
         restart = table.get("restart") if isinstance(table, dict) else None
         read = components.get(name, {})  # with [defaults], without what is invalid
-        if not isinstance(restart, dict) or "policy" in restart or "restart" not in read or "alive" in read:
+        if (
+            not isinstance(restart, dict)
+            or "policy" in restart
+            or "alive" in read
+            or not {"restart", "command"} <= set(read)
+        ):
             continue
         if keys := [key for key in _LIMITS if key in restart]:
             what = f"{' and '.join(keys)} {'have' if keys[1:] else 'has'}"
