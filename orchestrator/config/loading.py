@@ -129,12 +129,9 @@ def _check_restarts(document: Document, components: dict[str, dict[str, Any]], r
     for name, table in tables.items() if isinstance(tables, dict) else ():
         restart = table.get("restart") if isinstance(table, dict) else None
         read = components.get(name, {})  # with [defaults], without what is invalid
-        if (
-            not isinstance(restart, dict)
-            or "policy" in restart
-            or "alive" in read
-            or not {"restart", "command"} <= set(read)
-        ):
+        if not isinstance(restart, dict) or "policy" in restart or "restart" not in read or "alive" in read:
+            continue
+        if "command" not in table:
             continue
         if keys := [key for key in _LIMITS if key in restart]:
             what = f"{' and '.join(keys)} {'have' if keys[1:] else 'has'}"
