@@ -130,6 +130,11 @@ def chosen(causes: Causes, found: StartRecord, names: Iterable[str]) -> list[str
     result: list[str] = []
     for name in names:
         here = [one for one in known if causes.is_meant((name,), one)]
+        if not here and not found.events:
+            raise OrchestrateError(
+                f"cannot find {name} in the record of start {found.number}: it is empty or damaged",
+                "see `orchestrate history`",
+            )
         if not here:
             if step := causes.fatal_step():
                 raise UsageError(

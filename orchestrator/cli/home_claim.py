@@ -40,6 +40,8 @@ def take(home: Home) -> Lock:
 
 
 def _advice(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free space there, or name another home with --home DIR"
     return "move the file at that path away" if error.errno in (errno.EISDIR, errno.ELOOP) else ANOTHER
 
 

@@ -2,13 +2,18 @@
 
 No git is run: the supervisor may not block on one. The index has size and modification time of each tracked file; a
 file that differs in one of them is hashed as git does it. Untracked files are ignored. An index of
-more than `INDEX_MAX` bytes, or of version 4, is not read: then the changed files are not known.
+more than `INDEX_MAX` bytes, or of version 4, is not read: then the changed files are not known. Of a copied tree every
+file differs in its time: of those beyond HASHED_MAX bytes, only such count as changed that have another size.
+
+A repository may come from anywhere: its files name no files outside of it that we would read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +22,9 @@ from pathlib import Path
 INDEX_MAX = 1_000_000  # about 10,000 files: 30 ms
 CHANGED_MAX = 50
 FILE_MAX = 1 << 22
+HASHED_MAX = 1 << 25  # bytes of all files that are hashed: 0.1 s
 _ENTRY = struct.Struct(">10I20sH")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _EXTENDED, _NAME_MASK, _REGULAR = 0x4000, 0xFFF, 0o100000
 
 
@@ -51,27 +58,39 @@ def commit_of(repository: Repository) -> str:
     try:
         head = (repository.git / "HEAD").read_text().strip()
         if not head.startswith("ref: "):
-            return head[:64]
+            return _commit(head)
         ref = head.removeprefix("ref: ")
+        if not ref.startswith("refs/") or ".." in ref:
+            return ""
         for place in (repository.git, repository.shared):
             if (place / ref).is_file():
-                return (place / ref).read_text().strip()[:64]
+                return _commit((place / ref).read_text().strip())
         packed = (repository.shared / "packed-refs").read_text().splitlines()
     except (OSError, ValueError):
         return ""
-    return next((line.split(" ")[0][:64] for line in packed if line.endswith(f" {ref}")), "")
+    return next((_commit(line.split(" ")[0]) for line in packed if line.endswith(f" {ref}")), "")
+
+
+def _commit(text: str) -> str:
+    return text if _COMMIT.fullmatch(text) else ""
 
 
 def changed_files(repository: Repository) -> dict[str, str]:
     """Return the tracked files that differ from the index, each with a hash of its content, empty if it is missing."""
     found: dict[str, str] = {}
+    budget = HASHED_MAX
     try:
         if (repository.git / "index").stat().st_size > INDEX_MAX:
             return found
         data = (repository.git / "index").read_bytes()
         for name, seconds, size, digest in _entries(data):
+            if name.startswith(b"/") or b".." in name.split(b"/"):
+                continue
             path = os.path.join(os.fsencode(repository.root), name)
-            if (now := _changed(path, seconds, size, digest)) is not None:
+            if (content := _content(path, seconds, size, budget)) is None:
+                continue
+            budget -= len(content)
+            if (now := _changed(content, digest)) is not None:
                 found[os.fsdecode(name)] = now
             if len(found) >= CHANGED_MAX:
                 break
@@ -95,16 +114,28 @@ def _entries(data: bytes) -> Iterator[tuple[bytes, int, int, bytes]]:
         at += (end - at + 8) & ~7  # padded with 1 to 8 NULs
 
 
-def _changed(path: bytes, seconds: int, size: int, digest: bytes) -> str | None:
-    """Return a hash of the content if it differs from the index; None if it does not."""
+def _content(path: bytes, seconds: int, size: int, budget: int) -> bytes | None:
+    """Return the content of a file that may differ from the index, empty if it is missing or not a file any more; None
+    if it does not differ, or cannot be read, or is too large to be compared."""
     try:
         status = os.stat(path, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode):
+            return b""
         if (int(status.st_mtime), status.st_size & 0xFFFFFFFF) == (seconds, size) or status.st_size > FILE_MAX:
             return None
-        content = Path(os.fsdecode(path)).read_bytes()
-    except FileNotFoundError:
-        return ""
+        if status.st_size == size and size > budget:
+            return None
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            return file.read(FILE_MAX)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
     except OSError:
         return None
+
+
+def _changed(content: bytes, digest: bytes) -> str | None:
+    """Return a hash of the content if it differs from the index, empty for an empty one; None if it does not."""
     own = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).digest()
-    return None if own == digest else own.hex()[:16]
+    if own == digest:
+        return None
+    return own.hex()[:16] if content else ""

@@ -204,6 +204,33 @@ def test_changed_files_are_those_that_git_names(repository):
     assert git.changed_files(found)["a.py"] == ""
 
 
+def test_a_tracked_file_that_became_something_else_is_not_read(repository):
+    found = git.find(repository)
+    (repository / "a.py").unlink()
+    os.mkfifo(repository / "a.py")  # reading it would wait for a writer
+    shutil.rmtree(repository / "sub")
+    (repository / "sub").write_text("no directory any more")
+    assert git.changed_files(found) == {"a.py": "", "sub/long name é.py": ""}
+
+
+def test_no_more_than_a_few_megabytes_are_hashed(repository, monkeypatch):
+    for name in ("a.py", "sub/long name é.py"):
+        (repository / name).write_text("x")
+        os.utime(repository / name, (1, 1))
+    assert len(git.changed_files(git.find(repository))) == 2
+    monkeypatch.setattr(git, "HASHED_MAX", 1)
+    assert git.changed_files(git.find(repository)).keys() == {"a.py"}
+
+
+@pytest.mark.parametrize("head", ["ref: ../../secret", "ref: secret", "ref: refs/heads/x", "a line of a secret"])
+def test_a_hostile_repository_gets_no_other_file_into_the_record(head, repository):
+    (repository / "secret").write_text("a line of a secret\n")
+    (repository / ".git" / "HEAD").write_text(head)
+    (repository / ".git" / "secret").write_text("a line of a secret\n")
+    (repository / ".git" / "refs" / "heads" / "x").write_text("a line of a secret\n")
+    assert git.commit_of(git.find(repository)) == ""
+
+
 @settings(deadline=None, max_examples=examples(50))
 @given(st.binary(max_size=200), st.sampled_from([2, 3, 4]), st.integers(0, 9))
 def test_any_index_is_read_or_ignored(tmp_path_factory, tail, version, count):
@@ -248,6 +275,7 @@ def test_history_lists_starts_and_tells_what_changed(tmp_path):
     assert "expected 1 to 2" in here.output("history", "--diff", "7", status=2)
     record.path_of(Home(here.path).history, 2).write_bytes(b"garbage\n")
     assert "start 2: its record is empty or damaged" in here.output("history", "--diff", status=1)
+    assert "cannot find db in the record of start 2: it is empty or damaged" in here.output("why", "db", status=1)
 
 
 def test_after_a_failed_step_why_names_it_for_a_component(tmp_path):
