@@ -67,10 +67,10 @@ class ComponentActions:
             self._view.link.ask(RestartRequest((name,)), f"restarting {name}", lambda reply: _done(reply, "restarted"))
 
     def stop_or_start(self) -> None:
-        """Stop the selected instance if it runs; otherwise start it."""
+        """Stop the selected instance if it runs, or waits to be started; otherwise start it."""
         if row := self._selected():
             name = row["instance"]
-            if row["state"] in RUNNING:
+            if row["state"] in RUNNING or row["state"] == "waiting":
                 self._view.link.ask(StopRequest((name,)), f"stopping {name}", lambda _: f"{name} stopped")
             else:
                 self._view.link.ask(StartRequest((name,)), f"starting {name}", lambda reply: _done(reply, "started"))
@@ -81,6 +81,9 @@ class ComponentActions:
         if row is None:
             return
         name = row["instance"]
+        if row["state"] not in RUNNING:
+            self._view.status.say(f"cannot kill {name}: it is not running", is_error=True)
+            return
 
         def answered(key: str) -> None:
             if key == "y":
