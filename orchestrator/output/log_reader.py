@@ -319,11 +319,13 @@ class Logs:
         """Yield the last `count` lines there were of each instance, by time."""
         return merge(reader.last(count, whole=whole) for reader in self.readers.values())
 
-    def last_of_all(self, count: int, *, whole: bool) -> list[Line]:
-        """Return the last `count` lines there were of all instances together, by time."""
+    def last_of_all(self, count: int, *, whole: bool, since: bytes = b"") -> list[Line]:
+        """Return the last `count` lines there were of all instances together, by time; none before the timestamp
+        `since`."""
         streams = [reader.backwards(whole=whole) for reader in reversed(self.readers.values())]
         newest = heapq.merge(*streams, key=lambda line: line.stamp, reverse=True)
-        return list(itertools.islice(newest, count))[::-1]
+        recent = itertools.takewhile(lambda line: line.stamp >= since, newest) if since else newest
+        return list(itertools.islice(recent, count))[::-1]
 
     def news(self) -> list[Line]:
         """Return what was written since the last call, by time."""

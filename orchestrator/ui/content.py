@@ -243,7 +243,8 @@ class Content:
         instance = self._view.list.selected if what is Shown.LOG else ""
         full_screen = [name for name, row in self._view.list.instances.items() if row.get("full_screen")]
         try:
-            self._source = LogLines(logs, instance, full_screen)
+            begun = 0.0 if instance else self._view.link.begun
+            self._source = LogLines(logs, instance, full_screen, begun)
             self.lines = LinesPane(self._source.last(), f"orchestrate logs {instance}".strip())
             self.lines.unfinished = self._source.unfinished
         except OSError as error:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from orchestrator.output import labels
+from orchestrator.output.log_file import stamp
 from orchestrator.output.log_reader import Line, Logs
 from orchestrator.output.log_rows import Rows
 from orchestrator.terminal.escapes import RESET, keep_colors
@@ -26,9 +27,10 @@ SKIPPED = b"\x1b[33m-- lines skipped here; the log has them --\x1b[m"
 class LogLines:
     """The log of one instance, or of all with prefixes if `instance` is empty."""
 
-    def __init__(self, directory: Path, instance: str, without: Collection[str] = ()) -> None:
-        """Leave out the instances in `without`, whose screens are not lines. Raises OSError if the directory cannot be
-        read."""
+    def __init__(self, directory: Path, instance: str, without: Collection[str] = (), since: float = 0.0) -> None:
+        """Leave out the instances in `without`, whose screens are not lines, and lines from before `since`, a Unix
+        time. Raises OSError if the directory cannot be read."""
+        self._since = stamp(since).rstrip() if since else b""
         self._without = frozenset(without)
         self._directory = directory
         self._instance = instance
@@ -48,7 +50,7 @@ class LogLines:
         self._rows = Rows()
         self._sizes = self._present_sizes()
         self.count = count
-        lines = self._logs.last_of_all(count + 1, whole=True)
+        lines = self._logs.last_of_all(count + 1, whole=True, since=self._since)
         self.has_earlier = len(lines) > count
         return [self._shown(line) for line in self._rows.take(lines[-count:])]
 
@@ -67,7 +69,7 @@ class LogLines:
     def unfinished(self) -> tuple[bytes, ...]:
         """The unfinished lines."""
         lines = [reader.unfinished for reader in self._logs.readers.values()]
-        shown = [self._rows.unfinished(line) for line in lines if line is not None]
+        shown = [self._rows.unfinished(line) for line in lines if line is not None and line.stamp >= self._since]
         return tuple(self._shown(line) for line in shown if line.text)
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ class SupervisorLink:
     def __init__(self, view: View) -> None:
         self._view = view
         self.system: StatusRow | None = None
+        self.begun = 0.0  # Unix time of this start
         self._rows: ViewConnection[WatchRow] | None = None
         self._failed_connects = 0
         self._suspension = ""  # the message about it, while it is suspended
@@ -118,6 +119,7 @@ class SupervisorLink:
         if not reply.ok or not reply.rows:
             return
         self._view.sampler.logs = Path(reply.rows[0]["logs"])
+        self.begun = reply.rows[0].get("begun", 0.0)
         self._watch = ChangeWatch(self._view.loop, self._view.sampler.logs, self._on_written)
         if self._view.drawing.shows_content:
             self._view.content.logs_found()

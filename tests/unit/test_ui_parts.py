@@ -386,6 +386,19 @@ def test_only_lines_that_rewrite_themselves_are_replayed(tmp_path, text, expecte
     lines.close()
 
 
+def test_the_merged_stream_begins_with_the_start(tmp_path):
+    (tmp_path / "old.log").write_bytes(b"2026-01-31T10:00:00.000000Z old\n2026-01-31T10:00:01.000000Z unfinished")
+    (tmp_path / "web.log").write_bytes(b"2026-01-31T10:00:00.000000Z before\n2026-01-31T10:00:02.000000Z new\n")
+    merged = LogLines(tmp_path, "", since=1769853602.0)
+    assert [plain(runs_of(line)) for line in merged.last()] == ["web | new"]
+    assert merged.unfinished == ()
+    assert not merged.has_earlier
+    merged.close()
+    web = LogLines(tmp_path, "web")
+    assert [plain(runs_of(line)) for line in web.last()] == ["before", "new"]
+    web.close()
+
+
 def test_of_many_logs_only_lines_that_a_pane_keeps_are_converted(tmp_path):
     names = [f"c{number}" for number in range(4)]
     for number, name in enumerate(names):
