@@ -127,11 +127,8 @@ class Commands:
         from orchestrator.ui.help_text import help_lines
 
         options, layout = self._view.options, self._view.drawing.layout
-        columns = layout.pane_columns or layout.columns
-        self._content.show_text(Shown.HELP, help_lines(options.detach_keys, columns, owned=options.owned))
-        if self._content.lines is not None:
-            self._content.lines.draw(columns, layout.height)
-            self._content.lines.go_to_top()
+        lines = help_lines(options.detach_keys, layout.pane_columns or layout.columns, owned=options.owned)
+        self._content.show_text(Shown.HELP, lines, from_top=True)
 
     def close(self) -> None:
         """Stop reading the output of `orchestrate why`."""

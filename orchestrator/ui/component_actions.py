@@ -123,7 +123,7 @@ class ComponentActions:
             if self._view.list.selected == name:
                 self._view.status.say("")
                 text = output.decode("utf-8", "replace").translate(_CONTROLS)
-                self._content.show_text(Shown.WHY, [line.encode() for line in text.splitlines()])
+                self._content.show_text(Shown.WHY, [line.encode() for line in text.splitlines()], from_top=True)
                 self._view.drawing.changed(urgent=True)
 
         self.close()

@@ -258,14 +258,18 @@ class Content:
             self._source.close()
             self._source = None
 
-    def show_text(self, what: Shown, lines: list[bytes]) -> None:
-        """Show lines that do not change."""
+    def show_text(self, what: Shown, lines: list[bytes], *, from_top: bool = False) -> None:
+        """Show lines that do not change: the last ones, or `from_top` the first."""
         from orchestrator.ui.pane import LinesPane
 
         self.detach()
         self._close_source()
         self.shown = what
         self.lines = LinesPane(lines)
+        if from_top:
+            height, columns = self._pane_size()
+            self.lines.draw(columns, height)
+            self.lines.go_to_top()
 
     @property
     def shows_text(self) -> bool:

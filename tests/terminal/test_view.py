@@ -147,6 +147,20 @@ def test_a_narrow_screen_shows_one_of_both(system, home, tmux):
     assert terminal.status() == 0
 
 
+def test_a_long_explanation_is_shown_from_its_beginning(home, tmux):
+    job = "[components.job]\ncommand = 'seq 50; exit 3'\non_exit = 'ignore'\n"
+    home.write(f"{job}[components.web]\ncommand = 'exec sleep 1000'\n", name="orchestrate.toml")
+    run = started(home, file="orchestrate.toml")
+    run.wait_for("job exited with status 3")
+    terminal = tmux(columns=40, rows=10)
+    open_view(terminal, home)
+    terminal.keys("w")
+    terminal.wait_for(r"^ job  why .*\njob failed at ")
+    terminal.keys("q")
+    assert terminal.status() == 0
+    run.stop()
+
+
 def test_a_big_screen_gives_the_component_a_big_terminal(home, tmux):
     size = "while :; do stty size; read it; done"
     home.write(f"web: {size}\n")
