@@ -258,10 +258,7 @@ def unreachable(found: StartRecord) -> int:
     is_over = found.first(RecordKind.END) or found.first(RecordKind.COPY)
     if is_over or not isinstance(pid, int) or found.facts.get("boot") != boot_id():
         return 0
-    from orchestrator.runtime.lock import has_open  # imports filelock, which a complete record does not need
-
-    home = Home(Path(str(found.facts.get("home"))))
-    return pid if has_open(home.lock_path, pid) and not system_lookup.is_running(home) else 0
+    return pid if system_lookup.unreachable_pid(Home(Path(str(found.facts.get("home"))))) == pid else 0
 
 
 def boot_id() -> str:

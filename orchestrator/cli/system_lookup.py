@@ -123,13 +123,15 @@ def is_running(home: Home) -> bool:
 def unreachable_pid(home: Home) -> int:
     """Return the pid of a supervisor that runs in this home though commands do not reach it, because its socket was
     removed, perhaps with everything beside it; else 0."""
-    if is_running(home):
-        return 0
-    from orchestrator.runtime.lock import has_open, holder  # imports filelock
+    from orchestrator.runtime.lock import has_open  # imports filelock
 
-    listed = [entry.pid for entry in settings.system_list().running() if _is_same(entry.home, home.directory)]
-    pids = [*listed, holder(home.lock_path) or 0]
-    return next((pid for pid in pids if pid and has_open(home.lock_path, pid)), 0)
+    def listed() -> int:
+        entries = settings.system_list().running()
+        return next((entry.pid for entry in entries if _is_same(entry.home, home.directory)), 0)
+
+    # A system is listed while it listens: not during a start before that, and not while it exits after that.
+    pid = listed()
+    return pid if pid and not is_running(home) and listed() == pid and has_open(home.lock_path, pid) else 0
 
 
 def others() -> str:
