@@ -48,6 +48,20 @@ def find(options: LocationOptions) -> FoundSystem:
     return _of_directory(options, home_of(options))
 
 
+def is_guessed(options: LocationOptions) -> bool:
+    """Return whether the options name no system, and neither a definition nor a running system is here: `find` returns
+    the only one that runs."""
+    home = home_of(options)
+    return not (
+        options.preset
+        or options.home
+        or settings.variable("AIRFLOW_HOME")
+        or location.locate(options).files
+        or is_running(home)
+        or unreachable_pid(home)
+    )
+
+
 def _of_directory(options: LocationOptions, home: Home) -> FoundSystem:
     own = FoundSystem(home, options)
     if options.home:

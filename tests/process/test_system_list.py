@@ -153,6 +153,9 @@ def test_a_command_finds_the_only_system_from_anywhere_and_says_which(places):
     assert ask(place, "ps")[1] == ""
     assert "ready" in ask(elsewhere, "logs", "web")[0]
     ask(elsewhere, "restart", "web")
+    assert "is already running" in ask(elsewhere, "start", "web")[0]
+    said = ask(elsewhere, "start", status=2)[1]  # which is for this directory, as that of foreman
+    assert said.startswith(f"orchestrate: cannot find orchestrate.toml or Procfile in {elsewhere.path}\n")
     ask(elsewhere, "down")
     assert run.wait() == 0
 

@@ -183,12 +183,16 @@ def _with_terms(options: UpOptions, system: SystemSpec) -> SystemSpec:
 
 
 def start(options: UpOptions) -> int:
-    """Start components of the running system; without one, run the system with only these."""
+    """Start components of the running system; without one, run the system with only these.
+
+    Without names it is for this directory, as `foreman start` is: never for the only system that runs elsewhere.
+    """
+    from orchestrator.cli import system_lookup
     from orchestrator.cli.commands import remote
     from orchestrator.cli.options import RemoteOptions
     from orchestrator.model.control import StartRequest
 
-    if options.dry_run:
+    if options.dry_run or (not options.plan.names and system_lookup.is_guessed(options.location)):
         return run(options)
     try:
         asked = RemoteOptions(options.location, options.plan.names, options.start.json)
