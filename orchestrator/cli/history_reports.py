@@ -39,9 +39,9 @@ def words(found: StartRecord) -> Words:
     return Words(client.clock, user)
 
 
-def read(home: Home, start: int = -1) -> StartRecord:
-    """Return the record of a start: its number, or -1 for the last one, -2 for the one before. Raises
-    OrchestrateError."""
+def read(home: Home, start: int = -1, option: str = "--start") -> StartRecord:
+    """Return the record of a start: its number, or -1 for the last one, -2 for the one before. `option` is
+    the one that names it. Raises OrchestrateError."""
     known = record.numbers(home.history)
     if not known:
         if home.bundle:
@@ -51,11 +51,11 @@ def read(home: Home, start: int = -1) -> StartRecord:
         )
     if start < 0:
         if -start > len(known):
-            raise UsageError(f"invalid --start '{start}': expected -1 to -{len(known)}", "see `orchestrate history`")
+            raise UsageError(f"invalid {option} '{start}': expected -1 to -{len(known)}", "see `orchestrate history`")
         start = known[start]
     elif start not in known:
         raise UsageError(
-            f"invalid --start '{start}': expected {known[0]} to {known[-1]}, or -1 for the last",
+            f"invalid {option} '{start}': expected {known[0]} to {known[-1]}, or -1 for the last",
             "see `orchestrate history`",
         )
     try:

@@ -265,7 +265,7 @@ def _of_variables(
         was = {**map_or_empty(before.get("variables")), **map_or_empty(old[name].get("variables"))}
         now = {**map_or_empty(after.get("variables")), **map_or_empty(new[name].get("variables"))}
         for variable in sorted({*was, *now}):
-            one, other = list_or_empty(was.get(variable)), list_or_empty(now.get(variable))
+            one, other = _entry_of(before, was.get(variable)), _entry_of(after, now.get(variable))
             if one[:1] == other[:1] or _OF_THE_TERMINAL.fullmatch(variable):
                 continue
             verb = "changed" if one and other else "was added" if other else "was removed"
@@ -275,6 +275,12 @@ def _of_variables(
         text if component or (len(names) == count and count > 1) else f"{', '.join(names)}: {text}"
         for text, names in seen.items()
     ]
+
+
+def _entry_of(facts: StartFacts, found: object) -> list[object]:
+    """Return hash and origin of a variable; a file in the home of that start without the directory."""
+    home = f"{text_or_empty(facts.get('home'))}/"
+    return [one.removeprefix(home) if isinstance(one, str) else one for one in list_or_empty(found)]
 
 
 def _variable(name: str, one: list[object], other: list[object], verb: str) -> str:

@@ -73,6 +73,8 @@ def test_after_a_crash_and_restart_why_names_the_dependency(here):
     assert [step["text"].split()[0] for step in row["chain"]] == ["web", "db", "db's"]
     assert row["chain"][2]["lines"] == ["ready", "no space"]
     run.stop()
+    (past,) = map(json.loads, here.why("web", "--json").splitlines())
+    assert past.keys() == {*row, "start"}
     after = here.why("web", "--start", "-1")
     expected = (
         r"web stopped at \S+ because the system stopped\n"

@@ -47,6 +47,14 @@ def test_a_variable_is_named_with_its_place_and_never_shown():
     assert "hunter" not in json.dumps([before, after])
 
 
+def test_a_file_in_the_home_is_named_without_the_directory():
+    """Also if both starts had another home, as after a move; and it is no file that has changed besides."""
+    before, after = with_url("a", "/old/.env:3"), with_url("b", "/new/.env:4")
+    before |= {"home": "/old", "changed": {}}
+    after |= {"home": "/new", "changed": {".env": "123"}}
+    assert differences(before, after) == ["web: .env line 4 URL changed", "home changed: /old → /new"]
+
+
 def test_a_variable_that_comes_from_elsewhere():
     assert differences(with_url("a"), with_url("b", "the shell"), "web") == [
         "variable URL changed; it came from .env:3, now from the shell"
@@ -272,7 +280,7 @@ def test_history_lists_starts_and_tells_what_changed(tmp_path):
     why = here.output("why")
     assert re.search(r"^since the last good start \(1\): \S*\.env line 2 MODE changed$", why, re.M), why
     assert "no earlier start became ready" in here.output("history", "--diff", "1", status=1)
-    assert "expected 1 to 2" in here.output("history", "--diff", "7", status=2)
+    assert "invalid --diff '7': expected 1 to 2" in here.output("history", "--diff", "7", status=2)
     record.path_of(Home(here.path).history, 2).write_bytes(b"garbage\n")
     assert "start 2: its record is empty or damaged" in here.output("history", "--diff", status=1)
     assert "cannot find db in the record of start 2: it is empty or damaged" in here.output("why", "db", status=1)

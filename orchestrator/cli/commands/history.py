@@ -99,7 +99,7 @@ def _fields(row: HistoryRow) -> tuple[str, ...]:
 
 
 def _diff(home: Home, start: int, *, json: bool) -> int:
-    found = history_reports.read(home, start)
+    found = history_reports.read(home, start, "--diff")
     if not found.facts:
         raise OrchestrateError(
             f"cannot compare start {found.number}: its record is empty or damaged", "see `orchestrate history`"

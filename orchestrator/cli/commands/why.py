@@ -14,7 +14,7 @@ from orchestrator.model.errors import NotRunningError
 from orchestrator.runtime.home import Home
 
 if TYPE_CHECKING:
-    from orchestrator.model.control import WhyRow
+    from orchestrator.model.control import InstanceRow, WhyRow
 
 FINE = ("running", "ready", "completed", "stopped")
 AIRFLOW = ("worker", "scheduler", "webserver", "api-server")
@@ -71,9 +71,7 @@ def _of_the_present(
         client.print_json(
             tuple({**row, "chain": history_reports.chain_as_json(chains[row["instance"]])} for row in shown)
         )
-        client.print_json(
-            tuple({**row, "chain": history_reports.chain_as_json(ended[row["instance"]])} for row in gone)
-        )
+        client.print_json(tuple(_as_json(row, causes, ended[row["instance"]]) for row in gone if causes is not None))
         return
     said: set[str] = set()
     history_reports.print_chain(stopping, said)
@@ -128,6 +126,14 @@ def _print(row: WhyRow, chain: Chain, said: set[str]) -> None:
             print(f"    {client.printable(line)}")
 
 
+def _as_json(row: InstanceRow, causes: Causes, chain: Chain) -> dict[str, object]:
+    """Return the fields of an instance that only a record has, the same ones as of a running instance."""
+    exited = causes.last_exit(row["instance"])
+    lines = list(exited.lines) if exited is not None else []
+    reason = chain[0].text if chain else ""
+    return {**row, "reason": reason, "lines": lines, "chain": history_reports.chain_as_json(chain)}
+
+
 # After the system's exit
 
 
@@ -152,10 +158,7 @@ def _of_the_past(options: WhyOptions, home: Home, found: StartRecord) -> None:
             "state": "stopped",
             "chain": history_reports.chain_as_json(system),
         }
-        more = [
-            {**rows[name], "start": found.number, "chain": history_reports.chain_as_json(chain)}
-            for name, chain in chains.items()
-        ]
+        more = [{**_as_json(rows[name], causes, chain), "start": found.number} for name, chain in chains.items()]
         client.print_json((*([head] if system else []), *more))
         return
     said: set[str] = set()
