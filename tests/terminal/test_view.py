@@ -148,7 +148,7 @@ def test_a_narrow_screen_shows_one_of_both(system, home, tmux):
 
 
 def test_a_long_explanation_is_shown_from_its_beginning(home, tmux):
-    job = "[components.job]\ncommand = 'seq 50; exit 3'\non_exit = 'ignore'\n"
+    job = "[components.job]\ncommand = 'for i in 1 2 3 4 5; do seq -s _ 40; done; exit 3'\non_exit = 'ignore'\n"
     home.write(f"{job}[components.web]\ncommand = 'exec sleep 1000'\n", name="orchestrate.toml")
     run = started(home, file="orchestrate.toml")
     run.wait_for("job exited with status 3")
