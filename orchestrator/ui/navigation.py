@@ -34,7 +34,7 @@ class Navigation:
         lines = self._content.lines
         assert lines is not None
         if key in ("home", "end"):
-            lines.scroll(len(lines) if key == "home" else -len(lines))
+            lines.go_to_top() if key == "home" else lines.go_to_end()
         elif key in ("page up", "page down"):
             lines.page(1 if key == "page up" else -1)
         else:
@@ -55,7 +55,7 @@ class Navigation:
                 self._content.read_more(EVERYTHING)
                 self._content.lines.go_to_top()
             elif self._content.lines is not None:
-                self._content.lines.offset = 0
+                self._content.lines.go_to_end()
         else:
             self._view.list.move(-(1 << 20) if to_top else 1 << 20)
             self._content.select_changed()
@@ -86,7 +86,7 @@ class Navigation:
         elif self._view.list.filter_text:
             self._filter("")
         elif self._content.lines is not None and self._content.lines.offset:
-            self._content.lines.offset = 0
+            self._content.lines.go_to_end()
         elif self._view.focus_on_pane:
             self.switch_focus()
 

@@ -12,7 +12,7 @@ from orchestrator.terminal.escapes import ESC, RESET
 from orchestrator.terminal.screen_cells import BLANK, Cell, sgr
 from orchestrator.terminal.screen_cells import Row as Cells
 from orchestrator.terminal.sgr import NO_SGR, SGR
-from orchestrator.ui.styled_text import DIM, YELLOW, Row, marked, padded, plain, runs_of, wrapped
+from orchestrator.ui.styled_text import DIM, REVERSE, YELLOW, Row, marked, padded, plain, runs_of, wrapped
 
 SLICE = 8192  # bytes that are emulated at once: about 10 ms
 PENDING_MAX = 1 << 18  # bytes of lines queued for emulation, beyond which no more are read
@@ -162,6 +162,7 @@ class LinesPane:
         self._command = command
         self._has_earlier = False  # whether lines are known to be missing before the first one
         self.offset = 0
+        self._inside = 0  # how many rows of the last line that is shown are below the screen
         self.unfinished: tuple[bytes, ...] = ()
         self.needle = ""
         self._height = 1
@@ -172,7 +173,7 @@ class LinesPane:
 
     def add(self, lines: list[bytes]) -> None:
         """Add lines. While scrolled up, the same lines stay on the screen."""
-        if self.offset:
+        if self.offset or self._inside:
             self.offset = min(len(self._lines) + len(lines) - 1, self.offset + len(lines))
         self._has_earlier = self._has_earlier or len(self._lines) + len(lines) > LINES_MAX
         self._lines.extend(lines)
@@ -187,17 +188,31 @@ class LinesPane:
     @property
     def is_at_top(self) -> bool:
         """Whether the first line is shown."""
-        return self.offset >= self._top_offset()
+        top, inside = self._top()
+        return self.offset > top or (self.offset == top and self._inside >= inside)
 
-    def _top_offset(self) -> int:
-        """Return the offset with which the first line is in the first row."""
+    def _top(self) -> tuple[int, int]:
+        """Return the offset with which the first line is in the first row, and how many rows are then below."""
         lines = len(self._lines)
         rows = len(self._wrapped_mark())
         for number in range(min(lines, self._height)):
-            rows += len(wrapped(runs_of(self._lines[number]), self._columns)) if self._columns else 1
+            rows += self._rows_of(number)
             if rows >= self._height:
-                return lines - 1 - number
-        return 0
+                return lines - 1 - number, rows - self._height
+        return 0, 0
+
+    def _rows_of(self, number: int) -> int:
+        """Return how many rows a line takes."""
+        return len(wrapped(runs_of(self._lines[number]), self._columns)) if self._columns else 1
+
+    @property
+    def _bottom(self) -> int:
+        """The number of the last line that is shown, from 0; -1 without lines."""
+        return len(self._lines) - 1 - self.offset
+
+    def _rows_above(self) -> int:
+        """Return how many rows of the last line that is shown are above the screen."""
+        return max(0, self._rows_of(self._bottom) - self._inside - self._height) if self._bottom >= 0 else 0
 
     def _wrapped_mark(self) -> list[Row]:
         """Return the rows above the first line: none if it is the first one of the log."""
@@ -207,23 +222,55 @@ class LinesPane:
         return wrapped(row, self._columns) if self._columns else [row]
 
     def scroll(self, by: int) -> None:
-        """Go up by `by` lines; down if it is negative."""
-        self.offset = max(0, min(self.offset + by, self._top_offset()))
+        """Go up by `by` lines, down if it is negative; row by row in a line that is higher than the pane."""
+        rows = min(by, self._rows_above()) if by > 0 else -min(-by, self._inside)
+        self._inside += rows
+        if by == rows:
+            return
+        top, inside = self._top()
+        before, wanted = self.offset, self.offset + by - rows
+        self.offset = max(0, min(wanted, top))
+        self._inside = 0
+        if wanted > top and (before == top or not self._rows_above()):
+            self._inside = inside
+        elif by < 0:
+            self._inside = self._rows_above()  # it begins with the first row of the next line
 
     def page(self, by: int) -> None:
-        """Go up by `by` pages."""
-        self.scroll(by * max(1, self._height - 1))
+        """Go up by a page, down if `by` is negative. A line that is not whole on one page is on the next."""
+        rows = max(1, self._height - 1)
+        if by < 0:
+            count, left = 0, rows
+            while (
+                not self._inside
+                and count < self.offset
+                and (left := left - self._rows_of(self._bottom + count + 1)) >= 0
+            ):
+                count += 1
+            self.scroll(-min(self._inside, rows) or -max(1, count))
+        elif above := self._rows_above():
+            self.scroll(min(above, rows))
+        else:
+            count, left = 0, self._height + self._inside
+            while count <= self._bottom and left > 0:
+                left -= self._rows_of(self._bottom - count)
+                count += 1
+            self.scroll(max(1, count - 1))
 
     def go_to_top(self) -> None:
         """Show the first line."""
-        self.scroll(len(self._lines))
+        self.offset, self._inside = self._top()
+
+    def go_to_end(self) -> None:
+        """Show the last line, and follow those that are added."""
+        self.offset = self._inside = 0
 
     def find(self, needle: str) -> str:
         """Go to the nearest line above that contains `needle`, from the end; return a message for the status line."""
         self.needle = needle
         if not needle:
             return ""
-        self.offset = 0
+        self.go_to_end()
         return self.find_next(1, including=True)
 
     def find_next(self, by: int, *, including: bool = False) -> str:
@@ -240,7 +287,17 @@ class LinesPane:
         if by < 0 and not earlier:
             return f"no newer match for {self.needle!r}"
         self.offset = later[0] if by > 0 else earlier[-1]
+        self._inside = self._rows_below_match()
         return f"match {hits.index(self.offset) + 1} of {len(hits)} for {self.needle!r}, from the end"
+
+    def _rows_below_match(self) -> int:
+        """Return how many rows of the last line that is shown are below its first match, if it is higher than the
+        pane."""
+        if not self._rows_above() and not self._inside:
+            return 0
+        rows = wrapped(marked(runs_of(self._lines[self._bottom]), self.needle), self._columns)
+        found = (number for number, row in enumerate(rows) if any(REVERSE in style for _, style in row))
+        return max(0, len(rows) - max(self._height, next(found, len(rows)) + 1))
 
     @property
     def _where(self) -> str:
@@ -253,18 +310,21 @@ class LinesPane:
         """Return `height` rows of `columns` columns: the last that fit, or at the top the first."""
         self._height, self._columns = height, columns
         rows: list[Row] = []
-        if not self.offset:
+        if not self.offset and not self._inside:
             for line in reversed(self.unfinished):
                 rows[:0] = wrapped(runs_of(line), columns)
-        lines = len(self._lines)
-        index = lines - 1 - self.offset
+        index = self._bottom
         while index >= 0 and len(rows) < height:
             row = runs_of(self._lines[index])
-            rows[:0] = wrapped(marked(row, self.needle) if self.needle else row, columns)
+            parts = wrapped(marked(row, self.needle) if self.needle else row, columns)
+            if index == self._bottom:
+                self._inside = min(self._inside, len(parts) - 1)
+                parts = parts[: len(parts) - self._inside]
+            rows[:0] = parts
             index -= 1
         if index < 0:
             rows[:0] = self._wrapped_mark()
-        rows = rows[:height] if self.offset and self.is_at_top else rows[-height:]
+        rows = rows[-height:]
         return [padded(row, columns) for row in rows] + [padded([], columns)] * (height - len(rows))
 
 

@@ -365,6 +365,49 @@ def test_the_top_of_a_pane_is_the_first_line_also_if_lines_are_wrapped():
     assert shown_rows(pane)[0].startswith("0x")
 
 
+def test_a_line_that_is_higher_than_the_pane_is_scrolled_by_rows():
+    long = [b"".join(b"%s%02d." % (name, n) for n in range(10)) for name in (b"x", b"y")]  # 10 rows of 4 columns
+    pane = LinesPane([b"a", long[0], b"b", long[1]])
+    every = {"a", "b", *(f"{name}{n:02}." for name in "xy" for n in range(10))}
+    assert shown_rows(pane, 4, 3) == ["y07.", "y08.", "y09."]
+    seen = {*shown_rows(pane, 4, 3)}
+    while not pane.is_at_top:
+        pane.scroll(1)
+        seen.update(shown_rows(pane, 4, 3))
+    assert seen == every
+    assert shown_rows(pane, 4, 3)[0] == "a"
+    seen = {*shown_rows(pane, 4, 3)}
+    while "y09." not in seen:
+        pane.scroll(-1)
+        seen.update(shown_rows(pane, 4, 3))
+    assert seen == every
+    pane.page(1)
+    assert shown_rows(pane, 4, 3) == ["y05.", "y06.", "y07."]
+    pane.page(-1)
+    assert shown_rows(pane, 4, 3) == ["y07.", "y08.", "y09."]
+    pane.find("y04")
+    assert "y04." in shown_rows(pane, 4, 3)
+    pane.add([b"new"])
+    assert "y04." in shown_rows(pane, 4, 3)
+
+
+@pytest.mark.parametrize("height", [2, 3, 7])
+def test_pages_leave_no_line_out(height):
+    every = [b"".join(b"%02d%c" % (n, 97 + part) for part in range(1 + n * 7 % 12)) for n in range(60)]
+    pane = LinesPane(every)
+    texts = {line[at : at + 9].decode() for line in every for at in range(0, len(line), 9)}
+    seen = {*shown_rows(pane, 9, height)}
+    while not pane.is_at_top:
+        pane.page(1)
+        seen.update(shown_rows(pane, 9, height))
+    assert texts == seen
+    seen = {*shown_rows(pane, 9, height)}
+    while shown_rows(pane, 9, height)[-1] != every[-1][-len(every[-1]) % 9 - 9 :].decode():
+        pane.page(-1)
+        seen.update(shown_rows(pane, 9, height))
+    assert texts == seen
+
+
 @pytest.mark.parametrize(
     ("text", "expected", "replays"),
     [
