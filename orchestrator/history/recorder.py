@@ -46,7 +46,7 @@ class Recorder:
         self._count = 0
         self._missing = 0
         self._is_torn = False
-        self._kept: dict[tuple[str, RecordKind], bytes] = {}
+        self._kept: dict[tuple[str, RecordKind | str], bytes] = {}
         known = record.numbers(directory)
         self.number = known[-1] + 1 if known else 1
         self._fd = os.open(record.path_of(directory, self.number), _FLAGS | os.O_EXCL, 0o600)
@@ -81,13 +81,15 @@ class Recorder:
         return event.number
 
     def _keep(self, event: RecordedEvent, line: bytes) -> None:
-        """Keep what a reader needs if the older half is removed: the facts, and the last changes of each instance."""
+        """Keep what a reader needs if the older half is removed: the facts, the last changes of each instance, and the
+        first one to each phase, which say how the system started."""
         if event.kind is RecordKind.START:
             self._head = self._head or line
             self._kept["", RecordKind.START] = line
         elif event.kind is RecordKind.CHANGE:
             key = event.instance, RecordKind.START if event.phase == "starting" and not event.pid else RecordKind.CHANGE
             self._kept[key] = line
+            self._kept.setdefault((event.instance, event.phase), line)
         elif event.kind is RecordKind.RENAME:
             for kind in (RecordKind.START, RecordKind.CHANGE):
                 if (kept := self._kept.pop((event.by, kind), None)) is not None:

@@ -13,7 +13,7 @@ from definitions import STAY, Directory, component
 from harness import until
 
 from orchestrator.control import reports
-from orchestrator.history import record
+from orchestrator.history import record, start_times
 from orchestrator.history.record import RecordKind
 from orchestrator.history.recorder import Recorder
 
@@ -230,6 +230,21 @@ def test_only_so_many_starts_and_bytes_are_kept(tmp_path):
     found = record.read(tmp_path, 5)
     assert (found.facts["title"], found.skipped) == ("T", 0)
     assert [e.run for e in found.events if e.kind is RecordKind.CHANGE][-2:] == [498, 499]
+
+
+def test_a_record_that_lost_its_older_half_knows_how_the_system_started(tmp_path):
+    recorder = Recorder(tmp_path, {"format": 1, "components": [{"name": "db"}, {"name": "web"}]}, print, size=8000)
+    clock = iter(range(1000))
+    recorder._uptime, recorder._began = lambda: float(next(clock)), 0.0
+    for run in range(1, 100):
+        for name in ("db", "web") if run == 1 else ("db",):
+            for phase, before in (("starting", "down"), ("up", "starting"), ("ready", "up"), ("down", "ready")):
+                recorder.append(RecordKind.CHANGE, instance=name, run=run, phase=phase, before=before, exit="x")
+    found = record.read(tmp_path, 1)
+    assert len(found.events) < 200
+    db, web = start_times.of_record(found)
+    assert (db.started, db.up, db.ready, db.ended) == (0.0, 1.0, 2.0, 3.0)
+    assert (web.started, web.ready) == (4.0, 6.0)
 
 
 def test_a_full_disk_loses_events_and_says_how_many(tmp_path):
