@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from orchestrator import __version__
+from orchestrator.cli import recorded_text
 from orchestrator.control import reports
 from orchestrator.history import inputs, record, start_times
 from orchestrator.history.record import Link, Origin, RecordKind
@@ -37,8 +38,6 @@ from orchestrator.supervisor.supervisor import Supervisor
 if TYPE_CHECKING:
     from orchestrator.model.control import Row
 
-WORDS_MAX = 50  # of a command line
-WORD_MAX = 200
 _STOPPING = (State.EXITED, State.STOPPING, State.KILLING, State.STUCK)
 _SENDER = "the kernel does not report the sender"
 _TYPED = {int(signal.SIGINT): "Ctrl-C", int(signal.SIGQUIT): "Ctrl-\\"}
@@ -84,6 +83,10 @@ class StartRecording(Observer):
         self._sources = sources
         self._starts, self._size = starts or STARTS, size or SIZE
         self._recorder: Recorder | None = None
+        registry = supervisor.registry
+        self._text = recorded_text.RecordedText(
+            lambda: [instance.spec.environment for instance in registry.everyone], lambda: registry.membership
+        )
         self._describer: inputs.Describer | None = None
         self._described = 0  # how many instances the last description has
         self._membership = -1  # `Registry.membership` when the facts were last written
@@ -137,7 +140,7 @@ class StartRecording(Observer):
             self._recorder = None
 
     def _append(self, kind: RecordKind, **fields: Any) -> int:
-        return self._recorder.append(kind, **fields) if self._recorder is not None else 0
+        return self._recorder.append(kind, **self._text.masked(fields)) if self._recorder is not None else 0
 
     # The description of a start
 
@@ -158,7 +161,7 @@ class StartRecording(Observer):
             "home": str(self._home.directory),
             "host": os.uname().nodename,
             "boot": boot_id(),
-            "started_by": _command(tuple(sys.argv)),
+            "started_by": recorded_text.command(sys.argv),
             "tty": procfs.terminal_of(os.getpid()),
         }
 
@@ -261,8 +264,8 @@ class StartRecording(Observer):
             self._request = self._append(
                 RecordKind.REQUEST,
                 verb=request.verb.value,
-                names=request.names[:WORDS_MAX],
-                argument="" if request.is_secret else request.argument[:WORD_MAX],
+                names=request.names[: recorded_text.WORDS_MAX],
+                argument="" if request.is_secret else request.argument[: recorded_text.WORD_MAX],
                 origin=_origin(peer, () if request.is_secret else None),
             )
 
@@ -368,12 +371,8 @@ class StartRecording(Observer):
 
 def _origin(peer: Peer, command: tuple[str, ...] | None) -> Origin:
     pid, uid = peer
-    words = _command(tuple(procfs.arguments_of(pid))) if command is None and pid else command or ()
+    words = recorded_text.command(procfs.arguments_of(pid)) if command is None and pid else command or ()
     return Origin(uid, pid, words, procfs.terminal_of(pid), procfs.tmux_pane_of(pid)) if pid else Origin(uid)
-
-
-def _command(argv: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(word[:WORD_MAX] for word in argv[:WORDS_MAX])
 
 
 def boot_id() -> str:

@@ -131,6 +131,32 @@ def test_what_is_typed_is_not_recorded(here):
     assert b"hunter2" not in record.path_of(here.history, 1).read_bytes()
 
 
+def test_no_secret_gets_into_the_record(here):
+    """What is printed, what a probe answers, and the command lines of those who ask."""
+    text = component(
+        "web",
+        "echo token $API_TOKEN; exec sleep 1000",
+        'alive = { exec = "test -e alive || ! echo it is $API_TOKEN", interval = 0.05, retries = 1 }',
+        "restart = { max = 2, backoff = [0, 0] }",
+    )
+    (here.path / "alive").touch()
+    run = here.write(text, dot_env="API_TOKEN=hunter2hunter2\n").up()
+    run.wait_for("token hunter2hunter2")
+    (here.path / "alive").unlink()
+    run.wait_for(r"it is hunter2hunter2")
+    (here.path / "alive").touch()
+    run.wait_for(r"(?s)web is running again")
+    sender = "import os, signal, sys; os.kill(int(sys.argv[1]), signal.SIGTERM)"
+    words = ["hunter2hunter2", "--password", "swordfish", "--api-key=swordfish", "http://me:swordfish@host/"]
+    subprocess.run([sys.executable, "-c", sender, str(run.pid), *words], check=True)
+    run.wait()
+    data = record.path_of(here.history, 1).read_bytes()
+    assert b"hunter2" not in data
+    assert b"swordfish" not in data
+    assert data.count(b"it is ********") > 1
+    assert re.search(r"from '.*\*{8} --password \*{8} --api-key=\*{8} http://me:\*{8}@host/'", here.why())
+
+
 def test_after_the_end_why_answers_from_the_record_also_of_an_earlier_start(here):
     run = here.begin(component("web", "echo ready; read x; echo out of memory; exit 7"), "web")
     here.output("send", "web", r"\r")
