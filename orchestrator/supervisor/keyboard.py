@@ -104,5 +104,6 @@ class Keyboard:
         end = begun_at(data) if data != b"\x1b" else len(data)  # the key Escape alone does not begin a sequence
         self._begun = data[end:]
         keys = [key for key in split_keys(data[:end]) if key.event in (KeyEvent.PRESS, KeyEvent.REPEAT)]
+        typed = sum(key.byte is None or not 0x80 <= key.byte < 0xC0 for key in keys)  # characters, not their bytes
         for key in keys:
-            self._on_key(key, is_pasted=len(keys) > TYPED_MAX)
+            self._on_key(key, is_pasted=typed > TYPED_MAX)

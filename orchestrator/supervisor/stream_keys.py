@@ -11,6 +11,7 @@ from typing import Protocol
 from orchestrator.output.status_row import Item, status_row
 from orchestrator.runtime.loop import Loop, Timer
 from orchestrator.terminal.key_encoding import Key
+from orchestrator.terminal.width import width
 
 ENTER = frozenset(b"\r\n")
 ESCAPES = frozenset(b"\x1b\x7f\x08")  # Escape and backspace
@@ -63,14 +64,17 @@ class StreamKeys:
         self._colors = colors
         self._told_at = -HINT_EVERY
         self._typed: str | None = None  # the beginning of a name, after `r`
+        self._begun = b""  # the first bytes of a character
         self._note = ""  # the result of the last key, until the next one
         self._timer: Timer | None = None
         self._closed = False
 
     def press(self, key: Key, *, is_pasted: bool = False) -> None:
         """Act on one key. Ignore pasted text, because it was meant for a component."""
+        text = self._text_of(key)
+        if self._begun:
+            return
         self._note = ""
-        text = chr(key.byte) if key.byte is not None and 32 < key.byte < 127 else ""
         if self._typed is not None and not is_pasted:
             self._type(key, text)
         elif key.byte in ENTER:
@@ -88,6 +92,19 @@ class StreamKeys:
         else:
             self._hint()
         self._show()
+
+    def _text_of(self, key: Key) -> str:
+        """Return the character that a key completes; empty for another key, and for bytes that are none yet."""
+        if key.byte is None or key.byte < 0x80:
+            self._begun = b""
+            return chr(key.byte) if key.byte is not None and 32 < key.byte < 127 else ""
+        begun, self._begun = self._begun + bytes([key.byte]), b""
+        try:
+            return begun.decode()
+        except UnicodeDecodeError as error:
+            if error.reason == "unexpected end of data":
+                self._begun = begun
+            return ""
 
     def _hint(self) -> None:
         """Show the keys, at most once a minute."""
@@ -156,4 +173,9 @@ class StreamKeys:
 
 
 def _cut(text: str, columns: int) -> str:
-    return text if len(text) <= columns else text[: max(0, columns - 1)] + "…"
+    if width(text) <= columns:
+        return text
+    text = text[: max(0, columns - 1)]
+    while width(text) >= columns > 0:
+        text = text[:-1]
+    return text + "…"

@@ -60,6 +60,22 @@ def test_a_full_screen_program_is_not_shown_as_waiting(home, tmux):
     assert terminal.status() == 128 + signal.SIGINT
 
 
+def test_r_takes_a_name_outside_ascii(home, tmux):
+    text = "".join(f"[components.'{name}']\ncommand = 'exec sleep 1000'\n" for name in ("名前", "名古屋", "büro"))
+    home.write(text, name="orchestrate.toml")
+    terminal = tmux(columns=60, rows=16, ORCHESTRATE_STATUS="auto")
+    terminal.type(shlex.join(map(str, [*command_under_test(), "up", "-C", home.path])))
+    terminal.wait_for(rf"^● 名前 ● 名古屋 ● büro · {KEYS}$")
+    terminal("send-keys", "-t", "main", "-l", "r名")
+    terminal.wait_for(r"^restart: 名_ \(名前, 名古屋\) · type the beginning of a \w+…$")
+    terminal("send-keys", "-t", "main", "-l", "前")
+    terminal.wait_for(r"^orchestrate \| restarting 名前$")
+    terminal("send-keys", "-t", "main", "-l", "rbü")
+    terminal.wait_for(r"^orchestrate \| restarting büro$")
+    terminal.keys("C-c")
+    assert terminal.status() == 128 + signal.SIGINT
+
+
 def test_r_and_a_name_restarts_one(home, tmux):
     terminal = start(tmux, home, web="echo ready; exec sleep 1000", worker="exec sleep 1000", api="exec sleep 1000")
     terminal.wait_for(rf"^● web ● worker ● api · {KEYS}$")
