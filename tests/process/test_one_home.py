@@ -126,9 +126,10 @@ def test_two_that_wait_for_the_same_dying_tree_do_not_both_start(home):
     winner.stop()
 
 
-def test_of_twenty_starts_at_one_instant_exactly_one_wins_ten_times_over(home):
+@pytest.mark.parametrize("rounds", [3, pytest.param(10, marks=pytest.mark.exhaustive)])
+def test_of_twenty_starts_at_one_instant_exactly_one_wins_every_time(rounds, home):
     home.write(web=tree("plain"))
-    for number in range(10):
+    for number in range(rounds):
         hold_fd, go_fd = os.pipe()
         runs = [home.up("--color", "never", hold_fd=hold_fd) for _ in range(20)]
         os.close(hold_fd)
