@@ -1,8 +1,8 @@
 """How many examples a property test draws, how long a flood is, and which tests are run.
 
 A plain pytest draws a tenth. scripts/test sets ORCHESTRATE_ALL_EXAMPLES on its first Python. On the others it sets
-ORCHESTRATE_EXAMPLES to a divisor (floods are whole there too), and ORCHESTRATE_TESTS_PART to `1/2` or `2/2`: each of
-them runs the unit tests, and the same half of the other tests every time.
+ORCHESTRATE_EXAMPLES to a divisor (floods are whole there too), and ORCHESTRATE_TESTS_PART to `1/3` or `2/3`: each of
+them runs the unit tests, and the same third of the other tests every time.
 """
 
 import os
