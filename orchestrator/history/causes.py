@@ -212,6 +212,10 @@ class Causes:
             return (Step(head, time=last.time),)
         if state == "waiting":
             return (*self._waits(name), *self._stopped(name, exited))[:DEPTH]
+        if last is not exited and last.before == "backoff" and last.link in (Link.REQUEST, Link.SYSTEM):
+            clause, more = self._reason(name, last, frozenset())
+            step = Step(f"{head} because {clause}" if clause else head, time=last.time)
+            return (step, *more, *self._stopped(name, exited), *self._output(name, exited))[:DEPTH]
         clause, more = self._exit_clause(name, exited, frozenset(), with_time=exited is not last)
         if _has_cause(exited):
             return (Step(f"{head} because {clause}", time=last.time), *more)[:DEPTH]

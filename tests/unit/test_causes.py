@@ -231,6 +231,19 @@ def test_what_an_instance_waits_for_that_is_to_start_again(history):
     ]
 
 
+def test_a_stop_instead_of_the_next_restart(history):
+    history.start("db")
+    history.exit("db", "backoff", "restarting", link=Link.EXIT, exit="exited with status 3", pause=9.0, lines=("a",))
+    asked = history.add(RecordKind.REQUEST, verb="stop", names=("db",), origin=ALICE)
+    history.change("db", "down", "backoff", state="stopped", cause=asked, link=Link.REQUEST)
+    assert history.why("db") == [
+        "db stopped at 14:02:08 because 'orchestrate restart db' was run by alice (pid 4711, pts/3, tmux pane %7)",
+        "db exited with status 3 at 14:02:06",
+        "db's last output before that:",
+        "    a",
+    ]
+
+
 def test_a_chain_ends_where_the_record_does(history):
     history.start("web", 2, cause=99, link=Link.FOLLOW, by="db")
     assert history.why("web") == ["web restarted at 14:02:02 because db restarted (depends_on, restart = true)"]
