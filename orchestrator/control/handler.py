@@ -370,7 +370,8 @@ class AttachHandler:
         if self._logs is None:
             requester.send(refusal("cannot show the merged stream again: no log files are kept (--no-log)"))
         else:
-            row: AttachRow = {"logs": str(self._logs), "begun": self._supervisor.begun}
+            full_screen = self._supervisor.streams.terminals.full_screen_modes()
+            row: AttachRow = {"logs": str(self._logs), "begun": self._supervisor.begun, "full_screen": full_screen}
             requester.send(Reply(rows=(row,), last=False))
 
     def _find(self, names: tuple[str, ...]) -> Instance | Reply[Row]:

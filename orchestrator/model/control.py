@@ -127,12 +127,13 @@ if TYPE_CHECKING:  # a TypedDict costs time at each start, and frames are only f
         status: int
 
     class AttachRow(TypedDict, total=False):
-        """What a client is attached to: an instance, or the directory whose log files are the merged stream, and when
-        this start began."""
+        """What a client is attached to: an instance, or the directory whose log files are the merged stream, when this
+        start began, and the modes of instances that run full-screen programs, by the names of their logs."""
 
         instance: str
         logs: str
         begun: float
+        full_screen: dict[str, str]
 
 
 VERSION = 1

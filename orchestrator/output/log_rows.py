@@ -43,6 +43,10 @@ class _Rows:
             self._splitter.piece = b""
         return self._handed_on(whole, line)
 
+    def set_modes(self, modes: bytes) -> None:
+        """Begin in the modes that these sequences set."""
+        self._splitter.feed(modes)
+
     @property
     def passes(self) -> bool:
         """Whether it returns each line for which `is_kept` is true unchanged and immediately."""
@@ -92,6 +96,10 @@ class Rows:
 
     def __init__(self) -> None:
         self._streams: dict[tuple[str, bool], _Rows] = {}
+
+    def set_modes(self, instance: str, modes: bytes) -> None:
+        """Begin in these modes, which the lines before the first one have set."""
+        self._stream(instance, False).set_modes(modes)
 
     def take(self, lines: Iterable[Line]) -> Iterator[Line]:
         """Yield lines as they are shown."""

@@ -167,6 +167,11 @@ class Terminals:
         terminal = self._by_name.get(name)
         return terminal is not None and terminal.is_full_screen
 
+    def full_screen_modes(self) -> dict[str, str]:
+        """Return the sequences that set the modes of each full-screen program, by the key of its instance."""
+        found = {key: one.modes_set for key, one in self._by_name.items() if one.is_full_screen}
+        return {key: modes.decode("latin-1") for key, modes in found.items()}
+
     def rename(self, instance: Instance) -> None:
         """Call its terminal by the new name of the instance."""
         if terminal := self._by_name.get(instance.key):

@@ -241,6 +241,26 @@ def test_an_instance_that_is_started_later_is_waited_for(home, directory):
     assert wrong.wait() == 1
 
 
+def test_attach_prints_no_screen_of_a_program_that_runs_already(home):
+    """Such as `top`, which does not use the alternate screen."""
+    home.write(
+        top="printf '\\033[?1h\\033=\\033[?25l'; seq -f row-%g 90; until [ -e go ]; do sleep 0.05; done;"
+        " seq -f later-%g 30; printf '\\033[?1l\\033>\\033[?25h'; echo shell; exec sleep 1000",
+        web="until [ -e go ]; do sleep 0.05; done; echo ready; exec sleep 1000",
+    )
+    run = home.up()
+    run.wait_for("top runs a full-screen program")
+    follower = Run([*command_under_test(), "attach", "--home", home.path])
+    follower.wait_for("the merged stream; Ctrl-C leaves it")
+    (home.path / "go").touch()
+    follower.wait_for(r"^top +\| shell$")
+    follower.wait_for(r"^web +\| ready$")
+    assert "row-" not in follower.text
+    assert "later-" not in follower.text
+    run.stop()
+    assert follower.wait() == 0
+
+
 @pytest.mark.parametrize("words", ["logs -f", "attach"])
 def test_unfinished_lines_are_shown_on_a_terminal(words, home, tmux):
     parts = "; ".join(f"until [ -e go{n} ]; do sleep 0.05; done; printf {text}" for n, text in enumerate(STEPS))

@@ -52,7 +52,8 @@ def follow(system: FoundSystem, form: LineOptions) -> int:
     rows = os.get_terminal_size(1).lines if os.isatty(1) else 0
     with connection:
         row = reply.rows[0]
-        return logs.follow(Path(row["logs"]), connection, rows, form, row.get("begun", 0.0))
+        modes = {name: text.encode("latin-1") for name, text in row.get("full_screen", {}).items()}
+        return logs.follow(Path(row["logs"]), connection, rows, form, row.get("begun", 0.0), modes)
 
 
 def _attach(system: FoundSystem, wanted: str, options: AttachOptions) -> int:

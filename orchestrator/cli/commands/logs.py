@@ -14,7 +14,7 @@ import re
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -264,12 +264,22 @@ def _shown(rows: Rows, lines: Iterable[Line], whole: bool) -> Iterator[Line]:
 FEW = 10  # lines to begin with at least
 
 
-def follow(directory: Path, connection: socket.socket, height: int, form: LineOptions, begun: float) -> int:
+def follow(
+    directory: Path,
+    connection: socket.socket,
+    height: int,
+    form: LineOptions,
+    begun: float,
+    modes: Mapping[str, bytes],
+) -> int:
     """Print the last screenful and then new lines, until the supervisor closes the connection, or Ctrl-C. Lines from
-    before `begun` (Unix time), those of an earlier start, are left out."""
+    before `begun` (Unix time), those of an earlier start, are left out. `modes` are those of full-screen programs,
+    whose screens are not printed."""
     watch = DirectoryWatch(directory, connection.fileno())
     files = Logs(directory, lambda instance: True)
     rows = Rows()
+    for instance, text in modes.items():
+        rows.set_modes(instance, text)
     show = LogPrinter(form, directory, {*files.readers, *labels.read(directory)})
     wanted = max(FEW, height - 2)
     in_start = _is_in(_in_time(datetime.fromtimestamp(begun, timezone.utc), None))

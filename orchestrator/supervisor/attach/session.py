@@ -206,6 +206,11 @@ class AttachedTerminal:
         return self._modes.full_screen
 
     @property
+    def modes_set(self) -> bytes:
+        """The sequences that set its present modes."""
+        return self._modes.enter
+
+    @property
     def row_before_cursor(self) -> str:
         """The text on the cursor's row, to the cursor."""
         return self._answers.row_before_cursor if self._answers is not None else ""
