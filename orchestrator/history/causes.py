@@ -42,10 +42,11 @@ Chain = tuple[Step, ...]
 
 
 class Causes:
-    """Answers questions about one record."""
+    """Answers questions about one record. `is_cut` says that it has no end because the supervisor was killed."""
 
-    def __init__(self, record: StartRecord, words: Words) -> None:
+    def __init__(self, record: StartRecord, words: Words, *, is_cut: bool = False) -> None:
         self._record = record
+        self._is_cut = is_cut
         self._words = words
         self._by_number = {event.number: event for event in record.events}
         self._changes = record.changes()
@@ -236,7 +237,9 @@ class Causes:
         """Return that an instance is not restarted anymore, and while the system runs how to start it."""
         if not last.gave_up:
             return ()
-        is_over = any(self._record.first(kind) for kind in (RecordKind.STOP, RecordKind.END, RecordKind.COPY))
+        is_over = self._is_cut or any(
+            self._record.first(kind) for kind in (RecordKind.STOP, RecordKind.END, RecordKind.COPY)
+        )
         again = "" if is_over else f"; `orchestrate start {name}` tries again"
         return (Step(f"orchestrate gave up on {name} because {last.gave_up}{again}"),)
 
@@ -277,7 +280,7 @@ class Causes:
 
     @property
     def _is_over(self) -> bool:
-        return self._record.first(RecordKind.END) is not None
+        return self._is_cut or self._record.first(RecordKind.END) is not None
 
     def _waits(self, name: str, seen: tuple[str, ...] = ()) -> Chain:
         """Return what an instance waits for that was never started, or is to start again."""

@@ -210,6 +210,8 @@ def test_what_an_instance_waits_for(history):
         "web waits for db (ready), which waits for disk (ready), which failed at 14:02:03: exited with status 3"
     ]
     assert history.why("unknown") == ["unknown was never started"]
+    killed = Causes(StartRecord(1, tuple(history.events)), WORDS, is_cut=True)
+    assert lines(killed.why("web"))[0].startswith("web was never started: it waited for db (ready), which waited for")
     history.add(RecordKind.END, reason="with status 0")
     assert history.why("web") == [
         "web was never started: it waited for db (ready), which waited for disk (ready), which failed at 14:02:03:"

@@ -138,12 +138,13 @@ def _as_json(row: InstanceRow, causes: Causes, chain: Chain) -> dict[str, object
 
 
 def _of_the_past(options: WhyOptions, home: Home, found: StartRecord) -> None:
-    causes = Causes(found, history_reports.words(found))
+    is_cut = _is_cut(home, found)
+    causes = Causes(found, history_reports.words(found), is_cut=is_cut)
     names = history_reports.chosen(causes, found, options.remote.names)
     system = () if options.remote.names else _system(home, causes, found)
     shown = [name for name in names if options.remote.names or (name != causes.culprit and _failed(causes, name))]
     chains = {name: causes.why(name) + history_reports.changes_since_good(home, found, causes, name) for name in shown}
-    if _is_cut(home, found):
+    if is_cut:
         for name, chain in chains.items():
             if (last := causes.last(name)) is not None and last.phase not in AT_REST:
                 lost = f"how {name} ended is not recorded: {history_reports.end_of(found)}"
