@@ -22,7 +22,7 @@ from orchestrator.supervisor.keyboard import Keyboard
 from orchestrator.supervisor.left_terminal import LeftTerminal
 from orchestrator.supervisor.observer import ListenerOrder
 from orchestrator.supervisor.stream_keys import StreamKeys
-from orchestrator.supervisor.view_process import BACKGROUND, RESTORE, STOP, ViewCommand, ViewProcess
+from orchestrator.supervisor.view_process import BACKGROUND, NOT_SHOWN, RESTORE, STOP, ViewCommand, ViewProcess
 
 if TYPE_CHECKING:
     from orchestrator.supervisor.supervisor import Supervisor
@@ -187,12 +187,12 @@ class UserTerminal:
         if BACKGROUND in said:
             self._go_to_background()
             return
-        self._take_terminal(RESTORE if not said else b"")
+        self._take_terminal(RESTORE if not said else b"", was_shown=NOT_SHOWN not in said)
         if STOP in said and not self._supervisor.is_stopping:
             self._supervisor.tell("stop requested in the view")
             self._supervisor.stop(Outcome())
 
-    def _take_terminal(self, restore: bytes = b"") -> None:
+    def _take_terminal(self, restore: bytes = b"", *, was_shown: bool = True) -> None:
         lines, dropped, held = self._screen.release()
         self._screen.console.write(restore, may_skip=False)
         if self._keyboard is not None:
@@ -200,7 +200,8 @@ class UserTerminal:
         if lines:
             what = f"{lines:,} lines" if lines != 1 else "1 line"
             rest = f"; {dropped:,} are left out here" if dropped else ""
-            self.note(f"{what} while the view was open{rest}:")
+            if was_shown or dropped:
+                self.note(f"{what} while the view was open{rest}:")
             for text in held:
                 self._screen.show(text)
         self.changed()

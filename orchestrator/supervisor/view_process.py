@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from orchestrator.runtime.loop import READ, Loop
 
-STOP, BACKGROUND = b"s", b"b"
+STOP, BACKGROUND, NOT_SHOWN = b"s", b"b", b"n"
 RESTORE = b"\x1b[?1006l\x1b[?1000l\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[m\x1b[?1049l"  # if it was killed
 
 

@@ -129,6 +129,17 @@ def test_a_terminal_that_cannot_show_the_view_gets_the_stream(home, tmux, before
     assert terminal.status() == 128 + signal.SIGINT
 
 
+def test_output_of_a_view_that_was_not_shown_has_no_mark(home, tmux):
+    home.write(web="echo ready; exec sleep 1000")
+    terminal = tmux(columns=39, rows=20)
+    terminal.type(shlex.join(map(str, home.command("--ui"))))
+    terminal.wait_for(r"^web +\| ready$")
+    assert "showing the merged stream" in terminal.screen().replace("\n", "")
+    assert "while the view" not in terminal.screen().replace("\n", "")
+    terminal.keys("C-c")
+    assert terminal.status() == 128 + signal.SIGINT
+
+
 TICKING = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.2; done"
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ANSWER_TIMEOUT = 2.0  # seconds in which the supervisor must answer before an attach; the view takes no key meanwhile
 LOOKS, LOOK_AFTER = 60, 0.05  # times, seconds
+NOT_SHOWN = b"n"
 REPORT = {Leave.STREAM: b"u", Leave.STOP: b"s", Leave.BACKGROUND: b"b"}
 
 
@@ -46,7 +47,7 @@ def run(options: UiOptions) -> int:
     report_fd = settings.view_of()
     if report_fd < 0:
         return _run_alone(options)
-    leave, number = Leave.STREAM, 0
+    leave, number = None, 0
     try:
         here = settings.read(options.color)
         if why := why_not(here.term):
@@ -100,10 +101,10 @@ def _cause(home: Home) -> str:
     return f": it stopped{client.printable(why.removeprefix(begin))}" if why else ""
 
 
-def _report(fd: int, leave: Leave) -> None:
-    """Report to the process that has opened this view how it was left."""
+def _report(fd: int, leave: Leave | None) -> None:
+    """Report to the process that has opened this view how it was left; None if it was not shown."""
     try:
-        os.write(fd, REPORT.get(leave, REPORT[Leave.STREAM]))
+        os.write(fd, NOT_SHOWN if leave is None else REPORT.get(leave, REPORT[Leave.STREAM]))
     except BrokenPipeError:  # it was killed, and cannot restore the terminal
         raw_mode.echo_again(0)
         return
