@@ -12,6 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
+from orchestrator.cli import system_lookup
 from orchestrator.cli.settings import CommandSettings
 from orchestrator.model.errors import HeldError, OrchestrateError
 from orchestrator.process.tree import wait_for
@@ -24,6 +25,11 @@ RETRY = 0.1  # seconds between checks of a lock whose holder cannot be waited fo
 
 def take(home: Home) -> Lock:
     """Take the instance lock. Raises HeldError, which names the holder."""
+    if pid := system_lookup.unreachable_pid(home):  # it has the lock on a file that was removed
+        raise HeldError(
+            f"cannot start: another orchestrate holds {home.directory} (pid {pid}), whose control socket was removed",
+            f"run `orchestrate down` or `kill {pid}` to stop it",
+        )
     home.make()
     lock = Lock(home.lock_path)
     try:

@@ -176,8 +176,8 @@ class Launcher:
         with contextlib.suppress(OrchestrateError):  # the guardian will tell
             self._home.make()
         self._supervisor.tell(
-            f"{self._home.state_dir} was removed: commands in a second terminal do not find this system, and"
-            " another start on this home is not refused; start it again when you can",
+            f"{self._home.state_dir} was removed: commands in a second terminal do not reach this system;"
+            " `orchestrate down` stops it, start it again when you can",
             tone=Tone.WARNING,
         )
 

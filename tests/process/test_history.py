@@ -375,6 +375,8 @@ def test_commands_that_cannot_reach_a_running_system_say_so_and_down_stops_it(wh
     for words in (("status",), ("ps",), ("start",), ("wait",)):
         said = here.output(*words, status=1)
         assert said == f"orchestrate: {cannot}\nhint: run `orchestrate down` or `kill {pid}` to stop it\n"
+    held = f"cannot start: another orchestrate holds {here.path} (pid {pid}), whose control socket was removed"
+    assert held in here.output("up", status=75)
     rows = [json.loads(line) for line in here.output("ls", "--json").splitlines()]
     (row,) = (row for row in rows if row["home"] == str(here.path))
     assert (row["pid"], row["state"]) == (pid, None)
