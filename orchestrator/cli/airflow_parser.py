@@ -95,15 +95,20 @@ def _add_preset_readers(add: Add, preset: Parser, reads: Parser) -> None:
     env.add_argument("name", nargs="?", metavar="NAME", help="a component (default: the variables that all share)")
     env.add_argument("--reveal", action="store_true", help="print secrets too")
     env.add_argument("--json", action="store_true", help="print JSON")
-    definition_parser.add_export(
-        add(
-            "export",
-            EXPORT,
-            preset,
-            reads,
-            usage="orchestrate airflow export [options] TARGET [DIR]",
-            description=EXPORT_TEXT,
-        )
+    export = add(
+        "export",
+        EXPORT,
+        preset,
+        reads,
+        usage="orchestrate airflow export [options] TARGET [DIR]",
+        description=EXPORT_TEXT,
+    )
+    definition_parser.add_export(export)
+    export.add_argument(
+        "--env",
+        dest="join_file",
+        metavar="FILE",
+        help="systemd --whole: run Celery workers with the settings that `orchestrate airflow join` wrote",
     )
     graph = add("graph", "print the dependencies between components", preset, reads)
     definition_parser.add_shapes(graph)

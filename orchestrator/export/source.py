@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.config.environment import ASSIGNED
 from orchestrator.config.redaction import mask
@@ -42,8 +42,8 @@ SHELL = ("/bin/sh", "-c")
 class Source:
     """A system to export. `name` names its files, `directory` is that of the definition. `variables` are those of each
     instance and step that the definition sets, `path` the search path of this shell. `needed` are variables that the
-    definition takes from this shell. `rerun` is the command line that runs all of it under orchestrate, `ps`
-    the one that lists what runs then."""
+    definition takes from this shell, with their values. `rerun` is the command line that runs all of it under
+    orchestrate, `ps` the one that lists what runs then."""
 
     name: str
     title: str
@@ -52,7 +52,7 @@ class Source:
     components: tuple[ComponentSpec, ...]
     variables: Mapping[str, Mapping[str, str]]
     path: str = ""
-    needed: tuple[str, ...] = ()
+    needed: Mapping[str, str] = field(default_factory=dict)
     rerun: tuple[str, ...] = ()
     ps: str = ""
 

@@ -62,16 +62,17 @@ def unit_name(name: str) -> str:
     return re.sub(r"[^\w.-]", "-", name, flags=re.ASCII)
 
 
-def whole(source: Source, resolve: Resolve, *, user: str | None) -> Export:
-    """Return one unit that runs orchestrate. `user` is the account of a system unit; None for a user unit."""
+def whole(source: Source, resolve: Resolve, directory: str, *, user: str | None, persistent: bool = False) -> Export:
+    """Return one unit that runs orchestrate. `user` is the account of a system unit; None for a user unit. A
+    `persistent` one is tried again for ever: it needs another host, which may start later. `directory` is where the
+    file with the variables of this shell will be."""
     name = unit_name(source.name)
     grace = sum(component.stop.grace for component in source.components)
     variables = {"PATH": source.path} if source.path else {}
     lines = [
         "[Unit]",
         f"Description={source.title.replace('%', '%%')} (orchestrate)",
-        "StartLimitIntervalSec=300",
-        "StartLimitBurst=5",
+        *(("StartLimitIntervalSec=0",) if persistent else ("StartLimitIntervalSec=300", "StartLimitBurst=5")),
         *(("Wants=network-online.target", "After=network-online.target") if user is not None else ()),
         "",
         "[Service]",
@@ -79,10 +80,11 @@ def whole(source: Source, resolve: Resolve, *, user: str | None) -> Export:
         "NotifyAccess=main",
         f"WorkingDirectory={source.directory.replace('%', '%%')}",
         *(f"Environment={quote(f'{key}={value}')}" for key, value in variables.items()),
+        *((f"EnvironmentFile={f'{directory}/{name}.env'.replace('%', '%%')}",) if source.needed else ()),
         f"ExecStart={command_line(source.rerun, resolve)}",
         "WatchdogSec=60",
         "Restart=on-failure",
-        "RestartSec=5",
+        f"RestartSec={30 if persistent else 5}",
         "RestartPreventExitStatus=2 75",
         "TimeoutStartSec=infinity",
         f"TimeoutStopSec={math.ceil(grace) + 30}",
@@ -97,12 +99,16 @@ def whole(source: Source, resolve: Resolve, *, user: str | None) -> Export:
     ]
     control = "systemctl --user" if user is None else "systemctl"
     place = "~/.config/systemd/user/" if user is None else "/etc/systemd/system/"
-    notes = [f"Copy {name}.service to {place}", f"{control} daemon-reload", f"{control} enable --now {name}"]
+    leave = f"; leave {name}.env in {directory}" if source.needed else ""
+    notes = [f"Copy {name}.service to {place}{leave}", f"{control} daemon-reload", f"{control} enable --now {name}"]
     if user is None:
         notes.append("loginctl enable-linger, or all stops when you log out")
     notes.append(f"The system keeps its logs and commands: `{source.ps}`")
     losses = (ExportLoss("", "terminal", "the merged stream is in the journal; attach and logs work as before"),)
-    return Export((ExportedFile(f"{name}.service", "\n".join(lines) + "\n"),), losses, tuple(notes))
+    files = [ExportedFile(f"{name}.service", "\n".join(lines) + "\n")]
+    if source.needed:
+        files.append(ExportedFile(f"{name}.env", common.env_file(source.needed), private=True))
+    return Export(tuple(files), losses, tuple(notes))
 
 
 def services(source: Source, resolve: Resolve, directory: str, *, user: bool) -> Export:

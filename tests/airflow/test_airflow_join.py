@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 from dataclasses import replace
@@ -613,6 +614,9 @@ def test_join_prints_no_secrets_on_a_terminal():
         (["worker"], 2, "cannot start worker: no --env FILE names the first host's settings"),
         (["worker", "--env", "none"], 2, "cannot read none: no such file or directory"),
         (["worker", "--env", "worker.env", "--workers", "x"], 2, "invalid --workers 'x'"),
+        (["export", "systemd", "--env", "worker.env"], 2, "--env FILE is for the unit of a host of workers"),
+        (["export", "compose", "--image", "x", "--env", "worker.env"], 2, "--env FILE is for the unit of a host"),
+        (["export", "systemd", "--whole", "--env", "none"], 2, "/none: no such file or directory"),
         (["join", "--listen", "localhost"], 2, "invalid --listen 'localhost'"),
         (["join", "--with", "redis", "--home", "h"], 1, "the servers of --with do not exist yet"),
     ],
@@ -626,6 +630,32 @@ def test_mistakes_are_reported_before_anything_runs(tmp_path, words, status, sai
     assert (ended.returncode, ended.stdout) == (status, "")
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_unit_of_a_host_of_workers_runs_them_and_waits_for_the_first_host(tmp_path):
+    fake = Fake(tmp_path)
+    path = written(tmp_path / "worker.env")
+    out = tmp_path / "units"
+    unit_words = ["export", "systemd", out, "--whole", "--system"]
+    words = [*unit_words, "--env", path, "--workers", "2", "--worker-grace", "90"]
+    ended = fake.ask(*map(str, words))
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(file.name for file in out.iterdir()) == [
+        "EXPORT-NOTES.txt",
+        "airflow-worker.env",
+        "airflow-worker.service",
+    ]
+    unit = (out / "airflow-worker.service").read_text()
+    start = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
+    assert f" airflow worker --env {path} --airflow {fake.bin}/airflow --worker-grace 90 --workers 2" in start
+    assert (out / "airflow-worker.env").read_text() == f"AIRFLOW_HOME='{fake.home}'\n"
+    assert {"StartLimitIntervalSec=0", "RestartSec=30", "TimeoutStopSec=125"} <= set(unit.splitlines())
+    if shutil.which("systemd-analyze"):
+        verify = ["systemd-analyze", "verify", "--man=no", out / "airflow-worker.service"]
+        checked = subprocess.run(verify, capture_output=True, text=True, timeout=60, check=False)
+        assert checked.stdout + checked.stderr == ""
+    for secret in ("r=d", "p0st", "f3rnet"):
+        assert secret not in unit
 
 
 def test_an_executor_without_workers_has_nothing_to_join(tmp_path):

@@ -40,6 +40,7 @@ def project(tmp_path):
     class Project:
         def __init__(self, name=""):
             self.path = tmp_path / "my $x 50% p"
+            self.variables = dict(variables)
             if name:
                 shutil.copytree(EXAMPLES / name, self.path)
             else:
@@ -50,7 +51,7 @@ def project(tmp_path):
             return subprocess.run(
                 command,
                 cwd=self.path,
-                env=environment(**variables),
+                env=environment(**self.variables),
                 capture_output=True,
                 text=True,
                 timeout=60,
@@ -220,6 +221,22 @@ def test_the_unit_of_the_whole_system_notifies_and_stops(project, tmp_path):
         assert run.wait() == -signal.SIGTERM
         assert run.survivors(1) == []
         assert "clock.2" in run.text
+
+
+def test_the_unit_of_the_whole_system_has_the_variables_that_the_definition_takes_from_the_shell(project):
+    here = project()
+    here.variables |= {"GREETING": "a 'b' $c", "OTHER": "not named"}
+    (here.path / "orchestrate.toml").write_text(
+        '[components.web]\ncommand = "exec sleep 100"\nenvironment = { SAID = "${GREETING}" }\n'
+    )
+    out = here.export("systemd", "--whole")
+    (path,) = unit_of(next(out.glob("*.service")))["Service"]["EnvironmentFile"]
+    file = Path(path.replace("%%", "%"))
+    script = '. "$1" && printf %s "$GREETING$OTHER"'
+    read = subprocess.run(["sh", "-c", script, "sh", file], env={}, capture_output=True, text=True, check=True)
+    assert read.stdout == "a 'b' $c"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert f"leave {file.name} in {file.parent}" in (out / "EXPORT-NOTES.txt").read_text()
 
 
 def test_the_unit_finds_its_files_whatever_directory_the_command_ran_in(project):
@@ -667,9 +684,15 @@ def test_airflow_is_not_exported_before_its_secrets_exist(tmp_path):
     options = "[api_auth] jwt_secret, [api] secret_key and [core] fernet_key are"
     said = f"cannot export Airflow before its first start: {options} not configured, and no value is generated yet"
     assert f"orchestrate: {said}\nhint: run the system once\n" in refused.stderr
-    assert fake.ask(*words, "--whole").returncode == 0, "its start generates them"
+    assert fake.ask(*words, "--whole", AIRFLOW_CONN_DB="sqlite://a'b").returncode == 0, "its start generates them"
+    variables = tmp_path / "out" / "airflow.env"
+    assert f"EnvironmentFile={variables}\n" in (tmp_path / "out" / "airflow.service").read_text()
+    found = dict(word.split("=", 1) for word in shlex.split(variables.read_text()))
+    assert (found["AIRFLOW_HOME"], found["AIRFLOW_CONN_DB"]) == (str(fake.home), "sqlite://a'b")
+    assert variables.stat().st_mode & 0o777 == 0o600
     assert f"`orchestrate airflow ps --home {fake.home}`" in (tmp_path / "out" / "EXPORT-NOTES.txt").read_text()
     fake.ready().stop()
-    again = fake.ask(*words, "--force")
+    again = fake.ask(*words, "--force", AIRFLOW__CORE__PARALLELISM="3")
     assert again.returncode == 0, again.stderr
     assert "AIRFLOW__API_AUTH__JWT_SECRET" in "".join(path.read_text() for path in (tmp_path / "out").glob("*.env"))
+    assert "Environment=AIRFLOW__CORE__PARALLELISM=3\n" in (tmp_path / "out" / "airflow-scheduler.service").read_text()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.cli import links, location, planning, settings, sources
+from orchestrator.cli.commands import airflow
 from orchestrator.cli.location import STDIN
 from orchestrator.cli.options import LocationOptions, PlanOptions, PresetOptions
 from orchestrator.cli.settings import CommandSettings
@@ -22,7 +23,8 @@ from orchestrator.export import compose, helm_values, kubernetes, simple, system
 from orchestrator.export.source import Export, ExportedFile, Source, check_commands, notes_file
 from orchestrator.model.errors import OrchestrateError, UsageError
 from orchestrator.model.spec import ComponentSpec
-from orchestrator.presets.airflow import generated_secrets, servers
+from orchestrator.presets.airflow import generated_secrets, join_file, servers, workers
+from orchestrator.presets.airflow import installation as airflow_installation
 from orchestrator.runtime.home import write_private
 
 TARGETS = ("systemd", "compose", "kubernetes", "helm-values", "procfile", "supervisord")
@@ -45,6 +47,7 @@ class ExportOptions:
     image: str | None = None
     whole: bool = False
     scope: str | None = None
+    join_file: str | None = None
 
 
 def run(options: ExportOptions) -> int:
@@ -54,15 +57,23 @@ def run(options: ExportOptions) -> int:
         raise UsageError(f"cannot export to {target} without an image", "name one that has your project: --image NAME")
     if options.whole and target != "systemd":
         raise UsageError(f"--whole is for systemd, not for {target}")
-    rerun = _rerun(options)
     here = settings.read()
+    directory = Path(options.output or target).absolute()
+    if options.join_file is not None:
+        source = _workers(options, options.join_file, here)
+        made = systemd.whole(source, _absolute(source.path), str(directory), user=_account(options), persistent=True)
+        return _finish(options, directory, source, made)
+    rerun = _rerun(options)
     read = sources.read(options.location, here, options.airflow, exact=True)
     resolved, notes = planning.plan(options.plan, read)
     planning.tell(notes)
-    directory = Path(options.output or target).absolute()
     source = _source(options.location, read, resolved, here, rerun)
-    made = _export(options, source, str(directory), read)
-    _write(directory, (*made.files, notes_file(target, source, made)), force=options.force)
+    return _finish(options, directory, source, _export(options, source, str(directory), read))
+
+
+def _finish(options: ExportOptions, directory: Path, source: Source, made: Export) -> int:
+    """Write the files, and report that; returns the exit status."""
+    _write(directory, (*made.files, notes_file(options.target, source, made)), force=options.force)
     print(links.linked(f"wrote {_count(len(made.files) + 1, 'file')} to {directory}"))
     if made.losses:
         print(f"{_count(len(made.losses), 'feature')} without a counterpart: see EXPORT-NOTES.txt")
@@ -70,10 +81,9 @@ def run(options: ExportOptions) -> int:
 
 
 def _export(options: ExportOptions, source: Source, directory: str, read: sources.Sources) -> Export:
-    user = options.scope == "user" or (options.scope is None and os.geteuid() != 0)
+    user = _is_for_user(options)
     if options.target == "systemd" and options.whole:
-        name = pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() else ""
-        return systemd.whole(source, _absolute(source.path), user=None if user else name)
+        return systemd.whole(source, _absolute(source.path), str(directory), user=_account(options))
     if options.target == "helm-values":
         version = read.airflow.version if read.airflow is not None else ""
         return helm_values.export(source, version, options.image or "")
@@ -102,12 +112,59 @@ def _export(options: ExportOptions, source: Source, directory: str, read: source
             return simple.supervisord(source, directory)
 
 
+def _is_for_user(options: ExportOptions) -> bool:
+    return options.scope == "user" or (options.scope is None and os.geteuid() != 0)
+
+
+def _account(options: ExportOptions) -> str | None:
+    """Return the account of a unit of the system, empty for root; None for a unit of the user."""
+    if _is_for_user(options):
+        return None
+    return pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() else ""
+
+
+def _workers(options: ExportOptions, join: str, here: CommandSettings) -> Source:
+    """Return the system of `orchestrate airflow worker`, as far as its unit needs it.
+
+    Raises UsageError for another target, and ConfigError if the file cannot be used.
+    """
+    if not options.whole:
+        raise UsageError(
+            "--env FILE is for the unit of a host of workers",
+            "orchestrate airflow export systemd --whole --env FILE",
+        )
+    path = Path(os.path.expanduser(join)).absolute()
+    join_file.read(path)
+    airflow_installation.find(options.airflow.airflow, here.environment.get("PATH"))
+    wanted = airflow.wanted_workers(options.airflow, options.plan.timeout)
+    home = airflow.home_directory(options.location.home)
+    given = _of_preset(options.airflow, Path.cwd())
+    repeated: dict[str, Given] = {"--env": str(path), "--home": options.location.home and str(home)}
+    own = ("--airflow", "--concurrency", "--queues", "--worker-grace", "--workers")
+    repeated |= {flag: given[flag] for flag in own} | {"-t": options.plan.timeout}
+    stop = workers.stop_plan(wanted.grace)
+    worker = ComponentSpec(name=workers.WORKER, argv=(workers.WORKER,), cwd=os.getcwd(), environment={}, stop=stop)
+    return Source(
+        name="airflow-worker",
+        title="Airflow worker",
+        directory=os.getcwd(),
+        init=(),
+        components=(worker,),
+        variables={},
+        path=here.environment.get("PATH", ""),
+        needed=_airflow_variables(here),
+        rerun=(*_own_words(), "airflow", "worker", *_words(repeated)),
+        ps=shlex.join(("orchestrate", "airflow", "ps", "--home", str(home))),
+    )
+
+
 def _source(
     options: LocationOptions, read: sources.Sources, resolved: Resolved, here: CommandSettings, rerun: tuple[str, ...]
 ) -> Source:
     """Return the system with the variables that the definition sets."""
+    airflows = _airflow_variables(here) if read.airflow is not None else {}
     variables = {
-        name: {key: one.value for key, one in found.items() if one.origin != FROM_SHELL}
+        name: {key: one.value for key, one in found.items() if one.origin != FROM_SHELL or key in airflows}
         for name, found in resolved.variables.items()
     }
     init = resolved.system.init
@@ -125,7 +182,7 @@ def _source(
         components=resolved.system.components,
         variables=variables,
         path=here.environment.get("PATH", ""),
-        needed=_taken_from_shell(options, variables, here),
+        needed=_taken_from_shell(options, variables, here, read.airflow is not None),
         rerun=rerun,
         ps=_ps(options, read, directory),
     )
@@ -149,11 +206,15 @@ def _database(read: sources.Sources, components: tuple[ComponentSpec, ...]) -> t
 
 
 def _taken_from_shell(
-    options: LocationOptions, variables: Mapping[str, Mapping[str, str]], here: CommandSettings
-) -> tuple[str, ...]:
-    """Return the variables of this shell that the definition's files name."""
+    options: LocationOptions,
+    variables: Mapping[str, Mapping[str, str]],
+    here: CommandSettings,
+    has_airflow: bool,
+) -> dict[str, str]:
+    """Return the variables of this shell that the definition's files name, and those of Airflow."""
+    found = _airflow_variables(here) if has_airflow else {}
     if options.preset:
-        return ()
+        return found
     where = location.locate(options)
     set_here = {name for found in variables.values() for name in found}
     named: set[str] = set()
@@ -162,7 +223,13 @@ def _taken_from_shell(
             text = (where.base / file.path).read_text(encoding="utf-8", errors="replace")
             named.update(re.findall(r"(?<!\$)\$\{?([A-Za-z_]\w*)", text))
     usual = {"PATH", "HOME", "PWD", "USER", "SHELL", "PORT", "PS"}
-    return tuple(sorted(name for name in named if name in here.environment and name not in set_here | usual))
+    wanted = sorted(name for name in named if name in here.environment and name not in set_here | usual)
+    return found | {name: here.environment[name] for name in wanted}
+
+
+def _airflow_variables(here: CommandSettings) -> dict[str, str]:
+    """Return the variables of this shell that configure Airflow."""
+    return {name: value for name, value in sorted(here.environment.items()) if name.startswith("AIRFLOW_")}
 
 
 def _rerun(options: ExportOptions) -> tuple[str, ...]:
@@ -174,9 +241,7 @@ def _rerun(options: ExportOptions) -> tuple[str, ...]:
     if options.whole and STDIN in location.file:
         raise UsageError("cannot export standard input as a unit", "write the definition to a file")
     base = Path(location.directory or ".").absolute()
-    script = os.path.abspath(sys.argv[0])
-    words = [script] if os.access(script, os.X_OK) else [sys.executable, "-m", "orchestrator"]
-    words.append("airflow" if location.preset else "up")
+    words = [*_own_words(), "airflow" if location.preset else "up"]
     repeated: dict[str, Given] = {
         "-f": [_absolute_paths(base, names) for names in location.file],
         "--root": location.root and str(base / location.root),
@@ -187,7 +252,18 @@ def _rerun(options: ExportOptions) -> tuple[str, ...]:
         "--any-port": plan.any_port,
     }
     repeated |= _of_preset(options.airflow, base) if location.preset else _of_plan(plan)
-    return (*words, *(word for flag, value in repeated.items() for word in _repeat(flag, value)), *plan.names)
+    return (*words, *_words(repeated), *plan.names)
+
+
+def _own_words() -> list[str]:
+    """Return the command that runs this orchestrate."""
+    script = os.path.abspath(sys.argv[0])
+    return [script] if os.access(script, os.X_OK) else [sys.executable, "-m", "orchestrator"]
+
+
+def _words(repeated: Mapping[str, Given]) -> list[str]:
+    """Return the words that set these options."""
+    return [word for flag, value in repeated.items() for word in _repeat(flag, value)]
 
 
 def _of_plan(plan: PlanOptions) -> dict[str, Given]:
