@@ -31,7 +31,9 @@ def test_detached_it_stands_without_the_terminal_until_down(here):
     assert here.ask("start").startswith("web is already running (pid ")
     here.ask("stop")
     assert "cannot send SIGHUP: web is not running" in here.ask("signal", "HUP", "web", status=1)
+    assert here.ask("kill").strip() == "web was not running"
     assert here.ask("start").startswith("web started (pid ")
+    assert here.ask("kill").strip() == "web killed"
     here.ask("down")
     assert up.survivors(1) == []
 

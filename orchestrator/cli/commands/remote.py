@@ -63,12 +63,12 @@ def kill(options: RemoteOptions) -> int:
     """Kill components."""
     from orchestrator.model.control import KillRequest
 
-    return change(options, KillRequest(options.names), "killed")
+    return change(options, KillRequest(options.names), "killed", over="was not running")
 
 
-def change(options: RemoteOptions, request: Request[RunRow], done: str, already: str = "") -> int:
+def change(options: RemoteOptions, request: Request[RunRow], done: str, already: str = "", over: str = "") -> int:
     """Send a request that changes components, and print `done` for each instance, or `already` for one whose run began
-    before the request."""
+    before the request, or `over` for one whose run had ended by then."""
     from orchestrator.cli import client
 
     asked_at = time.time()
@@ -84,7 +84,9 @@ def change(options: RemoteOptions, request: Request[RunRow], done: str, already:
     for row in rows:
         pid = f" (pid {row['pid']})" if row["pid"] else ""
         is_older = row["pid"] is not None and (row["started"] or asked_at) < asked_at
-        print(f"{row['instance']} {already if already and is_older else done}{pid}")
+        is_over = row["pid"] is None and (row["ended"] or 0.0) < asked_at
+        text = (already if is_older else over if is_over else "") or done
+        print(f"{row['instance']} {text}{pid}")
     return 0
 
 
