@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from orchestrator.model.control import (
@@ -81,13 +82,17 @@ class ComponentActions:
         if row is None:
             return
         name = row["instance"]
-        if row["state"] not in RUNNING:
-            self._view.status.say(f"cannot kill {name}: it is not running", is_error=True)
-            return
+
+        asked_at = 0.0
+
+        def replied(reply: Reply[RunRow]) -> str:
+            return f"{name} {'killed' if _ended_since(reply, asked_at) else 'was not running'}"
 
         def answered(key: str) -> None:
+            nonlocal asked_at
             if key == "y":
-                self._view.link.ask(KillRequest((name,)), f"killing {name}", lambda _: f"{name} killed")
+                asked_at = time.time()
+                self._view.link.ask(KillRequest((name,)), f"killing {name}", replied)
             else:
                 self._view.status.say(f"{name} was not killed")
 
@@ -140,6 +145,11 @@ class ComponentActions:
         if self._explaining is not None:
             self._explaining.close()
             self._explaining = None
+
+
+def _ended_since(reply: Reply[RunRow], asked_at: float) -> bool:
+    """Return whether an instance ended because of a request: it may have ended before, which its row may not show."""
+    return any(row["pid"] is not None or (row["ended"] or 0.0) >= asked_at for row in reply.rows)
 
 
 def _done(reply: Reply[RunRow], what: str) -> str:
