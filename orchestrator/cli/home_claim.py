@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from orchestrator.cli import system_lookup
+from orchestrator.cli import settings
 from orchestrator.cli.settings import CommandSettings
 from orchestrator.model.errors import HeldError, OrchestrateError
 from orchestrator.process.tree import wait_for
@@ -25,11 +25,8 @@ RETRY = 0.1  # seconds between checks of a lock whose holder cannot be waited fo
 
 def take(home: Home) -> Lock:
     """Take the instance lock. Raises HeldError, which names the holder."""
-    if pid := system_lookup.unreachable_pid(home):  # it has the lock on a file that was removed
-        raise HeldError(
-            f"cannot start: another orchestrate holds {home.directory} (pid {pid}), whose control socket was removed",
-            f"run `orchestrate down` or `kill {pid}` to stop it",
-        )
+    if not os.path.lexists(home.lock_path):
+        _check_removed(home)
     home.make()
     lock = Lock(home.lock_path)
     try:
@@ -37,12 +34,27 @@ def take(home: Home) -> Lock:
     except OSError as error:
         raise OrchestrateError(f"cannot open {home.lock_path}: {error.strerror}", _advice(error)) from None
     if not taken:
+        _check_removed(home)
         raise HeldError(*_who_holds(home))
     try:
         home.write_holder((Path(sys.argv[0]).name, *sys.argv[1:]))
     except OSError as error:
         raise OrchestrateError(f"cannot write {home.state_path}: {error.strerror}", _advice(error)) from None
     return lock
+
+
+def _check_removed(home: Home) -> None:
+    """Raise HeldError if the socket of a running supervisor was removed, perhaps together with its lock file."""
+    entries = settings.system_list().running()
+    if not any(os.path.realpath(entry.home) == os.path.realpath(home.directory) for entry in entries):
+        return
+    from orchestrator.cli import system_lookup  # imports a client, which no other start needs
+
+    if pid := system_lookup.unreachable_pid(home):
+        raise HeldError(
+            f"cannot start: another orchestrate holds {home.directory} (pid {pid}), whose control socket was removed",
+            f"run `orchestrate down` or `kill {pid}` to stop it",
+        )
 
 
 def _advice(error: OSError) -> str:
