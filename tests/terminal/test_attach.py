@@ -11,6 +11,7 @@ import tty
 
 import pytest
 from attaching import DETACH, SHELL, attach, attach_quietly, detach, flags, log, python, started
+from facts import PATIENCE
 from harness import Run, command_under_test, pump, unread, until
 from terminal import PROMPT
 
@@ -470,6 +471,7 @@ def test_a_smaller_terminal_that_looks_on_is_told_the_size(home, tmux, screen):
     viewer.wait_for(rf"^\[orchestrate: {note.format('100x30', '95x12')}\]$")
     viewer.keys("C-c")
     attach_quietly(bigger, home, "sh", "-r")
+    assert pump(lambda: b"you are looking on" in bigger.bytes, PATIENCE)
     assert not pump(lambda: "may look wrong" in bigger.screen(), 1)
     bigger.keys("C-c")
     bigger.wait_for("^orchestrate: detached from sh")

@@ -227,6 +227,5 @@ def test_ctrl_z_without_a_shell_that_could_continue_it_does_nothing(home):
     run = start(home, web=tree("plain"))
     press(run, b"\x1a")
     press(run, b"\r")
-    assert pump(lambda: run.text.endswith("\n\n"), 10), run.text
-    assert is_quiet(run)
+    assert pump(lambda: run.text.endswith("\n\n") and is_quiet(run), 10), run.text
     run.stop()
