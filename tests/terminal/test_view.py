@@ -376,12 +376,18 @@ def test_output_shows_that_the_system_was_suspended(home, tmux):
     run.stop()
 
 
-def test_the_end_of_the_system_ends_the_view(home, tmux):
+def viewed(home, tmux):
+    """A system of one component, and a terminal that shows its view."""
     home.write("web: exec sleep 1000\n")
     run = started(home)
     terminal = tmux()
     type_ui(terminal, home)
     terminal.wait_for("● web")
+    return run, terminal
+
+
+def test_the_end_of_the_system_ends_the_view(home, tmux):
+    run, terminal = viewed(home, tmux)
     terminal.keys("g")
     terminal.wait_for("^ no component has a tag$")
     run.stop()
@@ -390,11 +396,7 @@ def test_the_end_of_the_system_ends_the_view(home, tmux):
 
 
 def test_a_killed_supervisor_is_named_as_the_cause(home, tmux):
-    home.write("web: exec sleep 1000\n")
-    run = started(home)
-    terminal = tmux()
-    type_ui(terminal, home)
-    terminal.wait_for("● web")
+    run, terminal = viewed(home, tmux)
     run.signal(signal.SIGKILL)
     terminal.wait_for("^orchestrate: the system has exited: the supervisor was killed after [0-9:]+$")
     assert terminal.status() == 0
