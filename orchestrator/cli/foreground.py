@@ -181,8 +181,7 @@ def _wait_for_reader(supervisor: Supervisor, console: Console, home: Home, here:
     else:
         console.give_up()
     if console.given_up:
-        log = log_directory(home, here)
-        where = f"; {log} has them" if log else ""
+        where = f"; {_log_path(home, here)} has them" if here.view.log else ""
         _print_if_possible(
             f"orchestrate: standard output is not read: {console.given_up:,} bytes did not reach it{where}"
         )
@@ -361,11 +360,15 @@ def log_directory(home: Home, here: CommandSettings) -> Path | None:
     """Create the directory of the log files and return it; None if logs are off."""
     if not here.view.log:
         return None
-    directory = here.view.log_directory or home.logs
+    directory = _log_path(home, here)
     try:
         if directory == home.logs:
             home.make_private(directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise OrchestrateError(f"cannot make {directory}: {error.strerror}", "use --no-log to go without") from None
-    return directory.absolute()
+    return directory
+
+
+def _log_path(home: Home, here: CommandSettings) -> Path:
+    return (here.view.log_directory or home.logs).absolute()

@@ -189,6 +189,11 @@ class Reply(Generic[RowT]):
 _PLAIN: dict[str, type] = {"ok": bool, "error": str, "status": int, "last": bool, "progress": str}
 
 
+def had_ended(row: RunRow, asked_at: float) -> bool:
+    """Return whether a run was over before it was asked (Unix time) to end; what the client knew may be older."""
+    return row["pid"] is None and (row["ended"] or 0.0) < asked_at
+
+
 def refusal(error: str, status: int = FAILED_STATUS) -> Reply[Row]:
     """Return the last reply to a request that is refused."""
     return Reply(ok=False, error=error, status=status)

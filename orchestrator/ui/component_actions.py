@@ -12,6 +12,7 @@ from orchestrator.model.control import (
     ScaleRequest,
     StartRequest,
     StopRequest,
+    had_ended,
 )
 from orchestrator.model.errors import OrchestrateError
 from orchestrator.ui.content import RUNNING, Content, Shown
@@ -83,16 +84,12 @@ class ComponentActions:
             return
         name = row["instance"]
 
-        asked_at = 0.0
-
-        def replied(reply: Reply[RunRow]) -> str:
-            return f"{name} {'killed' if _ended_since(reply, asked_at) else 'was not running'}"
-
         def answered(key: str) -> None:
-            nonlocal asked_at
             if key == "y":
                 asked_at = time.time()
-                self._view.link.ask(KillRequest((name,)), f"killing {name}", replied)
+                self._view.link.ask(
+                    KillRequest((name,)), f"killing {name}", lambda reply: _killed(name, reply, asked_at)
+                )
             else:
                 self._view.status.say(f"{name} was not killed")
 
@@ -147,9 +144,10 @@ class ComponentActions:
             self._explaining = None
 
 
-def _ended_since(reply: Reply[RunRow], asked_at: float) -> bool:
-    """Return whether an instance ended because of a request: it may have ended before, which its row may not show."""
-    return any(row["pid"] is not None or (row["ended"] or 0.0) >= asked_at for row in reply.rows)
+def _killed(name: str, reply: Reply[RunRow], asked_at: float) -> str:
+    """Return what became of the instance; there is no row of it if the system has ended."""
+    is_late = any(had_ended(row, asked_at) for row in reply.rows)
+    return f"{name} was not running" if is_late else f"{name} killed"
 
 
 def _done(reply: Reply[RunRow], what: str) -> str:

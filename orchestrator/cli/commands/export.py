@@ -83,7 +83,7 @@ def _finish(options: ExportOptions, directory: Path, source: Source, made: Expor
 def _export(options: ExportOptions, source: Source, directory: str, read: sources.Sources) -> Export:
     user = _is_for_user(options)
     if options.target == "systemd" and options.whole:
-        return systemd.whole(source, _absolute(source.path), str(directory), user=_account(options))
+        return systemd.whole(source, _absolute(source.path), directory, user=_account(options))
     if options.target == "helm-values":
         version = read.airflow.version if read.airflow is not None else ""
         return helm_values.export(source, version, options.image or "")
@@ -212,9 +212,9 @@ def _taken_from_shell(
     has_airflow: bool,
 ) -> dict[str, str]:
     """Return the variables of this shell that the definition's files name, and those of Airflow."""
-    found = _airflow_variables(here) if has_airflow else {}
+    airflows = _airflow_variables(here) if has_airflow else {}
     if options.preset:
-        return found
+        return airflows
     where = location.locate(options)
     set_here = {name for found in variables.values() for name in found}
     named: set[str] = set()
@@ -224,7 +224,7 @@ def _taken_from_shell(
             named.update(re.findall(r"(?<!\$)\$\{?([A-Za-z_]\w*)", text))
     usual = {"PATH", "HOME", "PWD", "USER", "SHELL", "PORT", "PS"}
     wanted = sorted(name for name in named if name in here.environment and name not in set_here | usual)
-    return found | {name: here.environment[name] for name in wanted}
+    return airflows | {name: here.environment[name] for name in wanted}
 
 
 def _airflow_variables(here: CommandSettings) -> dict[str, str]:

@@ -70,6 +70,7 @@ def change(options: RemoteOptions, request: Request[RunRow], done: str, already:
     """Send a request that changes components, and print `done` for each instance, or `already` for one whose run began
     before the request, or `over` for one whose run had ended by then."""
     from orchestrator.cli import client
+    from orchestrator.model.control import had_ended
 
     asked_at = time.time()
     try:
@@ -84,8 +85,7 @@ def change(options: RemoteOptions, request: Request[RunRow], done: str, already:
     for row in rows:
         pid = f" (pid {row['pid']})" if row["pid"] else ""
         is_older = row["pid"] is not None and (row["started"] or asked_at) < asked_at
-        is_over = row["pid"] is None and (row["ended"] or 0.0) < asked_at
-        text = (already if is_older else over if is_over else "") or done
+        text = (already if is_older else over if had_ended(row, asked_at) else "") or done
         print(f"{row['instance']} {text}{pid}")
     return 0
 
