@@ -125,7 +125,7 @@ def _end_of(text: str, columns: int) -> str:
     if width(text) <= columns:
         return text
     text = text[-columns:]
-    while width(text) >= columns:
+    while text and width(text) >= columns:
         text = text[1:]
     return "…" + text
 

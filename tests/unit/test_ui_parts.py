@@ -234,6 +234,14 @@ def test_a_narrow_status_line_keeps_help_and_quit():
     assert plain(status.draw(30, keys=LIST_KEYS)) == " web restarted"
 
 
+@pytest.mark.parametrize("columns", range(12))
+def test_what_is_typed_has_no_room_beside_a_long_prompt_on_a_narrow_screen(columns):
+    status = StatusLine()
+    status.read_text("a long prompt: ", lambda text: None)
+    status.type(Paste("0123456789"))
+    assert width_of(status.draw(columns, keys=())) == columns
+
+
 @pytest.mark.parametrize("columns", [40, 47, 60, 100])
 def test_the_help_is_wrapped_at_words(columns):
     narrow = [line.decode() for line in help_lines("Ctrl-\\ d", columns, owned=True)]
